@@ -1,0 +1,64 @@
+"""Gather the images in one folder and lay out the project.
+
+    python organize_files.py DIR
+
+Reads DIR/images.csv, as partition_datasets.py has written it; moves the images from the class folders into
+DIR/bin and the CSV files into DIR/csv; makes DIR/models and DIR/results. Interrupted, the same command again
+completes the work.
+"""
+
+from pipeline import command_line
+from pipeline.command_line import add_option, folder_path
+
+
+def create_argparser():
+    parser = command_line.ArgumentParser(
+        __file__,
+        "Gather the images of a partitioned folder in bin/ and lay out the project.\n\n"
+        "reads:  DIR/images.csv and the images it names\n"
+        "writes: DIR/bin (every image), DIR/csv (the CSV files), DIR/models and DIR/results (empty)",
+        "python organize_files.py DIR",
+    )
+    parser.add_argument("DIR", type=folder_path, help="the folder that partition_datasets.py has split")
+    add_option(
+        parser.add_argument_group("options"),
+        "--copy",
+        action="store_true",
+        help="copy the images and leave the class folders as they are",
+    )
+    return parser
+
+
+@command_line.entry_point
+def main(argv=None):
+    options = create_argparser().parse_args(argv)
+    # The rest is imported only now, so that --help answers at once.
+    from pipeline import catalogue, moving
+    from pipeline.errors import UserError
+    from pipeline.project import Project
+
+    project = Project(options.DIR)
+    table_path = project.tables / "images.csv"
+    if not table_path.exists():
+        raise UserError(f"{table_path}: no such file; run: python partition_datasets.py -proj_dir {project.root}")
+    images = catalogue.read(table_path)
+    images = images[images["file_name"] != ""]
+
+    for folder in (project.bin, project.csv, project.models, project.results):
+        folder.mkdir(exist_ok=True)
+    gathered = moving.gather_images(project, images, copy=options.copy)
+    emptied = [] if options.copy else moving.remove_emptied_folders(project, images["class_name"].unique())
+    tables_moved = moving.move_tables(project)
+
+    if gathered or tables_moved:
+        print(f"{'copied' if options.copy else 'moved'} {gathered} images into {project.bin} ({len(images)} in all)")
+        print(f"CSV files: {project.csv}; made: {project.models}, {project.results}")
+        if emptied:
+            print(f"removed the emptied class folders: {', '.join(emptied)}")
+    else:
+        print(f"{project.root} is organized already: {len(images)} images in {project.bin}; nothing to do")
+    print(f"next: {command_line.command_text('python', 'train_torchvision.py', '-project_directory', project.root)}")
+
+
+if __name__ == "__main__":
+    main()

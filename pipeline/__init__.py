@@ -1,0 +1,1 @@
+"""What the five scripts share: one module a subject."""

@@ -1,0 +1,139 @@
+"""images.csv: the one table that knows every image. Finding images, naming them in bin/, reading and writing.
+
+Columns:
+    source        where the image came from: class folder/file name
+    file_name     its name in bin/; empty for a file that is no image and stays where it is
+    class_name    the class folder's name
+    content_hash  SHA-256 of the file's bytes
+    group         images with the same number must share a partition
+    left_out      why it is in no partition; empty for an image that is in one
+"""
+
+import itertools
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline import files, image_files
+from pipeline.errors import UserError
+from pipeline.progress import map_in_threads
+from pipeline.project import RESERVED_FOLDERS, is_plain_file_name
+
+COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out"]
+
+
+def read(path):
+    """Read an images.csv as a table of strings, with every fault of it in one UserError."""
+    try:
+        table = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", encoding_errors="surrogateescape"
+        )
+    except (ValueError, pd.errors.ParserError) as error:
+        raise UserError(f"{path}: not a table ({error}); run partition_datasets.py again") from None
+    if list(table.columns) != COLUMNS:
+        raise UserError(f"{path}: the columns are not {','.join(COLUMNS)}; run partition_datasets.py again")
+    faults = []
+    for row in table.itertuples():
+        inside = row.file_name == "" or is_plain_file_name(row.file_name)
+        source_parts = row.source.split("/")
+        if not inside or len(source_parts) != 2 or not all(map(is_plain_file_name, source_parts)):
+            faults.append(f"{path}, line {row.Index + 2}: a name leads out of the project folder; mend the line")
+    if faults:
+        raise UserError(*faults)
+    return table
+
+
+def write(path, table):
+    """Write images.csv, rows in the order of the table."""
+    text = table[COLUMNS].to_csv(index=False, lineterminator="\n")
+    files.write_text(path, text)
+
+
+def images_in_bin(project):
+    """Return the rows of an earlier images.csv whose image lies in bin/ by now; an empty table if there is none."""
+    path = project.tables / "images.csv"
+    if not path.exists():
+        return pd.DataFrame(columns=COLUMNS, dtype=str)
+    table = read(path)
+    present = {entry.name for entry in project.bin.iterdir()} if project.bin.is_dir() else set()
+    return table[table["file_name"].isin(present)]
+
+
+def scan_class_folders(project, already_known):
+    """Find and decode every file in the class folders.
+
+    Subfolders of the project folder are class folders, less the reserved and hidden ones; hidden files are
+    passed over. `already_known` is a table as `images_in_bin` returns it: files of the same source and content
+    are left out, since `organize_files.py --copy` leaves them where they were.
+
+    Returns a table as images.csv has it, in the order of class and file name; a file that cannot be read as an
+    image has its reason in `left_out` and no `file_name`.
+    """
+    folders = [
+        entry
+        for entry in project.root.iterdir()
+        if entry.is_dir() and entry.name not in RESERVED_FOLDERS and not entry.name.startswith(".")
+    ]
+    paths = [
+        path
+        for folder in sorted(folders, key=lambda folder: folder.name)
+        for path in sorted(folder.iterdir(), key=lambda path: path.name)
+        if not path.name.startswith(".")
+    ]
+    found = pd.DataFrame(map_in_threads(_inspect, paths, "reading images"), columns=COLUMNS, dtype=str)
+    known = set(zip(already_known["source"], already_known["content_hash"], strict=True))
+    is_new = [key not in known for key in zip(found["source"], found["content_hash"], strict=True)]
+    return found[np.array(is_new, dtype=bool)]
+
+
+def assign_bin_names(known, found):
+    """Return one table of both, each image of `found` with a name in bin/ that no other has, case ignored.
+
+    A name keeps as it is where it can: same-named images of two classes each get their class in front, and
+    names that still collide a number behind. Names of `known` images are in use and stay.
+    """
+    own_names = [Path(source).name for source in found["source"]]
+    is_image = list(found["left_out"] == "")
+    taken = Counter(_case_folded(name) for name in known["file_name"])
+    taken.update(_case_folded(name) for name, image in zip(own_names, is_image, strict=True) if image)
+    names = []
+    for name, class_name, image in zip(own_names, found["class_name"], is_image, strict=True):
+        if image and taken[_case_folded(name)] > 1:
+            name = _free_name(f"{class_name}_{name}", taken)
+            taken[_case_folded(name)] += 1
+        names.append(name if image else "")
+    found = found.assign(file_name=names)
+    return pd.concat([known, found], ignore_index=True).sort_values("source", ignore_index=True)
+
+
+def groups_of_identical_files(table):
+    """Return a group number for each row: byte-identical files share one, so that no split can separate them."""
+    return table["content_hash"].factorize()[0]
+
+
+def _inspect(path):
+    """Return the row of images.csv for one file, its name in bin/ and its group still to be chosen."""
+    row = dict.fromkeys(COLUMNS, "")
+    row |= {"source": f"{path.parent.name}/{path.name}", "class_name": path.parent.name}
+    try:
+        data = image_files.read_bytes(path)
+        row["content_hash"] = files.content_hash(data)
+        image_files.decode(data, keep_color=False)
+    except image_files.UnreadableImage as reason:
+        row["left_out"] = str(reason)
+    return row
+
+
+def _free_name(name, taken):
+    """Return `name`, or `name` with the first number behind it that makes it one that is not taken."""
+    stem, suffix = Path(name).stem, Path(name).suffix
+    numbered = (f"{stem}_{number}{suffix}" for number in itertools.count(2))
+    return next(candidate for candidate in itertools.chain([name], numbered) if not taken[_case_folded(candidate)])
+
+
+def _case_folded(name):
+    # What case-insensitive and Unicode-normalizing file systems (Windows, macOS) take for the same name.
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,13 @@
+"""The one exception for what the person at the shell can mend."""
+
+
+class UserError(Exception):
+    """One or more faults in an option, a file or the machine, each a line that says what to do.
+
+    The scripts print every fault behind their own name and exit with 2; anything else that is raised is a
+    bug of ours and keeps its traceback.
+    """
+
+    def __init__(self, *faults):
+        super().__init__("\n".join(faults))
+        self.faults = faults

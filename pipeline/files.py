@@ -1,0 +1,72 @@
+"""Writing files whole or not at all, and JSON as the standard has it."""
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from pipeline.errors import UserError
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """Give a temporary path beside `path`, and rename it to `path` once the block has succeeded.
+
+    A reader sees the old file or the new one, never a part, also after a power cut or with two writers.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write UTF-8 text with `\\n` line ends on every platform; undecodable file names survive the round trip."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
+
+
+def write_json(path, content):
+    """Write strict JSON (no NaN, no Infinity), one top-level key a line."""
+    lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in content.items()]
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def read_json_object(path):
+    """Read a file that holds one JSON object.
+
+    Raises UserError where the file is missing, not UTF-8, not JSON, or something else than an object.
+    """
+    try:
+        content = json.loads(read_text(path), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}); write it anew") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds a {type(content).__name__}, not a JSON object; is it the right file?")
+    return content
+
+
+def read_text(path):
+    """Read a UTF-8 text file, with or without a byte-order mark; UserError where it is missing or unreadable."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; check the name") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; check the file and its permissions") from None
+
+
+def content_hash(data):
+    """Return the SHA-256 of bytes as hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,0 +1,89 @@
+"""Moving images and tables without ever losing, changing or overwriting one."""
+
+import os
+import shutil
+
+from pipeline import files, image_files
+from pipeline.errors import UserError
+from pipeline.progress import progress_bar
+from pipeline.project import PARTITIONS
+
+# images.csv goes last: while it lies in the project folder, organizing is not complete.
+TABLES = (*(f"{partition}.csv" for partition in PARTITIONS), "classes.csv", "images.csv")
+
+
+def gather_images(project, images, copy):
+    """Bring each image of the table from its class folder into bin/ under its name there.
+
+    `copy` leaves the class folders alone. A link, or an image in a class folder that is itself a link, is copied
+    and left where it is. Returns how many images were copied or moved, those that lay in bin/ already not
+    counted.
+
+    Raises UserError, before anything is moved, naming each image that is in neither place, that has changed
+    since partitioning, or whose name in bin/ another file has.
+    """
+    steps, faults = [], []
+    for row in images.itertuples():
+        source, target = project.root / row.source, project.bin / row.file_name
+        if target.exists() and _hash_of(target) != row.content_hash:
+            faults.append(f"{target}: is not the image that images.csv lists under this name; move it elsewhere")
+        elif not source.exists() and not target.exists():
+            faults.append(f"{source}: no such file; put it back or run partition_datasets.py again")
+        elif source.exists() and _hash_of(source) != row.content_hash:
+            # With --copy the source may live on; what counts then is what lies in bin/.
+            if not target.exists():
+                faults.append(f"{source}: has changed since partitioning; run partition_datasets.py again")
+        elif source.exists():
+            steps.append((source, target))
+    if faults:
+        raise UserError(*faults)
+
+    brought = 0
+    for source, target in progress_bar(steps, desc="organizing", unit="image"):
+        keep_source = copy or source.is_symlink() or source.parent.is_symlink()
+        brought += not target.exists()
+        if not target.exists():
+            _bring(source, target, keep_source)
+        elif not keep_source:
+            # A copy that was interrupted before its source was removed, or an earlier --copy.
+            source.unlink()
+    return brought
+
+
+def remove_emptied_folders(project, class_names):
+    """Remove the class folders that hold nothing any more, links excepted; return their names."""
+    emptied = []
+    for name in class_names:
+        folder = project.root / name
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()
+            emptied.append(name)
+    return emptied
+
+
+def move_tables(project):
+    """Move the CSV files of the project folder into csv/; return whether there was one to move."""
+    sources = [project.root / name for name in TABLES if (project.root / name).exists()]
+    for source in sources:
+        os.replace(source, project.csv / source.name)
+    return bool(sources)
+
+
+def _bring(source, target, keep_source):
+    if not keep_source:
+        try:
+            os.rename(source, target)
+            return
+        except OSError:
+            pass  # on another file system, or without the right to remove it: copy, and then try to remove it
+    with files.whole_file(target) as temporary:
+        shutil.copyfile(source, temporary)
+    if not keep_source:
+        source.unlink()
+
+
+def _hash_of(path):
+    try:
+        return files.content_hash(image_files.read_bytes(path))
+    except image_files.UnreadableImage as reason:
+        raise UserError(f"{path}: {reason}; mend this and run the same command again") from None

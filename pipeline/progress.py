@@ -1,0 +1,25 @@
+"""Progress bars, and work shared out over threads under one."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from tqdm import tqdm
+
+
+def progress_bar(iterable=None, **settings):
+    """Return a tqdm bar on standard error, shown on a terminal only."""
+    return tqdm(iterable, disable=None, dynamic_ncols=True, **settings)
+
+
+def map_in_threads(function, items, description):
+    """Return `[function(item) for item in items]`, computed on all cores under a progress bar.
+
+    Threads suffice: Pillow lets other threads run while it decodes and resizes. An exception, Ctrl-C included,
+    ends the work at once instead of after the queue.
+    """
+    executor = ThreadPoolExecutor(max_workers=os.cpu_count())
+    try:
+        results = executor.map(function, items)
+        return list(progress_bar(results, total=len(items), desc=description, unit="image"))
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)

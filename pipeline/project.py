@@ -1,0 +1,78 @@
+"""Where everything lies in a project folder."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from pipeline.errors import UserError
+
+RESERVED_FOLDERS = ("bin", "csv", "models", "results")
+PARTITIONS = ("train", "val", "test")
+MODEL_SUFFIX = ".pth.tar"
+LAST_SUFFIX = ".last" + MODEL_SUFFIX
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder; see the README for its layout before and after each step."""
+
+    root: Path
+
+    def __post_init__(self):
+        if not self.root.is_dir():
+            raise UserError(f"{self.root}: no such folder; give the folder that holds one folder per class")
+
+    @property
+    def bin(self):
+        return self.root / "bin"
+
+    @property
+    def csv(self):
+        return self.root / "csv"
+
+    @property
+    def models(self):
+        return self.root / "models"
+
+    @property
+    def results(self):
+        return self.root / "results"
+
+    @property
+    def tables(self):
+        """The folder of the current CSV files: the project folder until organize has moved them into csv/."""
+        organized = (self.csv / "images.csv").exists() and not (self.root / "images.csv").exists()
+        return self.csv if organized else self.root
+
+    def require_organized(self):
+        """Raise UserError unless organize_files.py has been here."""
+        if self.bin.is_dir() and self.csv.is_dir():
+            return
+        if (self.root / "train.csv").exists():
+            raise UserError(f"{self.root}: not organized yet; run: python organize_files.py {self.root}")
+        raise UserError(
+            f"{self.root}: no bin and csv folders in it; run partition_datasets.py and organize_files.py first"
+        )
+
+    def model_path(self, file_name):
+        """Return where the checkpoint called `file_name` lies.
+
+        Raises UserError for a name that is no plain file name, does not end in .pth.tar, or ends in
+        .last.pth.tar, which is kept for the state to resume from.
+        """
+        if not is_plain_file_name(file_name):
+            raise UserError(f"model name {file_name!r}: give a file name without folders, such as resnet_1.pth.tar")
+        if not file_name.endswith(MODEL_SUFFIX) or file_name == MODEL_SUFFIX:
+            raise UserError(f"model name {file_name!r}: must end in .pth.tar, such as resnet_1.pth.tar")
+        if file_name.endswith(LAST_SUFFIX):
+            raise UserError(f"model name {file_name!r}: .last.pth.tar is kept for resuming; choose another name")
+        return self.models / file_name
+
+
+def is_plain_file_name(name):
+    """Tell whether `name` stays inside its folder on every platform: no separators, no drive, not `..`."""
+    return (
+        name not in ("", ".", "..")
+        and PurePosixPath(name).name == name
+        and PureWindowsPath(name).name == name
+        and "\0" not in name
+    )

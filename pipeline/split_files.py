@@ -1,0 +1,148 @@
+"""Split CSVs (file name, class index) and classes.csv: the formats, read with every fault named."""
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import files
+from pipeline.errors import UserError
+from pipeline.project import PARTITIONS, is_plain_file_name
+
+
+@dataclass(frozen=True)
+class Split:
+    """One partition of a project, in file order."""
+
+    partition: str  # train, val or test
+    file_names: list  # as they are in bin/
+    labels: list  # class indices, parallel to file_names
+    class_names: list  # by class index
+
+
+def write_split(path, file_names, labels):
+    """Write a split CSV: no header; file name, class index."""
+    _write_rows(path, zip(file_names, labels, strict=True))
+
+
+def write_classes(path, class_names):
+    """Write classes.csv: no header; class index, class name."""
+    _write_rows(path, enumerate(class_names))
+
+
+def read_split(project, partition):
+    """Read one partition of an organized project and check it against bin/.
+
+    Returns a Split. Raises UserError with every fault of the file at once: rows that are not `file name,class
+    index`, labels that no class has, names that lead out of bin/ or are not in it, duplicates, names that
+    another partition holds too, no rows at all.
+    """
+    project.require_organized()
+    path = project.csv / f"{partition}.csv"
+    rows, faults = _read_rows(path)
+    class_names = read_class_names(project)
+    in_bin = {entry.name for entry in project.bin.iterdir()}
+    first_line_of = {}
+    for line, file_name, label in rows:
+        where = f"{path}, line {line}"
+        if not is_plain_file_name(file_name):
+            faults.append(f"{where}: {file_name!r} is not a plain file name; images lie in {project.bin} itself")
+        elif file_name not in in_bin:
+            faults.append(f"{where}: {file_name!r} is not in {project.bin}; put it back or remove the line")
+        if file_name in first_line_of:
+            faults.append(f"{where}: {file_name!r} stands in line {first_line_of[file_name]} already; remove one")
+        first_line_of.setdefault(file_name, line)
+        if label >= len(class_names):
+            faults.append(
+                f"{where}: class index {label} is out of range; {project.csv / 'classes.csv'} has "
+                f"{len(class_names)} classes, 0 to {len(class_names) - 1}"
+            )
+    faults += _shared_with_other_partitions(project, partition, first_line_of)
+    if not rows and not faults:
+        faults.append(f"{path}: holds no images; run partition_datasets.py again")
+    if faults:
+        raise UserError(*faults)
+    return Split(partition, [row[1] for row in rows], [row[2] for row in rows], class_names)
+
+
+def read_class_names(project):
+    """Read the class names of an organized project, by class index.
+
+    Without a classes.csv the classes are named by the indices in the split files: '0', '1', ...
+    """
+    path = project.csv / "classes.csv"
+    if not path.exists():
+        labels = [
+            label
+            for partition in PARTITIONS
+            if (project.csv / f"{partition}.csv").exists()
+            for _, _, label in _read_rows(project.csv / f"{partition}.csv")[0]
+        ]
+        return [str(index) for index in range(max(labels, default=-1) + 1)]
+    class_names = []
+    for line, row in _csv_rows(path):
+        if len(row) != 2 or row[0].strip() != str(len(class_names)) or not row[1]:
+            raise UserError(
+                f"{path}, line {line}: {','.join(row)!r} is not '{len(class_names)},class name'; "
+                "class indices count up from 0"
+            )
+        class_names.append(row[1])
+    if len(set(class_names)) < len(class_names):
+        raise UserError(f"{path}: two classes have the same name; give each its own")
+    return class_names
+
+
+def require_class_count(class_names, expected, option):
+    """Raise UserError where the person said another number of classes than there is (None: did not say)."""
+    if expected is not None and expected != len(class_names):
+        raise UserError(
+            f"{option} {expected}: the folder has {len(class_names)} classes "
+            f"({', '.join(class_names)}); give {option} {len(class_names)} or mend the folder"
+        )
+
+
+def _read_rows(path):
+    """Return [(line number, file name, class index)] and the faults of the lines that are not so."""
+    rows, faults = [], []
+    for line, row in _csv_rows(path):
+        if len(row) != 2:
+            faults.append(f"{path}, line {line}: {len(row)} columns instead of 'file name,class index'; mend the line")
+        elif not re.fullmatch(r"[0-9]{1,6}", row[1].strip()):
+            remark = "a split file has no header" if line == 1 else "class indices are whole numbers from 0"
+            faults.append(f"{path}, line {line}: {row[1]!r} is not a class index; {remark}")
+        else:
+            rows.append((line, row[0], int(row[1])))
+    return rows, faults
+
+
+def _shared_with_other_partitions(project, partition, line_of):
+    faults = []
+    for other in PARTITIONS:
+        path = project.csv / f"{other}.csv"
+        if other != partition and path.exists():
+            faults += [
+                f"{project.csv / (partition + '.csv')}, line {line_of[name]}: {name!r} is in {path}, line {line}, "
+                "too; an image belongs to one partition"
+                for line, name, _ in _read_rows(path)[0]
+                if name in line_of
+            ]
+    return faults
+
+
+def _csv_rows(path):
+    """Return [(line number, [cells])] of a CSV file, blank lines left out."""
+    if not Path(path).exists():
+        raise UserError(f"{path}: no such file; run partition_datasets.py and organize_files.py first")
+    # newline="" keeps a line break inside a quoted file name; universal newlines would change it.
+    reader = csv.reader(io.StringIO(files.read_text(path), newline=""))
+    try:
+        return [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}; write the file anew") from None
+
+
+def _write_rows(path, rows):
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    files.write_text(path, text.getvalue())
