@@ -40,22 +40,25 @@ def main(argv=None):
     project = Project(options.DIR)
     table_path = project.tables / "images.csv"
     if not table_path.exists():
-        raise UserError(f"{table_path}: no such file; run: python partition_datasets.py -proj_dir {project.root}")
+        partition = command_line.command_text("python", "partition_datasets.py", "-proj_dir", project.root)
+        raise UserError(f"{table_path}: no such file; run: {partition}")
     images = catalogue.read(table_path)
     images = images[images["file_name"] != ""]
 
     for folder in (project.bin, project.csv, project.models, project.results):
         folder.mkdir(exist_ok=True)
-    gathered = moving.gather_images(project, images, copy=options.copy)
+    gathered, removed = moving.gather_images(project, images, copy=options.copy)
     emptied = [] if options.copy else moving.remove_emptied_folders(project, images["class_name"].unique())
     tables_moved = moving.move_tables(project)
 
     if gathered or tables_moved:
         print(f"{'copied' if options.copy else 'moved'} {gathered} images into {project.bin} ({len(images)} in all)")
         print(f"CSV files: {project.csv}; made: {project.models}, {project.results}")
-        if emptied:
-            print(f"removed the emptied class folders: {', '.join(emptied)}")
-    else:
+    if removed:
+        print(f"removed {removed} images from the class folders, since identical copies are in {project.bin}")
+    if emptied:
+        print(f"removed the emptied class folders: {', '.join(emptied)}")
+    if not (gathered or tables_moved or removed or emptied):
         print(f"{project.root} is organized already: {len(images)} images in {project.bin}; nothing to do")
     print(f"next: {command_line.command_text('python', 'train_torchvision.py', '-project_directory', project.root)}")
 

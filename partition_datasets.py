@@ -20,37 +20,18 @@ def create_argparser():
         "writes: train.csv, val.csv, test.csv, classes.csv and images.csv in DIR (in DIR/csv once organized)",
         "python partition_datasets.py -proj_dir DIR -val_test_prop 0.1 -num_classes 2",
     )
+    # fmt: off
     data = parser.add_argument_group("data")
-    add_option(
-        data,
-        "-proj_dir",
-        "-project_directory",
-        "-dir",
-        metavar="DIR",
-        required=True,
-        type=folder_path,
-        help="folder that holds one folder per class (required)",
-    )
-    add_option(
-        data,
-        "-num_classes",
-        "-classes",
-        metavar="N",
-        type=positive_integer,
-        help="how many classes there should be, as a check (default: as many as found)",
-    )
+    add_option(data, "-proj_dir", "-project_directory", "-dir", metavar="DIR", required=True, type=folder_path,
+               help="folder that holds one folder per class (required)")
+    add_option(data, "-num_classes", "-classes", metavar="N", type=positive_integer,
+               help="how many classes there should be, as a check (default: as many as found)")
     split = parser.add_argument_group("split")
-    add_option(
-        split,
-        "-val_test_prop",
-        metavar="P",
-        default=Fraction("0.1"),
-        type=held_out_proportion,
-        help="share of the images for validation, and as much again for test (default: 0.1)",
-    )
-    add_option(
-        split, "-seed", metavar="N", type=seed_number, default=0, help="the same seed gives the same split (default: 0)"
-    )
+    add_option(split, "-val_test_prop", metavar="P", default=Fraction("0.1"), type=held_out_proportion,
+               help="share of the images for validation, and as much again for test (default: 0.1)")
+    add_option(split, "-seed", metavar="N", type=seed_number, default=0,
+               help="the same seed gives the same split (default: 0)")
+    # fmt: on
     return parser
 
 
@@ -122,13 +103,14 @@ def write_tables(project, images, class_names):
     from pipeline import catalogue, split_files
     from pipeline.project import PARTITIONS
 
+    verb = "replaced" if (project.tables / "images.csv").exists() else "wrote"
     for partition in PARTITIONS:
         chosen = images[images["partition"] == partition]
         labels = [class_names.index(name) for name in chosen["class_name"]]
         split_files.write_split(project.tables / f"{partition}.csv", chosen["file_name"], labels)
     split_files.write_classes(project.tables / "classes.csv", class_names)
     catalogue.write(project.tables / "images.csv", images)
-    print(f"wrote train.csv, val.csv, test.csv, classes.csv and images.csv to {project.tables}")
+    print(f"{verb} train.csv, val.csv, test.csv, classes.csv and images.csv in {project.tables}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ Columns:
 """
 
 import itertools
+import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -22,43 +23,48 @@ from pipeline.errors import UserError
 from pipeline.progress import map_in_threads
 from pipeline.project import RESERVED_FOLDERS, is_plain_file_name
 
+# File names that are not UTF-8 are no text to pyarrow, which pandas would use where it is installed.
+pd.options.mode.string_storage = "python"
+
 COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out"]
 
 
 def read(path):
     """Read an images.csv as a table of strings, with every fault of it in one UserError."""
-    try:
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", encoding_errors="surrogateescape"
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"{path}: not a table ({error}); run partition_datasets.py again") from None
-    if list(table.columns) != COLUMNS:
-        raise UserError(f"{path}: the columns are not {','.join(COLUMNS)}; run partition_datasets.py again")
-    faults = []
-    for row in table.itertuples():
-        inside = row.file_name == "" or is_plain_file_name(row.file_name)
-        source_parts = row.source.split("/")
-        if not inside or len(source_parts) != 2 or not all(map(is_plain_file_name, source_parts)):
-            faults.append(f"{path}, line {row.Index + 2}: a name leads out of the project folder; mend the line")
+    rows = files.read_csv(path)
+    if not rows or rows[0][1] != COLUMNS:
+        raise UserError(f"{path}: does not begin with the line {','.join(COLUMNS)}; mend it or put back a copy")
+    faults, line_of = [], {}
+    for line, row in rows[1:]:
+        if len(row) != len(COLUMNS):
+            faults.append(f"{path}, line {line}: {len(row)} columns instead of {len(COLUMNS)}; mend the line")
+            continue
+        source, file_name, class_name = row[:3]
+        folder, _, own_name = source.partition("/")
+        if not _stays_inside(folder) or not _stays_inside(own_name) or class_name != folder:
+            faults.append(f"{path}, line {line}: {source!r} is not 'class name/file name'; mend the line")
+        if file_name and not is_plain_file_name(file_name):
+            faults.append(f"{path}, line {line}: {file_name!r} is not a plain file name; mend the line")
+        first_line = line_of.setdefault(_case_folded(file_name), line)
+        if file_name and first_line != line:
+            faults.append(f"{path}, line {line}: line {first_line} has the name {file_name!r} already; mend the line")
     if faults:
         raise UserError(*faults)
-    return table
+    return pd.DataFrame([row for _, row in rows[1:]], columns=COLUMNS, dtype=str)
 
 
 def write(path, table):
     """Write images.csv, rows in the order of the table."""
-    text = table[COLUMNS].to_csv(index=False, lineterminator="\n")
-    files.write_text(path, text)
+    files.write_csv(path, [COLUMNS, *table[COLUMNS].itertuples(index=False)])
 
 
 def images_in_bin(project):
     """Return the rows of an earlier images.csv whose image lies in bin/ by now; an empty table if there is none."""
     path = project.tables / "images.csv"
-    if not path.exists():
+    if not path.exists() or not project.bin.is_dir():
         return pd.DataFrame(columns=COLUMNS, dtype=str)
     table = read(path)
-    present = {entry.name for entry in project.bin.iterdir()} if project.bin.is_dir() else set()
+    present = {entry.name for entry in project.bin.iterdir()}
     return table[table["file_name"].isin(present)]
 
 
@@ -93,20 +99,21 @@ def assign_bin_names(known, found):
     """Return one table of both, each image of `found` with a name in bin/ that no other has, case ignored.
 
     A name keeps as it is where it can: same-named images of two classes each get their class in front, and
-    names that still collide a number behind. Names of `known` images are in use and stay.
+    names that still collide a number behind. Names of `known` images are in use and stay. What another system
+    takes for a separator becomes an underscore.
     """
-    own_names = [Path(source).name for source in found["source"]]
+    own_names = [_portable(Path(source).name) for source in found["source"]]
     is_image = list(found["left_out"] == "")
     taken = Counter(_case_folded(name) for name in known["file_name"])
     taken.update(_case_folded(name) for name, image in zip(own_names, is_image, strict=True) if image)
     names = []
     for name, class_name, image in zip(own_names, found["class_name"], is_image, strict=True):
         if image and taken[_case_folded(name)] > 1:
-            name = _free_name(f"{class_name}_{name}", taken)
+            name = _free_name(_portable(f"{class_name}_{name}"), taken)
             taken[_case_folded(name)] += 1
         names.append(name if image else "")
     found = found.assign(file_name=names)
-    return pd.concat([known, found], ignore_index=True).sort_values("source", ignore_index=True)
+    return pd.concat([known, found], ignore_index=True).sort_values("source", kind="stable", ignore_index=True)
 
 
 def groups_of_identical_files(table):
@@ -121,7 +128,7 @@ def _inspect(path):
     try:
         data = image_files.read_bytes(path)
         row["content_hash"] = files.content_hash(data)
-        image_files.decode(data, keep_color=False)
+        image_files.decode(data)
     except image_files.UnreadableImage as reason:
         row["left_out"] = str(reason)
     return row
@@ -132,6 +139,15 @@ def _free_name(name, taken):
     stem, suffix = Path(name).stem, Path(name).suffix
     numbered = (f"{stem}_{number}{suffix}" for number in itertools.count(2))
     return next(candidate for candidate in itertools.chain([name], numbered) if not taken[_case_folded(candidate)])
+
+
+def _portable(name):
+    return name if is_plain_file_name(name) else re.sub(r"[\\/:]", "_", name)
+
+
+def _stays_inside(name):
+    # The name of a folder or file that is there already need not be one that other systems take.
+    return name not in ("", ".", "..") and Path(name).name == name and "\0" not in name
 
 
 def _case_folded(name):

@@ -30,11 +30,16 @@ class ArgumentParser(argparse.ArgumentParser):
             epilog=f"example:\n  {example}",
             formatter_class=_HelpFormatter,
             allow_abbrev=False,
+            add_help=False,
         )
+        add_option(self, "--help", "-h", action="help", help="show this and exit")
 
     def error(self, message):
         # argparse joins all spellings of an option; the person needs the leading one.
-        fail(self.prog, [re.sub(r"^argument (-[^/ :]+)[^ :]*:", r"\1:", message) + "; see --help"])
+        for action in self._actions:
+            if action.option_strings:
+                message = message.replace("/".join(action.option_strings), action.option_strings[0])
+        fail(self.prog, [message.removeprefix("argument ") + "; see --help"])
 
 
 def add_option(group, name, *other_names, **settings):
@@ -111,6 +116,9 @@ def entry_point(main):
     def run(argv=None):
         arguments = sys.argv[1:] if argv is None else [str(argument) for argument in argv]
         script = Path(main.__globals__["__file__"]).name
+        if sys.stdout.errors == "strict":
+            # A file name may hold letters that the terminal's encoding lacks.
+            sys.stdout.reconfigure(errors="backslashreplace")
         with _sigterm_raises():
             try:
                 main(arguments)

@@ -1,9 +1,13 @@
-"""Writing files whole or not at all, and JSON as the standard has it."""
+"""Writing files whole or not at all, CSV, and JSON as the standard has it."""
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
+import re
+import shutil
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -26,10 +30,31 @@ def whole_file(path):
         temporary.unlink(missing_ok=True)
 
 
+def copy_file(source, target):
+    """Copy a file's content to `target`, whole or not at all."""
+    with whole_file(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
 def write_text(path, text):
     """Write UTF-8 text with `\\n` line ends on every platform; undecodable file names survive the round trip."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
+
+
+def write_csv(path, rows):
+    """Write rows of cells as CSV, quoted where needed only."""
+    write_text(path, "".join(",".join(map(_csv_cell, row)) + "\n" for row in rows))
+
+
+def read_csv(path):
+    """Return [(line number, [cells])] of a CSV file, blank lines left out; UserError where it is none."""
+    # newline="" keeps a line break inside a quoted file name; universal newlines would change it.
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
+        return [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}; write the file anew") from None
 
 
 def write_json(path, content):
@@ -66,6 +91,12 @@ def read_text(path):
 def content_hash(data):
     """Return the SHA-256 of bytes as hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _csv_cell(value):
+    # The csv module leaves a carriage return (macOS puts one in the name "Icon\r") unquoted, and then cannot read it.
+    text = str(value)
+    return '"' + text.replace('"', '""') + '"' if re.search(r'[",\r\n]', text) else text
 
 
 def _refuse_constant(name):

@@ -11,6 +11,10 @@ from PIL import Image, ImageOps
 # colour. JPEG noise in grey scans stays below 25 in almost all of the brain MRI set.
 VISIBLE_COLOR_SPREAD = 48
 
+# What Pillow warns of (odd metadata, many pixels) either does not matter or is an error of `decode`. Set here and not
+# around each call: a thread that leaves warnings.catch_warnings changes the filters of all others.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 
 class UnreadableImage(Exception):
     """A file that cannot be used as an image; its text is the reason."""
@@ -37,8 +41,8 @@ def read_bytes(path):
     return data
 
 
-def decode(data, keep_color):
-    """Decode an image file's bytes to an upright 8-bit Pillow image, mode RGB if `keep_color` and L if not.
+def decode(data):
+    """Decode an image file's bytes to an upright 8-bit Pillow image, mode L if the file is grey and RGB if not.
 
     The first frame of an animation or a multi-page file counts. EXIF orientation is applied. Transparent parts
     become black, that is no signal. Pixels of more than 8 bits are scaled, see `_scale_to_8_bits`.
@@ -46,23 +50,22 @@ def decode(data, keep_color):
     Raises UnreadableImage where Pillow cannot decode the bytes or the pixels are not finite.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
-            image.load()
-            image = ImageOps.exif_transpose(image)
-            if image.mode.startswith(("I", "F")):
-                image = _scale_to_8_bits(image)
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-            return image.convert("RGB" if keep_color else "L")
+        image = Image.open(io.BytesIO(data))
+        if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+            raise Image.DecompressionBombError
+        image.load()
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith(("I", "F")):
+            image = _scale_to_8_bits(image)
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+        return image.convert("L" if image.mode in ("1", "L") else "RGB")
     except UnreadableImage:
         raise
     except Image.UnidentifiedImageError:
         raise UnreadableImage("not an image that Pillow can read") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
         raise UnreadableImage(f"more than {Image.MAX_IMAGE_PIXELS} pixels") from None
     except MemoryError:
         raise UnreadableImage("too large for this machine's memory") from None
@@ -70,10 +73,11 @@ def decode(data, keep_color):
         raise UnreadableImage(f"damaged or unsupported image ({error})") from None
 
 
-def shows_color(data):
-    """Tell whether a person would see colour in an image file's bytes that `decode` accepts."""
-    image = decode(data, keep_color=True).resize((32, 32), Image.Resampling.BOX)
-    pixels = np.asarray(image, dtype=np.int16)
+def shows_color(image):
+    """Tell whether a person would see colour in an image as `decode` returns it."""
+    if image.mode == "L":
+        return False
+    pixels = np.asarray(image.resize((32, 32), Image.Resampling.BOX), dtype=np.int16)
     return bool((pixels.max(axis=2) - pixels.min(axis=2)).max() >= VISIBLE_COLOR_SPREAD)
 
 

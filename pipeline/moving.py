@@ -1,7 +1,6 @@
 """Moving images and tables without ever losing, changing or overwriting one."""
 
 import os
-import shutil
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
@@ -16,8 +15,8 @@ def gather_images(project, images, copy):
     """Bring each image of the table from its class folder into bin/ under its name there.
 
     `copy` leaves the class folders alone. A link, or an image in a class folder that is itself a link, is copied
-    and left where it is. Returns how many images were copied or moved, those that lay in bin/ already not
-    counted.
+    and left where it is, and so is one in a folder that may not be changed. Returns how many images were copied
+    or moved, and how many were removed from a class folder since their copy lay in bin/ already.
 
     Raises UserError, before anything is moved, naming each image that is in neither place, that has changed
     since partitioning, or whose name in bin/ another file has.
@@ -38,16 +37,16 @@ def gather_images(project, images, copy):
     if faults:
         raise UserError(*faults)
 
-    brought = 0
+    brought = removed = 0
     for source, target in progress_bar(steps, desc="organizing", unit="image"):
         keep_source = copy or source.is_symlink() or source.parent.is_symlink()
-        brought += not target.exists()
         if not target.exists():
             _bring(source, target, keep_source)
+            brought += 1
         elif not keep_source:
             # A copy that was interrupted before its source was removed, or an earlier --copy.
-            source.unlink()
-    return brought
+            removed += _remove(source)
+    return brought, removed
 
 
 def remove_emptied_folders(project, class_names):
@@ -76,10 +75,18 @@ def _bring(source, target, keep_source):
             return
         except OSError:
             pass  # on another file system, or without the right to remove it: copy, and then try to remove it
-    with files.whole_file(target) as temporary:
-        shutil.copyfile(source, temporary)
+    files.copy_file(source, target)
     if not keep_source:
+        _remove(source)
+
+
+def _remove(source):
+    """Remove a file that has been copied, and tell whether its folder lets us."""
+    try:
         source.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _hash_of(path):

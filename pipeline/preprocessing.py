@@ -1,11 +1,11 @@
 """From an image file to the numbers a model sees: the same code in training, in testing and for new images."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from pipeline import image_files
+from pipeline.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -17,18 +17,28 @@ class Preprocessing:
     width: int  # pixels
     keep_color: bool = False  # False: grey values, repeated in every channel
 
+    @classmethod
+    def from_options(cls, image_shape, keep_color):
+        """Check `-img_shape` and `--keep_color` and return what they mean; UserError where they contradict."""
+        shape = " ".join(map(str, image_shape))
+        if image_shape[0] not in (1, 3):
+            raise UserError(f"-img_shape {shape}: {image_shape[0]} channels; give 1 or 3 channels, height and width")
+        if keep_color and image_shape[0] == 1:
+            raise UserError(f"--keep_color, -img_shape {shape}: colour needs 3 channels; give -img_shape 3 ...")
+        return cls(*image_shape, keep_color)
+
     @property
     def image_shape(self):
         return [self.channels, self.height, self.width]
 
-    def load(self, path):
-        """Decode and resize one image file.
+    def pixels(self, image):
+        """Resize a decoded image.
 
-        Returns a uint8 array (1, height, width), or (3, height, width) with `keep_color`: compact, so that a
-        whole data set fits in memory. Resizing is bilinear with antialiasing and does not keep the aspect ratio.
-        Raises image_files.UnreadableImage.
+        Takes an image as `image_files.decode` returns it. Returns a uint8 array (1, height, width), or (3, height,
+        width) with `keep_color`: compact, so that a whole data set fits in memory. Resizing is bilinear with
+        antialiasing and does not keep the aspect ratio.
         """
-        image = image_files.decode(image_files.read_bytes(path), self.keep_color)
+        image = image.convert("RGB" if self.keep_color else "L")
         pixels = np.asarray(image.resize((self.width, self.height), Image.Resampling.BILINEAR))
         return pixels.transpose(2, 0, 1) if self.keep_color else pixels[np.newaxis]
 
@@ -36,6 +46,6 @@ class Preprocessing:
         """Turn a uint8 tensor (n, 1 or 3, height, width) into floats (n, channels, height, width) in [0, 1]."""
         return pixels.float().div_(255).expand(-1, self.channels, -1, -1)
 
-    def to_dict(self):
-        """Return plain types for a checkpoint or JSON; `Preprocessing(**content)` reads them back."""
-        return asdict(self)
+    def settings(self):
+        """Return all but the shape as plain types; `Preprocessing(*image_shape, **settings)` reads them back."""
+        return {"keep_color": self.keep_color}

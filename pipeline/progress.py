@@ -11,8 +11,8 @@ def progress_bar(iterable=None, **settings):
     return tqdm(iterable, disable=None, dynamic_ncols=True, **settings)
 
 
-def map_in_threads(function, items, description):
-    """Return `[function(item) for item in items]`, computed on all cores under a progress bar.
+def map_in_threads(function, items, description=None):
+    """Return `[function(item) for item in items]`, computed on all cores; with a description under a progress bar.
 
     Threads suffice: Pillow lets other threads run while it decodes and resizes. An exception, Ctrl-C included,
     ends the work at once instead of after the queue.
@@ -20,6 +20,8 @@ def map_in_threads(function, items, description):
     executor = ThreadPoolExecutor(max_workers=os.cpu_count())
     try:
         results = executor.map(function, items)
-        return list(progress_bar(results, total=len(items), desc=description, unit="image"))
+        return list(
+            results if description is None else progress_bar(results, total=len(items), desc=description, unit="image")
+        )
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

@@ -1,7 +1,6 @@
 """Split CSVs (file name, class index) and classes.csv: the formats, read with every fault named."""
 
-import csv
-import io
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +22,12 @@ class Split:
 
 def write_split(path, file_names, labels):
     """Write a split CSV: no header; file name, class index."""
-    _write_rows(path, zip(file_names, labels, strict=True))
+    files.write_csv(path, zip(file_names, labels, strict=True))
 
 
 def write_classes(path, class_names):
     """Write classes.csv: no header; class index, class name."""
-    _write_rows(path, enumerate(class_names))
+    files.write_csv(path, enumerate(class_names))
 
 
 def read_split(project, partition):
@@ -88,6 +87,8 @@ def read_class_names(project):
                 "class indices count up from 0"
             )
         class_names.append(row[1])
+    if not class_names:
+        raise UserError(f"{path}: holds no classes; run partition_datasets.py again")
     if len(set(class_names)) < len(class_names):
         raise UserError(f"{path}: two classes have the same name; give each its own")
     return class_names
@@ -100,6 +101,12 @@ def require_class_count(class_names, expected, option):
             f"{option} {expected}: the folder has {len(class_names)} classes "
             f"({', '.join(class_names)}); give {option} {len(class_names)} or mend the folder"
         )
+
+
+def fingerprint(*splits):
+    """Return a hash of which images, with which labels, the splits hold: another split, another fingerprint."""
+    content = [[split.partition, split.file_names, split.labels, split.class_names] for split in splits]
+    return files.content_hash(json.dumps(content).encode())
 
 
 def _read_rows(path):
@@ -131,18 +138,6 @@ def _shared_with_other_partitions(project, partition, line_of):
 
 
 def _csv_rows(path):
-    """Return [(line number, [cells])] of a CSV file, blank lines left out."""
     if not Path(path).exists():
         raise UserError(f"{path}: no such file; run partition_datasets.py and organize_files.py first")
-    # newline="" keeps a line break inside a quoted file name; universal newlines would change it.
-    reader = csv.reader(io.StringIO(files.read_text(path), newline=""))
-    try:
-        return [(reader.line_num, row) for row in reader if row]
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: {error}; write the file anew") from None
-
-
-def _write_rows(path, rows):
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    files.write_text(path, text.getvalue())
+    return files.read_csv(path)

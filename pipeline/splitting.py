@@ -1,5 +1,6 @@
 """Which image goes into which partition: stratified by class, groups kept whole, exact sizes, seeded."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -19,10 +20,9 @@ def held_out_counts(count, proportion):
 
 def smallest_class(proportion):
     """Return how many images a class needs for at least one in each of the three partitions."""
-    count = 3
-    while not _fills_three_partitions(count, proportion):
-        count += 1
-    return count
+    two_held_out = math.ceil(3 / (4 * Fraction(proportion)))
+    one_left_to_train = math.floor(1 / (2 - 4 * Fraction(proportion))) + 1
+    return max(two_held_out, one_left_to_train)
 
 
 def assign_partitions(class_names, groups, proportion, seed):
@@ -47,7 +47,7 @@ def assign_partitions(class_names, groups, proportion, seed):
         f"class {name!r}: {count} images are too few for three partitions; "
         f"with -val_test_prop {float(proportion):g} a class needs at least {needed}"
         for name, count in zip(classes, counts, strict=True)
-        if not _fills_three_partitions(count, proportion)
+        if count < needed
     ]
     if faults:
         raise UserError(*faults)
@@ -71,8 +71,3 @@ def assign_partitions(class_names, groups, proportion, seed):
                 sizes -= in_group
                 break
     return partitions.tolist()
-
-
-def _fills_three_partitions(count, proportion):
-    validation, test = held_out_counts(int(count), proportion)
-    return validation >= 1 and test >= 1 and count - validation - test >= 1

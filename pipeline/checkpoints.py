@@ -1,0 +1,159 @@
+"""The checkpoint file (.pth.tar): the only place that saves it, loads it and says what is in it."""
+
+import platform
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import torch
+import torchvision
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
+
+from pipeline import files
+from pipeline.errors import UserError
+from pipeline.models import build_model
+from pipeline.preprocessing import Preprocessing
+from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX
+
+
+def current_versions():
+    """Return the versions that a checkpoint and the training records name."""
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
+    }
+
+
+@dataclass
+class Checkpoint:
+    """What a checkpoint file holds: a dict of tensors and plain types under these names.
+
+    A bare {state_dict, optimizer} file is valid too; what a file does not say is None.
+    """
+
+    state_dict: dict
+    optimizer: dict
+    architecture: str = None  # torchvision's name
+    class_names: list = None  # by class index
+    image_shape: list = None  # [channels, height, width]
+    preprocessing: dict = None  # its settings besides the shape
+    positive_class: str = None  # a class name; None for more than two classes
+    epoch: int = None  # from 1, of these weights
+    validation_loss: float = None  # of these weights
+    history: list = None  # a dict an epoch up to this one, as training.epochs makes them
+    options: dict = None  # what training was told, under readable names
+    versions: dict = field(default_factory=current_versions)
+
+    def save(self, path):
+        """Write the file whole or not at all."""
+        with files.whole_file(path) as temporary:
+            torch.save({entry.name: getattr(self, entry.name) for entry in fields(self)}, temporary)
+
+    def build_model(self):
+        """Return the model with these weights, on the CPU; UserError where the weights are those of another."""
+        model = build_model(self.architecture, len(self.class_names), self.image_shape)
+        try:
+            model.load_state_dict(self.state_dict)
+        except RuntimeError as error:
+            details = [line.strip() for line in str(error).splitlines()[1:]]
+            raise UserError(
+                f"the checkpoint's weights do not fit {self.architecture} with {len(self.class_names)} classes and "
+                f"{self.image_shape[0]} channels ({details[0] if details else error}); check the options"
+            ) from None
+        return model
+
+    def build_preprocessing(self):
+        """Return the Preprocessing that the model was trained with."""
+        return Preprocessing(*self.image_shape, **self.preprocessing)
+
+
+def load(path):
+    """Read a checkpoint file, onto the CPU, without running any code that it may hold.
+
+    Raises UserError for a missing file, one that is no checkpoint, and entries of a wrong type.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; check the name") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: a folder, not a checkpoint") from None
+    except Exception:  # torch raises anything on damaged files: RuntimeError, EOFError, UnpicklingError, ...
+        raise UserError(
+            f"{path}: not a checkpoint of tensors and plain types, or damaged; anything else in such a file could "
+            "run code and is not read"
+        ) from None
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise UserError(f"{path}: holds no state_dict; is it a checkpoint of train_torchvision.py?")
+    known = {entry.name: content.get(entry.name) for entry in fields(Checkpoint)}
+    faults = [
+        f"{path}: {entry.name} is a {type(known[entry.name]).__name__}, not a {entry.type.__name__}; "
+        "is it a checkpoint of train_torchvision.py?"
+        for entry in fields(Checkpoint)
+        if known[entry.name] is not None and not isinstance(known[entry.name], entry.type)
+    ]
+    if faults:
+        raise UserError(*faults)
+    # Weights saved from a model inside DataParallel carry its prefix.
+    consume_prefix_in_state_dict_if_present(known["state_dict"], "module.")
+    return Checkpoint(**known)
+
+
+def complete(checkpoint, path, *, architecture=None, class_count=None, image_shape=None, class_names=None):
+    """Fill in what a bare file does not say from the options, and check the options against what it says.
+
+    Args:
+        architecture, class_count, image_shape: what the person said, None where nothing.
+        class_names: the project's, None without a project.
+
+    Raises UserError for every contradiction, naming both sides, and for everything that neither side says.
+    """
+    faults = []
+
+    def settle(option, said, recorded):
+        if said is None and recorded is None:
+            faults.append(f"{path}: does not say what {option} it was trained with; give {option}")
+        elif said is not None and recorded is not None and said != recorded:
+            faults.append(f"{option} {_shown(said)}: {path} says {_shown(recorded)}; leave the option out")
+        return recorded if recorded is not None else said
+
+    recorded_count = None if checkpoint.class_names is None else len(checkpoint.class_names)
+    checkpoint.architecture = settle("-architecture", architecture, checkpoint.architecture)
+    checkpoint.image_shape = settle("-img_size", image_shape, checkpoint.image_shape)
+    class_count = settle("-classes", class_count or (class_names and len(class_names)), recorded_count)
+    if checkpoint.class_names and class_names and checkpoint.class_names != class_names and not faults:
+        faults.append(
+            f"{path}: was trained on the classes {', '.join(checkpoint.class_names)}, "
+            f"the project has {', '.join(class_names)}"
+        )
+    if faults:
+        raise UserError(*faults)
+    checkpoint.class_names = checkpoint.class_names or class_names or [str(index) for index in range(class_count)]
+    checkpoint.preprocessing = checkpoint.preprocessing or {}
+    return checkpoint
+
+
+def find(name, project):
+    """Return the path of the checkpoint that the person means.
+
+    `name` is a file name in the project's models/ or a path; None means the only model there is. `project` may be
+    None. Raises UserError where there is none, or more than one to choose from.
+    """
+    if name is not None:
+        places = [project.models / name] if project else []
+        places.append(Path(name))
+        for place in places:
+            if place.is_file():
+                return place
+        raise UserError(f"{places[0]}: no such checkpoint; train_torchvision.py writes it")
+    if project is None:
+        raise UserError("-save: give the checkpoint to use")
+    found = sorted(path for path in project.models.glob(f"*{MODEL_SUFFIX}") if not path.name.endswith(LAST_SUFFIX))
+    if len(found) != 1:
+        listed = ", ".join(path.name for path in found) or "none"
+        raise UserError(f"-save: {project.models} has {len(found)} models ({listed}); give the name of one with -save")
+    return found[0]
+
+
+def _shown(value):
+    return " ".join(map(str, value)) if isinstance(value, list) else value

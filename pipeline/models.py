@@ -1,0 +1,107 @@
+"""Building any of torchvision's classification models for given classes and image shape."""
+
+import difflib
+import warnings
+
+import torch
+from torch import nn
+from torchvision import models
+
+from pipeline.errors import UserError
+
+# The short names that the published commands use.
+ALIASES = {"vgg": "vgg11_bn", "densenet": "densenet121"}
+
+# The families whose image size is part of the architecture, and how they are told.
+SIZE_ARGUMENTS = {
+    "vit": lambda height, width: {"image_size": height},
+    "maxvit": lambda height, width: {"input_size": (height, width)},
+}
+
+
+def resolve_architecture(name):
+    """Return torchvision's own name of an architecture; UserError with the nearest names for an unknown one."""
+    known = models.list_models(module=models)
+    resolved = ALIASES.get(name.lower(), name.lower())
+    if resolved in known:
+        return resolved
+    nearest = difflib.get_close_matches(resolved, [*known, *ALIASES], n=5, cutoff=0.4)
+    raise UserError(
+        f"-architecture {name}: torchvision has no such classification model; "
+        f"nearest: {', '.join(nearest) or 'none'}; all: {', '.join(known)}"
+    )
+
+
+def build_model(architecture, class_count, image_shape):
+    """Build a model with fresh random weights, drawn from torch's global random state.
+
+    Args:
+        architecture: a name that `resolve_architecture` returns.
+        class_count: size of the last layer.
+        image_shape: (channels, height, width) of the images.
+
+    Returns an nn.Module that turns floats (n, channels, height, width) into logits (n, class_count), without
+    auxiliary heads. Raises UserError, naming a size that works, where the architecture cannot take such images.
+    """
+    try:
+        model = _construct(architecture, class_count, image_shape)
+        _forward_one_image(model, image_shape)
+    except (AssertionError, RuntimeError, ValueError):
+        size = _nearest_working_size(architecture, image_shape)
+        if size is None:
+            raise
+        channels, height, width = image_shape
+        raise UserError(
+            f"-img_shape {channels} {height} {width}: {architecture} cannot take images of this size; "
+            f"{channels} {size} {size} works"
+        ) from None
+    return model
+
+
+def require_batch_size(model, batch_size):
+    """Raise UserError where batches of one image would meet batch normalization, which learns nothing from them."""
+    normalizes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if batch_size == 1 and normalizes:
+        raise UserError(
+            "-batch_size: this architecture normalizes over the images of a batch and cannot train on one image at "
+            "a time; give at least 2"
+        )
+
+
+def _construct(architecture, class_count, image_shape):
+    channels, height, width = image_shape
+    size_argument = SIZE_ARGUMENTS.get(architecture.split("_")[0], lambda height, width: {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # googlenet and inception_v3 announce another default
+        model = models.get_model(architecture, weights=None, num_classes=class_count, **size_argument(height, width))
+    if getattr(model, "aux_logits", False):
+        model.aux_logits = False
+        for head in ("aux1", "aux2", "AuxLogits"):
+            if hasattr(model, head):
+                setattr(model, head, None)
+    if channels == 1:
+        # One grey channel seen through the sum of the weights gives what the channel repeated three times does.
+        first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+        first.weight = nn.Parameter(first.weight.detach().sum(dim=1, keepdim=True))
+        first.in_channels = 1
+    return model
+
+
+@torch.no_grad()
+def _forward_one_image(model, image_shape):
+    model.eval()
+    model(torch.zeros(1, *image_shape, device=next(model.parameters()).device))
+    model.train()
+
+
+def _nearest_working_size(architecture, image_shape):
+    """Return the side of the square images nearest to `image_shape` that work; None if none up to 512 does."""
+    channels, height, width = image_shape
+    for size in sorted(range(32, 513, 32), key=lambda size: abs(size - max(height, width))):
+        try:
+            with torch.device("meta"):  # shapes only, no computation
+                _forward_one_image(_construct(architecture, 2, (channels, size, size)), (channels, size, size))
+            return size
+        except (AssertionError, RuntimeError, ValueError):
+            continue
+    return None

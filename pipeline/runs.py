@@ -1,0 +1,147 @@
+"""One training run on disk: its files, how it is started and resumed, and its records."""
+
+from dataclasses import dataclass
+
+from pipeline import checkpoints, files, plots
+from pipeline.errors import UserError
+from pipeline.history import best_epoch
+from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project
+
+# What must be the same for training to go on, and the option it comes from.
+FIXED_SETTINGS = {
+    "architecture": "-architecture",
+    "batch size": "-batch_size",
+    "learning rate": "-learning_rate",
+    "image shape": "-img_shape",
+    "keep color": "--keep_color",
+    "optimizer": "optimizer",
+    "seed": "-seed",
+    "class names": "class names",
+    "split fingerprint": "split files",
+}
+ADJUSTABLE_SETTINGS = ("maximum number of epochs", "patience")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run of a project, by name."""
+
+    project: Project
+    name: str
+
+    @property
+    def model(self):
+        return self.project.models / f"{self.name}{MODEL_SUFFIX}"
+
+    @property
+    def last(self):
+        return self.project.models / f"{self.name}{LAST_SUFFIX}"
+
+    def record(self, ending):
+        return self.project.results / f"{self.name}_{ending}"
+
+    @property
+    def files(self):
+        endings = ("hyperparameters.json", "loss_values.json", "accuracy.png", "loss.png")
+        return [self.model, self.last, *map(self.record, endings)]
+
+    def prepare(self, resume, overwrite):
+        """Make way for training: with `overwrite` remove what an earlier run of this name left.
+
+        Raises UserError where there is something and the person said neither.
+        """
+        existing = [path for path in self.files if path.exists()]
+        if overwrite:
+            for path in existing:
+                path.unlink()
+        elif existing and not resume:
+            raise UserError(
+                f"{existing[0]}: exists already; --resume goes on with that training, --overwrite starts anew, "
+                "-model_save_name takes another name"
+            )
+
+    def finished_hyperparameters(self, settings):
+        """Return the recorded hyperparameters where this very training has been finished, else None."""
+        path = self.record("hyperparameters.json")
+        if not path.exists() or not self.model.exists():
+            return None
+        recorded = files.read_json_object(path)
+        self._require_same(settings, recorded, path)
+        same = all(recorded.get(name) == settings[name] for name in ADJUSTABLE_SETTINGS)
+        return recorded if same else None
+
+    def load_last(self, settings):
+        """Return the checkpoint of the last whole epoch; None where no epoch was finished.
+
+        Raises UserError where it was trained with other settings, or where the best epoch's weights are gone.
+        """
+        if not self.last.exists():
+            if self.model.exists():
+                raise UserError(
+                    f"{self.last}: no such file to resume from; use --overwrite or another -model_save_name"
+                )
+            return None
+        checkpoint = checkpoints.load(self.last)
+        if not checkpoint.history or not checkpoint.options:
+            raise UserError(
+                f"{self.last}: holds no training to go on with; use --overwrite or another -model_save_name"
+            )
+        self._require_same(settings, checkpoint.options, self.last)
+        if best_epoch(checkpoint.history)["epoch"] == checkpoint.epoch:
+            # Training may have been killed before this copy was made.
+            files.copy_file(self.last, self.model)
+        elif not self.model.exists():
+            raise UserError(f"{self.model}: the best epoch's weights are gone; start anew with --overwrite")
+        return checkpoint
+
+    def save_epoch(self, model, optimizer, preprocessing, settings, history):
+        """Save the state after an epoch, and as the model too if the epoch is the best so far."""
+        checkpoints.Checkpoint(
+            state_dict=model.state_dict(),
+            optimizer=optimizer.state_dict(),
+            architecture=settings["architecture"],
+            class_names=settings["class names"],
+            image_shape=preprocessing.image_shape,
+            preprocessing=preprocessing.settings(),
+            positive_class=settings["positive class"],
+            epoch=history[-1]["epoch"],
+            validation_loss=history[-1]["val_loss"],
+            history=history,
+            options=settings,
+        ).save(self.last)
+        if best_epoch(history) is history[-1]:
+            files.copy_file(self.last, self.model)
+
+    def write_records(self, settings, history):
+        """Write loss values, curves and hyperparameters of a finished run; return the hyperparameters."""
+        best = best_epoch(history)
+        series = {
+            "loss values": "loss",
+            "accuracy values": "accuracy",
+            "val loss values": "val_loss",
+            "val accuracy values": "val_accuracy",
+        }
+        values = {name: [[epoch["epoch"], epoch[key]] for epoch in history] for name, key in series.items()}
+        hyperparameters = {
+            **settings,
+            "number of epochs": len(history),
+            "best epoch": best["epoch"],
+            "minimum validation loss": best["val_loss"],
+            "training seconds": round(sum(epoch["seconds"] for epoch in history), 3),
+        }
+        files.write_json(self.record("loss_values.json"), values)
+        plots.draw_curves(self.record("loss.png"), history, "loss", "cross-entropy loss (mean over images)")
+        plots.draw_curves(self.record("accuracy.png"), history, "accuracy", "accuracy")
+        # Last, since it says that the run is finished.
+        files.write_json(self.record("hyperparameters.json"), hyperparameters)
+        return hyperparameters
+
+    def _require_same(self, settings, recorded, path):
+        faults = [
+            f"{option} {settings[name]}: {path} was trained with {name} {recorded.get(name)}; "
+            "give the same, use --overwrite, or another -model_save_name"
+            for name, option in FIXED_SETTINGS.items()
+            if recorded.get(name) != settings[name]
+        ]
+        if faults:
+            raise UserError(*faults)
