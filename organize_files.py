@@ -20,12 +20,7 @@ def create_argparser():
         "python organize_files.py DIR",
     )
     parser.add_argument("DIR", type=folder_path, help="the folder that partition_datasets.py has split")
-    add_option(
-        parser.add_argument_group("options"),
-        "--copy",
-        action="store_true",
-        help="copy the images and leave the class folders as they are",
-    )
+    add_option(parser, "--copy", action="store_true", help="copy the images and leave the class folders as they are")
     return parser
 
 

@@ -7,9 +7,18 @@ images.csv into DIR. Moves nothing: organize_files.py, the next step, does.
 """
 
 from fractions import Fraction
+from pathlib import Path
 
 from pipeline import command_line
-from pipeline.command_line import add_option, folder_path, held_out_proportion, positive_integer, seed_number
+from pipeline.command_line import (
+    add_option,
+    fold_count,
+    folder_path,
+    hash_distance,
+    held_out_proportion,
+    positive_integer,
+    seed_number,
+)
 
 
 def create_argparser():
@@ -31,6 +40,20 @@ def create_argparser():
                help="share of the images for validation, and as much again for test (default: 0.1)")
     add_option(split, "-seed", metavar="N", type=seed_number, default=0,
                help="the same seed gives the same split (default: 0)")
+    add_option(split, "-folds", metavar="K", type=fold_count,
+               help="cross-validation: K splits in DIR/csv/fold_0, fold_1, ..., every image tested in one of them")
+    together = parser.add_argument_group("what must stay in one partition")
+    add_option(together, "-near_duplicates", metavar="BITS", type=hash_distance, default=10,
+               help="how many of the 256 bits of two images' difference hashes may differ for them to count as the "
+                    "same image; 0: only identical images do (default: 10)")
+    add_option(together, "-group_csv", metavar="FILE.csv", type=Path,
+               help="CSV of file name,group (a patient number, say): a group's images stay together")
+    add_option(together, "--keep_label_conflicts", action="store_true",
+               help="keep images that lie in two classes (default: in no partition)")
+    check = parser.add_argument_group("check")
+    add_option(check, "--baselines", action="store_true",
+               help="measure what file sizes, brightness and thumbnails alone tell about the class; writes "
+                    "baselines.json")
     # fmt: on
     return parser
 
@@ -39,22 +62,31 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import catalogue, split_files, splitting
+    from pipeline import baselines, split_files, splitting
     from pipeline.project import Project
 
     project = Project(options.proj_dir)
-    images = find_images(project)
+    images = group_images(project, find_images(project), options)
     in_split = images["left_out"] == ""
     class_names = sorted(images.loc[in_split, "class_name"].unique())
     split_files.require_class_count(class_names, options.num_classes, "-num_classes")
 
-    images["group"] = catalogue.groups_of_identical_files(images)
-    images["partition"] = ""
-    images.loc[in_split, "partition"] = splitting.assign_partitions(
-        images.loc[in_split, "class_name"], images.loc[in_split, "group"], options.val_test_prop, options.seed
-    )
-    print_counts(images, class_names, options.val_test_prop)
-    write_tables(project, images, class_names)
+    chosen = images[in_split]
+    if options.folds is None:
+        assigned = splitting.assign_partitions(
+            chosen["class_name"], chosen["group"], options.val_test_prop, options.seed
+        )
+        assignments = {None: assigned}
+        print_counts(chosen["class_name"], assigned, options.val_test_prop)
+    else:
+        folds = splitting.assign_folds(
+            chosen["class_name"], chosen["group"], options.folds, options.val_test_prop, options.seed
+        )
+        assignments = dict(enumerate(folds))
+        print_fold_counts(chosen["class_name"], folds)
+    write_tables(project, images, chosen, class_names, assignments)
+    if options.baselines:
+        baselines.report(project, chosen, class_names, options.folds or 5, options.seed)
     print(f"next: {command_line.command_text('python', 'organize_files.py', project.root)}")
 
 
@@ -65,8 +97,8 @@ def find_images(project):
 
     known = catalogue.images_in_bin(project)
     images = catalogue.assign_bin_names(known, catalogue.scan_class_folders(project, known))
-    for row in images[images["file_name"] == ""].itertuples():
-        command_line.note(f"left out: {project.root / row.source}: {row.left_out}")
+    for row in images[images["left_out"] != ""].itertuples():
+        command_line.note(f"left out: {catalogue.location(project, row)}: {row.left_out}")
     if images.loc[images["left_out"] == "", "class_name"].nunique() < 2:
         raise UserError(
             f"{project.root}: images of fewer than two classes in it; give the folder that holds one folder of "
@@ -75,42 +107,76 @@ def find_images(project):
     return images
 
 
-def print_counts(images, class_names, proportion):
+def group_images(project, images, options):
+    """Give each image its group, leave out those that lie in two classes, and tell what was found."""
+    from pipeline import duplicate_report, duplicates, known_groups
+
+    readable = images["left_out"] == ""
+    found = duplicates.find_duplicates(images[readable], options.near_duplicates)
+    groups = found.near
+    if options.group_csv:
+        groups = duplicates.group_equal(groups, known_groups.read_known_groups(options.group_csv, images[readable]))
+    images.loc[readable, "group"] = [str(group) for group in groups]
+    if not options.keep_label_conflicts:
+        images.loc[readable, "left_out"] = found.label_conflicts
+    duplicate_report.report(project, images[readable], found, options.near_duplicates)
+    return images
+
+
+def print_counts(class_names, partitions, proportion):
     """Print the sizes of the partitions, over all and by class, and where groups kept them from being exact."""
+    import pandas as pd
+
     from pipeline import splitting
     from pipeline.project import PARTITIONS
     from pipeline.tables import format_table
 
-    counts = images[images["partition"] != ""].groupby(["partition", "class_name"]).size()
-    counts = counts.unstack(fill_value=0).reindex(PARTITIONS, columns=class_names, fill_value=0)
+    counts = pd.crosstab(pd.Series(partitions), class_names.array).reindex(PARTITIONS)
     print("\nImages per partition\n")
-    print(format_table(["partition", "images"], [*counts.sum(axis=1).items(), ("total", counts.to_numpy().sum())]))
+    print(format_table(["partition", "images"], [*counts.sum(axis=1).items(), ("total", len(partitions))]))
     print("\nImages per partition and class\n")
-    print(format_table(["partition", *class_names], list(counts.itertuples())))
+    print(format_table(["partition", *counts.columns], counts.itertuples()))
     print()
-    for class_name in class_names:
+    for class_name in counts.columns:
         asked = splitting.held_out_counts(int(counts[class_name].sum()), proportion)
         found = (counts.loc["val", class_name], counts.loc["test", class_name])
         if asked != found:
             command_line.note(
                 f"class {class_name!r}: {found[0]} validation and {found[1]} test images instead of {asked[0]} "
-                f"and {asked[1]}, since identical images stay together"
+                f"and {asked[1]}, since images that belong together stay together"
             )
 
 
-def write_tables(project, images, class_names):
-    """Write the split files, classes.csv and images.csv."""
-    from pipeline import catalogue, split_files
+def print_fold_counts(class_names, folds):
+    """Print the sizes of each fold's partitions, over all and by class."""
+    import pandas as pd
+
     from pipeline.project import PARTITIONS
+    from pipeline.tables import format_table
+
+    rows = []
+    for number, partitions in enumerate(folds):
+        counts = pd.crosstab(pd.Series(partitions), class_names.array).reindex(PARTITIONS)
+        by_class = [" + ".join(map(str, counts.loc[partition])) for partition in PARTITIONS]
+        rows.append([number, *by_class])
+    print(f"\nImages per fold and partition ({' + '.join(sorted(set(class_names)))})\n")
+    print(format_table(["fold", *PARTITIONS], rows))
+    print()
+
+
+def write_tables(project, images, chosen, class_names, assignments):
+    """Write the split files, classes.csv and images.csv; `chosen` are the images that are in partitions."""
+    from pipeline import catalogue, split_files
 
     verb = "replaced" if (project.tables / "images.csv").exists() else "wrote"
-    for partition in PARTITIONS:
-        chosen = images[images["partition"] == partition]
-        labels = [class_names.index(name) for name in chosen["class_name"]]
-        split_files.write_split(project.tables / f"{partition}.csv", chosen["file_name"], labels)
+    split_files.write_splits(project, chosen, class_names, assignments)
     split_files.write_classes(project.tables / "classes.csv", class_names)
     catalogue.write(project.tables / "images.csv", images)
-    print(f"{verb} train.csv, val.csv, test.csv, classes.csv and images.csv in {project.tables}")
+    if None in assignments:
+        print(f"{verb} train.csv, val.csv, test.csv, classes.csv and images.csv in {project.tables}")
+    else:
+        print(f"wrote train.csv, val.csv and test.csv in {project.split_folder(0)} to {len(assignments) - 1}")
+        print(f"{verb} classes.csv and images.csv in {project.tables}")
 
 
 if __name__ == "__main__":

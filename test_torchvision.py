@@ -8,11 +8,10 @@ Reads the checkpoint, which says by itself what it is, and the images; writes th
 JSON into DIR, those of new images as CSV.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from pipeline import command_line
-from pipeline.command_line import add_option, folder_path, positive_integer
+from pipeline.command_line import add_option, fold_choice, folder_path, positive_integer
 
 
 def create_argparser():
@@ -30,6 +29,8 @@ def create_argparser():
     add_option(data, "-dir", "-proj_dir", "-project_directory", metavar="DIR", type=folder_path,
                help="project folder (required, unless -images is given)")
     add_option(data, "-split", choices=["train", "val", "test"], default="test", help="partition (default: test)")
+    add_option(data, "-fold", metavar="K", type=fold_choice,
+               help="fold of a cross-validation, or all: one predictions file each")
     add_option(data, "-result_json_name", metavar="NAME.json",
                help="predictions file, in DIR (default: NAME_preds.json; NAME_val_preds.json for another split)")
     new = parser.add_argument_group("new images")
@@ -57,63 +58,101 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import checkpoints, new_images, split_files
-    from pipeline.classes import resolve_positive_class
+    from pipeline import new_images
     from pipeline.devices import pick_device
-    from pipeline.errors import UserError
-    from pipeline.models import resolve_architecture
     from pipeline.project import Project
 
-    if options.dir is None and options.images is None:
-        raise UserError("-dir: give the project folder, or -images for new images")
+    require_one_task(options)
     project = None if options.dir is None else Project(options.dir)
     device = pick_device(options.use_GPU)
-    path = checkpoints.find(options.save, project)
+    if options.images is not None:
+        path, checkpoint = load_checkpoint(project, None, options)
+        model = checkpoint.build_model().to(device)
+        write_table(
+            options.out, new_images.predict_files(options.images, checkpoint, model, device, options.batch_size)
+        )
+        return
+    project.require_organized()
+    for fold in project.folds(options.fold):
+        path, checkpoint = load_checkpoint(project, fold, options)
+        predictions = predict_partition(project, options.split, fold, path, checkpoint, device, options.batch_size)
+        write_predictions(project, options.result_json_name, predictions)
+
+
+def load_checkpoint(project, fold, options):
+    """Return the checkpoint that the options mean, checked against them, and its path."""
+    from pipeline import checkpoints, split_files
+    from pipeline.classes import resolve_positive_class
+    from pipeline.models import resolve_architecture
+
+    path = checkpoints.find(options.save, project, fold)
     checkpoint = checkpoints.complete(
         checkpoints.load(path),
         path,
         architecture=options.architecture and resolve_architecture(options.architecture),
         class_count=options.classes,
         image_shape=options.img_size,
-        class_names=split_files.read_class_names(project) if options.images is None else None,
+        class_names=split_files.read_class_names(project, fold) if options.images is None else None,
     )
-    model = checkpoint.build_model().to(device)
-    if options.images is None:
-        positive_class = resolve_positive_class(
-            checkpoint.class_names, options.positive_class, checkpoint.positive_class
+    recorded = checkpoint.positive_class
+    checkpoint.positive_class = resolve_positive_class(checkpoint.class_names, options.positive_class, recorded)
+    if recorded not in (None, checkpoint.positive_class):
+        command_line.note(f"positive class {checkpoint.positive_class!r} instead of {recorded!r}, which {path} names")
+    return path, checkpoint
+
+
+def require_one_task(options):
+    """Raise UserError unless the options are those of either a project's images or new ones."""
+    from pipeline.errors import UserError
+
+    if options.dir is None and options.images is None:
+        raise UserError("-dir: give the project folder, or -images for new images")
+    if options.images is None and options.out is not None:
+        raise UserError(f"-out {options.out}: is for new images; give -images too, or -result_json_name instead")
+    if options.images is not None and options.result_json_name is not None:
+        raise UserError(
+            f"-result_json_name {options.result_json_name}: -images has no labels; give -out FILE.csv instead"
         )
-        predictions = predict_partition(project, options.split, checkpoint, model, device, options.batch_size)
-        predictions = replace(predictions, positive_class=positive_class, checkpoint=path.name)
-        write_predictions(project, options.result_json_name, predictions)
-    else:
-        table = new_images.predict_files(options.images, checkpoint, model, device, options.batch_size)
-        write_table(options.out, table)
+    if options.out is not None and not options.out.parent.is_dir():
+        raise UserError(f"-out {options.out}: no such folder {options.out.parent}; make it or give another name")
 
 
-def predict_partition(project, partition, checkpoint, model, device, batch_size):
-    """Return the Predictions for one partition's images."""
-    from pipeline import image_sets, split_files
+def predict_partition(project, partition, fold, path, checkpoint, device, batch_size):
+    """Return the Predictions of the model in the checkpoint at `path` for one partition's images.
+
+    Raises UserError where the partition is test and the model has seen one of the images in training.
+    """
+    from pipeline import checkpoints, image_sets, split_files
     from pipeline.inference import predict_probabilities
     from pipeline.predictions import Predictions
 
-    split = split_files.read_split(project, partition)
+    split = split_files.read_split(project, partition, fold)
     images = image_sets.load_image_set(project, split, checkpoint.build_preprocessing())
+    if partition == "test":
+        checkpoints.require_unseen(checkpoint, path, split, images.content_hashes)
+    model = checkpoint.build_model().to(device)
     probabilities = predict_probabilities(model, images.pixels.to(device), images.preprocessing, batch_size)
     return Predictions(
         labels=images.labels.numpy(),
         predictions=probabilities.argmax(axis=1),
         probabilities=probabilities,
         class_names=checkpoint.class_names,
+        positive_class=checkpoint.positive_class,
         file_names=split.file_names,
         split=partition,
+        fold=fold,
+        checkpoint=path.name,
     )
 
 
 def write_predictions(project, file_name, predictions):
     """Write the predictions JSON and print a summary of it and the next command."""
-    name = predictions.checkpoint.removesuffix(".pth.tar")
+    from pipeline.project import MODEL_SUFFIX, fold_name
+
+    name = predictions.checkpoint.removesuffix(MODEL_SUFFIX)
     suffix = "" if predictions.split == "test" else f"_{predictions.split}"
-    path = project.root / (file_name or f"{name}{suffix}_preds.json")
+    chosen = file_name and fold_name(file_name.removesuffix(".json"), predictions.fold) + ".json"
+    path = project.root / (chosen or f"{name}{suffix}_preds.json")
     replaced = path.exists()
     predictions.write(path)
     correct = int((predictions.labels == predictions.predictions).sum())

@@ -9,7 +9,7 @@ or learning rates are a sweep over all combinations.
 """
 
 from pipeline import command_line
-from pipeline.command_line import add_option, folder_path, positive_integer, positive_number, seed_number
+from pipeline.command_line import add_option, fold_choice, folder_path, positive_integer, positive_number, seed_number
 
 
 def create_argparser():
@@ -27,6 +27,8 @@ def create_argparser():
     data = parser.add_argument_group("data")
     add_option(data, "-project_directory", "-proj_dir", "-dir", metavar="DIR", required=True, type=folder_path,
                help="project folder, as organize_files.py leaves it (required)")
+    add_option(data, "-fold", metavar="K", type=fold_choice,
+               help="fold of a cross-validation (partition_datasets.py -folds), or all, one after the other")
     add_option(data, "-num_classes", "-classes", metavar="N", type=positive_integer,
                help="how many classes there should be, as a check (default: what the split says)")
     add_option(data, "-img_shape", "-img_size", nargs=3, metavar=("C", "H", "W"), type=positive_integer,
@@ -54,9 +56,10 @@ def create_argparser():
     add_option(run, "-seed", metavar="N", type=seed_number, default=0,
                help="of the first weights and the order of the images (default: 0)")
     add_option(run, "--use_GPU", action="store_true", help="train on the GPU (default: on the CPU)")
-    add_option(run, "--resume", action="store_true",
+    earlier = run.add_mutually_exclusive_group()
+    add_option(earlier, "--resume", action="store_true",
                help="go on after the last whole epoch of a training that was stopped")
-    add_option(run, "--overwrite", action="store_true", help="replace an earlier training of the same name")
+    add_option(earlier, "--overwrite", action="store_true", help="replace an earlier training of the same name")
     # fmt: on
     return parser
 
@@ -65,54 +68,61 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import models, sweep, training
+    from pipeline import models, sweep
     from pipeline.devices import pick_device
     from pipeline.errors import UserError
-    from pipeline.project import MODEL_SUFFIX, Project
+    from pipeline.project import MODEL_SUFFIX, Project, fold_name
     from pipeline.runs import Run
 
     project = Project(options.project_directory)
+    project.require_organized()
     device = pick_device(options.use_GPU)
     architectures = [models.resolve_architecture(name) for name in options.architecture]
     combinations = sweep.grid(architectures, options.batch_size, options.learning_rate)
+    folds = project.folds(options.fold)
     is_sweep = len(combinations) > 1
     file_name = options.model_save_name or f"{'sweep' if is_sweep else architectures[0]}{MODEL_SUFFIX}"
     name = project.model_path(file_name).name.removesuffix(MODEL_SUFFIX)
-    train_set, val_set, settings = load_data(project, options, device)
+    runs = {
+        (fold, combination): Run(project, fold_name(sweep.run_name(name, *combination) if is_sweep else name, fold))
+        for fold in folds
+        for combination in combinations
+    }
+    for run in runs.values():
+        # Several runs that are started again go on where they stopped, without being asked to.
+        run.prepare(options.resume or len(runs) > 1, options.overwrite)
 
     finished, failed = [], []
-    for number, (architecture, batch_size, learning_rate) in enumerate(combinations, start=1):
-        run = Run(project, sweep.run_name(name, architecture, batch_size, learning_rate) if is_sweep else name)
-        if is_sweep:
-            print(f"\nrun {number} of {len(combinations)}: {run.name}")
-        run_settings = {
-            "model name": run.name,
-            "architecture": architecture,
-            "batch size": batch_size,
-            "learning rate": learning_rate,
-            **settings,
-        }
-        # A sweep that is started again goes on where it stopped, without being asked to.
-        run.prepare(options.resume or is_sweep, options.overwrite)
-        try:
-            finished.append(train(run, run_settings, train_set, val_set))
-        except training.Diverged as error:
-            if not is_sweep:
-                raise
-            failed += [f"{run.name}: {fault}" for fault in error.faults]
+    for fold in folds:
+        train_set, val_set, shared_settings = load_data(project, fold, options, device)
+        for combination in combinations:
+            run = runs[fold, combination]
+            if len(runs) > 1:
+                print(f"\nrun {len(finished) + len(failed) + 1} of {len(runs)}: {run.name}")
+            settings = {"model name": run.name, **sweep.settings(combination), **shared_settings}
+            try:
+                finished.append(train(run, settings, train_set, val_set))
+            except UserError as error:
+                # A run that diverges, or an architecture that cannot take the images, does not end the others.
+                if len(runs) == 1:
+                    raise
+                print(f"failed: {'; '.join(error.faults)}")
+                failed.append(f"{run.name}: {'; '.join(error.faults)}")
     if is_sweep and finished:
         sweep.report(project.results, name, finished)
+    elif len(runs) > 1 and finished:
+        sweep.print_table(finished)
     if failed:
         raise UserError(*failed)
 
 
-def load_data(project, options, device):
-    """Return training and validation set on the device, and the settings that all runs share."""
+def load_data(project, fold, options, device):
+    """Return training and validation set on the device, and the settings that all runs on them share."""
     from pipeline import checkpoints, image_sets, split_files
     from pipeline.classes import resolve_positive_class
     from pipeline.preprocessing import Preprocessing
 
-    splits = [split_files.read_split(project, partition) for partition in ("train", "val")]
+    splits = [split_files.read_split(project, partition, fold) for partition in ("train", "val")]
     class_names = splits[0].class_names
     split_files.require_class_count(class_names, options.num_classes, "-num_classes")
     preprocessing = Preprocessing.from_options(options.img_shape, options.keep_color)
@@ -131,6 +141,7 @@ def load_data(project, options, device):
         "keep color": preprocessing.keep_color,
         "class names": class_names,
         "positive class": resolve_positive_class(class_names, options.positive_class),
+        "fold": fold,
         "training images": len(train_set),
         "validation images": len(val_set),
         "split fingerprint": split_files.fingerprint(*splits),
@@ -165,7 +176,7 @@ def train(run, settings, train_set, val_set):
         patience=settings["patience"],
         seed=settings["seed"],
     ):
-        run.save_epoch(model, optimizer, train_set.preprocessing, settings, history)
+        run.save_epoch(model, optimizer, train_set, val_set, settings, history)
         print_epoch(history)
     hyperparameters = run.write_records(settings, history)
     print_hyperparameters(run, hyperparameters)

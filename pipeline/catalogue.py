@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import files, image_files
+from pipeline import duplicates, files, image_files
 from pipeline.errors import UserError
 from pipeline.progress import map_in_threads
 from pipeline.project import RESERVED_FOLDERS, is_plain_file_name
@@ -27,6 +27,8 @@ from pipeline.project import RESERVED_FOLDERS, is_plain_file_name
 pd.options.mode.string_storage = "python"
 
 COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out"]
+# Found by decoding, needed to group duplicates, and not kept in images.csv.
+DECODED_COLUMNS = ["pixel_hash", "difference_hash"]
 
 
 def read(path):
@@ -59,13 +61,20 @@ def write(path, table):
 
 
 def images_in_bin(project):
-    """Return the rows of an earlier images.csv whose image lies in bin/ by now; an empty table if there is none."""
+    """Decode the images of an earlier images.csv that lie in bin/ by now.
+
+    Returns a table as `scan_class_folders` does, empty if there are none.
+    """
     path = project.tables / "images.csv"
     if not path.exists() or not project.bin.is_dir():
-        return pd.DataFrame(columns=COLUMNS, dtype=str)
+        return _table([])
     table = read(path)
     present = {entry.name for entry in project.bin.iterdir()}
-    return table[table["file_name"].isin(present)]
+    rows = list(table[table["file_name"].isin(present)].itertuples())
+    inspected = map_in_threads(
+        lambda row: _inspect(project.bin / row.file_name, row.source, row.file_name), rows, "reading bin"
+    )
+    return _table(inspected)
 
 
 def scan_class_folders(project, already_known):
@@ -75,8 +84,8 @@ def scan_class_folders(project, already_known):
     passed over. `already_known` is a table as `images_in_bin` returns it: files of the same source and content
     are left out, since `organize_files.py --copy` leaves them where they were.
 
-    Returns a table as images.csv has it, in the order of class and file name; a file that cannot be read as an
-    image has its reason in `left_out` and no `file_name`.
+    Returns a table with the columns of images.csv and the decoded ones, in the order of class and file name; a file
+    that cannot be read as an image has its reason in `left_out` and no `file_name`.
     """
     folders = [
         entry
@@ -89,7 +98,7 @@ def scan_class_folders(project, already_known):
         for path in sorted(folder.iterdir(), key=lambda path: path.name)
         if not path.name.startswith(".")
     ]
-    found = pd.DataFrame(map_in_threads(_inspect, paths, "reading images"), columns=COLUMNS, dtype=str)
+    found = _table(map_in_threads(lambda path: _inspect(path, _source(path)), paths, "reading images"))
     known = set(zip(already_known["source"], already_known["content_hash"], strict=True))
     is_new = [key not in known for key in zip(found["source"], found["content_hash"], strict=True)]
     return found[np.array(is_new, dtype=bool)]
@@ -116,19 +125,30 @@ def assign_bin_names(known, found):
     return pd.concat([known, found], ignore_index=True).sort_values("source", kind="stable", ignore_index=True)
 
 
-def groups_of_identical_files(table):
-    """Return a group number for each row: byte-identical files share one, so that no split can separate them."""
-    return table["content_hash"].factorize()[0]
+def location(project, row):
+    """Return where the image of a table's row lies: in bin/, or still in its class folder."""
+    in_bin = project.bin / row.file_name
+    return in_bin if row.file_name and in_bin.exists() else project.root / row.source
 
 
-def _inspect(path):
-    """Return the row of images.csv for one file, its name in bin/ and its group still to be chosen."""
-    row = dict.fromkeys(COLUMNS, "")
-    row |= {"source": f"{path.parent.name}/{path.name}", "class_name": path.parent.name}
+def _table(rows):
+    return pd.DataFrame(rows, columns=COLUMNS + DECODED_COLUMNS, dtype=str)
+
+
+def _source(path):
+    return f"{path.parent.name}/{path.name}"
+
+
+def _inspect(path, source, file_name=""):
+    """Return the row of a table for one file, its group still to be chosen."""
+    row = dict.fromkeys(COLUMNS + DECODED_COLUMNS, "")
+    row |= {"source": source, "class_name": source.partition("/")[0], "file_name": file_name}
     try:
         data = image_files.read_bytes(path)
         row["content_hash"] = files.content_hash(data)
-        image_files.decode(data)
+        image = image_files.decode(data)
+        row["pixel_hash"] = duplicates.pixel_hash(image)
+        row["difference_hash"] = duplicates.difference_hash(image).tobytes().hex()
     except image_files.UnreadableImage as reason:
         row["left_out"] = str(reason)
     return row

@@ -1,6 +1,7 @@
 """The checkpoint file (.pth.tar): the only place that saves it, loads it and says what is in it."""
 
 import platform
+import warnings
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import torchvision
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from pipeline import files
+from pipeline.command_line import note
 from pipeline.errors import UserError
-from pipeline.models import build_model
+from pipeline.models import build_model, resolve_architecture
 from pipeline.preprocessing import Preprocessing
-from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX
+from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
 
 def current_versions():
@@ -42,6 +44,7 @@ class Checkpoint:
     validation_loss: float = None  # of these weights
     history: list = None  # a dict an epoch up to this one, as training.epochs makes them
     options: dict = None  # what training was told, under readable names
+    seen_images: dict = None  # content hashes of the images trained ("train") and tuned ("val") on
     versions: dict = field(default_factory=current_versions)
 
     def save(self, path):
@@ -57,8 +60,8 @@ class Checkpoint:
         except RuntimeError as error:
             details = [line.strip() for line in str(error).splitlines()[1:]]
             raise UserError(
-                f"the checkpoint's weights do not fit {self.architecture} with {len(self.class_names)} classes and "
-                f"{self.image_shape[0]} channels ({details[0] if details else error}); check the options"
+                f"-save: the checkpoint's weights do not fit {self.architecture} with {len(self.class_names)} classes "
+                f"and {self.image_shape[0]} channels ({details[0] if details else error}); check the options"
             ) from None
         return model
 
@@ -73,11 +76,13 @@ def load(path):
     Raises UserError for a missing file, one that is no checkpoint, and entries of a wrong type.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on files that it then refuses
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the name") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: a folder, not a checkpoint") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise UserError(f"{path}: {error.strerror}; give a checkpoint file that can be read") from None
     except Exception:  # torch raises anything on damaged files: RuntimeError, EOFError, UnpicklingError, ...
         raise UserError(
             f"{path}: not a checkpoint of tensors and plain types, or damaged; anything else in such a file could "
@@ -110,35 +115,60 @@ def complete(checkpoint, path, *, architecture=None, class_count=None, image_sha
     """
     faults = []
 
-    def settle(option, said, recorded):
+    def settle(option, said, recorded, source=path):
         if said is None and recorded is None:
             faults.append(f"{path}: does not say what {option} it was trained with; give {option}")
         elif said is not None and recorded is not None and said != recorded:
-            faults.append(f"{option} {_shown(said)}: {path} says {_shown(recorded)}; leave the option out")
+            faults.append(f"{option} {_shown(said)}: {source} says {_shown(recorded)}; leave the option out")
         return recorded if recorded is not None else said
 
-    recorded_count = None if checkpoint.class_names is None else len(checkpoint.class_names)
     checkpoint.architecture = settle("-architecture", architecture, checkpoint.architecture)
     checkpoint.image_shape = settle("-img_size", image_shape, checkpoint.image_shape)
-    class_count = settle("-classes", class_count or (class_names and len(class_names)), recorded_count)
-    if checkpoint.class_names and class_names and checkpoint.class_names != class_names and not faults:
+    names, source = (checkpoint.class_names, path) if checkpoint.class_names else (class_names, "the project")
+    class_count = settle("-classes", class_count, len(names) if names else None, source)
+    if checkpoint.class_names and class_names and checkpoint.class_names != class_names:
         faults.append(
             f"{path}: was trained on the classes {', '.join(checkpoint.class_names)}, "
-            f"the project has {', '.join(class_names)}"
+            f"the project has {', '.join(class_names)}; use a model of these"
         )
     if faults:
         raise UserError(*faults)
-    checkpoint.class_names = checkpoint.class_names or class_names or [str(index) for index in range(class_count)]
-    checkpoint.preprocessing = checkpoint.preprocessing or {}
+    checkpoint.architecture = resolve_architecture(checkpoint.architecture)
+    checkpoint.class_names = names or [str(index) for index in range(class_count)]
+    if checkpoint.preprocessing is None:
+        checkpoint.preprocessing = Preprocessing.from_options(checkpoint.image_shape, keep_color=False).settings()
     return checkpoint
 
 
-def find(name, project):
+def require_unseen(checkpoint, path, split, content_hashes):
+    """Raise UserError naming each image of a Split that the model was trained or tuned on.
+
+    `content_hashes` are those of the split's files. A checkpoint that does not say what it has seen gets a note.
+    """
+    if checkpoint.seen_images is None:
+        note(f"{path} does not say which images it was trained on: that none of them is tested cannot be checked")
+        return
+    partition_of = {
+        content: partition for partition, contents in checkpoint.seen_images.items() for content in contents
+    }
+    faults = [
+        f"{split.path}: {name}: the model {path} has seen this image (in its {partition_of[content]} images), so that "
+        "testing on it proves nothing; use a model trained on this split, or -split train or val"
+        for name, content in zip(split.file_names, content_hashes, strict=True)
+        if content in partition_of
+    ]
+    if faults:
+        raise UserError(*faults)
+
+
+def find(name, project, fold=None):
     """Return the path of the checkpoint that the person means.
 
-    `name` is a file name in the project's models/ or a path; None means the only model there is. `project` may be
-    None. Raises UserError where there is none, or more than one to choose from.
+    `name` is a file name in the project's models/ or a path; None means the only model there is. With a fold, the
+    model of that fold. `project` may be None. Raises UserError where there is none, or more than one to choose from.
     """
+    if name is not None and fold is not None:
+        name = fold_name(name.removesuffix(MODEL_SUFFIX), fold) + MODEL_SUFFIX
     if name is not None:
         places = [project.models / name] if project else []
         places.append(Path(name))
@@ -148,7 +178,8 @@ def find(name, project):
         raise UserError(f"{places[0]}: no such checkpoint; train_torchvision.py writes it")
     if project is None:
         raise UserError("-save: give the checkpoint to use")
-    found = sorted(path for path in project.models.glob(f"*{MODEL_SUFFIX}") if not path.name.endswith(LAST_SUFFIX))
+    pattern = fold_name("*", fold) + MODEL_SUFFIX
+    found = sorted(path for path in project.models.glob(pattern) if not path.name.endswith(LAST_SUFFIX))
     if len(found) != 1:
         listed = ", ".join(path.name for path in found) or "none"
         raise UserError(f"-save: {project.models} has {len(found)} models ({listed}); give the name of one with -save")

@@ -34,6 +34,10 @@ class ArgumentParser(argparse.ArgumentParser):
         )
         add_option(self, "--help", "-h", action="help", help="show this and exit")
 
+    def _get_option_tuples(self, option_string):
+        # allow_abbrev ends abbreviations with two dashes only; here a misspelt option with one must be an error too.
+        return []
+
     def error(self, message):
         # argparse joins all spellings of an option; the person needs the leading one.
         for action in self._actions:
@@ -73,6 +77,29 @@ def seed_number(text):
     """Read a seed, a whole number from 0 to 2**32 - 1 (what NumPy takes), from an option."""
     if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 4294967295")
+    return int(text)
+
+
+def fold_count(text):
+    """Read the number of folds of a cross-validation, 2 to 100, from an option."""
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 2 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 2 to 100")
+    return int(text)
+
+
+def hash_distance(text):
+    """Read how many of 256 bits may differ, 0 to 64, from an option; beyond that unrelated images are near."""
+    if not re.fullmatch(r"[0-9]{1,2}", text) or int(text) > 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 64")
+    return int(text)
+
+
+def fold_choice(text):
+    """Read a fold's number from 0, or "all", from an option."""
+    if text == "all":
+        return text
+    if not re.fullmatch(r"[0-9]{1,4}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a fold's number, from 0, nor all")
     return int(text)
 
 

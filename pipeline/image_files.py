@@ -73,6 +73,12 @@ def decode(data):
         raise UnreadableImage(f"damaged or unsupported image ({error})") from None
 
 
+def header(data):
+    """Return (width, height, channels, format) as an image file's header says, for bytes that `decode` accepts."""
+    image = Image.open(io.BytesIO(data))
+    return *image.size, len(image.getbands()), image.format
+
+
 def shows_color(image):
     """Tell whether a person would see colour in an image as `decode` returns it."""
     if image.mode == "L":

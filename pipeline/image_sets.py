@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from pipeline import image_files
+from pipeline import files, image_files
 from pipeline.errors import UserError
 from pipeline.preprocessing import Preprocessing
 from pipeline.progress import map_in_threads
@@ -18,6 +18,7 @@ class ImageSet:
     pixels: torch.Tensor  # uint8 (n, 1 or 3, height, width)
     labels: torch.Tensor  # int64 (n,)
     preprocessing: Preprocessing
+    content_hashes: list  # of the files, parallel to the labels
     in_color: int  # how many of the files show colour
 
     def __len__(self):
@@ -38,26 +39,38 @@ def load_image_set(project, split, preprocessing):
     Returns an ImageSet. Raises UserError naming each image that cannot be read.
     """
     paths = [project.bin / name for name in split.file_names]
-    loaded = map_in_threads(lambda path: load_image(path, preprocessing), paths, f"reading {split.partition} images")
+    images = map_in_threads(lambda path: load_image(path, preprocessing), paths, f"reading {split.partition} images")
     faults = [
-        f"{path}: {reason}; replace it, or remove its line from {project.csv / (split.partition + '.csv')}"
-        for path, (_, _, reason) in zip(paths, loaded, strict=True)
-        if reason
+        f"{path}: {image.unreadable}; replace it, or remove its line from {split.path}"
+        for path, image in zip(paths, images, strict=True)
+        if image.unreadable
     ]
     if faults:
         raise UserError(*faults)
-    pixels = torch.from_numpy(np.stack([pixels for pixels, _, _ in loaded]))
-    return ImageSet(pixels, torch.tensor(split.labels), preprocessing, sum(color for _, color, _ in loaded))
+    return ImageSet(
+        pixels=torch.from_numpy(np.stack([image.pixels for image in images])),
+        labels=torch.tensor(split.labels),
+        preprocessing=preprocessing,
+        content_hashes=[image.content_hash for image in images],
+        in_color=sum(image.shows_color for image in images),
+    )
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """One image file as the model's preprocessing needs it, or why it cannot be read."""
+
+    pixels: np.ndarray = None  # uint8 (1 or 3, height, width)
+    content_hash: str = ""
+    shows_color: bool = False
+    unreadable: str = ""  # the reason
 
 
 def load_image(path, preprocessing):
-    """Decode and resize one image file.
-
-    Returns (pixels, shows colour, reason): a uint8 array (1 or 3, height, width), or None and the reason why the
-    file cannot be read.
-    """
+    """Decode and resize one image file; return a LoadedImage."""
     try:
-        image = image_files.decode(image_files.read_bytes(path))
+        data = image_files.read_bytes(path)
+        image = image_files.decode(data)
     except image_files.UnreadableImage as reason:
-        return None, False, str(reason)
-    return preprocessing.pixels(image), image_files.shows_color(image), ""
+        return LoadedImage(unreadable=str(reason))
+    return LoadedImage(preprocessing.pixels(image), files.content_hash(data), image_files.shows_color(image))

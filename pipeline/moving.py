@@ -8,7 +8,13 @@ from pipeline.progress import progress_bar
 from pipeline.project import PARTITIONS
 
 # images.csv goes last: while it lies in the project folder, organizing is not complete.
-TABLES = (*(f"{partition}.csv" for partition in PARTITIONS), "classes.csv", "images.csv")
+TABLES = (
+    *(f"{partition}.csv" for partition in PARTITIONS),
+    "classes.csv",
+    "near_duplicates.png",
+    "baselines.json",
+    "images.csv",
+)
 
 
 def gather_images(project, images, copy):
@@ -61,7 +67,7 @@ def remove_emptied_folders(project, class_names):
 
 
 def move_tables(project):
-    """Move the CSV files of the project folder into csv/; return whether there was one to move."""
+    """Move what partition_datasets.py has written into csv/; return whether there was one to move."""
     sources = [project.root / name for name in TABLES if (project.root / name).exists()]
     for source in sources:
         os.replace(source, project.csv / source.name)

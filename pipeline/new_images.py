@@ -25,13 +25,14 @@ def predict_files(place, checkpoint, model, device, batch_size):
         for start in range(0, len(paths), batch_size):
             batch = paths[start : start + batch_size]
             loaded = map_in_threads(lambda path: image_sets.load_image(path, preprocessing), batch)
-            pixels = [pixels for pixels, _, _ in loaded if pixels is not None]
+            pixels = [image.pixels for image in loaded if not image.unreadable]
             if pixels:
                 stacked = torch.from_numpy(np.stack(pixels)).to(device)
                 probabilities = iter(predict_probabilities(model, stacked, preprocessing, batch_size))
-            for path, (_, _, reason) in zip(batch, loaded, strict=True):
+            for path, image in zip(batch, loaded, strict=True):
                 name = path.relative_to(place).as_posix() if path != place else path.name
-                rows.append([name, *_outcome(checkpoint.class_names, reason, None if reason else next(probabilities))])
+                values = None if image.unreadable else next(probabilities)
+                rows.append([name, *_outcome(checkpoint.class_names, image.unreadable, values)])
             bar.update(len(batch))
     columns = ["file_name", "predicted_class", *(f"probability_{name}" for name in checkpoint.class_names), "error"]
     return pd.DataFrame(rows, columns=columns)

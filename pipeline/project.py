@@ -44,11 +44,32 @@ class Project:
         organized = (self.csv / "images.csv").exists() and not (self.root / "images.csv").exists()
         return self.csv if organized else self.root
 
+    def split_folder(self, fold=None):
+        """The folder of train.csv, val.csv and test.csv, of a cross-validation's fold where one is given."""
+        return self.csv if fold is None else self.csv / f"fold_{fold}"
+
+    def folds(self, choice=None):
+        """Return the folds that `-fold` chose: [None] without the option, [k], or all of them for "all".
+
+        Raises UserError for a fold that the project does not have, and where it has folds and none was chosen.
+        """
+        existing = sorted(
+            int(folder.name.removeprefix("fold_"))
+            for folder in self.csv.glob("fold_*")
+            if folder.name.removeprefix("fold_").isdecimal()
+        )
+        listed = f"folds {', '.join(map(str, existing))}" if existing else "no folds (partition_datasets.py -folds 5)"
+        if choice is None and existing:
+            raise UserError(f"-fold: {self.root} is split into {listed}; give one of them or all")
+        if choice not in (None, "all", *existing) or (choice == "all" and not existing):
+            raise UserError(f"-fold {choice}: {self.root} has {listed}")
+        return existing if choice == "all" else [choice]
+
     def require_organized(self):
         """Raise UserError unless organize_files.py has been here."""
         if self.bin.is_dir() and self.csv.is_dir():
             return
-        if (self.root / "train.csv").exists():
+        if (self.root / "images.csv").exists():
             organize = command_line.command_text("python", "organize_files.py", self.root)
             raise UserError(f"{self.root}: not organized yet; run: {organize}")
         raise UserError(
@@ -68,6 +89,11 @@ class Project:
         if file_name.endswith(LAST_SUFFIX):
             raise UserError(f"model name {file_name!r}: .last.pth.tar is kept for resuming; choose another name")
         return self.models / file_name
+
+
+def fold_name(name, fold):
+    """Return what a run called `name` is called in one fold of a cross-validation; `name` itself for None."""
+    return name if fold is None else f"{name}_fold_{fold}"
 
 
 def is_plain_file_name(name):

@@ -1,8 +1,9 @@
 """One training run on disk: its files, how it is started and resumed, and its records."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline import checkpoints, files, plots
+from pipeline.command_line import note
 from pipeline.errors import UserError
 from pipeline.history import best_epoch
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project
@@ -19,7 +20,7 @@ FIXED_SETTINGS = {
     "class names": "class names",
     "split fingerprint": "split files",
 }
-ADJUSTABLE_SETTINGS = ("maximum number of epochs", "patience")
+ADJUSTABLE_SETTINGS = ("maximum number of epochs", "patience", "positive class")
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,12 @@ class Run:
         return [self.model, self.last, *map(self.record, endings)]
 
     def prepare(self, resume, overwrite):
-        """Make way for training: with `overwrite` remove what an earlier run of this name left.
+        """Make way for training: its folders, and with `overwrite` remove what an earlier run of this name left.
 
         Raises UserError where there is something and the person said neither.
         """
+        for folder in (self.project.models, self.project.results):
+            folder.mkdir(exist_ok=True)
         existing = [path for path in self.files if path.exists()]
         if overwrite:
             for path in existing:
@@ -73,7 +76,8 @@ class Run:
     def load_last(self, settings):
         """Return the checkpoint of the last whole epoch; None where no epoch was finished.
 
-        Raises UserError where it was trained with other settings, or where the best epoch's weights are gone.
+        What an interruption left behind is mended. Raises UserError where it was trained with other settings, or
+        where the best epoch's weights are gone.
         """
         if not self.last.exists():
             if self.model.exists():
@@ -92,22 +96,27 @@ class Run:
             files.copy_file(self.last, self.model)
         elif not self.model.exists():
             raise UserError(f"{self.model}: the best epoch's weights are gone; start anew with --overwrite")
+        if checkpoint.positive_class != settings["positive class"]:
+            self._replace_positive_class(checkpoint.positive_class, settings["positive class"])
+        # While training goes on, nothing may say that it is finished.
+        self.record("hyperparameters.json").unlink(missing_ok=True)
         return checkpoint
 
-    def save_epoch(self, model, optimizer, preprocessing, settings, history):
+    def save_epoch(self, model, optimizer, train_set, val_set, settings, history):
         """Save the state after an epoch, and as the model too if the epoch is the best so far."""
         checkpoints.Checkpoint(
             state_dict=model.state_dict(),
             optimizer=optimizer.state_dict(),
             architecture=settings["architecture"],
             class_names=settings["class names"],
-            image_shape=preprocessing.image_shape,
-            preprocessing=preprocessing.settings(),
+            image_shape=train_set.preprocessing.image_shape,
+            preprocessing=train_set.preprocessing.settings(),
             positive_class=settings["positive class"],
             epoch=history[-1]["epoch"],
             validation_loss=history[-1]["val_loss"],
             history=history,
             options=settings,
+            seen_images={"train": train_set.content_hashes, "val": val_set.content_hashes},
         ).save(self.last)
         if best_epoch(history) is history[-1]:
             files.copy_file(self.last, self.model)
@@ -135,6 +144,12 @@ class Run:
         # Last, since it says that the run is finished.
         files.write_json(self.record("hyperparameters.json"), hyperparameters)
         return hyperparameters
+
+    def _replace_positive_class(self, recorded, chosen):
+        # No part of training: what was said last holds for the whole run.
+        note(f"positive class {chosen!r} instead of {recorded!r}, which {self.last} names")
+        for path in (self.model, self.last):
+            replace(checkpoints.load(path), positive_class=chosen).save(path)
 
     def _require_same(self, settings, recorded, path):
         faults = [

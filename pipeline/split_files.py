@@ -15,6 +15,7 @@ class Split:
     """One partition of a project, in file order."""
 
     partition: str  # train, val or test
+    path: Path  # of the split CSV
     file_names: list  # as they are in bin/
     labels: list  # class indices, parallel to file_names
     class_names: list  # by class index
@@ -25,22 +26,45 @@ def write_split(path, file_names, labels):
     files.write_csv(path, zip(file_names, labels, strict=True))
 
 
+def write_splits(project, images, class_names, assignments):
+    """Write the split CSVs of a project, in place of those of an earlier split.
+
+    Args:
+        images: table with file_name and class_name.
+        assignments: {fold: partition of each image, or "" for none}; the one key None for a split without folds.
+    """
+    earlier_folds = list(project.csv.glob("fold_*"))
+    for folder in (project.tables, *earlier_folds):
+        for partition in PARTITIONS:
+            (folder / f"{partition}.csv").unlink(missing_ok=True)
+    for folder in earlier_folds:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    for fold, partitions in assignments.items():
+        folder = project.tables if fold is None else project.split_folder(fold)
+        folder.mkdir(parents=True, exist_ok=True)
+        for partition in PARTITIONS:
+            chosen = images[[assigned == partition for assigned in partitions]]
+            labels = [class_names.index(name) for name in chosen["class_name"]]
+            write_split(folder / f"{partition}.csv", chosen["file_name"], labels)
+
+
 def write_classes(path, class_names):
     """Write classes.csv: no header; class index, class name."""
     files.write_csv(path, enumerate(class_names))
 
 
-def read_split(project, partition):
-    """Read one partition of an organized project and check it against bin/.
+def read_split(project, partition, fold=None):
+    """Read one partition of an organized project, or of one fold of it, and check it against bin/.
 
     Returns a Split. Raises UserError with every fault of the file at once: rows that are not `file name,class
     index`, labels that no class has, names that lead out of bin/ or are not in it, duplicates, names that
     another partition holds too, no rows at all.
     """
     project.require_organized()
-    path = project.csv / f"{partition}.csv"
+    path = project.split_folder(fold) / f"{partition}.csv"
     rows, faults = _read_rows(path)
-    class_names = read_class_names(project)
+    class_names = read_class_names(project, fold)
     in_bin = {entry.name for entry in project.bin.iterdir()}
     first_line_of = {}
     for line, file_name, label in rows:
@@ -57,15 +81,15 @@ def read_split(project, partition):
                 f"{where}: class index {label} is out of range; {project.csv / 'classes.csv'} has "
                 f"{len(class_names)} classes, 0 to {len(class_names) - 1}"
             )
-    faults += _shared_with_other_partitions(project, partition, first_line_of)
+    faults += _shared_with_other_partitions(path, first_line_of)
     if not rows and not faults:
         faults.append(f"{path}: holds no images; run partition_datasets.py again")
     if faults:
         raise UserError(*faults)
-    return Split(partition, [row[1] for row in rows], [row[2] for row in rows], class_names)
+    return Split(partition, path, [row[1] for row in rows], [row[2] for row in rows], class_names)
 
 
-def read_class_names(project):
+def read_class_names(project, fold=None):
     """Read the class names of an organized project, by class index.
 
     Without a classes.csv the classes are named by the indices in the split files: '0', '1', ...
@@ -75,8 +99,8 @@ def read_class_names(project):
         labels = [
             label
             for partition in PARTITIONS
-            if (project.csv / f"{partition}.csv").exists()
-            for _, _, label in _read_rows(project.csv / f"{partition}.csv")[0]
+            if (project.split_folder(fold) / f"{partition}.csv").exists()
+            for _, _, label in _read_rows(project.split_folder(fold) / f"{partition}.csv")[0]
         ]
         return [str(index) for index in range(max(labels, default=-1) + 1)]
     class_names = []
@@ -123,18 +147,15 @@ def _read_rows(path):
     return rows, faults
 
 
-def _shared_with_other_partitions(project, partition, line_of):
-    faults = []
-    for other in PARTITIONS:
-        path = project.csv / f"{other}.csv"
-        if other != partition and path.exists():
-            faults += [
-                f"{project.csv / (partition + '.csv')}, line {line_of[name]}: {name!r} is in {path}, line {line}, "
-                "too; an image belongs to one partition"
-                for line, name, _ in _read_rows(path)[0]
-                if name in line_of
-            ]
-    return faults
+def _shared_with_other_partitions(path, line_of):
+    others = [path.with_name(f"{partition}.csv") for partition in PARTITIONS]
+    return [
+        f"{path}, line {line_of[name]}: {name!r} is in {other}, line {line}, too; an image belongs to one partition"
+        for other in others
+        if other != path and other.exists()
+        for line, name, _ in _read_rows(other)[0]
+        if name in line_of
+    ]
 
 
 def _csv_rows(path):

@@ -1,11 +1,14 @@
 """Which image goes into which partition: stratified by class, groups kept whole, exact sizes, seeded."""
 
 import math
+import warnings
 from fractions import Fraction
 
 import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.errors import UserError
+from pipeline.project import PARTITIONS
 
 
 def held_out_counts(count, proportion):
@@ -37,37 +40,92 @@ def assign_partitions(class_names, groups, proportion, seed):
     Returns a list of "train", "val" and "test" parallel to the arguments. Of each class exactly
     `held_out_counts` images are held out, less what no whole group fits into.
 
-    Raises UserError for a class that is too small for three partitions.
+    Raises UserError for a class that is too small for three partitions, or of too few groups.
+    """
+    class_names = np.asarray(class_names)
+    needed = smallest_class(proportion)
+    _refuse_small_classes(class_names, needed, f"three partitions; with -val_test_prop {float(proportion):g}")
+    sizes = [held_out_counts(int((class_names == name).sum()), proportion) for name in np.unique(class_names)]
+    room = {"test": [test for _, test in sizes], "val": [validation for validation, _ in sizes]}
+    partitions = np.full(len(class_names), "train", dtype=object)
+    _fill(partitions, class_names, groups, room, seed)
+    _require_every_class(partitions, class_names)
+    return partitions.tolist()
+
+
+def assign_folds(class_names, groups, fold_count, proportion, seed):
+    """Assign images to partitions once per fold of a cross-validation.
+
+    Arguments as for `assign_partitions`, and `fold_count`, 2 or more. Every image is in the test part of one fold;
+    the test parts are stratified by class and keep groups whole (scikit-learn's StratifiedGroupKFold). Of the others,
+    as many as `held_out_counts` gives of each class, as far as groups allow, are validation images.
+
+    Returns a list with, for each fold, a list as `assign_partitions` returns it. Raises UserError for a class with too
+    few images or groups.
     """
     class_names, groups = np.asarray(class_names), np.asarray(groups)
-    classes, class_of = np.unique(class_names, return_inverse=True)
-    counts = np.bincount(class_of)
-    needed = smallest_class(proportion)
-    faults = [
-        f"class {name!r}: {count} images are too few for three partitions; "
-        f"with -val_test_prop {float(proportion):g} a class needs at least {needed}"
-        for name, count in zip(classes, counts, strict=True)
-        if count < needed
-    ]
-    if faults:
-        raise UserError(*faults)
+    # In a fold's remainder, count x (1 - 1/folds), there must be room for validation and training.
+    needed = max(fold_count, smallest_class(proportion))
+    _refuse_small_classes(class_names, needed, f"{fold_count} folds; with -val_test_prop {float(proportion):g}")
+    validation = [held_out_counts(int((class_names == name).sum()), proportion)[0] for name in np.unique(class_names)]
+    folds = []
+    for test in test_parts(class_names, groups, fold_count, seed):
+        partitions = np.full(len(class_names), "train", dtype=object)
+        partitions[test] = "test"
+        _fill(partitions, class_names, groups, {"val": validation}, seed)
+        _require_every_class(partitions, class_names)
+        folds.append(partitions.tolist())
+    return folds
 
-    room = {"test": [], "val": []}
-    for count in counts:
-        validation, test = held_out_counts(int(count), proportion)
-        room["val"].append(validation)
-        room["test"].append(test)
-    room = {partition: np.array(sizes) for partition, sizes in room.items()}
 
+def test_parts(class_names, groups, fold_count, seed):
+    """Return the indices of the test images of each fold: stratified by class, groups whole, every image once."""
+    splitter = StratifiedGroupKFold(fold_count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # It warns of classes with few images or groups, which is for the caller to judge.
+        warnings.simplefilter("ignore", UserWarning)
+        return [test for _, test in splitter.split(class_names, class_names, groups)]
+
+
+def _fill(partitions, class_names, groups, room, seed):
+    """Move whole groups, in random order, from train into the first partition that has room for all of a group.
+
+    `room` is {partition: [images of each class, in sorted order]}. Changes `partitions`.
+    """
+    class_of = np.unique(class_names, return_inverse=True)[1]
     _, group_of = np.unique(groups, return_inverse=True)
     members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
-    partitions = np.full(len(class_names), "train", dtype=object)
+    room = {partition: np.array(sizes) for partition, sizes in room.items()}
     # RandomState's stream is frozen (NumPy's NEP 19): the split is the same under every version.
     for group in np.random.RandomState(seed).permutation(len(members)):
-        in_group = np.bincount(class_of[members[group]], minlength=len(classes))
+        if partitions[members[group][0]] != "train":
+            continue
+        in_group = np.bincount(class_of[members[group]], minlength=class_of.max() + 1)
         for partition, sizes in room.items():
             if (in_group <= sizes).all():
                 partitions[members[group]] = partition
                 sizes -= in_group
                 break
-    return partitions.tolist()
+
+
+def _refuse_small_classes(class_names, needed, purpose):
+    names, counts = np.unique(class_names, return_counts=True)
+    faults = [
+        f"class {str(name)!r}: {count} images are too few for {purpose} a class needs at least {needed}"
+        for name, count in zip(names, counts, strict=True)
+        if count < needed
+    ]
+    if faults:
+        raise UserError(*faults)
+
+
+def _require_every_class(partitions, class_names):
+    faults = [
+        f"class {str(name)!r}: no whole group of images fits into {partition}, since images that belong together stay "
+        "together; add images of this class or loosen the grouping"
+        for name in np.unique(class_names)
+        for partition in PARTITIONS
+        if not (partitions[class_names == name] == partition).any()
+    ]
+    if faults:
+        raise UserError(*dict.fromkeys(faults))

@@ -24,21 +24,36 @@ def grid(architectures, batch_sizes, learning_rates):
     return list(dict.fromkeys(itertools.product(architectures, batch_sizes, learning_rates)))
 
 
+def settings(combination):
+    """Return a combination under the names of the training records."""
+    return dict(zip(("architecture", "batch size", "learning rate"), combination, strict=True))
+
+
 def run_name(name, architecture, batch_size, learning_rate):
     """Return the name of one run of the sweep called `name`."""
     return f"{name}_{architecture}_b{batch_size}_lr{learning_rate:g}"
 
 
+def print_table(finished):
+    """Print the finished runs, the lowest validation loss first; `finished` as for `report`."""
+    shown = _table(finished)
+    shown["minimum validation loss"] = shown["minimum validation loss"].map("{:.4f}".format)
+    print("\nRuns, lowest validation loss first\n")
+    print(format_table(COLUMNS, shown.itertuples(index=False)))
+
+
 def report(results_folder, name, finished):
-    """Write NAME_sweep.csv and NAME_sweep.png, print the table; sorted by minimum validation loss.
+    """Print the table of a sweep's runs, write it as NAME_sweep.csv and draw NAME_sweep.png.
 
     `finished` is a list of hyperparameters, as runs.Run.write_records returns them.
     """
-    table = pd.DataFrame(finished, columns=COLUMNS).sort_values("minimum validation loss", ignore_index=True)
+    print_table(finished)
+    table = _table(finished)
     csv_path, plot_path = results_folder / f"{name}_sweep.csv", results_folder / f"{name}_sweep.png"
     files.write_text(csv_path, table.to_csv(index=False, lineterminator="\n"))
     plots.draw_sweep(plot_path, table.to_dict("records"))
-    shown = table.assign(**{"minimum validation loss": table["minimum validation loss"].map("{:.4f}".format)})
-    print("\nSweep, best first\n")
-    print(format_table(COLUMNS, shown.itertuples(index=False)))
     print(f"\nwrote {csv_path} and {plot_path}")
+
+
+def _table(finished):
+    return pd.DataFrame(finished, columns=COLUMNS).sort_values("minimum validation loss", ignore_index=True)

@@ -12,10 +12,6 @@ from pipeline.inference import predict_logits
 from pipeline.progress import progress_bar
 
 
-class Diverged(UserError):
-    """A loss became infinite or not a number."""
-
-
 def epochs(model, optimizer, train_set, val_set, history, *, batch_size, max_epochs, patience, seed):
     """Train until patience or epochs run out; a generator that yields after every epoch, for saving and printing.
 
@@ -29,7 +25,7 @@ def epochs(model, optimizer, train_set, val_set, history, *, batch_size, max_epo
         seed: every random choice of an epoch follows from the seed and the epoch's number, so that training
             resumed after any epoch goes on as if it had never stopped.
 
-    Raises Diverged, naming epoch and step, for a loss that is not finite.
+    Raises UserError, naming epoch and step, for a loss that is not finite.
     """
     while len(history) < max_epochs and not patience_ran_out(history, patience):
         epoch = len(history) + 1
@@ -38,7 +34,7 @@ def epochs(model, optimizer, train_set, val_set, history, *, batch_size, max_epo
         trained = train_one_epoch(model, optimizer, train_set, batch_size, epoch)
         validated = evaluate(model, val_set, batch_size)
         if not math.isfinite(validated["loss"]):
-            raise Diverged(f"epoch {epoch}: the validation loss is {validated['loss']}; try a smaller -learning_rate")
+            raise UserError(f"epoch {epoch}: the validation loss is {validated['loss']}; try a smaller -learning_rate")
         history.append(
             {
                 "epoch": epoch,
@@ -70,7 +66,7 @@ def train_one_epoch(model, optimizer, image_set, batch_size, epoch):
     losses = torch.stack(losses).double().cpu()
     if not losses.isfinite().all():
         step = int((~losses.isfinite()).nonzero()[0]) + 1
-        raise Diverged(
+        raise UserError(
             f"epoch {epoch}, step {step}: the training loss is {losses[step - 1].item()}; try a smaller -learning_rate"
         )
     mean_loss = (losses * torch.tensor(weights)).sum().item() / len(image_set)
@@ -88,9 +84,9 @@ def evaluate(model, image_set, batch_size):
 
 
 def batches(indices, batch_size):
-    """Split indices into batches; a last one of a single image, which batch normalization cannot take, joins the
-    one before it."""
+    """Split indices into batches; where the last one would be a single image, which batch normalization cannot
+    take, it joins the one before it."""
     parts = list(indices.split(batch_size))
-    if len(parts) > 1 and len(parts[-1]) == 1:
+    if batch_size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts
