@@ -1,0 +1,263 @@
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from pipeline import command_line
+from pipeline.errors import UserError
+
+SCRIPTS = [
+    "partition_datasets.py",
+    "organize_files.py",
+    "train_torchvision.py",
+    "test_torchvision.py",
+    "calc_model_performance.py",
+]
+THIS_FILE = Path(__file__).name
+
+
+@pytest.fixture
+def parser():
+    parser = command_line.ArgumentParser("/somewhere/script.py", "Do something.", "python script.py")
+    command_line.add_option(parser, "-save", "-model_save_name", metavar="NAME", required=True)
+    command_line.add_option(parser, "--use_GPU", action="store_true")
+    command_line.add_option(parser, "-epochs", "-num_epochs", metavar="N", type=command_line.positive_integer)
+    return parser
+
+
+@pytest.fixture
+def ends(capsys):
+    """Return end(main, *arguments): exit status and the lines on standard error of a main function, wrapped."""
+
+    def end(main, *arguments):
+        with pytest.raises(SystemExit) as stop:
+            command_line.entry_point(main)(arguments)
+        return stop.value.code, capsys.readouterr().err.splitlines()
+
+    return end
+
+
+@pytest.mark.parametrize("spelling", ["-save", "--save", "-model_save_name", "--model_save_name"])
+def test_every_spelling_of_an_option_takes_one_dash_and_two(parser, spelling):
+    assert parser.parse_args([spelling, "a"]).save == "a"
+
+
+@pytest.mark.parametrize("spelling", ["-use_GPU", "--use_GPU"])
+def test_a_flag_takes_one_dash_and_two(parser, spelling):
+    assert parser.parse_args(["-save", "a", spelling]).use_GPU
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["-epochs", "x", "-save", "a"], "-epochs: 'x' is not a whole number from 1 to 999999999"),
+        (["--num_epochs", "0", "-save", "a"], "-epochs: '0' is not a whole number from 1 to 999999999"),
+        (["-save"], "-save: expected one argument"),
+        ([], "the following arguments are required: -save"),
+        (["-save", "a", "-epoch", "3"], "unrecognized arguments: -epoch 3"),
+        (["-save", "a", "--epoch=3"], "unrecognized arguments: --epoch=3"),
+    ],
+)
+def test_a_wrong_option_is_one_line_under_its_leading_name(parser, capsys, arguments, line):
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_args(arguments)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"script.py: error: {line}; see --help\n"
+
+
+@pytest.mark.parametrize("spelling", ["-h", "-help", "--help"])
+def test_help_shows_the_leading_names_alone(parser, capsys, spelling):
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_args([spelling])
+    text = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert "-save NAME" in text and "--use_GPU" in text
+    assert "model_save_name" not in text and "--save" not in text
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_of_a_script_says_what_it_reads_and_writes_and_imports_nothing_slow(script, run_script, slow_imports):
+    text = run_script(script, "--help").stdout
+    for part in ("\nreads:  ", "\nwrites: ", f"\nexample:\n  python {script} "):
+        assert part in text
+    assert slow_imports(script, "--help") == set()
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "value"),
+    [
+        (command_line.positive_integer, "1", 1),
+        (command_line.positive_integer, "256", 256),
+        (command_line.seed_number, "0", 0),
+        (command_line.seed_number, "4294967295", 2**32 - 1),
+        (command_line.fold_count, "100", 100),
+        (command_line.hash_distance, "0", 0),
+        (command_line.hash_distance, "64", 64),
+        (command_line.fold_choice, "0", 0),
+        (command_line.fold_choice, "all", "all"),
+        (command_line.positive_number, "1e-3", 0.001),
+        (command_line.held_out_proportion, "0.1", Fraction(1, 10)),
+        (command_line.held_out_proportion, "1/8", Fraction(1, 8)),
+        (command_line.held_out_proportion, "0.4999", Fraction(4999, 10000)),
+    ],
+)
+def test_a_number_is_read(reader, text, value):
+    assert reader(text) == value
+
+
+@pytest.mark.parametrize(
+    ("reader", "texts"),
+    [
+        (command_line.positive_integer, ["0", "-1", "1.0", "1e3", "", "1_000", "²", "1000000000"]),
+        (command_line.seed_number, ["-1", "4294967296", "0.5", "", "x"]),
+        (command_line.fold_count, ["1", "101", "-5", "5.0", ""]),
+        (command_line.hash_distance, ["65", "-1", "1.5", ""]),
+        (command_line.fold_choice, ["ALL", "-1", "1.5", ""]),
+        (command_line.positive_number, ["0", "-0.1", "inf", "nan", "", "x"]),
+        (command_line.held_out_proportion, ["0", "0.5", "-0.1", "1", "10%", "nan", "inf", "1/0", ""]),
+    ],
+)
+def test_what_is_no_such_number_is_refused(reader, texts):
+    for text in texts:
+        with pytest.raises(command_line.argparse.ArgumentTypeError, match=re.escape(repr(text))):
+            reader(text)
+
+
+@pytest.mark.parametrize("tail", ["", "/", "\\", '"', "'", '\\"', '/"', "//"])
+def test_a_trailing_quote_or_separator_is_stripped_from_a_folder(tail):
+    assert command_line.folder_path("some folder/é" + tail) == Path("some folder/é")
+
+
+def test_the_root_folder_stays_what_it_is():
+    assert command_line.folder_path("/") == Path("/")
+
+
+@pytest.mark.parametrize(("count", "lines"), [(1, 1), (20, 20), (21, 21), (50, 21)])
+def test_at_most_twenty_faults_are_shown_and_then_their_count(ends, count, lines):
+    def main(argv):
+        raise UserError(*(f"file, line {number}: wrong" for number in range(count)))
+
+    code, errors = ends(main)
+    assert code == 2
+    assert len(errors) == lines
+    assert errors[: min(count, 20)] == [
+        f"{THIS_FILE}: error: file, line {number}: wrong" for number in range(min(count, 20))
+    ]
+    if count > 20:
+        assert errors[20] == f"{THIS_FILE}: error: {count} faults in all, the first 20 shown"
+
+
+def test_a_fault_stays_on_one_line_whatever_the_file_is_called(ends):
+    def main(argv):
+        raise UserError("a\nb\x1b[31m\udcff: wrong")
+
+    assert ends(main) == (2, [rf"{THIS_FILE}: error: a\nb\x1b[31m\udcff: wrong"])
+
+
+def test_what_the_operating_system_refuses_is_one_line(ends, tmp_path):
+    def main(argv):
+        Path(argv[0]).read_bytes()
+
+    missing = tmp_path / "missing"
+    code, errors = ends(main, missing)
+    assert code == 2
+    assert errors == [
+        f"{THIS_FILE}: error: {missing}: No such file or directory; mend this and run the same command again"
+    ]
+
+
+def test_a_bug_keeps_its_traceback(run_python):
+    result = run_python(
+        "from pipeline import command_line\n__file__ = 'x.py'\n"
+        "@command_line.entry_point\ndef main(argv): {}['missing']\nmain()"
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("Traceback") and result.stderr.endswith("KeyError: 'missing'\n")
+
+
+def test_a_note_is_one_line_on_standard_error(capsys):
+    command_line.note("left\nout")
+    assert capsys.readouterr() == ("", "note: left\\nout\n")
+
+
+def test_the_handler_of_sigterm_is_put_back():
+    before = signal.getsignal(signal.SIGTERM)
+    during = []
+    command_line.entry_point(lambda argv: during.append(signal.getsignal(signal.SIGTERM)))([])
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert during != [before]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has neither signal for another process")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_script_in_order_and_says_how_to_go_on(tmp_path, number, code):
+    script = tmp_path / "some script.py"
+    script.write_text(
+        "import time\n"
+        "from pipeline import command_line\n"
+        "@command_line.entry_point\n"
+        "def main(argv):\n"
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(60)\n"
+        "    finally:\n"
+        "        print('tidied')\n"
+        "main()\n"
+    )
+    command = [sys.executable, str(script), "-dir", "a b"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert output == "tidied\n"
+    assert errors == f"\nsome script.py: stopped; to go on: python '{script}' -dir 'a b'\n"
+
+
+def test_training_goes_on_with_resume_and_overwrites_nothing(monkeypatch, ends):
+    def main(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(globals(), "__file__", "train_torchvision.py")
+    monkeypatch.setattr(sys, "argv", ["train_torchvision.py"])
+    code, errors = ends(main, "-dir", "D", "--overwrite")
+    assert code == 130
+    assert errors == ["", "train_torchvision.py: stopped; to go on: python train_torchvision.py -dir D --resume"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows reports a closed pipe otherwise")
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    code = "from pipeline import command_line\n__file__ = 'x.py'\n@command_line.entry_point\ndef main(argv):\n"
+    code += "    for _ in range(100000): print('line')\nmain()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (141, "")
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(run_python):
+    code = (
+        "from pipeline import command_line\n__file__ = 'x.py'\n"
+        "@command_line.entry_point\ndef main(argv): print('caf\\xe9'); command_line.note('caf\\xe9')\nmain()"
+    )
+    result = run_python(code, PYTHONIOENCODING="ascii:strict")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "caf\\xe9\n", "note: caf\\xe9\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the quoting is that of POSIX shells")
+def test_a_printed_command_can_be_copied():
+    words = ["python", "a b.py", "-dir", "it's", 3]
+    assert shlex.split(command_line.command_text(*words)) == ["python", "a b.py", "-dir", "it's", "3"]

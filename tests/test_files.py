@@ -1,0 +1,120 @@
+import csv
+import hashlib
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline import files
+from pipeline.errors import UserError
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "file"
+    with files.whole_file(path) as temporary:
+        temporary.write_bytes(b"content")
+        assert not path.exists()
+        assert temporary.parent == tmp_path
+    assert path.read_bytes() == b"content"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), files.whole_file(path) as temporary:
+        temporary.write_bytes(b"half of the n")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_text_has_the_same_bytes_on_every_platform(tmp_path):
+    files.write_text(tmp_path / "file", "é\n\udcff\n")
+    assert (tmp_path / "file").read_bytes() == b"\xc3\xa9\n\xff\n"
+    assert files.read_text(tmp_path / "file") == "é\n\udcff\n"
+
+
+def test_a_copy_has_the_same_bytes(tmp_path):
+    (tmp_path / "source").write_bytes(bytes(range(256)))
+    files.copy_file(tmp_path / "source", tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == bytes(range(256))
+
+
+def test_a_copy_of_nothing_leaves_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        files.copy_file(tmp_path / "source", tmp_path / "target")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_csv_is_quoted_where_needed_only(tmp_path):
+    files.write_csv(tmp_path / "file.csv", [("Y 1.jpg", 1), ("a,b", 0), ('"', 2), ("Icon\r", 0)])
+    assert (tmp_path / "file.csv").read_bytes() == b'Y 1.jpg,1\n"a,b",0\n"""",2\n"Icon\r",0\n'
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(st.text(st.sampled_from(',;"\n\r\t é\udcff') | st.characters(exclude_characters="\0")),
+                               st.integers(0, 9))))  # fmt: skip
+def test_csv_gives_back_any_name(tmp_path, rows):
+    path = tmp_path / "file.csv"
+    files.write_csv(path, rows)
+    assert [tuple(row) for _, row in files.read_csv(path)] == [(name, str(index)) for name, index in rows]
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        assert [tuple(row) for row in csv.reader(file)] == [(name, str(index)) for name, index in rows]
+
+
+def test_json_is_one_key_a_line_and_read_back(tmp_path):
+    content = {"labels": [0, 1], "class names": ["non", "été"], "nothing": None}
+    files.write_json(tmp_path / "file.json", content)
+    text = (tmp_path / "file.json").read_text(encoding="ascii")
+    assert text == '{\n"labels": [0, 1],\n"class names": ["non", "\\u00e9t\\u00e9"],\n"nothing": null\n}\n'
+    assert files.read_json_object(tmp_path / "file.json") == content
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [float("-inf")]])
+def test_what_json_has_no_word_for_is_never_written(tmp_path, value):
+    with pytest.raises(ValueError):
+        files.write_json(tmp_path / "file.json", {"value": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "not valid JSON"),
+        (b"{'a': 1}", "not valid JSON"),
+        (b'{"a": 1', "not valid JSON"),
+        (b'{"a": NaN}', "not valid JSON (NaN is not a JSON number)"),
+        (b'{"a": -Infinity}', "not valid JSON (-Infinity is not a JSON number)"),
+        ('{"a": 1}'.encode("utf-16"), "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"[1]", "holds a list, not a JSON object; is it the right file?"),
+    ],
+)
+def test_what_is_no_json_object_is_named(tmp_path, content, fault):
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        files.read_json_object(path)
+    assert str(error.value).startswith(f"{path}: {fault}")
+
+
+def test_json_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / "file.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert files.read_json_object(tmp_path / "file.json") == {"a": 1}
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="no such file; check the name"):
+        files.read_text(tmp_path / "missing")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, permissions):
+    path = tmp_path / "file"
+    path.touch()
+    with permissions(path, 0), pytest.raises(UserError, match="Permission denied; check the file and its permissions"):
+        files.read_text(path)
+
+
+def test_the_content_hash_is_sha_256():
+    assert files.content_hash(b"abc") == hashlib.sha256(b"abc").hexdigest()

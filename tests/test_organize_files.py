@@ -1,0 +1,421 @@
+import os
+import pathlib
+import shutil
+
+import pytest
+
+from pipeline.command_line import command_text
+from pipeline.files import content_hash
+
+PARTITION, SCRIPT = "partition_datasets.py", "organize_files.py"
+TABLES = ["train.csv", "val.csv", "test.csv", "classes.csv", "images.csv"]
+
+
+@pytest.fixture
+def partition(call_script):
+    """Return run(folder, *options): partition_datasets.py, with sizes that fit a class of three images."""
+
+    def run(folder, *options):
+        assert call_script(PARTITION, "-dir", folder, "-val_test_prop", 0.25, *options).returncode == 0
+        return folder
+
+    return run
+
+
+@pytest.fixture
+def data(tmp_path, class_folders, partition):
+    """A partitioned folder: three images in each of two classes, and a file that is no image."""
+    folder = class_folders(tmp_path / "brain mri é", {"no": 3, "yes": 3})
+    (folder / "no" / "notes.txt").write_text("text")
+    return partition(folder)
+
+
+def organized(before):
+    """Return what `contents` finds after organizing a folder in which it found `before`."""
+    after = {f"csv/{name}": before[name] for name in TABLES}
+    after |= {"bin/" + path.split("/")[1]: data for path, data in before.items() if path.endswith(".png")}
+    return after | {"no/notes.txt": b"text"}
+
+
+def tables(folder):
+    return {name: (folder / name).read_bytes() for name in TABLES}
+
+
+def next_command(folder):
+    return f"next: {command_text('python', 'train_torchvision.py', '-project_directory', folder)}\n"
+
+
+def test_the_published_command_lays_out_the_project_as_a_user_runs_it(data, run_script, contents):
+    before = contents(data)
+    result = run_script(SCRIPT, f'{data}/"')
+    assert (result.returncode, result.stderr) == (0, "")
+    assert contents(data) == organized(before)
+    assert {path.name for path in data.iterdir()} == {"bin", "csv", "models", "results", "no"}
+    assert result.stdout == (
+        f"moved 6 images into {data / 'bin'} (6 in all)\n"
+        f"CSV files: {data / 'csv'}; made: {data / 'models'}, {data / 'results'}\n"
+        f"removed the emptied class folders: yes\n{next_command(data)}"
+    )
+
+
+def test_run_twice_it_says_so(data, call_script, contents):
+    call_script(SCRIPT, data)
+    before = contents(data)
+    result = call_script(SCRIPT, data)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == (
+        f"{data} is organized already: 6 images in {data / 'bin'}; nothing to do\n{next_command(data)}"
+    )
+    assert contents(data) == before
+
+
+@pytest.mark.parametrize("option", ["-copy", "--copy"])
+def test_copying_leaves_the_class_folders_alone(data, call_script, contents, option):
+    before = contents(data)
+    result = call_script(SCRIPT, data, option)
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"copied 6 images into {data / 'bin'} (6 in all)\n")
+    class_folders = {path: data for path, data in before.items() if "/" in path}
+    assert contents(data) == organized(before) | class_folders
+    assert "nothing to do" in call_script(SCRIPT, data, option).stdout
+    assert contents(data) == organized(before) | class_folders
+
+
+def test_after_copying_the_plain_command_removes_the_originals_and_says_so(data, call_script, contents):
+    before = contents(data)
+    call_script(SCRIPT, data, "--copy")
+    result = call_script(SCRIPT, data)
+    assert result.stdout == (
+        f"removed 6 images from the class folders, since identical copies are in {data / 'bin'}\n"
+        f"removed the emptied class folders: yes\n{next_command(data)}"
+    )
+    assert contents(data) == organized(before)
+    assert "nothing to do" in call_script(SCRIPT, data).stdout
+
+
+def test_an_original_that_differs_from_its_copy_is_kept(data, call_script, contents):
+    call_script(SCRIPT, data, "--copy")
+    (data / "no" / "no0.png").write_bytes(b"edited since")
+    call_script(SCRIPT, data)
+    assert (data / "no" / "no0.png").read_bytes() == b"edited since"
+    assert set(contents(data / "no")) == {"no0.png", "notes.txt"}
+
+
+@pytest.mark.parametrize("options", [[], ["--copy"]], ids=["move", "copy"])
+@pytest.mark.parametrize("before_it", [True, False], ids=["before", "after"])
+def test_stopped_at_any_step_it_loses_nothing_and_the_same_command_completes_it(
+    tmp_path, data, call_script, contents, monkeypatch, options, before_it
+):
+    """Stop at the first change of a file or folder, at the second, and so on, and finish with the same command."""
+    before = contents(data)
+    images = {content for path, content in before.items() if path.endswith(".png")}
+    expected = organized(before) | ({path: data for path, data in before.items() if "/" in path} if options else {})
+    for step in range(1, 100):
+        folder = shutil.copytree(data, tmp_path / f"{step}")
+        with monkeypatch.context() as patch:
+            stop_at(patch, step, before_it)
+            status = call_script(SCRIPT, folder, *options).returncode
+        assert images <= set(contents(folder).values())
+        assert all(content in before.values() for path, content in contents(folder).items() if "/." not in path)
+        if status == 0:
+            break
+        assert status == 130
+        assert call_script(SCRIPT, folder, *options).returncode == 0
+        assert contents(folder) == expected
+    assert step > 15
+
+
+def stop_at(patch, step, before_it=True):
+    """Let Ctrl-C come before (in a copy: in the middle) or after the given number of changes to the file system."""
+    count = 0
+
+    def stopping(change):
+        def changed(*arguments, **settings):
+            nonlocal count
+            count += 1
+            if count == step and before_it:
+                if change.__name__ == "copyfile":
+                    pathlib.Path(arguments[1]).write_bytes(b"half")
+                raise KeyboardInterrupt
+            result = change(*arguments, **settings)
+            if count == step:
+                raise KeyboardInterrupt
+            return result
+
+        return changed
+
+    for owner, names in [
+        (os, ("rename", "replace")),
+        (shutil, ("copyfile",)),
+        (pathlib.Path, ("mkdir", "rmdir", "unlink")),
+    ]:
+        for name in names:
+            patch.setattr(owner, name, stopping(getattr(owner, name)))
+
+
+def test_partitioning_after_a_stop_counts_wherever_it_was_stopped(tmp_path, data, call_script, partition, monkeypatch):
+    expected = tables(partition(shutil.copytree(data, tmp_path / "expected"), "-seed", 1))
+    assert expected != tables(data)
+    for step in range(1, 100):
+        folder = shutil.copytree(data, tmp_path / f"{step}")
+        with monkeypatch.context() as patch:
+            stop_at(patch, step)
+            status = call_script(SCRIPT, folder).returncode
+        partition(folder, "-seed", 1)
+        call_script(SCRIPT, folder)
+        assert tables(folder / "csv") == expected
+        if status == 0:
+            break
+    assert step > 15
+
+
+def test_killed_in_the_middle_of_a_copy_it_takes_up_again(data, call_script, contents):
+    before = contents(data)
+    (data / "bin").mkdir()
+    shutil.move(data / "no" / "no0.png", data / "bin" / "no0.png")
+    shutil.copyfile(data / "no" / "no1.png", data / "bin" / "no1.png")
+    (data / "bin" / ".no2.png.1234.part").write_bytes((data / "no" / "no2.png").read_bytes()[:40])
+    result = call_script(SCRIPT, data)
+    assert result.stdout.startswith(f"moved 4 images into {data / 'bin'} (6 in all)\n")
+    assert contents(data / "bin").keys() - {".no2.png.1234.part"} == {
+        f"{c}{i}.png" for c in ("no", "yes") for i in range(3)
+    }
+    assert {path: content for path, content in contents(data).items() if ".part" not in path} == organized(before)
+
+
+@pytest.mark.parametrize("moved", range(len(TABLES)))
+def test_with_a_part_of_the_tables_moved_it_moves_the_rest(data, call_script, contents, moved):
+    before = contents(data)
+    (data / "csv").mkdir()
+    for name in TABLES[:moved]:
+        shutil.move(data / name, data / "csv" / name)
+    assert call_script(SCRIPT, data).returncode == 0
+    assert contents(data) == organized(before)
+
+
+def test_from_another_file_system_images_are_copied_and_then_removed(data, call_script, contents, monkeypatch):
+    def rename(source, target):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "rename", rename)
+    before = contents(data)
+    assert call_script(SCRIPT, data).returncode == 0
+    assert contents(data) == organized(before)
+
+
+def test_out_of_a_read_only_class_folder_images_are_copied(data, call_script, contents, monkeypatch):
+    """As `permissions` would have it, for the user whom they do not bind."""
+
+    def refuse(name, change):
+        def changed(path, *arguments, **settings):
+            if pathlib.Path(path).parent.name in ("no", "yes"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return change(path, *arguments, **settings)
+
+        return changed
+
+    monkeypatch.setattr(os, "rename", refuse("rename", os.rename))
+    monkeypatch.setattr(pathlib.Path, "unlink", refuse("unlink", pathlib.Path.unlink))
+    before = contents(data)
+    for _ in range(2):
+        result = call_script(SCRIPT, data)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert contents(data) == organized(before) | {path: data for path, data in before.items() if "/" in path}
+    assert "nothing to do" in result.stdout
+
+
+def test_a_class_folder_without_write_permission_is_copied(data, call_script, contents, permissions):
+    before = contents(data)
+    with permissions(data / "no", 0o555):
+        assert call_script(SCRIPT, data).returncode == 0
+    copied = {path: data for path, data in before.items() if path.startswith("no/")}
+    assert contents(data) == organized(before) | copied
+
+
+def test_linked_images_and_class_folders_are_copied_and_never_emptied(
+    tmp_path, class_folders, partition, call_script, make_link, contents
+):
+    data = class_folders(tmp_path / "data", {"no": 3, "yes": 3})
+    (data / "yes").rename(tmp_path / "elsewhere")
+    make_link(data / "yes", tmp_path / "elsewhere")
+    (data / "no" / "no0.png").rename(tmp_path / "image.png")
+    make_link(data / "no" / "no0.png", tmp_path / "image.png")
+    far_end = contents(tmp_path / "elsewhere") | {"image.png": (tmp_path / "image.png").read_bytes()}
+    partition(data)
+    for _ in range(2):
+        assert call_script(SCRIPT, data).returncode == 0
+        assert contents(tmp_path / "elsewhere") | {"image.png": (tmp_path / "image.png").read_bytes()} == far_end
+        assert (data / "yes").is_symlink() and (data / "no" / "no0.png").is_symlink()
+        assert not (data / "no" / "no1.png").exists()
+    in_bin = contents(data / "bin")
+    assert len(in_bin) == 6
+    assert in_bin["no0.png"] == far_end["image.png"] and in_bin["yes2.png"] == far_end["yes2.png"]
+    assert not any((data / "bin" / name).is_symlink() for name in in_bin)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
+def test_names_that_need_care_arrive_whole(tmp_path, class_folders, partition, call_script, contents):
+    data = class_folders(tmp_path / "data", {"no": 7, "a,b": 3, "back\\slash": 3})
+    names = ["a,b.png", '"quoted".png', "two\nlines.png", "Icon\r.png", "back\\slash.png", "C:.png"]
+    for number, name in enumerate(names):
+        shutil.move(data / "no" / f"no{number}.png", data / "no" / name)
+    shutil.copyfile(data / "no" / "no6.png", data / "a,b" / "Back\\slash.png")
+    before = contents(data)
+    partition(data)
+    assert call_script(SCRIPT, data).returncode == 0
+    in_bin = contents(data / "bin")
+    assert sorted(in_bin.values()) == sorted(before.values())
+    assert in_bin["two\nlines.png"] == before["no/two\nlines.png"]
+    assert in_bin["no_back_slash.png"] == before["no/back\\slash.png"]
+    assert in_bin["a,b_Back_slash.png"] == before["a,b/Back\\slash.png"]
+    assert in_bin["C_.png"] == before["no/C:.png"]
+    assert {path.name for path in data.iterdir()} == {"bin", "csv", "models", "results"}
+
+
+def test_same_named_images_of_two_classes_both_arrive(tmp_path, class_folders, partition, call_script, contents):
+    data = class_folders(tmp_path / "data", {"no": 3, "yes": 3})
+    shutil.move(data / "no" / "no0.png", data / "no" / "scan.png")
+    shutil.move(data / "yes" / "yes0.png", data / "yes" / "SCAN.png")
+    before = contents(data)
+    partition(data)
+    call_script(SCRIPT, data)
+    in_bin = contents(data / "bin")
+    assert in_bin["no_scan.png"] == before["no/scan.png"] and in_bin["yes_SCAN.png"] == before["yes/SCAN.png"]
+    assert sorted(in_bin.values()) == sorted(before.values())
+
+
+@pytest.mark.parametrize("options", [[], ["--copy"]], ids=["move", "copy"])
+def test_partitioning_again_gives_the_same_bytes_in_csv(data, call_script, partition, contents, options):
+    before = tables(data)
+    call_script(SCRIPT, data, *options)
+    organized_before = contents(data)
+    partition(data)
+    assert tables(data / "csv") == before
+    assert contents(data) == organized_before
+
+
+def test_partitioning_again_takes_another_seed_and_proportion(
+    tmp_path, class_folders, partition, call_script, contents
+):
+    data = partition(class_folders(tmp_path / "data", {"no": 10, "yes": 10}))
+    call_script(SCRIPT, data)
+    before = contents(data)
+    partition(data, "-seed", 1)
+    after = contents(data)
+    assert {path for path in after if after[path] != before[path]} == {f"csv/{name}" for name in TABLES[:3]}
+    partition(data, "-val_test_prop", 0.1)
+    assert len((data / "csv" / "val.csv").read_bytes().splitlines()) == 2
+    assert "nothing to do" in call_script(SCRIPT, data).stdout
+
+
+def test_new_images_join_after_organizing(data, class_folders, partition, call_script, contents):
+    call_script(SCRIPT, data)
+    before = contents(data / "bin")
+    class_folders(data, {"maybe": 3, "yes": 1}, seed=1)  # yes0.png is another image than the one in bin/
+    partition(data)
+    result = call_script(SCRIPT, data)
+    assert result.stdout.startswith(f"moved 4 images into {data / 'bin'} (10 in all)\n")
+    after = contents(data / "bin")
+    assert after.keys() - before.keys() == {"maybe0.png", "maybe1.png", "maybe2.png", "yes_yes0.png"}
+    assert {name: after[name] for name in before} == before
+    assert (data / "csv" / "classes.csv").read_text() == "0,maybe\n1,no\n2,yes\n"
+    assert not (data / "images.csv").exists()
+    tables_before = tables(data / "csv")
+    partition(data)
+    assert tables(data / "csv") == tables_before
+
+
+def test_many_replaced_images_keep_their_order(tmp_path, class_folders, partition, call_script):
+    data = partition(class_folders(tmp_path / "data", {"no": 30, "yes": 30}))
+    call_script(SCRIPT, data)
+    class_folders(data, {"no": 30, "yes": 30}, seed=1)
+    partition(data)
+    call_script(SCRIPT, data)
+    before = tables(data / "csv")
+    partition(data)
+    assert tables(data / "csv") == before
+
+
+def test_partitioning_between_two_halves_of_organizing_loses_nothing(data, partition, call_script, contents):
+    before = contents(data)
+    (data / "bin").mkdir()
+    for name in ("no0.png", "no1.png"):
+        shutil.move(data / "no" / name, data / "bin" / name)
+    partition(data)
+    assert tables(data) == {name: before[name] for name in TABLES}
+    call_script(SCRIPT, data)
+    assert contents(data) == organized(before)
+
+
+def test_without_a_table_of_images_it_says_what_to_run(tmp_path, class_folders, run_script, contents):
+    data = class_folders(tmp_path / "brain mri", {"no": 1, "yes": 1})
+    before = contents(data)
+    result = run_script(SCRIPT, data)
+    assert (result.returncode, result.stdout) == (2, "")
+    command = command_text("python", PARTITION, "-proj_dir", data)
+    assert result.stderr == f"{SCRIPT}: error: {data / 'images.csv'}: no such file; run: {command}\n"
+    assert contents(data) == before
+
+
+def test_every_image_that_is_missing_or_changed_is_named_and_none_is_moved(data, call_script, contents):
+    (data / "no" / "no0.png").unlink()
+    (data / "no" / "no1.png").write_bytes(b"changed")
+    (data / "bin").mkdir()
+    (data / "bin" / "yes0.png").write_bytes(b"another file")
+    before = contents(data)
+    result = call_script(SCRIPT, data)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        f"{SCRIPT}: error: {data / 'no' / 'no0.png'}: no such file; put it back or run partition_datasets.py again",
+        f"{SCRIPT}: error: {data / 'no' / 'no1.png'}: has changed since partitioning; run partition_datasets.py again",
+        f"{SCRIPT}: error: {data / 'bin' / 'yes0.png'}: is not the image that images.csv lists under this name; "
+        "move it elsewhere",
+    ]
+    assert contents(data) == before
+
+
+def test_more_than_twenty_faults_are_counted(tmp_path, class_folders, partition, call_script):
+    data = partition(class_folders(tmp_path / "data", {"no": 15, "yes": 15}))
+    shutil.rmtree(data / "no")
+    shutil.rmtree(data / "yes")
+    errors = call_script(SCRIPT, data).stderr.splitlines()
+    assert len(errors) == 21
+    assert errors[20] == f"{SCRIPT}: error: 30 faults in all, the first 20 shown"
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ("{folder}/{name},{name},{folder},{hash},0,", "'../outside.png' is not 'class name/file name'"),
+        ("no/no0.png,../{name},no,{hash},0,", "'../outside.png' is not a plain file name"),
+        ("no/no0.png,,../empty,{hash},0,", "'no/no0.png' is not 'class name/file name'"),
+        ("yes/yes0.png,no0.png,yes,{other},0,", "line 2 has the name 'no0.png' already"),
+    ],
+    ids=["source", "target", "class folder", "two images for one name"],
+)
+def test_a_table_that_leads_elsewhere_moves_and_removes_nothing(tmp_path, data, call_script, contents, row, fault):
+    (tmp_path / "outside.png").write_bytes(b"outside")
+    (tmp_path / "empty").mkdir()
+    lines = (data / "images.csv").read_text().splitlines()
+    other = content_hash((data / "yes" / "yes0.png").read_bytes())
+    row = row.format(folder="..", name="outside.png", hash=content_hash(b"outside"), other=other)
+    (data / "images.csv").write_text("\n".join([*lines[:2], row, *lines[3:]]) + "\n")
+    before = contents(tmp_path)
+    result = call_script(SCRIPT, data)
+    assert result.returncode == 2
+    assert result.stderr == f"{SCRIPT}: error: {data / 'images.csv'}, line 3: {fault}; mend the line\n"
+    assert contents(tmp_path) == before
+    assert (tmp_path / "empty").is_dir()
+
+
+def test_a_file_in_the_place_of_a_folder_is_an_error(data, call_script):
+    (data / "bin").touch()
+    result = call_script(SCRIPT, data)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{SCRIPT}: error: {data / 'bin'}: ")
+    assert result.stderr.endswith("; mend this and run the same command again\n")
+
+
+def test_no_torch_is_imported(data, slow_imports):
+    assert "torch" not in slow_imports(SCRIPT, data)
+    assert (data / "csv" / "images.csv").exists()

@@ -1,0 +1,320 @@
+import csv
+import os
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.command_line import command_text
+
+SCRIPT = "partition_datasets.py"
+TABLES = {"train.csv", "val.csv", "test.csv", "classes.csv", "images.csv"}
+
+
+@pytest.fixture
+def data(tmp_path, class_folders):
+    """Two class folders of 10 and 12 images in a folder whose name needs care."""
+    return class_folders(tmp_path / "brain mri é", {"no": 10, "yes": 12})
+
+
+def rows(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return [tuple(row) for row in csv.reader(file)]
+
+
+def split_rows(folder):
+    """Return [(file name, class index)] of all partitions."""
+    return [row for partition in ("train", "val", "test") for row in rows(folder / f"{partition}.csv")]
+
+
+def tables(folder):
+    return {name: (folder / name).read_bytes() for name in TABLES}
+
+
+def test_the_published_command_splits_a_folder_as_a_user_runs_it(data, run_script, contents):
+    before = contents(data)
+    result = run_script(SCRIPT, "-proj_dir", f'{data}/"', "-val_test_prop", "0.1", "-num_classes", "2")
+    assert (result.returncode, result.stderr) == (0, "")
+    after = contents(data)
+    assert set(after) - set(before) == TABLES
+    assert {path: after[path] for path in before} == before
+    assert after["classes.csv"] == b"0,no\n1,yes\n"
+    names = [
+        (f"{name}{i}.png", label) for name, count, label in [("no", 10, "0"), ("yes", 12, "1")] for i in range(count)
+    ]
+    assert sorted(split_rows(data)) == sorted(names)
+    assert Counter(label for _, label in rows(data / "val.csv")) == {"0": 1, "1": 1}
+    assert Counter(label for _, label in rows(data / "test.csv")) == {"0": 1, "1": 1}
+
+
+def test_the_sizes_are_printed(data, call_script):
+    assert call_script(SCRIPT, "-dir", data).stdout.endswith(
+        "\nImages per partition\n\n"
+        "| partition | images |\n"
+        "| --------- | -----: |\n"
+        "| train     |     18 |\n"
+        "| val       |      2 |\n"
+        "| test      |      2 |\n"
+        "| total     |     22 |\n"
+        "\nImages per partition and class\n\n"
+        "| partition | no | yes |\n"
+        "| --------- | -: | --: |\n"
+        "| train     |  8 |  10 |\n"
+        "| val       |  1 |   1 |\n"
+        "| test      |  1 |   1 |\n\n"
+        f"wrote train.csv, val.csv, test.csv, classes.csv and images.csv in {data}\n"
+        f"next: {command_text('python', 'organize_files.py', data)}\n"
+    )
+
+
+@pytest.mark.parametrize("dashes", ["-", "--"])
+@pytest.mark.parametrize(
+    ("folder", "classes"), [("proj_dir", "num_classes"), ("project_directory", "classes"), ("dir", "classes")]
+)
+def test_every_spelling_does_the_same(data, call_script, dashes, folder, classes):
+    command = [f"{dashes}{folder}", data, f"{dashes}{classes}", 2, f"{dashes}val_test_prop", 0.2, f"{dashes}seed", 5]
+    assert call_script(SCRIPT, *command).returncode == 0
+    spelled = tables(data)
+    assert call_script(SCRIPT, "-dir", data, "-val_test_prop", "1/5", "-seed", 5).returncode == 0
+    assert tables(data) == spelled
+    assert len(rows(data / "val.csv")) == 4
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_split(data, call_script):
+    results = {}
+    for seed in (0, 0, 1):
+        result = call_script(SCRIPT, "-dir", data, "-seed", seed)
+        assert results.setdefault(seed, tables(data)) == tables(data)
+    assert results[0]["train.csv"] != results[1]["train.csv"]
+    assert f"replaced train.csv, val.csv, test.csv, classes.csv and images.csv in {data}\n" in result.stdout
+    call_script(SCRIPT, "-dir", data)
+    assert tables(data) == results[0]  # the seed is 0 unless told otherwise
+
+
+def test_any_number_of_classes_with_any_names(tmp_path, call_script, class_folders):
+    data = class_folders(tmp_path / "data", {"a,b": 8, "été": 8, "10": 8, "9": 8}, suffix=".JPG")
+    assert call_script(SCRIPT, "-dir", data, "-num_classes", 4).returncode == 0
+    assert rows(data / "classes.csv") == [("0", "10"), ("1", "9"), ("2", "a,b"), ("3", "été")]
+    assert set(split_rows(data)) == {
+        (f"{name}{i}.JPG", label) for label, name in rows(data / "classes.csv") for i in range(8)
+    }
+
+
+def test_folders_without_an_image_are_no_classes(data, call_script):
+    (data / "empty").mkdir()
+    (data / "notes").mkdir()
+    (data / "notes" / "readme.txt").write_text("text")
+    result = call_script(SCRIPT, "-dir", data, "-num_classes", 2)
+    assert result.returncode == 0
+    readme = data / "notes" / "readme.txt"
+    assert result.stderr == f"note: left out: {readme}: not an image that Pillow can read\n"
+    assert rows(data / "classes.csv") == [("0", "no"), ("1", "yes")]
+
+
+def test_what_is_no_image_is_named_and_stays_out_of_the_split(data, call_script, contents):
+    folder = data / "no"
+    (folder / "empty.png").touch()
+    (folder / "half.png").write_bytes((folder / "no0.png").read_bytes()[:60])
+    (folder / "text.jpg").write_text("text")
+    (folder / "x.jpg").mkdir()
+    shutil.copyfile(folder / "no0.png", folder / "x.jpg" / "inside.png")
+    before = contents(folder)
+    result = call_script(SCRIPT, "-dir", data)
+    assert result.returncode == 0
+    expected = [
+        ("empty.png", "the file is empty"),
+        ("half.png", "damaged or unsupported image"),
+        ("text.jpg", "not an image that Pillow can read"),
+        ("x.jpg", "a folder, not an image"),
+    ]
+    for line, (name, reason) in zip(result.stderr.splitlines(), expected, strict=True):
+        assert line.startswith(f"note: left out: {folder / name}: {reason}")
+    assert len(split_rows(data)) == 22
+    assert contents(folder) == before
+    listed = {source: (name, left_out) for source, name, _, _, _, left_out in rows(data / "images.csv")}
+    assert listed["no/text.jpg"] == ("", "not an image that Pillow can read")
+    assert listed["no/no0.png"] == ("no0.png", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_and_broken_links_are_named(data, call_script):
+    os.mkfifo(data / "no" / "pipe.jpg")
+    (data / "no" / "link.jpg").symlink_to("nowhere")
+    assert call_script(SCRIPT, "-dir", data).stderr.splitlines() == [
+        f"note: left out: {data / 'no' / 'link.jpg'}: a link to a file that does not exist",
+        f"note: left out: {data / 'no' / 'pipe.jpg'}: not a regular file",
+    ]
+
+
+def test_images_of_every_kind_take_part_whatever_their_suffix(data, call_script):
+    grey = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    Image.fromarray(grey * 1000).save(data / "no" / "16 bits.png")
+    Image.fromarray(grey.astype(np.float32)).save(data / "no" / "float.TIF")
+    Image.fromarray(grey.astype(np.uint8)).save(data / "no" / "png.jpg", "PNG")
+    Image.fromarray(grey.astype(np.uint8) * 2).save(data / "no" / "no suffix", "JPEG")
+    Image.new("CMYK", (8, 8)).save(data / "no" / "cmyk.jpeg")
+    result = call_script(SCRIPT, "-dir", data)
+    assert (result.returncode, result.stderr) == (0, "")
+    names = {name for name, _ in split_rows(data)}
+    assert {"16 bits.png", "float.TIF", "png.jpg", "no suffix", "cmyk.jpeg"} <= names
+
+
+def test_same_named_images_of_two_classes_get_their_class_in_front(data, call_script):
+    shutil.move(data / "no" / "no0.png", data / "no" / "scan.png")
+    shutil.move(data / "yes" / "yes0.png", data / "yes" / "SCAN.PNG")
+    call_script(SCRIPT, "-dir", data)
+    names = dict(split_rows(data))
+    assert len(names) == 22
+    assert (names["no_scan.png"], names["yes_SCAN.PNG"]) == ("0", "1")
+
+
+def test_identical_images_stay_together_and_the_difference_is_told(tmp_path, call_script, class_folders):
+    data = class_folders(tmp_path / "data", {"no": 12, "yes": 12})
+    for number in range(6):
+        shutil.copyfile(data / "no" / f"no{number}.png", data / "no" / f"no{number + 6}.png")
+    result = call_script(SCRIPT, "-dir", data, "-val_test_prop", 0.25)
+    assert result.returncode == 0
+    assert result.stderr == (
+        "note: class 'no': 2 validation and 2 test images instead of 3 and 3, since images that belong together stay "
+        "together\n"
+    )
+    partition_of = {
+        name: partition for partition in ("train", "val", "test") for name, _ in rows(data / f"{partition}.csv")
+    }
+    groups = {source: group for source, _, _, _, group, _ in rows(data / "images.csv")[1:]}
+    for number in range(6):
+        assert partition_of[f"no{number}.png"] == partition_of[f"no{number + 6}.png"]
+        assert groups[f"no/no{number}.png"] == groups[f"no/no{number + 6}.png"]
+    assert len(set(groups.values())) == 18
+
+
+def test_an_image_of_two_classes_is_in_no_partition_unless_asked_for(data, call_script):
+    shutil.copyfile(data / "no" / "no0.png", data / "yes" / "twin.png")
+    for _ in range(2):  # in the class folders, and in bin
+        result = call_script(SCRIPT, "-dir", data)
+        assert result.returncode == 0
+        assert result.stderr == (
+            "note: no/no0.png: label conflict: the same image as yes/twin.png\n"
+            "note: yes/twin.png: label conflict: the same image as no/no0.png\n"
+        )
+        call_script("organize_files.py", data)
+        assert not {"no0.png", "twin.png"} & {name for name, _ in split_rows(data / "csv")}
+    call_script(SCRIPT, "-dir", data, "--keep_label_conflicts")
+    assert {("no0.png", "0"), ("twin.png", "1")} <= set(split_rows(data / "csv"))
+
+
+def test_an_image_that_was_damaged_in_bin_is_named_where_it_lies(data, call_script):
+    call_script(SCRIPT, "-dir", data)
+    call_script("organize_files.py", data)
+    (data / "bin" / "no0.png").write_bytes(b"")
+    result = call_script(SCRIPT, "-dir", data)
+    assert result.returncode == 0
+    assert result.stderr == f"note: left out: {data / 'bin' / 'no0.png'}: the file is empty\n"
+    assert "no0.png" not in {name for name, _ in split_rows(data / "csv")}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
+def test_names_that_need_quotes_survive(data, call_script):
+    names = ["a,b.png", '"quoted".png', "two\nlines.png", "Icon\r.png", "back\\slash.png", "-dir.png", " .png"]
+    for number, name in enumerate(names):
+        shutil.move(data / "no" / f"no{number}.png", data / "no" / name)
+    assert call_script(SCRIPT, "-dir", data).returncode == 0
+    expected = {"back_slash.png" if name == "back\\slash.png" else name for name in names}
+    assert {name for name, label in split_rows(data) if label == "0"} == expected | {f"no{i}.png" for i in (7, 8, 9)}
+    again = tables(data)
+    (data / "bin").mkdir()  # from here on images.csv is read back
+    assert call_script(SCRIPT, "-dir", data).returncode == 0
+    assert tables(data) == again
+
+
+def test_names_that_are_no_text_survive(data, call_script):
+    try:
+        os.rename(data / "no" / "no0.png", os.fsencode(data / "no") + b"/\xff.png")
+        os.rename(data / "yes", os.fsencode(data) + b"/yes\xff")
+    except OSError:
+        pytest.skip("this file system allows no such names")
+    result = call_script(SCRIPT, "-dir", data)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (data / "classes.csv").read_bytes() == b"0,no\n1,yes\xff\n"
+    assert b"\xff.png,0\n" in b"".join(tables(data).values())
+
+
+def test_links_are_followed(tmp_path, data, call_script, make_link, contents):
+    (data / "yes").rename(tmp_path / "elsewhere")
+    make_link(data / "yes", tmp_path / "elsewhere")
+    (data / "no" / "no0.png").rename(tmp_path / "image.png")
+    make_link(data / "no" / "no0.png", tmp_path / "image.png")
+    before = contents(tmp_path / "elsewhere")
+    assert call_script(SCRIPT, "-dir", data).returncode == 0
+    assert {("no0.png", "0"), ("yes0.png", "1")} <= set(split_rows(data))
+    assert contents(tmp_path / "elsewhere") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "faults"),
+    [
+        (
+            ["-classes", "3"],
+            ["-num_classes 3: the folder has 2 classes (no, yes); give -num_classes 2 or mend the folder"],
+        ),
+        (
+            ["-val_test_prop", "0.05"],
+            [
+                f"class {name!r}: {count} images are too few for three partitions; "
+                "with -val_test_prop 0.05 a class needs at least 15"
+                for name, count in [("no", 10), ("yes", 12)]
+            ],
+        ),
+        (
+            ["-val_test_prop", "0.5"],
+            [
+                "-val_test_prop: '0.5' is not a number above 0 and below 0.5 "
+                "(the share of validation and of test images each); see --help"
+            ],
+        ),
+    ],
+)
+def test_an_impossible_request_is_an_error_and_writes_nothing(data, call_script, contents, arguments, faults):
+    before = contents(data)
+    result = call_script(SCRIPT, "-dir", data, *arguments)
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [f"{SCRIPT}: error: {fault}" for fault in faults]
+    assert contents(data) == before
+
+
+@pytest.mark.parametrize("counts", [{}, {"no": 10}, {"bin": 10, "no": 10}])
+def test_fewer_than_two_classes_are_an_error(tmp_path, call_script, class_folders, counts):
+    class_folders(tmp_path, counts)
+    result = call_script(SCRIPT, "-dir", tmp_path)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"{SCRIPT}: error: {tmp_path}: images of fewer than two classes in it; give the folder that holds one folder "
+        "of images per class\n"
+    )
+
+
+def test_a_missing_folder_is_an_error(call_script):
+    result = call_script(SCRIPT, "-dir", "missing")
+    assert (result.returncode, result.stdout) == (2, "")
+    fault = "missing: no such folder; give the folder that holds one folder per class"
+    assert result.stderr == f"{SCRIPT}: error: {fault}\n"
+
+
+def test_a_folder_that_may_not_be_written_is_an_error(data, call_script, permissions):
+    with permissions(data, 0o555):
+        result = call_script(SCRIPT, "-dir", data)
+    assert result.returncode == 2
+    assert result.stderr.endswith("Permission denied; mend this and run the same command again\n")
+
+
+def test_a_damaged_table_of_a_folder_not_yet_organized_is_replaced(data, call_script):
+    (data / "images.csv").write_text("damaged")
+    assert call_script(SCRIPT, "-dir", data).returncode == 0
+    assert len(rows(data / "images.csv")) == 23
+
+
+def test_no_torch_is_imported(data, slow_imports):
+    assert "torch" not in slow_imports(SCRIPT, "-dir", data)
+    assert (data / "images.csv").exists()

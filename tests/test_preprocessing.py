@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.errors import UserError
+from pipeline.preprocessing import Preprocessing
+
+GREY = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 4), dtype=np.uint8))
+COLOR = Image.fromarray(np.random.default_rng(1).integers(0, 256, (6, 4, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("image", [GREY, COLOR], ids=["grey", "colour"])
+@pytest.mark.parametrize(("keep_color", "planes"), [(False, 1), (True, 3)])
+def test_pixels_are_bytes_in_planes_of_the_height_and_width_asked_for(image, keep_color, planes):
+    pixels = Preprocessing(3, height=5, width=9, keep_color=keep_color).pixels(image)
+    assert (pixels.shape, pixels.dtype) == ((planes, 5, 9), np.uint8)
+
+
+def test_an_image_of_the_right_size_keeps_its_pixels():
+    assert np.array_equal(Preprocessing(1, 6, 4).pixels(GREY)[0], GREY)
+    assert np.array_equal(Preprocessing(3, 6, 4, keep_color=True).pixels(COLOR), np.asarray(COLOR).transpose(2, 0, 1))
+    assert np.array_equal(Preprocessing(3, 6, 4, keep_color=True).pixels(GREY), [GREY] * 3)
+
+
+@pytest.mark.parametrize(("color", "grey"), [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29)])
+def test_colour_becomes_grey_by_the_weights_of_itu_r_601(color, grey):
+    assert Preprocessing(3, 1, 1).pixels(Image.new("RGB", (1, 1), color)).item() == grey
+
+
+def test_making_an_image_smaller_averages():
+    checkerboard = np.indices((64, 64)).sum(axis=0) % 2 * 255
+    pixels = Preprocessing(1, 8, 8).pixels(Image.fromarray(checkerboard.astype(np.uint8)))
+    assert np.abs(pixels.astype(int) - 127).max() <= 3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_model_input_is_the_fraction_of_white_in_every_channel(channels):
+    pixels = torch.arange(2 * 3 * 4, dtype=torch.uint8).reshape(2, 1, 3, 4) * 11
+    before = pixels.clone()
+    numbers = Preprocessing(channels, 3, 4).model_input(pixels)
+    expected = np.repeat(before.numpy() / np.float32(255), channels, axis=1)
+    assert numbers.dtype == torch.float32
+    assert np.array_equal(numbers, expected)
+    assert torch.equal(pixels, before)
+
+
+def test_colour_model_input_keeps_the_channels_apart():
+    pixels = torch.tensor([255, 0, 51], dtype=torch.uint8).reshape(1, 3, 1, 1)
+    numbers = Preprocessing(3, 1, 1, keep_color=True).model_input(pixels)
+    assert numbers.flatten().tolist() == pytest.approx([1, 0, 0.2])
+
+
+@pytest.mark.parametrize("keep_color", [False, True])
+def test_shape_and_settings_read_back_the_same_preprocessing(keep_color):
+    preprocessing = Preprocessing.from_options([3, 224, 192], keep_color)
+    assert preprocessing.image_shape == [3, 224, 192]
+    assert Preprocessing(*preprocessing.image_shape, **preprocessing.settings()) == preprocessing
+
+
+@pytest.mark.parametrize(
+    ("shape", "keep_color", "fault"),
+    [
+        ([2, 8, 8], False, "-img_shape 2 8 8: 2 channels; give 1 or 3 channels, height and width"),
+        ([224, 224, 3], False, "-img_shape 224 224 3: 224 channels; give 1 or 3 channels, height and width"),
+        ([1, 8, 8], True, "--keep_color, -img_shape 1 8 8: colour needs 3 channels; give -img_shape 3 ..."),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(shape, keep_color, fault):
+    with pytest.raises(UserError) as error:
+        Preprocessing.from_options(shape, keep_color)
+    assert error.value.faults == (fault,)

@@ -1,0 +1,185 @@
+from collections import Counter, defaultdict
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
+
+from pipeline.errors import UserError
+from pipeline.splitting import assign_folds, assign_partitions, held_out_counts, smallest_class
+
+TENTH = Fraction(1, 10)
+
+proportions = st.sampled_from([Fraction(n, d) for n, d in [(1, 10), (1, 8), (3, 20), (1, 5), (1, 4), (1, 3), (2, 5)]])
+seeds = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def grouped_images(draw, groups_within_classes):
+    """Draw (classes, groups, proportion) of two to four classes that are large enough, in any order; small groups."""
+    proportion = draw(proportions)
+    random = np.random.RandomState(draw(seeds))
+    images = []
+    for name in draw(st.lists(st.sampled_from(["no", "yes", "10", "é", "a b"]), min_size=2, max_size=4, unique=True)):
+        count = draw(st.integers(2 * smallest_class(proportion), 60))
+        numbers = random.randint(draw(st.integers(count, 3 * count)), size=count)
+        images += [(name, f"{name if groups_within_classes else ''} {number}") for number in numbers]
+    images = [images[i] for i in random.permutation(len(images))]
+    return [image[0] for image in images], [image[1] for image in images], proportion
+
+
+def split(classes, groups, proportion, seed):
+    """Split images into partitions, or pass over the example if no whole group fits into one of them."""
+    try:
+        return assign_partitions(classes, groups, proportion, seed)
+    except UserError as error:
+        assert "no whole group" in str(error)
+        reject()
+
+
+def sizes(classes, partitions):
+    """Return {class: (validation, test)}."""
+    counts = Counter(zip(classes, partitions, strict=True))
+    return {name: (counts[name, "val"], counts[name, "test"]) for name in set(classes)}
+
+
+@pytest.mark.parametrize(
+    ("count", "proportion", "expected"),
+    [
+        (155, TENTH, (15, 16)),
+        (98, TENTH, (10, 10)),
+        (8, TENTH, (1, 1)),
+        (10, Fraction(1, 4), (2, 3)),
+        (25, TENTH, (2, 3)),
+        (25, Fraction("0.29"), (7, 8)),  # exactly 14.5, of which floating-point numbers make 14
+        (3, Fraction("0.49"), (1, 2)),
+    ],
+)
+def test_twice_the_proportion_is_held_out_and_the_odd_image_goes_to_test(count, proportion, expected):
+    assert held_out_counts(count, proportion) == expected
+
+
+def test_the_published_sizes_are_met():
+    classes = ["no"] * 98 + ["yes"] * 155
+    partitions = assign_partitions(classes, range(253), TENTH, seed=0)
+    assert Counter(partitions) == {"train": 202, "val": 25, "test": 26}
+    assert sizes(classes, partitions) == {"no": (10, 10), "yes": (15, 16)}
+
+
+@given(proportion=st.fractions(Fraction(1, 100), Fraction(49, 100), max_denominator=100))
+def test_the_smallest_class_has_an_image_for_each_partition_and_no_smaller_one_has(proportion):
+    def fills_three(count):
+        validation, test = held_out_counts(count, proportion)
+        return min(validation, test, count - validation - test) >= 1
+
+    smallest = smallest_class(proportion)
+    assert all(fills_three(count) for count in range(smallest, smallest + 50))
+    assert not any(fills_three(count) for count in range(smallest))
+
+
+def test_the_smallest_class_of_a_tiny_proportion_is_found_without_counting():
+    assert smallest_class(Fraction("1e-12")) == 750_000_000_000
+
+
+def test_classes_that_are_too_small_are_named_with_what_they_need():
+    with pytest.raises(UserError) as error:
+        assign_partitions(["no"] * 7 + ["yes"] * 8 + ["maybe"], range(16), TENTH, seed=0)
+    assert error.value.faults == (
+        "class 'maybe': 1 images are too few for three partitions; with -val_test_prop 0.1 a class needs at least 8",
+        "class 'no': 7 images are too few for three partitions; with -val_test_prop 0.1 a class needs at least 8",
+    )
+
+
+@given(images=grouped_images(groups_within_classes=False), seed=seeds)
+def test_single_images_are_held_out_in_exact_numbers(images, seed):
+    classes, _, proportion = images
+    partitions = assign_partitions(classes, range(len(classes)), proportion, seed)
+    assert len(partitions) == len(classes)
+    assert set(partitions) == {"train", "val", "test"}
+    counts = Counter(classes)
+    assert sizes(classes, partitions) == {name: held_out_counts(counts[name], proportion) for name in counts}
+
+
+@given(images=grouped_images(groups_within_classes=False), seed=seeds)
+def test_a_group_is_never_divided_even_across_classes(images, seed):
+    classes, groups, proportion = images
+    partitions_of = defaultdict(set)
+    for group, partition in zip(groups, split(classes, groups, proportion, seed), strict=True):
+        partitions_of[group].add(partition)
+    assert all(len(partitions) == 1 for partitions in partitions_of.values())
+
+
+@given(images=grouped_images(groups_within_classes=True), seed=seeds)
+def test_what_groups_leave_short_is_less_than_the_largest_group(images, seed):
+    classes, groups, proportion = images
+    partitions = split(classes, groups, proportion, seed)
+    largest = max(Counter(groups).values())
+    counts = Counter(classes)
+    for name, found in sizes(classes, partitions).items():
+        for count, asked in zip(found, held_out_counts(counts[name], proportion), strict=True):
+            assert asked - largest < count <= asked
+
+
+def test_groups_that_fit_into_no_partition_are_an_error():
+    with pytest.raises(UserError) as error:
+        assign_partitions(["no"] * 10 + ["yes"] * 10, [0] * 5 + [1] * 5 + [*range(2, 12)], TENTH, seed=0)
+    assert [fault.split(",")[0] for fault in error.value.faults] == [
+        "class 'no': no whole group of images fits into val",
+        "class 'no': no whole group of images fits into test",
+    ]
+
+
+@given(images=grouped_images(groups_within_classes=False), seed=seeds)
+def test_the_same_arguments_give_the_same_split(images, seed):
+    classes, groups, proportion = images
+    assert split(classes, groups, proportion, seed) == split(classes, groups, proportion, seed)
+
+
+def test_another_seed_gives_another_split():
+    classes = ["no"] * 50 + ["yes"] * 50
+    splits = {tuple(assign_partitions(classes, range(100), TENTH, seed)) for seed in range(20)}
+    assert len(splits) == 20
+
+
+def test_every_image_can_come_into_every_partition():
+    classes = ["no"] * 5 + ["yes"] * 5
+    seen = {
+        (i, p) for seed in range(200) for i, p in enumerate(assign_partitions(classes, range(10), Fraction(1, 5), seed))
+    }
+    assert len(seen) == 30
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (range(17), "-vt--t--v--t-t--v"),
+        ([0, 0, 1, 1, *range(2, 15)], "----tv-t--t-t-v-v"),
+    ],
+)
+def test_a_seed_means_the_same_split_on_every_platform_and_version(groups, expected):
+    partitions = assign_partitions(["no"] * 8 + ["yes"] * 9, groups, Fraction(1, 5), seed=7)
+    assert "".join({"train": "-", "val": "v", "test": "t"}[partition] for partition in partitions) == expected
+
+
+def test_every_image_is_tested_in_one_fold_and_no_group_is_divided_in_any():
+    classes = ["no"] * 40 + ["yes"] * 60
+    groups = [number // 2 if number < 20 else number for number in range(100)]
+    folds = assign_folds(classes, groups, 5, TENTH, seed=3)
+    tested = [[partition == "test" for partition in partitions] for partitions in folds]
+    assert [sum(image) for image in zip(*tested, strict=True)] == [1] * 100
+    for partitions in folds:
+        counts = sizes(classes, partitions)
+        assert counts["no"][0] == 4 and counts["yes"][0] == 6
+        assert 7 <= counts["no"][1] <= 9 and 11 <= counts["yes"][1] <= 13
+        assert all(partitions[number] == partitions[number + 1] for number in range(0, 20, 2))
+    assert assign_folds(classes, groups, 5, TENTH, seed=3) == folds
+    assert assign_folds(classes, groups, 5, TENTH, seed=4) != folds
+
+
+def test_classes_that_are_too_small_for_folds_are_named_with_what_they_need():
+    with pytest.raises(UserError) as error:
+        assign_folds(["no"] * 9 + ["yes"] * 20, range(29), 10, TENTH, seed=0)
+    assert error.value.faults == (
+        "class 'no': 9 images are too few for 10 folds; with -val_test_prop 0.1 a class needs at least 10",
+    )
