@@ -19,8 +19,12 @@ def create_argparser():
         "writes: DIR/bin (every image), DIR/csv (the CSV files), DIR/models and DIR/results (empty)",
         "python organize_files.py DIR",
     )
-    parser.add_argument("DIR", type=folder_path, help="the folder that partition_datasets.py has split")
+    parser.add_argument("DIR", nargs="?", type=folder_path, help="the folder that partition_datasets.py has split")
+    # fmt: off
+    add_option(parser, "-proj_dir", "-project_directory", "-dir", metavar="DIR", type=folder_path,
+               help="the same, as an option")
     add_option(parser, "--copy", action="store_true", help="copy the images and leave the class folders as they are")
+    # fmt: on
     return parser
 
 
@@ -32,7 +36,9 @@ def main(argv=None):
     from pipeline.errors import UserError
     from pipeline.project import Project
 
-    project = Project(options.DIR)
+    if (options.DIR is None) == (options.proj_dir is None):
+        raise UserError("DIR: give the folder that partition_datasets.py has split, once")
+    project = Project(options.DIR or options.proj_dir)
     table_path = project.tables / "images.csv"
     if not table_path.exists():
         partition = command_line.command_text("python", "partition_datasets.py", "-proj_dir", project.root)

@@ -66,12 +66,12 @@ def main(argv=None):
     from pipeline.project import Project
 
     project = Project(options.proj_dir)
-    images = group_images(project, find_images(project), options)
-    in_split = images["left_out"] == ""
-    class_names = sorted(images.loc[in_split, "class_name"].unique())
+    images = find_images(project)
+    class_names = sorted(images.loc[images["left_out"] == "", "class_name"].unique())
     split_files.require_class_count(class_names, options.num_classes, "-num_classes")
 
-    chosen = images[in_split]
+    images = group_images(project, images, options)
+    chosen = images[images["left_out"] == ""]
     if options.folds is None:
         assigned = splitting.assign_partitions(
             chosen["class_name"], chosen["group"], options.val_test_prop, options.seed

@@ -19,6 +19,7 @@ from pipeline.tables import format_table
 THUMBNAIL_SIDE = 16
 # Below this grey value, out of 255, a pixel counts as dark: the black surroundings of a scan.
 DARK = 32
+TREES = 300  # in each forest
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP")
 
 
@@ -55,7 +56,7 @@ def cross_validate(paths, labels, test_parts, seed):
     """
     facts = map_in_threads(_facts, paths, "baselines: reading")
     files, brightness, thumbnails = (np.array(columns, dtype=np.float64) for columns in zip(*facts, strict=True))
-    forest = RandomForestClassifier(n_estimators=300, n_jobs=-1, random_state=seed)
+    forest = RandomForestClassifier(n_estimators=TREES, n_jobs=-1, random_state=seed)
     candidates = {
         "always the larger class": (DummyClassifier(strategy="most_frequent"), files),
         "file facts": (forest, files),

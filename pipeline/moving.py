@@ -68,6 +68,8 @@ def remove_emptied_folders(project, class_names):
 
 def move_tables(project):
     """Move what partition_datasets.py has written into csv/; return whether there was one to move."""
+    if not (project.root / "images.csv").exists():
+        return False
     sources = [project.root / name for name in TABLES if (project.root / name).exists()]
     for source in sources:
         os.replace(source, project.csv / source.name)

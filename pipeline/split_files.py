@@ -33,20 +33,19 @@ def write_splits(project, images, class_names, assignments):
         images: table with file_name and class_name.
         assignments: {fold: partition of each image, or "" for none}; the one key None for a split without folds.
     """
-    earlier_folds = list(project.csv.glob("fold_*"))
-    for folder in (project.tables, *earlier_folds):
-        for partition in PARTITIONS:
-            (folder / f"{partition}.csv").unlink(missing_ok=True)
-    for folder in earlier_folds:
-        if not any(folder.iterdir()):
-            folder.rmdir()
+    folders = {fold: project.tables if fold is None else project.split_folder(fold) for fold in assignments}
     for fold, partitions in assignments.items():
-        folder = project.tables if fold is None else project.split_folder(fold)
+        folder = folders[fold]
         folder.mkdir(parents=True, exist_ok=True)
         for partition in PARTITIONS:
             chosen = images[[assigned == partition for assigned in partitions]]
             labels = [class_names.index(name) for name in chosen["class_name"]]
             write_split(folder / f"{partition}.csv", chosen["file_name"], labels)
+    for folder in {project.tables, *project.csv.glob("fold_*")} - set(folders.values()):
+        for partition in PARTITIONS:
+            (folder / f"{partition}.csv").unlink(missing_ok=True)
+        if folder != project.tables and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def write_classes(path, class_names):

@@ -419,3 +419,28 @@ def test_a_file_in_the_place_of_a_folder_is_an_error(data, call_script):
 def test_no_torch_is_imported(data, slow_imports):
     assert "torch" not in slow_imports(SCRIPT, data)
     assert (data / "csv" / "images.csv").exists()
+
+
+@pytest.mark.parametrize("spelling", ["-proj_dir", "-project_directory", "--dir"])
+def test_the_folder_can_be_given_as_in_the_other_scripts(data, call_script, spelling):
+    call_script("partition_datasets.py", "-proj_dir", data)
+    result = call_script(SCRIPT, spelling, data)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (data / "csv" / "images.csv").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "-dir", "a"]])
+def test_the_folder_is_given_once(call_script, arguments):
+    result = call_script(SCRIPT, *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"{SCRIPT}: error: DIR: give the folder that partition_datasets.py has split, once\n"
+
+
+def test_a_csv_of_another_origin_does_not_replace_the_split(data, call_script):
+    call_script("partition_datasets.py", "-proj_dir", data)
+    call_script(SCRIPT, data)
+    before = (data / "csv" / "train.csv").read_bytes()
+    (data / "train.csv").write_text("mine,0\n")
+    assert "organized already" in call_script(SCRIPT, data).stdout
+    assert (data / "csv" / "train.csv").read_bytes() == before
+    assert (data / "train.csv").exists()

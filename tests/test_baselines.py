@@ -1,0 +1,87 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from pipeline import baselines, splitting
+
+
+@pytest.fixture(autouse=True)
+def small_forests(monkeypatch):
+    monkeypatch.setattr(baselines, "TREES", 20)
+
+
+@pytest.fixture
+def shortcut(tmp_path):
+    """Images of noise that differ between the classes in their file's size alone."""
+    random = np.random.default_rng(0)
+    paths, labels = [], []
+    for number in range(40):
+        label = number % 2
+        image = Image.fromarray(random.integers(0, 256, (24 + 8 * label, 24), dtype=np.uint8))
+        paths.append(tmp_path / f"{number}.png")
+        image.save(paths[-1])
+        labels.append(label)
+    return paths, np.array(labels)
+
+
+def test_file_facts_are_those_of_the_file():
+    data = io.BytesIO()
+    Image.new("RGB", (40, 20)).save(data, format="PNG")
+    size = len(data.getvalue())
+    facts = baselines.file_facts(data.getvalue())
+    assert facts == [40, 20, 2.0, size, size / 800, 3, *(name == "PNG" for name in baselines.FORMATS)]
+
+
+def test_brightness_facts_are_those_of_the_pixels():
+    pixels = np.full((4, 5), 100, dtype=np.uint8)
+    pixels[0] = 10
+    facts = baselines.brightness_facts(Image.fromarray(pixels))
+    assert facts == pytest.approx([77.5, 90 * (0.25 * 0.75) ** 0.5, 0.25, 10, 100, 77.5, 77.5])
+
+
+def test_a_shortcut_in_the_files_is_found_and_noise_is_not(shortcut):
+    paths, labels = shortcut
+    parts = splitting.test_parts(labels, np.arange(40), 5, 0)
+    found = baselines.cross_validate(paths, labels, parts, 0)
+    assert accuracy_score(labels, found["file facts"].argmax(axis=1)) == 1
+    assert roc_auc_score(labels, found["16x16 thumbnail"][:, 1]) < 0.8
+    assert accuracy_score(labels, found["always the larger class"].argmax(axis=1)) == 0.5
+    for probabilities in found.values():
+        assert probabilities.sum(axis=1) == pytest.approx(np.ones(40))
+
+
+def test_no_image_is_predicted_by_a_model_that_was_fitted_on_it(shortcut, monkeypatch):
+    paths, labels = shortcut
+    fitted = []
+
+    class Spy:
+        def fit(self, features, labels):
+            fitted.append(len(labels))
+            self.classes_ = np.unique(labels)
+
+        def predict_proba(self, features):
+            return np.full((len(features), 2), 0.5)
+
+    monkeypatch.setattr(baselines, "RandomForestClassifier", lambda **_: Spy())
+    parts = splitting.test_parts(labels, np.arange(40) // 4, 5, 0)
+    baselines.cross_validate(paths, labels, parts, 0)
+    assert fitted == [40 - len(part) for part in parts] * 3
+
+
+def test_partition_prints_them_and_writes_them_beside_the_split_files(tmp_path, class_folders, call_script):
+    data = class_folders(tmp_path / "data", {"no": 10, "yes": 12})
+    result = call_script("partition_datasets.py", "-proj_dir", data, "--baselines")
+    assert result.returncode == 0, result.stderr
+    assert "Without seeing the picture: 5-fold cross-validation over 22 images" in result.stdout
+    assert "| always the larger class   | 54.5% (32.2% to 75.6%)  |   0.500 |" in result.stdout
+    content = json.loads((data / "baselines.json").read_text(encoding="utf-8"))
+    assert [entry["name"] for entry in content["baselines"]] == [
+        "always the larger class", "file facts", "brightness", "file facts and brightness", "16x16 thumbnail"
+    ]  # fmt: skip
+    assert content["baselines"][0]["accuracy"] == 12 / 22
+    call_script("organize_files.py", data)
+    assert (data / "csv" / "baselines.json").exists()
