@@ -1,0 +1,152 @@
+"""Drawn head phantoms: sample images for trying the pipeline out, made of ellipses and noise, not medical.
+
+Imports no torch.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.progress import map_in_threads
+
+# Brightness of the tissues, 0 to 1, in the three usual kinds of MRI scan.
+TISSUES_OF_SCAN = {
+    "T1": {"scalp": 0.85, "fluid": 0.10, "grey": 0.42, "white": 0.58},
+    "T2": {"scalp": 0.45, "fluid": 0.80, "grey": 0.50, "white": 0.32},
+    "FLAIR": {"scalp": 0.60, "fluid": 0.08, "grey": 0.50, "white": 0.40},
+}
+LESIONS = ("solid", "ring")
+
+# Format, mode, suffix and share of the files: much as in the public brain MRI set, the rare kinds a little less
+# rare. Every class draws from the same table, so that the kind of file tells nothing about the class.
+FILE_KINDS = (
+    ("JPEG", "RGB", ".jpg", 0.46),
+    ("JPEG", "RGB", ".JPG", 0.25),
+    ("JPEG", "L", ".jpg", 0.10),
+    ("JPEG", "RGB", ".jpeg", 0.04),
+    ("JPEG", "L", ".jpeg", 0.03),
+    ("PNG", "RGBA", ".jpg", 0.04),
+    ("PNG", "P", ".jpg", 0.02),
+    ("PNG", "RGB", ".png", 0.03),
+    ("PNG", "L", ".png", 0.03),
+)
+TWIN_EVERY = 25  # the 25th, 50th, ... image of a class repeats the one before it, so a small set has no twins
+
+
+def draw_phantoms(folder, class_counts, seed=0, sizes=(180, 560)):
+    """Draw `class_counts` = {class name: number of images} into class folders in `folder`.
+
+    The first class has no lesion. Of two classes the second has a solid or a ring-shaped one in every image; of
+    more, the kinds of LESIONS take turns. The longer sides, in pixels, are drawn from `sizes`, both ends included;
+    the shorter ones are down to 3/4 of that. The same seed gives the same bytes on one platform.
+    """
+    for class_name in class_counts:
+        Path(folder, class_name).mkdir(parents=True, exist_ok=True)
+
+    def draw(task):
+        class_index, class_name, number = task
+        # A generator for each image: its pixels do not depend on the others, nor on the order of the threads.
+        first_of_twins = number - 1 if number % TWIN_EVERY == 0 else number
+        generator = np.random.default_rng([seed, class_index, first_of_twins])
+        stem = f"{class_name[0].upper()}{number}" if generator.random() < 0.7 else f"{class_name} {number}"
+        lesion = _lesion_of_class(generator, class_index, len(class_counts))
+        image = draw_phantom(generator, lesion, _random_size(generator, sizes))
+        _save_as_some_kind(generator, image, Path(folder, class_name, stem))
+
+    classes = enumerate(class_counts.items())
+    tasks = [(index, name, number) for index, (name, count) in classes for number in range(1, count + 1)]
+    map_in_threads(draw, tasks, "drawing")
+
+
+def draw_phantom(generator, lesion=None, size=(256, 256)):
+    """Draw one axial head slice and return it as a Pillow image of mode L.
+
+    `generator` is a numpy.random.Generator, `lesion` one of LESIONS or None, `size` (width, height) in pixels.
+    """
+    x, y = _head_coordinates(generator, size)
+    tissues = TISSUES_OF_SCAN[generator.choice(list(TISSUES_OF_SCAN))]
+    outline = np.hypot(x, y) * (1 + 0.02 * _smooth_noise(generator, 4, size))
+    folds = _smooth_noise(generator, generator.integers(20, 28), size)
+    pixels = np.zeros_like(x)
+
+    def paint(level, depth, edge=0.02):
+        """Paint where `depth`, the distance inside the boundary, is above 0; `edge` is the width of the blur."""
+        pixels[:] += np.clip(depth / edge + 0.5, 0, 1) * (level - pixels)
+
+    paint(tissues["scalp"], 1 - outline)
+    paint(0.04, 0.94 - outline)  # the skull gives no signal
+    paint(tissues["fluid"], 0.88 - outline)
+    brain = 0.86 - outline
+    paint(tissues["grey"], brain)
+    paint(tissues["white"], 0.68 + 0.1 * folds - outline, edge=0.06)
+    paint(tissues["fluid"], np.minimum(brain, np.minimum(0.02 - 0.08 * np.abs(folds), outline - 0.5)))  # furrows
+    paint(tissues["fluid"], np.minimum(brain, np.minimum(0.008 - np.abs(x), np.abs(y) - 0.3)))  # between the halves
+    _paint_ventricles(generator, paint, tissues, x, y)
+    if lesion is not None:
+        _paint_lesion(generator, paint, lesion, brain, x, y, 1 + 0.15 * _smooth_noise(generator, 10, size))
+
+    pixels *= generator.uniform(0.6, 1.0) * (1 + 0.1 * _smooth_noise(generator, 3, size))  # uneven coil
+    pixels += generator.uniform(0.01, 0.05) * generator.standard_normal(pixels.shape, dtype=np.float32)
+    return Image.fromarray(np.clip(np.abs(pixels) * 255, 0, 255).astype(np.uint8))
+
+
+def _random_size(generator, sizes):
+    longer = int(generator.integers(*sizes, endpoint=True))
+    shorter = round(longer * generator.uniform(0.75, 1))
+    return (longer, shorter) if generator.random() < 0.3 else (shorter, longer)
+
+
+def _head_coordinates(generator, size):
+    """Return x and y of each pixel, in units of the head's half width and half length, its centre at 0."""
+    width, height = size
+    breadth = generator.uniform(0.76, 0.88)
+    half_length = generator.uniform(0.78, 0.96) * min(height, width / breadth) / 2
+    shift = generator.uniform(-0.04, 0.04, size=2).tolist()
+    x = (np.arange(width, dtype=np.float32) - width / 2)[np.newaxis, :] / half_length - shift[0]
+    y = (np.arange(height, dtype=np.float32) - height / 2)[:, np.newaxis] / half_length - shift[1]
+    x, y = _rotate(x, y, generator.normal(0, 0.1))
+    return x / breadth, y
+
+
+def _rotate(x, y, angle):
+    return x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+
+
+def _smooth_noise(generator, cells, size):
+    """Return noise of standard deviation about 1 whose lumps are 1/`cells` of the image."""
+    coarse = generator.standard_normal((cells, cells), dtype=np.float32)
+    return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
+
+
+def _paint_ventricles(generator, paint, tissues, x, y):
+    scale = generator.uniform(0.7, 1.3)
+    breadth = 0.055 * scale
+    for end, length in ((-1, 0.17), (1, 0.21)):  # the front horns are the shorter ones
+        across, along = _rotate(np.abs(x) - 0.1 * scale, y - end * 0.19, -end * 0.4)
+        paint(tissues["fluid"], breadth * (1 - np.hypot(across / breadth, along / length)))
+
+
+def _paint_lesion(generator, paint, lesion, brain, x, y, wobble):
+    angle, distance = generator.uniform(0, 2 * math.pi), generator.uniform(0.2, 0.56)
+    radius, squeeze = generator.uniform(0.14, 0.26), generator.uniform(0.75, 1.33)
+    x, y = _rotate(x - distance * math.cos(angle), y - distance * math.sin(angle), generator.uniform(0, math.pi))
+    depth = radius - np.hypot(x * squeeze, y / squeeze) * wobble
+    paint(generator.uniform(0.55, 0.75), np.minimum(brain, depth + 0.04), edge=0.2)  # swelling around it
+    paint(generator.uniform(0.9, 1.0), np.minimum(brain, depth))
+    if lesion == "ring":
+        paint(generator.uniform(0.05, 0.35), depth - generator.uniform(0.25, 0.4) * radius)
+
+
+def _lesion_of_class(generator, class_index, class_count):
+    if class_index == 0:
+        return None
+    return generator.choice(LESIONS) if class_count == 2 else LESIONS[(class_index - 1) % len(LESIONS)]
+
+
+def _save_as_some_kind(generator, image, stem):
+    kind = generator.choice(len(FILE_KINDS), p=[share for *_, share in FILE_KINDS])
+    file_format, mode, suffix, _ = FILE_KINDS[kind]
+    settings = {"quality": int(generator.integers(80, 96))} if file_format == "JPEG" else {}
+    image.convert(mode).save(f"{stem}{suffix}", file_format, **settings)
