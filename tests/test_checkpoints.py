@@ -1,0 +1,310 @@
+import os
+import pickle
+import zipfile
+
+import pytest
+import torch
+
+from pipeline import checkpoints
+from pipeline.checkpoints import Checkpoint
+from pipeline.errors import UserError
+from pipeline.project import Project
+
+# A warning would be a stray line on standard error.
+pytestmark = pytest.mark.filterwarnings("error")
+
+ENTRIES = {
+    "state_dict", "optimizer", "architecture", "class_names", "image_shape", "preprocessing", "positive_class", "epoch",
+    "validation_loss", "history", "options", "versions",
+}  # fmt: skip
+PLAIN_TYPES = {dict, list, tuple, str, int, float, bool, type(None)}
+
+
+@pytest.fixture
+def model_path(trained):
+    return trained / "models" / "small.pth.tar"
+
+
+@pytest.fixture
+def content(model_path):
+    return torch.load(model_path, weights_only=True)
+
+
+@pytest.fixture
+def bare_path(content, tmp_path):
+    """A checkpoint as the published scripts wrote it: weights and optimizer, and no word on what they are."""
+    path = tmp_path / "bare.pth.tar"
+    torch.save({"state_dict": content["state_dict"], "optimizer": content["optimizer"]}, path)
+    return path
+
+
+def faults_of(function, *arguments, **options):
+    with pytest.raises(UserError) as error:
+        function(*arguments, **options)
+    return error.value.faults
+
+
+def complete(path, **options):
+    return checkpoints.complete(checkpoints.load(path), path, **options)
+
+
+def test_a_checkpoint_says_all_that_is_needed_to_use_it(content):
+    assert set(content) >= ENTRIES
+    assert content["architecture"] == "shufflenet_v2_x0_5"
+    assert content["class_names"] == ["no", "yes"]
+    assert content["image_shape"] == [3, 32, 32]
+    assert content["preprocessing"] == {"keep_color": False}
+    assert content["positive_class"] == "yes"
+    assert content["epoch"] in (1, 2)
+    newest = content["history"][-1]
+    assert (newest["epoch"], newest["val_loss"]) == (content["epoch"], content["validation_loss"])
+    assert {"python", "torch", "torchvision"} == set(content["versions"])
+    assert content["optimizer"]["param_groups"][0]["lr"] == 0.001
+    assert content["options"]["batch size"] == 4
+
+
+def test_a_checkpoint_holds_tensors_and_plain_types_only(content):
+    def types(value):
+        yield type(value)
+        if isinstance(value, dict):
+            for pair in value.items():
+                yield from types(pair)
+        elif isinstance(value, list | tuple):
+            for element in value:
+                yield from types(element)
+
+    # The order of a state_dict is that of the model; torch makes it an OrderedDict and reads it as one.
+    assert {kind.__name__ for kind in set(types(content)) - PLAIN_TYPES} == {"Tensor", "OrderedDict"}
+
+
+def test_a_checkpoint_alone_gives_model_and_preprocessing(model_path, content):
+    checkpoint = complete(model_path)
+    model = checkpoint.build_model()
+    assert all(torch.equal(content["state_dict"][name], tensor) for name, tensor in model.state_dict().items())
+    assert checkpoint.build_preprocessing().image_shape == [3, 32, 32]
+
+
+def test_what_the_options_say_again_is_no_contradiction(model_path):
+    complete(
+        model_path, architecture="shufflenet_v2_x0_5", class_count=2, image_shape=[3, 32, 32], class_names=["no", "yes"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "faults"),
+    [
+        (
+            {"architecture": "resnet18"},
+            ["-architecture resnet18: {path} says shufflenet_v2_x0_5; leave the option out"],
+        ),
+        ({"image_shape": [3, 32, 40]}, ["-img_size 3 32 40: {path} says 3 32 32; leave the option out"]),
+        ({"image_shape": [1, 32, 32]}, ["-img_size 1 32 32: {path} says 3 32 32; leave the option out"]),
+        ({"class_count": 3}, ["-classes 3: {path} says 2; leave the option out"]),
+        (
+            {"class_names": ["cat", "dog"]},
+            ["{path}: was trained on the classes no, yes, the project has cat, dog; use a model of these"],
+        ),
+        (
+            {"class_names": ["no", "perhaps", "yes"]},
+            ["{path}: was trained on the classes no, yes, the project has no, perhaps, yes; use a model of these"],
+        ),
+        (
+            {"architecture": "vgg11", "image_shape": [3, 8, 8], "class_count": 5},
+            [
+                "-architecture vgg11: {path} says shufflenet_v2_x0_5; leave the option out",
+                "-img_size 3 8 8: {path} says 3 32 32; leave the option out",
+                "-classes 5: {path} says 2; leave the option out",
+            ],
+        ),
+    ],
+)
+def test_every_contradiction_is_an_error_that_names_both_sides(model_path, options, faults):
+    assert faults_of(complete, model_path, **options) == tuple(fault.format(path=model_path) for fault in faults)
+
+
+def test_a_bare_file_works_with_the_options_that_say_what_it_is(bare_path):
+    said = {"architecture": "shufflenet_v2_x0_5", "class_count": 2, "image_shape": [3, 32, 32]}
+    checkpoint = complete(bare_path, **said)
+    assert checkpoint.class_names == ["0", "1"]
+    assert checkpoint.build_preprocessing().image_shape == [3, 32, 32]
+    checkpoint.build_model()
+    assert complete(bare_path, **said, class_names=["no", "yes"]).class_names == ["no", "yes"]
+
+
+def test_a_project_says_the_classes_of_a_bare_file(bare_path):
+    said = {"architecture": "shufflenet_v2_x0_5", "image_shape": [3, 32, 32], "class_names": ["no", "yes"]}
+    assert complete(bare_path, **said).class_names == ["no", "yes"]
+    contradiction = ("-classes 3: the project says 2; leave the option out",)
+    assert faults_of(complete, bare_path, **said, class_count=3) == contradiction
+
+
+def test_a_bare_file_without_the_options_is_an_error_that_names_each_missing_one(bare_path):
+    assert faults_of(complete, bare_path) == tuple(
+        f"{bare_path}: does not say what {option} it was trained with; give {option}"
+        for option in ("-architecture", "-img_size", "-classes")
+    )
+    assert len(faults_of(complete, bare_path, architecture="resnet18", class_count=2)) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            {"architecture": "resnet18"},
+            "-save: the checkpoint's weights do not fit resnet18 with 2 classes and 3 channels",
+        ),
+        ({"class_count": 3}, "weights do not fit shufflenet_v2_x0_5 with 3 classes"),
+        ({"image_shape": [1, 32, 32]}, "and 1 channels (size mismatch"),
+        ({"image_shape": [2, 32, 32]}, "-img_shape 2 32 32: 2 channels; give 1 or 3"),
+    ],
+)
+def test_options_that_do_not_fit_the_weights_of_a_bare_file_are_an_error(bare_path, wrong, message):
+    said = {"architecture": "shufflenet_v2_x0_5", "class_count": 2, "image_shape": [3, 32, 32], **wrong}
+    (fault,) = faults_of(lambda: complete(bare_path, **said).build_model())
+    assert message in fault
+
+
+def test_an_architecture_that_this_torchvision_lacks_is_an_error(content, tmp_path):
+    path = tmp_path / "future.pth.tar"
+    torch.save({**content, "architecture": "resnet19"}, path)
+    (fault,) = faults_of(complete, path)
+    assert fault.startswith("-architecture resnet19: torchvision has no such classification model")
+
+
+def test_weights_saved_from_parallel_training_lose_their_prefix(content, tmp_path):
+    path = tmp_path / "parallel.pth.tar"
+    prefixed = {f"module.{name}": tensor for name, tensor in content["state_dict"].items()}
+    torch.save({**content, "state_dict": prefixed}, path)
+    assert complete(path).build_model().state_dict().keys() == content["state_dict"].keys()
+
+
+class Bomb:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+def test_code_in_a_checkpoint_is_refused_and_not_run(content, tmp_path):
+    exploded = tmp_path / "exploded"
+    in_archive, in_pickle = tmp_path / "archive.pth.tar", tmp_path / "pickle.pth.tar"
+    torch.save({**content, "options": {"batch size": Bomb(exploded)}}, in_archive)
+    in_pickle.write_bytes(pickle.dumps({"state_dict": {}, "optimizer": Bomb(exploded)}))
+    for path in (in_archive, in_pickle):
+        (fault,) = faults_of(checkpoints.load, path)
+        assert fault.startswith(f"{path}: not a checkpoint of tensors and plain types, or damaged")
+    assert not exploded.exists()
+    torch.load(in_archive, weights_only=False)
+    assert exploded.exists()  # the bomb was a live one
+
+
+def test_a_pickled_model_is_refused(tmp_path):
+    path = tmp_path / "whole.pth.tar"
+    torch.save(torch.nn.Linear(2, 2), path)
+    (fault,) = faults_of(checkpoints.load, path)
+    assert "not a checkpoint of tensors and plain types" in fault
+
+
+def empty_zip(path):
+    zipfile.ZipFile(path, "w").close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:5000]),
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: path.write_text("hello\n" * 100),
+        lambda path: path.write_bytes(bytes(range(256)) * 10),
+        empty_zip,
+    ],
+    ids=["empty", "truncated", "truncated at the end", "text", "bytes", "another archive"],
+)
+def test_a_damaged_file_is_refused_in_words(model_path, damage):
+    damage(model_path)
+    (fault,) = faults_of(checkpoints.load, model_path)
+    assert fault.startswith(f"{model_path}: not a checkpoint of tensors and plain types, or damaged")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"weights": 1}, {"state_dict": 3}, torch.zeros(2)])
+def test_a_file_without_weights_is_refused_in_words(tmp_path, content):
+    path = tmp_path / "other.pth.tar"
+    torch.save(content, path)
+    assert faults_of(checkpoints.load, path) == (
+        f"{path}: holds no state_dict; is it a checkpoint of train_torchvision.py?",
+    )
+
+
+def test_every_entry_of_a_wrong_type_is_named(content, tmp_path):
+    path = tmp_path / "odd.pth.tar"
+    torch.save({**content, "epoch": "two", "class_names": {"no": 0}}, path)
+    assert faults_of(checkpoints.load, path) == (
+        f"{path}: class_names is a dict, not a list; is it a checkpoint of train_torchvision.py?",
+        f"{path}: epoch is a str, not a int; is it a checkpoint of train_torchvision.py?",
+    )
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    missing = tmp_path / "missing.pth.tar"
+    assert faults_of(checkpoints.load, missing) == (f"{missing}: no such file; check the name",)
+    (fault,) = faults_of(checkpoints.load, tmp_path)
+    assert fault.startswith(f"{tmp_path}: ")
+
+
+def test_saving_that_fails_halfway_leaves_the_earlier_file(monkeypatch, tmp_path):
+    path = tmp_path / "small.pth.tar"
+    path.write_text("earlier")
+
+    def full_disk(content, target):
+        target.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        Checkpoint({}, {}).save(path)
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("small.pth.tar", "earlier")]
+
+
+@pytest.fixture
+def project(tmp_path):
+    root = tmp_path / "project"
+    (root / "models").mkdir(parents=True)
+    return Project(root)
+
+
+def test_a_checkpoint_is_found_by_name_by_path_and_as_the_only_one(project):
+    path = project.models / "a.pth.tar"
+    path.touch()
+    (project.models / "a.last.pth.tar").touch()
+    (project.models / ".b.pth.tar.123.part").touch()
+    for name in ("a.pth.tar", str(path), None):
+        assert checkpoints.find(name, project) == path
+    assert checkpoints.find(str(path), None) == path
+    assert checkpoints.find("a.last.pth.tar", project) == project.models / "a.last.pth.tar"
+
+
+def test_no_model_or_several_are_an_error_that_lists_them(project):
+    way_out = "give the name of one with -save"
+    assert faults_of(checkpoints.find, None, project) == (f"-save: {project.models} has 0 models (none); {way_out}",)
+    for name in ("b.pth.tar", "a.pth.tar", "a.last.pth.tar"):
+        (project.models / name).touch()
+    assert faults_of(checkpoints.find, None, project) == (
+        f"-save: {project.models} has 2 models (a.pth.tar, b.pth.tar); {way_out}",
+    )
+    assert faults_of(checkpoints.find, "c.pth.tar", project) == (
+        f"{project.models / 'c.pth.tar'}: no such checkpoint; train_torchvision.py writes it",
+    )
+    assert faults_of(checkpoints.find, None, None) == ("-save: give the checkpoint to use",)
+
+
+def test_the_random_weights_before_loading_do_not_matter(model_path):
+    def outputs(seed):
+        torch.manual_seed(seed)
+        model = complete(model_path).build_model().eval()
+        return model(torch.ones(1, 3, 32, 32))
+
+    assert torch.equal(outputs(1), outputs(2))

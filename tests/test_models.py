@@ -1,0 +1,148 @@
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from pipeline import models
+from pipeline.errors import UserError
+
+ARCHITECTURES = torchvision.models.list_models(module=torchvision.models)
+
+# One of each family, with a size of images that it takes: those of few weights as they are, the others without
+# numbers, on torch's meta device.
+SMALL = {
+    "densenet121": 32,
+    "efficientnet_b0": 32,
+    "googlenet": 32,
+    "mnasnet0_5": 32,
+    "mobilenet_v2": 32,
+    "mobilenet_v3_small": 32,
+    "regnet_x_400mf": 32,
+    "resnet18": 32,
+    "shufflenet_v2_x0_5": 32,
+    "squeezenet1_1": 32,
+}
+LARGE = {
+    "alexnet": 64,
+    "convnext_tiny": 32,
+    "inception_v3": 96,
+    "maxvit_t": 224,
+    "swin_t": 32,
+    "swin_v2_t": 64,
+    "vgg11_bn": 32,
+    "vit_b_32": 64,
+}
+FAMILIES = [
+    *((name, size, "cpu") for name, size in SMALL.items()),
+    *((name, size, "meta") for name, size in LARGE.items()),
+]
+
+
+def test_every_classification_architecture_of_torchvision_goes_by_its_own_name():
+    assert {"resnet18", "vgg11", "densenet121", "efficientnet_b0", "convnext_tiny", "vit_b_16"} <= set(ARCHITECTURES)
+    assert [models.resolve_architecture(name) for name in ARCHITECTURES] == ARCHITECTURES
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("vgg", "vgg11_bn"), ("densenet", "densenet121"), ("ResNet18", "resnet18"), ("VGG", "vgg11_bn")],
+)
+def test_short_names_and_capitals_are_understood(said, meant):
+    assert models.resolve_architecture(said) == meant
+
+
+@pytest.mark.parametrize(
+    ("said", "nearest"),
+    [("resnet19", "resnet18"), ("efficient_net_b0", "efficientnet_b0"), ("vit16", "vit_b_16"), ("densnet", "densenet")],
+)
+def test_an_unknown_name_is_an_error_that_lists_the_nearest(said, nearest):
+    with pytest.raises(UserError) as error:
+        models.resolve_architecture(said)
+    (fault,) = error.value.faults
+    assert fault.startswith(f"-architecture {said}: torchvision has no such classification model; nearest: ")
+    assert nearest in fault.split("nearest: ")[1].split(";")[0].split(", ")
+
+
+@pytest.mark.parametrize(
+    "name", ["fcn_resnet50", "fasterrcnn_resnet50_fpn", "raft_large", "r3d_18", "resnet18_quantized"]
+)
+def test_what_is_no_image_classifier_is_unknown(name):
+    with pytest.raises(UserError, match="no such classification model"):
+        models.resolve_architecture(name)
+
+
+@pytest.mark.parametrize(("name", "size", "device"), FAMILIES)
+def test_every_family_gives_one_output_per_class(name, size, device):
+    with torch.device(device):
+        for channels in (3, 1):
+            model = models.build_model(name, 5, (channels, size, size))
+        model.eval()
+        assert model(torch.zeros(2, 1, size, size)).shape == (2, 5)
+    assert next(module for module in model.modules() if isinstance(module, nn.Conv2d)).in_channels == 1
+
+
+@pytest.mark.parametrize(("name", "size"), [("googlenet", 32), ("inception_v3", 96)])
+def test_auxiliary_heads_are_dropped(name, size):
+    with torch.device("meta"):
+        model = models.build_model(name, 2, (3, size, size))
+        assert model.training
+        assert model(torch.zeros(2, 3, size, size)).shape == (2, 2)  # with the heads it would be a named tuple
+    assert not [key for key in model.state_dict() if "aux" in key.lower()]
+
+
+@pytest.mark.parametrize("name", ["densenet121", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"])
+def test_one_channel_gives_what_the_grey_value_in_three_channels_gives(name):
+    grey = torch.rand(2, 1, 40, 48, generator=torch.Generator().manual_seed(1))
+    outputs = []
+    for channels in (1, 3):
+        torch.manual_seed(0)
+        model = models.build_model(name, 3, (channels, 40, 48)).eval()
+        with torch.no_grad():
+            outputs.append(model(grey.expand(-1, channels, -1, -1)))
+    assert outputs[0].abs().max() > 1e-3
+    torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_random_state_gives_the_same_weights():
+    def weights(seed):
+        torch.manual_seed(seed)
+        return models.build_model("squeezenet1_1", 2, (3, 32, 32)).state_dict()["classifier.1.weight"]
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "works"),
+    [
+        ("vit_b_16", (3, 100, 100), 96),
+        ("vit_b_16", (3, 64, 96), 96),
+        ("maxvit_t", (3, 64, 64), 224),
+        ("inception_v3", (3, 32, 32), 96),
+        ("alexnet", (1, 32, 32), 64),
+    ],
+)
+def test_a_size_that_an_architecture_cannot_take_is_an_error_naming_one_that_it_can(name, shape, works):
+    with torch.device("meta"):
+        with pytest.raises(UserError) as error:
+            models.build_model(name, 2, shape)
+        channels, height, width = shape
+        assert error.value.faults == (
+            f"-img_shape {channels} {height} {width}: {name} cannot take images of this size; "
+            f"{channels} {works} {works} works",
+        )
+        models.build_model(name, 2, (channels, works, works))
+
+
+def test_images_need_not_be_square():
+    model = models.build_model("resnet18", 2, (3, 32, 70)).eval()
+    assert model(torch.zeros(1, 3, 32, 70)).shape == (1, 2)
+
+
+def test_batches_of_one_image_are_refused_with_batch_normalization_only():
+    with torch.device("meta"):
+        normalizing, plain = (models.build_model(name, 2, (3, 64, 64)) for name in ("vgg11_bn", "vgg11"))
+    models.require_batch_size(normalizing, 2)
+    models.require_batch_size(plain, 1)
+    with pytest.raises(UserError, match=r"-batch_size: .* cannot train on one image at a time; give at least 2"):
+        models.require_batch_size(normalizing, 1)

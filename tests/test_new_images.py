@@ -1,0 +1,169 @@
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SCRIPT = "test_torchvision.py"
+COLUMNS = ["file_name", "predicted_class", "probability_no", "probability_yes", "error"]
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture
+def model(telling, tmp_path):
+    """A checkpoint that lies by itself, far from the project that it was trained on."""
+    return shutil.copy(telling / "models" / "small.pth.tar", tmp_path / "model é.pth.tar")
+
+
+@pytest.fixture
+def predict(call_script, model, tmp_path):
+    """Return predict(images, *options): result, and the rows of the CSV file."""
+
+    def run(images, *options):
+        path = tmp_path / "new.csv"
+        result = call_script(SCRIPT, "-save", model, "-images", images, "-out", path, *options)
+        assert result.returncode == 0, result.stderr
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+        assert reader.fieldnames == COLUMNS
+        return result, rows
+
+    return run
+
+
+@pytest.fixture
+def images(trained_once, tmp_path):
+    """A folder with five images, one of them in a folder below."""
+    folder = tmp_path / "new images é"
+    (folder / "below" / "deeper").mkdir(parents=True)
+    for number in range(4):
+        shutil.copy(trained_once / "bin" / f"test é{number}.png", folder)
+    shutil.copy(trained_once / "bin" / "val é0.png", folder / "below" / "deeper" / "val.PNG")
+    return folder
+
+
+def test_an_image_gets_the_same_probabilities_as_in_a_labelled_partition(call_script, predict, telling):
+    call_script(SCRIPT, "-dir", telling)
+    labelled = json.loads((telling / "small_preds.json").read_text(encoding="utf-8"))
+    _, rows = predict(telling / "bin", "-batch_size", 5)
+    rows = {row["file_name"]: row for row in rows}
+    assert len(rows) == 18
+    assert np.ptp(labelled["predictive probabilities"], axis=0).min() > 1e-3  # far more than the tolerance
+    for name, probabilities, predicted in zip(
+        labelled["filenames"], labelled["predictive probabilities"], labelled["predictions"], strict=True
+    ):
+        row = rows[name]
+        assert [float(row["probability_no"]), float(row["probability_yes"])] == pytest.approx(probabilities, abs=1e-6)
+        assert row["predicted_class"] == ["no", "yes"][predicted]
+        assert row["error"] == ""
+
+
+def test_every_file_below_a_folder_gets_a_row(predict, images, tmp_path):
+    (images / ".hidden.png").write_bytes(b"")
+    (images / ".folder").mkdir()
+    (images / ".folder" / "a.png").write_bytes(b"")
+    result, rows = predict(images)
+    expected = ["below/deeper/val.PNG", *(f"test é{number}.png" for number in range(4))]
+    assert [row["file_name"] for row in rows] == expected
+    assert result.stderr == ""
+    assert result.stdout == f"5 images predicted; wrote {tmp_path / 'new.csv'}\n"
+    for row in rows:
+        probabilities = {name: float(row[f"probability_{name}"]) for name in ("no", "yes")}
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-9)
+        assert row["predicted_class"] == max(probabilities, key=probabilities.get)
+
+
+def test_a_file_that_cannot_be_read_gets_a_row_with_the_reason(predict, images, tmp_path):
+    (images / "a, b.txt").write_text("notes")
+    (images / "empty.png").write_bytes(b"")
+    (images / "half.png").write_bytes((images / "test é0.png").read_bytes()[:200])
+    for batch_size in (1, 2, 100):
+        result, rows = predict(images, "-batch_size", batch_size)
+        reasons = {row["file_name"]: row["error"] for row in rows if row["error"]}
+        assert set(reasons) == {"a, b.txt", "empty.png", "half.png"}
+        assert reasons["a, b.txt"] == "not an image that Pillow can read"
+        assert reasons["empty.png"] == "the file is empty"
+        assert reasons["half.png"].startswith("damaged or unsupported image")
+        assert [[row[column] for column in COLUMNS[1:4]] for row in rows if row["error"]] == [["", "", ""]] * 3
+        assert [float(row["probability_no"]) > 0 for row in rows if not row["error"]] == [True] * 5
+        assert result.stderr == "note: 3 of 8 files cannot be read; the column error says why\n"
+        assert result.stdout.startswith("5 images predicted; ")
+
+
+def test_a_folder_without_a_readable_image_is_a_table_of_reasons(predict, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_text("notes")
+    _, rows = predict(folder)
+    assert [row["error"] for row in rows] == ["not an image that Pillow can read"]
+
+
+def test_a_single_file_will_do(predict, images):
+    _, rows = predict(images / "below" / "deeper" / "val.PNG")
+    assert [row["file_name"] for row in rows] == ["val.PNG"]
+
+
+def test_the_order_of_the_batches_is_that_of_the_rows(predict, images):
+    _, one_by_one = predict(images, "-batch_size", 1)
+    _, at_once = predict(images)
+    for row, other in zip(one_by_one, at_once, strict=True):
+        assert row["file_name"] == other["file_name"]
+        assert float(row["probability_no"]) == pytest.approx(float(other["probability_no"]), abs=1e-6)
+    assert len({row["probability_no"][:6] for row in at_once}) == 5
+
+
+def test_preprocessing_is_that_of_the_checkpoint(predict, images):
+    """The same picture in colour, in grey and turned by its EXIF orientation, is the same to a model that saw grey."""
+    with Image.open(images / "test é0.png") as image:
+        image.convert("RGB").save(images / "color.png")
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        image.rotate(180).save(images / "turned.png", exif=exif)
+    _, rows = predict(images)
+    rows = {row["file_name"]: float(row["probability_no"]) for row in rows}
+    assert rows["color.png"] == rows["turned.png"] == pytest.approx(rows["test é0.png"], abs=1e-6)
+
+
+def test_without_out_the_table_goes_to_standard_output(call_script, predict, model, images):
+    _, rows = predict(images)
+    result = call_script(SCRIPT, "-save", model, "-images", images)
+    assert result.returncode == 0
+    assert list(csv.DictReader(io.StringIO(result.stdout))) == rows
+
+
+def test_an_earlier_table_is_replaced_and_that_is_told(predict, images, tmp_path):
+    predict(images)
+    result, _ = predict(images)
+    assert result.stdout == f"5 images predicted; replaced {tmp_path / 'new.csv'}\n"
+
+
+def test_a_projects_only_model_is_found(call_script, trained, images):
+    result = call_script(SCRIPT, "-dir", trained, "-images", images)
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()) == 6
+
+
+def test_no_image_is_changed(predict, images, contents):
+    before = contents(images)
+    predict(images)
+    assert contents(images) == before
+
+
+def test_what_is_missing_is_named(call_script, model, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for options, message in [
+        (["-images", tmp_path / "nowhere"], f"-images {tmp_path / 'nowhere'}: no such file or folder; check the name"),
+        (["-images", empty], f"-images {empty}: no files in it; give a folder with images"),
+        (["-images", tmp_path, "-out", empty / "x" / "y.csv"], f"-out {empty / 'x' / 'y.csv'}: no such folder"),
+        (["-images", tmp_path, "-result_json_name", "a.json"], "-result_json_name a.json: -images has no labels"),
+        (["-images", tmp_path, "-architecture", "vgg11"], f"-architecture vgg11: {model} says shufflenet_v2_x0_5"),
+    ]:
+        result = call_script(SCRIPT, "-save", model, *options)
+        assert result.returncode == 2
+        assert result.stderr.startswith(f"{SCRIPT}: error: {message}")
+        assert (result.stdout, result.stderr.count("\n")) == ("", 1)

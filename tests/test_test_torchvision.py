@@ -1,0 +1,282 @@
+import json
+import math
+import shlex
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from conftest import ROOT, SMALL_TRAINING
+from PIL import Image
+
+SCRIPT = "test_torchvision.py"
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def read_strictly(path):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def split_of(project, partition):
+    lines = (project / "csv" / f"{partition}.csv").read_text(encoding="utf-8").splitlines()
+    names, labels = zip(*(line.split(",") for line in lines), strict=True)
+    return list(names), [int(label) for label in labels]
+
+
+def probabilities_by_hand(project, names):
+    """Return what the model `small` of a project gives for images, without any of the project's code."""
+    model = torchvision.models.shufflenet_v2_x0_5(num_classes=2)
+    model.load_state_dict(torch.load(project / "models" / "small.pth.tar", weights_only=True)["state_dict"])
+    model.eval()
+    rows = []
+    for name in names:
+        with Image.open(project / "bin" / name) as image:
+            grey = image.convert("L").resize((32, 32), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(grey, dtype=np.float32) / 255)
+        with torch.no_grad():
+            rows.append(model(pixels.expand(1, 3, 32, 32)).softmax(dim=1)[0].tolist())
+    return rows
+
+
+@pytest.mark.parametrize("partition", ["train", "val", "test"])
+def test_the_predictions_are_those_of_a_forward_pass_done_by_hand(call_script, telling, partition):
+    result = call_script(SCRIPT, "-dir", telling, "-split", partition, "-batch_size", 3)
+    assert (result.returncode, result.stderr) == (0, "")
+    names, labels = split_of(telling, partition)
+    path = telling / ("small_preds.json" if partition == "test" else f"small_{partition}_preds.json")
+    content = read_strictly(path)
+    expected = np.array(probabilities_by_hand(telling, names))
+    assert np.ptp(expected[:, 0]) > 1e-3  # the images differ by more than the tolerance
+    assert np.array(content["predictive probabilities"]) == pytest.approx(expected, abs=1e-5)
+    assert content["predictions"] == expected.argmax(axis=1).tolist()
+    assert content["labels"] == labels
+    assert content["label probabilities"] == [[1.0, 0.0] if label == 0 else [0.0, 1.0] for label in labels]
+    assert all(math.isclose(sum(row), 1, abs_tol=1e-9) for row in content["predictive probabilities"])
+    others = ("filenames", "class names", "positive class", "split", "fold", "checkpoint")
+    assert [content[name] for name in others] == [names, ["no", "yes"], "yes", partition, None, "small.pth.tar"]
+    correct = sum(label == predicted for label, predicted in zip(labels, content["predictions"], strict=True))
+    lines = result.stdout.splitlines()
+    assert f"{partition}: {correct} of {len(labels)} images classified correctly" in lines
+    assert f"wrote {path}" in lines
+    command = ["python", "calc_model_performance.py", path, str(path).replace("_preds.json", "_results.json")]
+    assert f"next: {shlex.join(map(str, command))}" in lines
+
+
+def test_the_batch_size_does_not_matter(call_script, telling):
+    found = []
+    for batch_size in (1, 3, 100):
+        call_script(SCRIPT, "-dir", telling, "-batch_size", batch_size)
+        found.append(np.array(read_strictly(telling / "small_preds.json")["predictive probabilities"]))
+    assert found[0] == pytest.approx(found[2], abs=1e-6)
+    assert found[1] == pytest.approx(found[2], abs=1e-6)
+
+
+def test_the_published_long_form_works(call_script, trained):
+    options = (
+        "-dir", trained, "-classes", 2, "-batch_size", 100, "-save", "small.pth.tar", "-architecture",
+        "shufflenet_v2_x0_5", "-result_json_name", "é preds.json", "-img_size", 3, 32, 32,
+    )  # fmt: skip
+    result = call_script(SCRIPT, *options)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert read_strictly(trained / "é preds.json")["split"] == "test"
+
+
+def test_predictions_are_replaced_and_that_is_told(call_script, trained):
+    path = trained / "small_preds.json"
+    path.write_text("earlier")
+    assert f"replaced {path}" in call_script(SCRIPT, "-dir", trained).stdout.splitlines()
+    assert read_strictly(path)["checkpoint"] == "small.pth.tar"
+
+
+def test_the_model_may_be_named_where_there_are_several_and_must_be(call_script, trained):
+    models = trained / "models"
+    (models / "another.pth.tar").write_bytes((models / "small.pth.tar").read_bytes())
+    result = call_script(SCRIPT, "-dir", trained)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"{SCRIPT}: error: -save: {models} has 2 models (another.pth.tar, small.pth.tar); "
+        "give the name of one with -save\n"
+    )
+    for name in ("another.pth.tar", models / "another.pth.tar"):
+        assert call_script(SCRIPT, "-dir", trained, "-save", name).returncode == 0
+    assert read_strictly(trained / "another_preds.json")["checkpoint"] == "another.pth.tar"
+
+
+def test_the_positive_class_can_be_chosen_and_that_is_told(call_script, trained):
+    result = call_script(SCRIPT, "-dir", trained, "-positive_class", "no")
+    path = trained / "models" / "small.pth.tar"
+    assert result.returncode == 0
+    assert result.stderr == f"note: positive class 'no' instead of 'yes', which {path} names\n"
+    assert read_strictly(trained / "small_preds.json")["positive class"] == "no"
+    assert call_script(SCRIPT, "-dir", trained, "-positive_class", "yes").stderr == ""
+
+
+def test_a_model_for_one_channel_of_many_classes_is_tested_with_its_own_settings(call_script, draw_project, tmp_path):
+    project = draw_project(tmp_path / "project", class_names=("a", "b", "c"), mode="RGB")
+    small = (*SMALL_TRAINING, "-num_epochs", 1)
+    call_script("train_torchvision.py", "-dir", project, *small, "-img_shape", 1, 40, 36)
+    assert call_script(SCRIPT, "-dir", project).returncode == 0
+    content = read_strictly(project / "shufflenet_v2_x0_5_preds.json")
+    assert content["class names"] == ["a", "b", "c"]
+    assert content["positive class"] is None
+    assert {len(row) for row in content["predictive probabilities"]} == {3}
+
+
+def test_colour_is_kept_for_a_model_that_was_trained_with_it(call_script, telling):
+    path = telling / "models" / "small.pth.tar"
+    torch.save({**torch.load(path, weights_only=True), "preprocessing": {"keep_color": True}}, path)
+    name = split_of(telling, "test")[0][0]
+    found = []
+    for color in ("red", "blue"):
+        Image.new("RGB", (20, 20), color).save(telling / "bin" / name)
+        assert call_script(SCRIPT, "-dir", telling).returncode == 0
+        found.append(read_strictly(telling / "small_preds.json")["predictive probabilities"][0][0])
+    assert abs(found[0] - found[1]) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["-architecture", "resnet18"],
+            "-architecture resnet18: {model} says shufflenet_v2_x0_5; leave the option out",
+        ),
+        (["-architecture", "densenet"], "-architecture densenet121: {model} says shufflenet_v2_x0_5; leave"),
+        (["-architecture", "resnet19"], "-architecture resnet19: torchvision has no such classification model"),
+        (["-classes", 3], "-classes 3: {model} says 2; leave the option out"),
+        (["-img_size", 3, 224, 224], "-img_size 3 224 224: {model} says 3 32 32; leave the option out"),
+        (["-save", "big.pth.tar"], "{models}/big.pth.tar: no such checkpoint; train_torchvision.py writes it"),
+        (["-positive_class", "perhaps"], "-positive_class perhaps: no such class; the classes are no, yes"),
+        (["-split", "all"], "-split: invalid choice: 'all'"),
+        (["-out", "new.csv"], "-out new.csv: is for new images; give -images too, or -result_json_name instead"),
+    ],
+)
+def test_a_contradiction_is_one_line_that_names_both_sides(call_script, trained, options, message):
+    result = call_script(SCRIPT, "-dir", trained, *options)
+    assert result.returncode == 2
+    message = message.format(model=trained / "models" / "small.pth.tar", models=trained / "models")
+    assert result.stderr.startswith(f"{SCRIPT}: error: {message}")
+    assert result.stderr.count("\n") == 1
+    assert not list(trained.glob("*.json"))
+
+
+def test_other_class_names_than_the_models_are_an_error(call_script, trained):
+    (trained / "csv" / "classes.csv").write_text("0,yes\n1,no\n")
+    result = call_script(SCRIPT, "-dir", trained)
+    assert result.returncode == 2
+    assert "was trained on the classes no, yes, the project has yes, no" in result.stderr
+
+
+def test_a_short_name_of_the_architecture_is_no_contradiction(call_script, draw_project, tmp_path):
+    project = draw_project(tmp_path / "project")
+    call_script("train_torchvision.py", "-dir", project, *SMALL_TRAINING, "-num_epochs", 1, "-architecture", "densenet")
+    assert [path.name for path in (project / "models").glob("*.last.*")] == ["densenet121.last.pth.tar"]
+    for name in ("densenet", "DenseNet121"):
+        assert call_script(SCRIPT, "-dir", project, "-architecture", name).returncode == 0
+
+
+def test_a_bare_checkpoint_is_tested_as_the_options_say(call_script, trained):
+    path = trained / "models" / "small.pth.tar"
+    assert call_script(SCRIPT, "-dir", trained).returncode == 0
+    expected = read_strictly(trained / "small_preds.json")
+    content = torch.load(path, weights_only=True)
+    torch.save({"state_dict": content["state_dict"], "optimizer": content["optimizer"]}, path)
+    result = call_script(SCRIPT, "-dir", trained)
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        f"{SCRIPT}: error: {path}: does not say what {option} it was trained with; give {option}"
+        for option in ("-architecture", "-img_size")
+    ]
+    said = ("-architecture", "shufflenet_v2_x0_5", "-classes", 2, "-img_size", 3, 32, 32)
+    assert call_script(SCRIPT, "-dir", trained, *said).returncode == 0
+    assert read_strictly(trained / "small_preds.json") == expected
+
+
+def test_every_unreadable_image_is_named(call_script, trained):
+    for number in (1, 2):
+        (trained / "bin" / f"test é{number}.png").write_bytes(b"")
+    result = call_script(SCRIPT, "-dir", trained)
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        f"{SCRIPT}: error: {trained / 'bin' / f'test é{number}.png'}: the file is empty; "
+        f"replace it, or remove its line from {trained / 'csv' / 'test.csv'}"
+        for number in (1, 2)
+    ]
+    assert not list(trained.glob("*.json"))
+
+
+def test_weights_that_are_not_finite_are_an_error(call_script, trained):
+    path = trained / "models" / "small.pth.tar"
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["fc.bias"][0] = float("nan")
+    torch.save(content, path)
+    result = call_script(SCRIPT, "-dir", trained)
+    assert result.returncode == 2
+    assert "the model's outputs are not finite numbers" in result.stderr
+    assert not list(trained.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "-dir: give the project folder, or -images for new images"),
+        (["-dir", "nowhere"], "nowhere: no such folder"),
+        (["-images", "nowhere"], "-save: give the checkpoint to use"),
+    ],
+)
+def test_what_is_missing_is_named(call_script, arguments, message):
+    result = call_script(SCRIPT, *arguments)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{SCRIPT}: error: {message}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_folder_that_is_not_organized_is_an_error(call_script, tmp_path):
+    result = call_script(SCRIPT, "-dir", tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{SCRIPT}: error: {tmp_path}: no bin and csv folders in it; run ")
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_an_error(call_script, trained):
+    result = call_script(SCRIPT, "-dir", trained, "--use_GPU")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{SCRIPT}: error: --use_GPU: PyTorch {torch.__version__} sees no GPU")
+
+
+@pytest.mark.parametrize(
+    ("spellings", "values", "destination", "expected"),
+    [
+        (["num_classes", "classes"], ["2"], "classes", 2),
+        (["img_shape", "img_size"], ["3", "64", "48"], "img_size", [3, 64, 48]),
+        (["model_save_name", "save"], ["m.pth.tar"], "save", "m.pth.tar"),
+        (["architecture"], ["vgg"], "architecture", "vgg"),
+        (["batch_size"], ["8"], "batch_size", 8),
+        (["result_json_name"], ["r.json"], "result_json_name", "r.json"),
+        (["positive_class"], ["no"], "positive_class", "no"),
+        (["split"], ["val"], "split", "val"),
+        (["use_GPU"], [], "use_GPU", True),
+    ],
+)
+def test_every_option_takes_one_dash_and_two_and_its_other_names(spellings, values, destination, expected):
+    from test_torchvision import create_argparser
+
+    for spelling in spellings:
+        for dashes in ("-", "--"):
+            for folder in ("dir", "proj_dir", "project_directory"):
+                options = create_argparser().parse_args([dashes + folder, "D", dashes + spelling, *values])
+                assert (getattr(options, destination), str(options.dir)) == (expected, "D")
+
+
+def test_help_says_what_it_reads_and_writes_and_imports_nothing_slow(call_script, slow_imports):
+    text = call_script(SCRIPT, "--help").stdout
+    for part in ("\nreads:  ", "\nwrites: ", f"\nexample:\n  python {SCRIPT} "):
+        assert part in text
+    assert slow_imports(SCRIPT, "--help") == set()
+
+
+def test_no_function_of_the_script_is_taken_for_a_test():
+    assert "def test_" not in (ROOT / SCRIPT).read_text(encoding="utf-8")

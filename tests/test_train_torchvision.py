@@ -1,0 +1,380 @@
+import json
+import shlex
+import signal
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from conftest import SMALL_TRAINING
+from PIL import Image
+from torch.nn import functional
+
+import train_torchvision
+from pipeline import plots, training
+
+SCRIPT = "train_torchvision.py"
+# A warning would be a stray line on standard error.
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch):
+    # Drawing takes longer than all else here; test_plots.py and test_whole_pipeline.py have the real ones.
+    monkeypatch.setattr(plots, "draw_curves", lambda path, *arguments: path.write_text("drawn"))
+
+
+@pytest.fixture
+def project(draw_project, tmp_path):
+    return draw_project(tmp_path / "project")
+
+
+@pytest.fixture
+def train(call_script):
+    """Return train(project, *options): the script with small settings, of which later options replace earlier ones."""
+
+    def run(root, *options):
+        return call_script(SCRIPT, "-dir", root, *SMALL_TRAINING, "-num_epochs", 1, "-save", "new.pth.tar", *options)
+
+    return run
+
+
+def record(root, name, what):
+    return json.loads((root / "results" / f"{name}_{what}.json").read_text(encoding="utf-8"))
+
+
+def load(root, name):
+    return torch.load(root / "models" / f"{name}.pth.tar", weights_only=True)
+
+
+def assert_same_training(first, second):
+    """Assert that two checkpoints hold the same weights, the same state of the optimizer and the same losses."""
+    for name, weights in first["state_dict"].items():
+        assert torch.equal(weights, second["state_dict"][name]), name
+    for index, state in first["optimizer"]["state"].items():
+        for name, value in state.items():
+            assert torch.equal(value, second["optimizer"]["state"][index][name]), name
+    assert [{**epoch, "seconds": 0} for epoch in first["history"]] == [
+        {**epoch, "seconds": 0} for epoch in second["history"]
+    ]
+
+
+def test_a_run_prints_an_epoch_a_line_and_the_table_of_hyperparameters(train, project):
+    result = train(project, "-num_epochs", 2)
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "training shufflenet_v2_x0_5 on cpu: 9 training images, 5 validation images"
+    values = record(project, "new", "loss_values")
+    header = lines.index("epoch      loss  accuracy  val loss  val accuracy  best")
+    for epoch, line in enumerate(lines[header + 1 : header + 3], start=1):
+        shown = [float(word) for word in line.split()]
+        recorded = [values[name][epoch - 1][1] for name in values]
+        assert shown[:-1] == pytest.approx([epoch, *(recorded[index] for index in (0, 1, 2, 3))], abs=6e-5)
+        assert shown[-1] <= epoch
+    rows = [tuple(cell.strip() for cell in line.strip("| ").split("|")) for line in lines if line.startswith("|")]
+    assert [row for row in rows if row[0] != "hyperparameter" and not row[0].startswith("-")] == [
+        ("batch size", "4"),
+        ("learning rate", "0.001"),
+        ("number of epochs", "2"),
+        ("optimizer", "Adam"),
+        ("loss", "cross-entropy"),
+        ("patience", "5"),
+    ]
+    for ending in ("hyperparameters.json", "loss_values.json", "accuracy.png", "loss.png"):
+        assert f"  {project / 'results' / f'new_{ending}'}" in lines
+
+
+def test_the_records_hold_every_option_and_what_came_of_them(trained_once):
+    recorded = record(trained_once, "small", "hyperparameters")
+    history = load(trained_once, "small.last")["history"]
+    assert recorded["training seconds"] > 0
+    assert recorded["best epoch"] in (1, 2)
+    assert recorded["minimum validation loss"] == min(epoch["val_loss"] for epoch in history)
+    assert recorded["minimum validation loss"] == load(trained_once, "small")["validation_loss"]
+    assert set(recorded["versions"]) == {"python", "torch", "torchvision"}
+    expected = {
+        "model name": "small",
+        "architecture": "shufflenet_v2_x0_5",
+        "batch size": 4,
+        "learning rate": 0.001,
+        "number of epochs": 2,
+        "maximum number of epochs": 2,
+        "optimizer": "Adam",
+        "loss": "cross-entropy",
+        "patience": 5,
+        "image shape": [3, 32, 32],
+        "keep color": False,
+        "class names": ["no", "yes"],
+        "positive class": "yes",
+        "training images": 9,
+        "validation images": 5,
+        "seed": 0,
+        "device": "cpu",
+        "precision": "float32",
+    }
+    assert {name: recorded.get(name) for name in expected} == expected
+
+
+def test_the_loss_values_are_four_lists_of_epoch_and_value(trained_once):
+    values = record(trained_once, "small", "loss_values")
+    history = load(trained_once, "small.last")["history"]
+    keys = {
+        "loss values": "loss",
+        "accuracy values": "accuracy",
+        "val loss values": "val_loss",
+        "val accuracy values": "val_accuracy",
+    }
+    assert values == {name: [[1, history[0][key]], [2, history[1][key]]] for name, key in keys.items()}
+
+
+def test_the_same_command_gives_the_same_numbers(train, trained):
+    train(trained, "-num_epochs", 2)
+    for ending in ("", ".last"):
+        assert_same_training(load(trained, f"new{ending}"), load(trained, f"small{ending}"))
+    train(trained, "-num_epochs", 2, "-seed", 1, "-save", "other.pth.tar")
+    assert record(trained, "other", "loss_values") != record(trained, "small", "loss_values")
+
+
+def test_a_resumed_training_equals_an_unbroken_one(train, trained):
+    unbroken = train(trained, "-num_epochs", 4)
+    resumed = train(trained, "-num_epochs", 4, "-save", "small.pth.tar", "--resume")
+    assert unbroken.returncode == resumed.returncode == 0
+    for ending in ("", ".last"):
+        assert_same_training(load(trained, f"new{ending}"), load(trained, f"small{ending}"))
+    assert record(trained, "new", "loss_values") == record(trained, "small", "loss_values")
+
+
+def test_the_first_epoch_is_that_of_a_plain_training_loop(trained_once):
+    def read(partition):
+        lines = (trained_once / "csv" / f"{partition}.csv").read_text(encoding="utf-8").splitlines()
+        names, labels = zip(*(line.split(",") for line in lines), strict=True)
+        images = [Image.open(trained_once / "bin" / name).resize((32, 32), Image.Resampling.BILINEAR) for name in names]
+        pixels = torch.tensor(np.stack(images), dtype=torch.float32) / 255
+        return pixels[:, None].repeat(1, 3, 1, 1), torch.tensor([int(label) for label in labels])
+
+    images, labels = read("train")
+    torch.manual_seed(0)
+    model = torchvision.models.shufflenet_v2_x0_5(num_classes=2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+    torch.manual_seed(1)  # seed x 1000003 + epoch
+    order = torch.randperm(9)
+    total, correct = 0.0, 0
+    for batch in (order[:4], order[4:]):  # the ninth image joins the second batch
+        logits = model(images[batch])
+        loss = functional.cross_entropy(logits, labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(batch)
+        correct += (logits.argmax(dim=1) == labels[batch]).sum().item()
+    model.eval()
+    val_images, val_labels = read("val")
+    with torch.no_grad():
+        val_logits = model(val_images)
+
+    values = record(trained_once, "small", "loss_values")
+    assert {name: numbers[0][1] for name, numbers in values.items()} == {
+        "loss values": pytest.approx(total / 9, abs=1e-5),
+        "accuracy values": correct / 9,
+        "val loss values": pytest.approx(functional.cross_entropy(val_logits, val_labels).item(), abs=1e-5),
+        "val accuracy values": (val_logits.argmax(dim=1) == val_labels).sum().item() / 5,
+    }
+
+
+def test_grey_models_take_one_channel(train, project):
+    assert train(project, "-img_shape", 1, 32, 32).stderr == ""
+    checkpoint = load(project, "new")
+    assert checkpoint["image_shape"] == [1, 32, 32]
+    assert checkpoint["state_dict"]["conv1.0.weight"].shape[1] == 1
+
+
+def test_colour_that_is_dropped_is_told_and_kept_where_asked_for(train, draw_project, tmp_path):
+    project = draw_project(tmp_path / "project", mode="RGB")
+    Image.new("L", (20, 20)).save(project / "bin" / "train é0.png")
+    assert train(project).stderr == (
+        "note: 8 of 9 training images show colour, of which the model sees grey values only; --keep_color keeps it\n"
+    )
+    assert train(project, "--keep_color", "-save", "color.pth.tar").stderr == ""
+    assert load(project, "new")["preprocessing"] == {"keep_color": False}
+    assert load(project, "color")["preprocessing"] == {"keep_color": True}
+    assert record(project, "new", "loss_values") != record(project, "color", "loss_values")
+
+
+def test_the_model_is_called_as_its_architecture_unless_told_otherwise(call_script, project):
+    call_script(SCRIPT, "-dir", project, *SMALL_TRAINING, "-num_epochs", 1)
+    assert sorted(path.name for path in (project / "models").iterdir()) == [
+        "shufflenet_v2_x0_5.last.pth.tar",
+        "shufflenet_v2_x0_5.pth.tar",
+    ]
+
+
+def test_split_files_with_no_other_table_beside_them_suffice(train, project):
+    (project / "csv" / "classes.csv").unlink()
+    (project / "models").rmdir()
+    (project / "results").rmdir()
+    assert train(project).returncode == 0
+    assert load(project, "new")["class_names"] == ["0", "1"]
+
+
+def test_more_than_two_classes_have_no_positive_one(train, draw_project, tmp_path):
+    project = draw_project(tmp_path / "project", class_names=("a", "b", "c"))
+    assert train(project, "-num_classes", 3).returncode == 0
+    checkpoint = load(project, "new")
+    assert checkpoint["positive_class"] is None
+    assert checkpoint["class_names"] == ["a", "b", "c"]
+
+
+def test_every_unreadable_image_is_named(train, project):
+    (project / "bin" / "train é2.png").write_bytes(b"")
+    (project / "bin" / "train é5.png").write_bytes(b"no image")
+    result = train(project)
+    assert result.returncode == 2
+    way_out = f"replace it, or remove its line from {project / 'csv' / 'train.csv'}"
+    assert result.stderr.splitlines() == [
+        f"{SCRIPT}: error: {project / 'bin' / 'train é2.png'}: the file is empty; {way_out}",
+        f"{SCRIPT}: error: {project / 'bin' / 'train é5.png'}: not an image that Pillow can read; {way_out}",
+    ]
+    assert not any((project / "models").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["-architecture", "resnet19"],
+            "-architecture resnet19: torchvision has no such classification model; nearest:",
+        ),
+        (["-num_classes", 3], "-num_classes 3: the folder has 2 classes (no, yes); give -num_classes 2 or mend"),
+        (["-img_shape", 2, 32, 32], "-img_shape 2 32 32: 2 channels; give 1 or 3 channels, height and width"),
+        (["-img_shape", 3, 32], "-img_shape: expected 3 arguments; see --help"),
+        (["-img_shape", 1, 32, 32, "--keep_color"], "--keep_color, -img_shape 1 32 32: colour needs 3 channels"),
+        (
+            ["-architecture", "vit_b_16", "-img_shape", 3, 40, 40],
+            "-img_shape 3 40 40: vit_b_16 cannot take images of this size; 3 32 32 works",
+        ),
+        (["-batch_size", 1], "-batch_size: this architecture normalizes over the images of a batch"),
+        (["-batch_size", 0], "-batch_size: '0' is not a whole number from 1"),
+        (["-learning_rate", "nan"], "-learning_rate: 'nan' is not a number above 0"),
+        (["-learning_rate", 1e30], "epoch 1, step 2: the training loss is nan; try a smaller -learning_rate"),
+        (["-num_epochs", -1], "-num_epochs: '-1' is not a whole number from 1"),
+        (["-positive_class", "perhaps"], "-positive_class perhaps: no such class; the classes are no, yes"),
+        (["-save", "model.pt"], "model name 'model.pt': must end in .pth.tar, such as resnet_1.pth.tar"),
+        (["-save", "../model.pth.tar"], "model name '../model.pth.tar': give a file name without folders"),
+        (["-save", "model.last.pth.tar"], "model name 'model.last.pth.tar': .last.pth.tar is kept for resuming"),
+        (["--resume", "--overwrite"], "--overwrite: not allowed with argument --resume; see --help"),
+        (["-patient", 3], "unrecognized arguments: -patient 3; see --help"),
+    ],
+)
+def test_an_impossible_request_is_one_line_that_names_the_option(train, project, options, message):
+    result = train(project, *options)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{SCRIPT}: error: {message}")
+    assert result.stderr.count("\n") == 1
+    assert not any((project / "models").iterdir())
+
+
+def test_batches_of_one_image_train_a_model_without_batch_normalization(train, project):
+    result = train(project, "-architecture", "squeezenet1_1", "-batch_size", 1)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_folder_that_is_not_organized_yet_is_told_the_next_step(train, project):
+    for name in ("bin", "models", "results"):
+        (project / name).rename(project.parent / name)
+    for path in (project / "csv").iterdir():
+        path.rename(project / path.name)
+    (project / "csv").rmdir()
+    (project / "images.csv").touch()
+    command = shlex.join(["python", "organize_files.py", str(project)])
+    assert train(project).stderr == f"{SCRIPT}: error: {project}: not organized yet; run: {command}\n"
+    for path in list(project.iterdir()):
+        path.unlink()
+    assert train(project).stderr == (
+        f"{SCRIPT}: error: {project}: no bin and csv folders in it; "
+        "run partition_datasets.py and organize_files.py first\n"
+    )
+    project.rmdir()
+    result = train(project)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"{SCRIPT}: error: {project}: no such folder")
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_an_error(train, project):
+    result = train(project, "--use_GPU")
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"{SCRIPT}: error: --use_GPU: PyTorch {torch.__version__} sees no GPU on this machine; leave the option out to "
+        "use the CPU, or install the driver and a PyTorch build for your GPU\n"
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_training_that_is_stopped_by_a_signal_can_go_on(train, call_script, project, monkeypatch, number, code):
+    whole_evaluation, calls = training.evaluate, []
+
+    def stopped_evaluation(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            signal.raise_signal(number)
+        return whole_evaluation(*arguments)
+
+    monkeypatch.setattr(sys, "argv", ["some folder/train_torchvision.py"])
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "evaluate", stopped_evaluation)
+        stopped = train(project, "-num_epochs", 4, "-save", "stopped.pth.tar", "--overwrite")
+    assert stopped.returncode == code
+    assert stopped.stderr.startswith(f"\n{SCRIPT}: stopped; to go on: python 'some folder/train_torchvision.py' -dir ")
+    command = shlex.split(stopped.stderr.partition("to go on: ")[2])
+    assert command[-1] == "--resume"
+    assert load(project, "stopped.last")["epoch"] == 2
+
+    resumed = call_script(SCRIPT, *command[2:])
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert f"going on after epoch 2 of {project / 'models' / 'stopped.last.pth.tar'}" in resumed.stdout
+    train(project, "-num_epochs", 4)
+    assert_same_training(load(project, "stopped.last"), load(project, "new.last"))
+
+
+@pytest.mark.parametrize(
+    ("spellings", "values", "destination", "expected"),
+    [
+        (["project_directory", "proj_dir", "dir"], ["D"], "project_directory", "D"),
+        (["num_classes", "classes"], ["2"], "num_classes", 2),
+        (["img_shape", "img_size"], ["3", "64", "48"], "img_shape", [3, 64, 48]),
+        (["model_save_name", "save"], ["m.pth.tar"], "model_save_name", "m.pth.tar"),
+        (["architecture"], ["vgg", "resnet18"], "architecture", ["vgg", "resnet18"]),
+        (["batch_size"], ["8", "16"], "batch_size", [8, 16]),
+        (["learning_rate"], ["1e-3", "0.01"], "learning_rate", [0.001, 0.01]),
+        (["num_epochs"], ["3"], "num_epochs", 3),
+        (["patience"], ["3"], "patience", 3),
+        (["seed"], ["3"], "seed", 3),
+        (["positive_class"], ["no"], "positive_class", "no"),
+        *(([flag], [], flag, True) for flag in ("use_GPU", "keep_color", "resume", "overwrite")),
+    ],
+)
+def test_every_option_takes_one_dash_and_two_and_its_other_names(spellings, values, destination, expected):
+    for spelling in spellings:
+        for dashes in ("-", "--"):
+            arguments = [dashes + spelling, *values]
+            if destination != "project_directory":
+                arguments += ["-dir", "D"]
+            found = getattr(train_torchvision.create_argparser().parse_args(arguments), destination)
+            assert (str(found) if destination == "project_directory" else found) == expected
+
+
+def test_the_defaults_are_those_of_the_published_command():
+    options = vars(train_torchvision.create_argparser().parse_args(["-dir", "D"]))
+    published = {
+        "num_epochs": 256, "learning_rate": [0.001], "patience": 5, "batch_size": [25], "img_shape": [3, 224, 224],
+        "architecture": ["resnet18"], "num_classes": None, "use_GPU": False, "keep_color": False, "seed": 0,
+    }  # fmt: skip
+    assert {name: options[name] for name in published} == published
+
+
+def test_help_says_what_it_reads_and_writes_and_imports_nothing_slow(call_script, slow_imports):
+    text = call_script(SCRIPT, "--help").stdout
+    for part in ("\nreads:  ", "\nwrites: ", f"\nexample:\n  python {SCRIPT} "):
+        assert part in text
+    assert slow_imports(SCRIPT, "--help") == set()
