@@ -1,11 +1,16 @@
 """Calculate the performance of a model from its predictions.
 
     python calc_model_performance.py DIR/resnet_1_preds.json DIR/resnet_1_results.json
+    python calc_model_performance.py FOLD_0_PREDS.json FOLD_1_PREDS.json ... RESULTS.json
+    python calc_model_performance.py PREDS.json RESULTS.json -threshold_from VAL_PREDS.json -min_sensitivity 0.95
+    python calc_model_performance.py PREDS.json RESULTS.json -compare OTHER_PREDS.json -baselines baselines.json
 
-Reads a predictions JSON of test_torchvision.py; writes the results JSON and, beside it, pictures of the confusion
-matrix and the ROC curve.
+Reads predictions JSON files of test_torchvision.py; prints every figure with its interval as one page; writes the
+results JSON and, beside it, the page as Markdown and pictures of the confusion matrix, the ROC and precision-recall
+curves and the reliability of the probabilities.
 """
 
+import argparse
 from pathlib import Path
 
 from pipeline import command_line
@@ -16,98 +21,138 @@ def create_argparser():
     parser = command_line.ArgumentParser(
         __file__,
         "Calculate the performance of a model from its predictions.\n\n"
-        "reads:  PREDS, a predictions JSON of test_torchvision.py\n"
-        "writes: RESULTS, the results JSON; beside it RESULTS_confusion_matrix.png and RESULTS_roc.png",
+        "reads:  PREDS, predictions JSON files of test_torchvision.py\n"
+        "writes: RESULTS, the results JSON; beside it RESULTS.md (the page that is printed),\n"
+        "        RESULTS_confusion_matrix.png, RESULTS_roc.png, RESULTS_precision_recall.png, RESULTS_reliability.png",
         "python calc_model_performance.py DIR/resnet_1_preds.json DIR/resnet_1_results.json",
     )
-    parser.add_argument("PREDS", type=Path, help="predictions JSON")
+    parser.add_argument("PREDS", type=Path, nargs="+", help="predictions JSON; several are pooled as folds")
     parser.add_argument("RESULTS", type=Path, help="results JSON to write")
+    # fmt: off
     options = parser.add_argument_group("options")
-    add_option(
-        options, "-positive_class", metavar="CLASS",
-        help="the class whose finding is called positive (default: what PREDS says, or else the last of two classes)",
-    )  # fmt: skip
+    add_option(options, "-positive_class", metavar="CLASS",
+               help="the class whose finding is called positive (default: what PREDS says, else the last of two)")
+    threshold = parser.add_argument_group("threshold (two classes; default: the predictions as they are)")
+    add_option(threshold, "-threshold_from", metavar="VAL_PREDS", type=Path,
+               help="predictions of -split val: choose on them the threshold of the positive class, apply it to PREDS")
+    add_option(threshold, "-min_sensitivity", metavar="SHARE", type=share,
+               help="choose the highest specificity at this sensitivity or above (default: by Youden's index)")
+    others = parser.add_argument_group("beside other results")
+    add_option(others, "-compare", metavar="PREDS", type=Path, action="append", default=[],
+               help="another model's predictions of the same images; again for each further fold")
+    add_option(others, "-baselines", metavar="FILE", type=Path,
+               help="baselines.json of partition_datasets.py, shown beside the model's figures")
+    # fmt: on
     return parser
 
 
 @command_line.entry_point
 def main(argv=None):
-    options = create_argparser().parse_args(argv)
+    options = create_argparser().parse_intermixed_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import files, metrics, plots, predictions
-    from pipeline.classes import resolve_positive_class
+    from pipeline import baseline_figures, cautions, comparison, folds, performance, predictions, report, thresholds
 
-    require_separate_files(options.PREDS, options.RESULTS)
-    made = predictions.read(options.PREDS)
-    positive_class = resolve_positive_class(made.class_names, options.positive_class, made.positive_class)
-    if made.positive_class not in (None, positive_class):
-        command_line.note(
-            f"positive class {positive_class!r} instead of {made.positive_class!r}, which {options.PREDS} names"
-        )
-    made.positive_class = positive_class
+    require_consistent_options(options)
+    parts = predictions.read_all(options.PREDS)
+    set_positive_class(parts, options.PREDS, options.positive_class)
+    made = folds.pool(parts, options.PREDS)
+    operating_point = None
+    if options.threshold_from:
+        validation = predictions.read(options.threshold_from)
+        operating_point = thresholds.choose(validation, options.threshold_from, made, options.min_sensitivity)
+        made = thresholds.apply(made, operating_point["value"])
 
-    results = metrics.summarize(made)
-    print_performance(results)
-    print_confusion_matrix(results)
+    results = performance.summarize(made)
+    if operating_point:
+        results["Threshold"] = operating_point
+    if len(parts) > 1:
+        add(results, *folds.spread(parts, made.positive_class))
+    if options.compare:
+        other = folds.pool(predictions.read_all(options.compare), options.compare)
+        figures, undefined = comparison.compare(made, other, options.compare[0])
+        add(results, {"Comparison": figures}, undefined)
+    if options.baselines:
+        results["Baselines"] = baseline_figures.read(options.baselines)
+    results["Warnings"] = cautions.cautions(results)
 
-    beside = options.RESULTS.with_suffix("")
-    confusion_path, roc_path = (beside.with_name(f"{beside.name}_{what}.png") for what in ("confusion_matrix", "roc"))
-    replaced = options.RESULTS.exists()
-    plots.draw_confusion_matrix(confusion_path, results["Confusion Matrix"], made.class_names)
-    plots.draw_roc(roc_path, metrics.roc_curves(made, results))
-    files.write_json(options.RESULTS, results)
-    print(f"\n{'replaced' if replaced else 'wrote'} {options.RESULTS}\nwrote {confusion_path}\nwrote {roc_path}")
+    page = report.page(results)
+    written = write(options.RESULTS, made, results, page)
+    print(page, *written, sep="\n")
 
 
-def require_separate_files(predictions_path, results_path):
-    """Raise UserError where the results would replace the predictions or have no folder to go to."""
+def share(text):
+    """Read a number above 0 and up to 1 from an option."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1")
+    return number
+
+
+def require_consistent_options(options):
+    """Raise UserError where the results would replace what is read or have no folder to go to, and the like."""
+    from pipeline import predictions
     from pipeline.errors import UserError
 
-    if results_path.exists() and predictions_path.exists() and results_path.samefile(predictions_path):
-        raise UserError(f"{results_path}: would replace the predictions; give another name for the results")
-    if results_path.suffix != ".json":
-        raise UserError(f"{results_path}: the results are a JSON file; give a name that ends in .json")
-    if not results_path.parent.is_dir():
-        raise UserError(f"{results_path.parent}: no such folder; make it or give another name for the results")
+    results, faults = options.RESULTS, []
+    inputs = [*options.PREDS, options.threshold_from, *options.compare, options.baselines]
+    if results.suffix != ".json":
+        faults.append(f"{results}: the results are a JSON file; give a name that ends in .json")
+    elif not results.parent.is_dir():
+        faults.append(f"{results.parent}: no such folder; make it or give another name for the results")
+    elif results.exists():
+        if any(path and path.exists() and results.samefile(path) for path in inputs):
+            faults.append(f"{results}: would replace what is read; give another name for the results")
+        elif predictions.are_in(results):
+            faults.append(f"{results}: holds predictions; give the name of the results file last")
+    if options.min_sensitivity is not None and options.threshold_from is None:
+        faults.append("-min_sensitivity: says how -threshold_from chooses; give that too")
+    if options.threshold_from is not None and len(options.PREDS) > 1:
+        faults.append("-threshold_from: each fold's model has a threshold of its own; give one PREDS")
+    if faults:
+        raise UserError(*faults)
 
 
-def print_performance(results):
-    """Print the published table, with the positive class named."""
-    from pipeline.tables import format_table
+def set_positive_class(parts, paths, asked):
+    """Set the positive class of every Predictions, and say so where it is not the one that its file names."""
+    from pipeline.classes import resolve_positive_class
 
-    names = ("Sensitivity", "Specificity", "ROC-AUC", "Accuracy", "Cohen's Kappa")
-    if results["Positive Class"] is not None:
-        meaning = f"positive class: {results['Positive Class']}"
-    else:
-        meaning = "means over classes, each against the rest"
-    print(f"Performance on {results['n']} {results['Split'] or ''} images ({meaning})\n".replace("  ", " "))
-    print(format_table(["metric", "value"], [(name, _shown(name, results)) for name in names]))
-    if results["Positive Class"] is None:
-        print("\nEach class against the rest\n")
-        rows = [
-            (name, *(_number(figures[key]) for key in names[:3]), figures["n"])
-            for name, figures in results["Per Class"].items()
-        ]
-        print(format_table(["class", *names[:3], "images"], rows))
+    instead = {}
+    for part, path in zip(parts, paths, strict=True):
+        recorded = part.positive_class
+        part.positive_class = resolve_positive_class(part.class_names, asked, recorded)
+        if recorded not in (None, part.positive_class):
+            instead.setdefault(recorded, path)
+    for recorded, path in instead.items():
+        chosen = "each class in turn" if parts[0].positive_class is None else f"positive class {asked!r}"
+        command_line.note(f"{chosen} instead of {recorded!r}, which {path} names")
 
 
-def print_confusion_matrix(results):
-    """Print counts: a row a true class, a column a predicted one."""
-    from pipeline.tables import format_table
-
-    rows = zip(results["Class Names"], results["Confusion Matrix"], strict=True)
-    print("\nConfusion matrix\n")
-    print(format_table(["true \\ predicted", *results["Class Names"]], [(name, *counts) for name, counts in rows]))
+def add(results, figures, undefined):
+    """Add figures to the results, and the reasons for those that are undefined."""
+    results.update(figures)
+    results["undefined"].update(undefined)
 
 
-def _shown(name, results):
-    if results[name] is None:
-        return f"undefined: {results['undefined'][name]}"
-    return f"{results[name]:.4f}"
+def write(path, made, results, page):
+    """Write the page, the pictures and the results JSON, in this order; return a line on each."""
+    from pipeline import files, performance_plots
 
-
-def _number(value):
-    return "undefined" if value is None else f"{value:.4f}"
+    beside = {
+        suffix: path.with_name(path.stem + suffix)
+        for suffix in (".md", "_confusion_matrix.png", "_roc.png", "_precision_recall.png", "_reliability.png")
+    }
+    written = [*beside.values(), path]
+    verbs = ["replaced" if file.exists() else "wrote" for file in written]
+    files.write_text(beside[".md"], page)
+    performance_plots.draw_confusion_matrix(beside["_confusion_matrix.png"], results)
+    performance_plots.draw_roc(beside["_roc.png"], made, results)
+    performance_plots.draw_precision_recall(beside["_precision_recall.png"], made, results)
+    performance_plots.draw_reliability(beside["_reliability.png"], results)
+    files.write_json(path, results)
+    return [f"{verb} {file}" for verb, file in zip(verbs, written, strict=True)]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,143 @@
-"""Performance of a classifier, from labels, predicted classes and probabilities. Imports no torch.
+"""Point figures of a classifier's performance, each a function that says what it is. Imports no torch.
 
-A class is measured one against the rest: its images are the positive ones, all others negative. What cannot be
-computed is None, and the reason stands beside it; never a NaN, never a number that only looks like one.
+A class is measured one against the rest: its images are the positive ones, all others negative. A figure that these
+images leave without a value raises Undefined with the reason; no function returns a NaN, or a number that only looks
+like one.
 """
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from sklearn import metrics
+
+
+class Undefined(ValueError):
+    """A figure has no value for these images; the message says why, in words fit for a report."""
+
+
+def evaluate(figures, subject):
+    """Return ({name: value}, {name: reason}) of functions {name: function} called with `subject`.
+
+    What raises Undefined has the value None, and its reason stands in the second dict.
+    """
+    values, reasons = {}, {}
+    for name, figure in figures.items():
+        try:
+            values[name] = figure(subject)
+        except Undefined as reason:
+            values[name], reasons[name] = None, str(reason)
+    return values, reasons
+
+
+@dataclass(frozen=True)
+class OneAgainstRest:
+    """One class's images and findings against those of all other classes; all arrays (n,), in the same order."""
+
+    truth: np.ndarray  # bool, whether the image is of the class
+    finding: np.ndarray  # bool, whether the class was predicted
+    probability: np.ndarray  # float, of the class
+
+    @cached_property
+    def positives(self):
+        return int(self.truth.sum())
+
+    @cached_property
+    def negatives(self):
+        return len(self.truth) - self.positives
+
+    @cached_property
+    def true_positives(self):
+        return int((self.truth & self.finding).sum())
+
+    @cached_property
+    def true_negatives(self):
+        return int((~self.truth & ~self.finding).sum())
+
+    @property
+    def false_negatives(self):
+        return self.positives - self.true_positives
+
+    @property
+    def false_positives(self):
+        return self.negatives - self.true_negatives
+
+
+def sensitivity(one):
+    """Return the share of the class's images that were predicted as it: TP / (TP + FN)."""
+    return _share(one.true_positives, one.positives, "no image of the class")
+
+
+def specificity(one):
+    """Return the share of the other classes' images that were not predicted as it: TN / (TN + FP)."""
+    return _share(one.true_negatives, one.negatives, "no image of another class")
+
+
+def precision(one):
+    """Return the share of the images predicted as the class that are of it: TP / (TP + FP)."""
+    return _share(one.true_positives, one.true_positives + one.false_positives, "the class was never predicted")
+
+
+def positive_predictive_value(one):
+    """Return the precision, which is the positive predictive value at these images' prevalence.
+
+    Undefined too where sensitivity or specificity is, since prevalence is then 0 or 1; so R's caret has it.
+    """
+    sensitivity(one), specificity(one)
+    return precision(one)
+
+
+def negative_predictive_value(one):
+    """Return the share of the images not predicted as the class that are of another: TN / (TN + FN).
+
+    Undefined as positive_predictive_value is.
+    """
+    sensitivity(one), specificity(one)
+    return _share(one.true_negatives, one.true_negatives + one.false_negatives, "no other class was ever predicted")
+
+
+def f1(one):
+    """Return the harmonic mean of precision and sensitivity: 2 TP / (2 TP + FP + FN).
+
+    Undefined where one of the two is; 0 where both are 0 (R's caret divides 0 by 0 there).
+    """
+    precision(one), sensitivity(one)
+    return 2 * one.true_positives / (2 * one.true_positives + one.false_positives + one.false_negatives)
+
+
+def prevalence(one):
+    """Return the share of the class's images among all: (TP + FN) / n."""
+    return one.positives / len(one.truth)
+
+
+def detection_rate(one):
+    """Return the share of images that are of the class and were predicted as it: TP / n."""
+    return one.true_positives / len(one.truth)
+
+
+def detection_prevalence(one):
+    """Return the share of images that were predicted as the class: (TP + FP) / n."""
+    return (one.true_positives + one.false_positives) / len(one.truth)
+
+
+def balanced_accuracy(one):
+    """Return the mean of sensitivity and specificity."""
+    return (sensitivity(one) + specificity(one)) / 2
+
+
+def average_precision(one):
+    """Return the average precision: the sum over thresholds of (gain in recall) x precision, as scikit-learn has it."""
+    if one.positives == 0:
+        raise Undefined("no image of the class")
+    return float(metrics.average_precision_score(one.truth, one.probability))
+
+
+def brier_score(one):
+    """Return the mean of (probability of the class - 1 or 0)^2 over images: 0 is perfect, 1 the worst.
+
+    Brier, Monthly Weather Review 78 (1950) 1, summed over one class of the two.
+    """
+    return float(np.mean((one.probability - one.truth) ** 2))
 
 
 def confusion_matrix(labels, predictions, class_count):
@@ -13,121 +145,50 @@ def confusion_matrix(labels, predictions, class_count):
     return metrics.confusion_matrix(labels, predictions, labels=range(class_count))
 
 
-def accuracy(labels, predictions):
-    """Return the share of images whose predicted class is the true one."""
-    return float(metrics.accuracy_score(labels, predictions))
+def accuracy(matrix):
+    """Return the share of images whose predicted class is the true one; `matrix` as confusion_matrix gives it."""
+    return float(np.trace(matrix) / matrix.sum())
 
 
-def cohen_kappa(labels, predictions):
-    """Return (kappa, reason): agreement beyond chance, (observed - expected) / (1 - expected).
+def no_information_rate(matrix):
+    """Return the accuracy of always answering with the class that has most images, as R's caret defines it."""
+    return float(matrix.sum(axis=1).max() / matrix.sum())
 
-    Cohen, Educational and Psychological Measurement 20 (1960) 37. Undefined where chance alone agrees always.
+
+def cohen_kappa(matrix):
+    """Return the agreement of labels and predictions beyond chance: (observed - expected) / (1 - expected).
+
+    Undefined where chance alone agrees always. Cohen, Educational and Psychological Measurement 20 (1960) 37.
     """
-    if len(set(labels) | set(predictions)) == 1:
-        return None, "all labels and predictions are one class"
-    return float(metrics.cohen_kappa_score(labels, predictions)), ""
+    shares = matrix / matrix.sum()
+    expected = float(shares.sum(axis=1) @ shares.sum(axis=0))
+    if np.count_nonzero(matrix) == 1 and np.trace(matrix):
+        raise Undefined("all labels and predictions are one class")
+    return (accuracy(matrix) - expected) / (1 - expected)
 
 
-def sensitivity(labels, predictions, positive):
-    """Return (sensitivity, reason): the share of the positive class's images that were predicted as it."""
-    of_class = labels == positive
-    if not of_class.any():
-        return None, "no image of the class"
-    return float((predictions[of_class] == positive).mean()), ""
+def log_loss(labels, probabilities):
+    """Return the mean of -ln(probability of the true class); infinite, hence undefined, where that is 0.
 
-
-def specificity(labels, predictions, positive):
-    """Return (specificity, reason): the share of the other classes' images that were not predicted as it."""
-    others = labels != positive
-    if not others.any():
-        return None, "no image of another class"
-    return float((predictions[others] != positive).mean()), ""
-
-
-def roc_auc(labels, probabilities, positive):
-    """Return (area under the ROC curve, reason).
-
-    The probability that a random image of the positive class gets a higher probability of that class than a random
-    other image; ties count half. `probabilities` is (n, classes).
+    `labels` is int (n,), `probabilities` (n, classes).
     """
-    of_class = labels == positive
-    if of_class.all() or not of_class.any():
-        return None, "needs images of the class and of another one"
-    return float(metrics.roc_auc_score(of_class, probabilities[:, positive])), ""
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    impossible = int((of_truth == 0).sum())
+    if impossible:
+        raise Undefined(f"infinite: {impossible} of {len(labels)} images have probability 0 of their true class")
+    return float(-np.log(of_truth).mean())
 
 
-def roc_curves(predictions, results):
-    """Return the ROC curve of the positive class, or of every class against the rest for more than two.
+def multiclass_brier_score(labels, probabilities):
+    """Return the mean over images of the sum over classes of (probability - 1 or 0)^2: 0 is perfect, 2 the worst.
 
-    A dict from a label that names class and area, as `summarize` found it, to (false positive rates, true positive
-    rates); classes without a curve are left out.
+    Brier, Monthly Weather Review 78 (1950) 1, as published. With two classes it is twice what brier_score gives.
     """
-    positive = predictions.positive_class
-    areas = {name: figures["ROC-AUC"] for name, figures in results["Per Class"].items() if positive in (None, name)}
-    return {
-        f"{name}: AUC {area:.3f}": metrics.roc_curve(
-            predictions.labels == predictions.class_names.index(name),
-            predictions.probabilities[:, predictions.class_names.index(name)],
-        )[:2]
-        for name, area in areas.items()
-        if area is not None
-    }
+    truth = np.eye(probabilities.shape[1])[labels]
+    return float(((probabilities - truth) ** 2).sum(axis=1).mean())
 
 
-def summarize(predictions):
-    """Return the results object: the five published figures at the top, what they rest on beside them.
-
-    Two classes: for the positive class. More: each class one against the rest under "Per Class", and the means
-    over classes (macro) at the top, undefined where one class's is.
-    """
-    labels, predicted, class_names = predictions.labels, predictions.predictions, predictions.class_names
-    undefined = {}
-
-    def keep(name, value, reason=""):
-        if reason:
-            undefined[name] = reason
-        return value
-
-    per_class = {
-        class_name: {
-            name: keep(f"{name} ({class_name})", *figure)
-            for name, figure in {
-                "Sensitivity": sensitivity(labels, predicted, index),
-                "Specificity": specificity(labels, predicted, index),
-                "ROC-AUC": roc_auc(labels, predictions.probabilities, index),
-            }.items()
-        }
-        | {"n": int((labels == index).sum())}
-        for index, class_name in enumerate(class_names)
-    }
-    if predictions.positive_class is None:
-        headline = {name: _macro_mean(name, per_class, undefined) for name in ("Sensitivity", "Specificity", "ROC-AUC")}
-    else:
-        headline = {
-            name: per_class[predictions.positive_class][name] for name in ("Sensitivity", "Specificity", "ROC-AUC")
-        }
-        undefined = {
-            name.removesuffix(f" ({predictions.positive_class})"): reason for name, reason in undefined.items()
-        }
-    kappa = keep("Cohen's Kappa", *cohen_kappa(labels, predicted))
-    return {
-        **headline,
-        "Accuracy": accuracy(labels, predicted),
-        "Cohen's Kappa": kappa,
-        "Positive Class": predictions.positive_class,
-        "n": len(labels),
-        "Class Names": class_names,
-        "Confusion Matrix": confusion_matrix(labels, predicted, len(class_names)).tolist(),
-        "Per Class": per_class,
-        "undefined": undefined,
-        "Split": predictions.split,
-        "Checkpoint": predictions.checkpoint,
-    }
-
-
-def _macro_mean(name, per_class, undefined):
-    values = [figures[name] for figures in per_class.values()]
-    if None in values:
-        undefined[name] = "undefined for a class, see Per Class"
-        return None
-    return float(np.mean(values))
+def _share(part, whole, reason_if_none):
+    if whole == 0:
+        raise Undefined(reason_if_none)
+    return part / whole

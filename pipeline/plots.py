@@ -1,4 +1,4 @@
-"""Every picture that the scripts draw. Imports no torch."""
+"""Writing pictures, and those of training: its curves and the sweep. Imports no torch."""
 
 import matplotlib
 
@@ -76,35 +76,4 @@ def draw_sweep(path, runs):
     axes.view_init(elev=22, azim=-52)
     axes.set_box_aspect(None, zoom=0.88)
     axes.legend(loc="upper left")
-    save_figure(figure, path)
-
-
-def draw_confusion_matrix(path, counts, class_names):
-    """Draw counts and row percentages; `counts` is (classes, classes), row the true class, column the predicted."""
-    counts = np.asarray(counts)
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(totals, 1)
-    side = max(3.6, 0.9 * len(class_names) + 1.6)
-    figure, axes = plt.subplots(figsize=(side, side))
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*counts.shape):
-        percentage = f"\n{shares[row, column]:.1%}" if totals[row, 0] else ""
-        color = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, f"{counts[row, column]}{percentage}", ha="center", va="center", color=color)
-    labels = [f"{name}\n(n = {total})" for name, total in zip(class_names, totals[:, 0], strict=True)]
-    axes.set_xticks(range(len(class_names)), class_names, rotation=0 if len(class_names) < 5 else 45)
-    axes.set_yticks(range(len(class_names)), labels)
-    axes.set(xlabel="predicted class", ylabel="true class")
-    save_figure(figure, path)
-
-
-def draw_roc(path, curves):
-    """Draw ROC curves; `curves` is {label: (false positive rates, true positive rates)}."""
-    figure, axes = plt.subplots(figsize=(4.8, 4.8))
-    axes.plot([0, 1], [0, 1], ls=":", color="grey", label="chance")
-    for number, (label, curve) in enumerate(curves.items()):
-        axes.plot(*curve, color=COLORS[number % len(COLORS)], label=label)
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
     save_figure(figure, path)

@@ -1,5 +1,6 @@
 """The predictions JSON: the format, written strictly and read with every fault named. Imports no torch."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,74 +50,105 @@ def read(path):
     """Read a predictions JSON; only the four lists of labels, predictions and probabilities are required.
 
     Raises UserError with every fault found: missing lists, different lengths, values of a wrong type or out of
-    range, probabilities that do not sum to 1, label probabilities that are not the labels, duplicate file names.
+    range, probabilities that do not sum to 1, label probabilities that are not the labels, duplicate file names, a
+    positive class that is no class.
     """
     content = files.read_json_object(path)
-    required = ("labels", "predictions", "predictive probabilities", "label probabilities")
-    faults = [
-        f"{path}: {name!r} is missing or no list; is it a file of test_torchvision.py?"
-        for name in required
-        if not isinstance(content.get(name), list)
-    ]
-    if not faults and not content["labels"]:
-        faults.append(f"{path}: 'labels' is empty; test at least one image")
+    faults = _list_faults(content)
+    if not faults:
+        probabilities, of_label = (
+            _probability_rows(content[name], name, faults)
+            for name in ("predictive probabilities", "label probabilities")
+        )
+        class_count = _class_count(content["predictive probabilities"])
+        labels, predictions = (
+            _class_indices(content[name], name, class_count, faults) for name in ("labels", "predictions")
+        )
+        class_names = _names(content, "class names", class_count, faults)
+        file_names = _names(content, "filenames", len(content["labels"]), faults)
+        faults += _remark_faults(content)
+    if not faults:
+        class_names = class_names or [str(index) for index in range(class_count)]
+        faults += _agreement_faults(labels, probabilities, of_label, class_names, content.get("positive class"))
     if faults:
-        raise UserError(*faults)
-    faults = [
-        f"{path}: {name!r} has {len(content[name])} entries, 'labels' has {len(content['labels'])}"
-        for name in required
-        if len(content[name]) != len(content["labels"])
-    ]
-    probabilities = _matrix(content, "predictive probabilities", path, faults)
-    one_hot = _matrix(content, "label probabilities", path, faults)
-    if faults:
-        raise UserError(*faults)
-
-    class_count = probabilities.shape[1]
-    labels = _class_indices(content, "labels", class_count, path, faults)
-    predictions = _class_indices(content, "predictions", class_count, path, faults)
-    _check_probabilities(probabilities, path, faults)
-    if labels is not None and not np.array_equal(one_hot, np.eye(class_count)[labels]):
-        faults.append(f"{path}: 'label probabilities' are not 1 for the label and 0 elsewhere")
-    class_names = _names(content, "class names", class_count, path, faults)
-    file_names = _names(content, "filenames", len(content["labels"]), path, faults)
-    for name in ("positive class", "split", "checkpoint"):
-        if not isinstance(content.get(name), str | None):
-            faults.append(f"{path}: {name!r} is not a string")
-    if faults:
-        raise UserError(*faults)
+        raise UserError(*(f"{path}: {fault}" for fault in faults))
     return Predictions(
         labels,
         predictions,
         probabilities,
-        class_names or [str(index) for index in range(class_count)],
-        content.get("positive class"),
-        file_names,
-        content.get("split"),
-        content.get("fold"),
-        content.get("checkpoint"),
+        class_names,
+        positive_class=content.get("positive class"),
+        file_names=file_names,
+        split=content.get("split"),
+        fold=content.get("fold"),
+        checkpoint=content.get("checkpoint"),
     )
 
 
-def _matrix(content, name, path, faults):
-    """Return a list of equally long lists of numbers as an array; None and a fault where it is none."""
-    rows = content[name]
-    wide = len(rows[0]) if rows and isinstance(rows[0], list) else 0
+def read_all(paths):
+    """Read several predictions JSON files; raises UserError with every fault of every file."""
+    read_files, faults = [], []
+    for path in paths:
+        try:
+            read_files.append(read(path))
+        except UserError as error:
+            faults += error.faults
+    if faults:
+        raise UserError(*faults)
+    return read_files
+
+
+def are_in(path):
+    """Return whether a file holds predictions, be they faulty or not."""
+    try:
+        return "predictive probabilities" in files.read_json_object(path)
+    except UserError:
+        return False
+
+
+def _list_faults(content):
+    """Return what is wrong with the required lists as such: missing, empty, of different lengths."""
+    required = ("labels", "predictions", "predictive probabilities", "label probabilities")
+    faults = [
+        f"{name!r} is missing or no list; is it a file of test_torchvision.py?"
+        for name in required
+        if not isinstance(content.get(name), list)
+    ]
+    if faults:
+        return faults
+    count = len(content["labels"])
+    faults = [
+        f"{name!r} has {len(content[name])} entries, 'labels' has {count}; each is to have one an image"
+        for name in required
+        if len(content[name]) != count
+    ]
+    return faults or ([] if count else ["'labels' is empty; test at least one image"])
+
+
+def _class_count(rows):
+    # The most frequent length, so that one short row is that row's fault and not that of all others.
+    lengths = Counter(len(row) for row in rows if isinstance(row, list))
+    return max(lengths.most_common(1)[0][0], 2) if lengths else 2
+
+
+def _probability_rows(rows, name, faults):
+    """Return a list of equally long lists of numbers from 0 to 1 as an array; None, and faults, where it is none."""
+    wide, before = _class_count(rows), len(faults)
     for number, row in enumerate(rows):
-        if not isinstance(row, list) or len(row) != wide or wide < 2:
-            faults.append(f"{path}: {name!r}, entry {number}: not a list of one number per class, two or more")
-        elif not all(isinstance(value, int | float) and not isinstance(value, bool) for value in row):
-            faults.append(f"{path}: {name!r}, entry {number}: not all numbers")
-        else:
-            continue
-        return None
-    return np.array(rows, dtype=np.float64)
+        if not isinstance(row, list) or len(row) != wide:
+            faults.append(f"{name!r}, entry {number}: not a list of {wide} numbers, one a class")
+        elif not all(type(value) in (int, float) for value in row):
+            faults.append(f"{name!r}, entry {number}: not all numbers")
+        elif not all(0 <= value <= 1 for value in row):
+            faults.append(f"{name!r}, entry {number}: not all between 0 and 1")
+        elif abs(sum(row) - 1) > SUM_TOLERANCE:
+            faults.append(f"{name!r}, entry {number}: sums to {sum(row):g}, not 1")
+    return np.array(rows, dtype=np.float64) if len(faults) == before else None
 
 
-def _class_indices(content, name, class_count, path, faults):
-    values = content[name]
+def _class_indices(values, name, class_count, faults):
     wrong = [
-        f"{path}: {name!r}, entry {number}: {value!r} is not a class index from 0 to {class_count - 1}"
+        f"{name!r}, entry {number}: {value!r} is not a class index from 0 to {class_count - 1}"
         for number, value in enumerate(values)
         if type(value) is not int or not 0 <= value < class_count
     ]
@@ -124,23 +156,46 @@ def _class_indices(content, name, class_count, path, faults):
     return None if wrong else np.array(values)
 
 
-def _check_probabilities(probabilities, path, faults):
-    outside = ~((probabilities >= 0) & (probabilities <= 1)).all(axis=1)
-    wrong_sum = ~outside & (np.abs(probabilities.sum(axis=1) - 1) > SUM_TOLERANCE)
-    for wrong, what in ((outside, "are not all between 0 and 1"), (wrong_sum, "do not sum to 1")):
-        faults += [
-            f"{path}: 'predictive probabilities', entry {number}: {probabilities[number].tolist()} {what}"
-            for number in np.flatnonzero(wrong)
-        ]
-
-
-def _names(content, name, count, path, faults):
+def _names(content, name, count, faults):
     names = content.get(name)
     if names is None:
         return None
     if not isinstance(names, list) or len(names) != count or not all(isinstance(entry, str) for entry in names):
-        faults.append(f"{path}: {name!r} is not a list of {count} strings")
-    elif len(set(names)) < count:
-        twice = sorted({entry for entry in names if names.count(entry) > 1})
-        faults += [f"{path}: {name!r}: {entry!r} stands there more than once" for entry in twice]
+        faults.append(f"{name!r} is not a list of {count} strings")
+        return None
+    faults += [
+        f"{name!r}: {entry!r} stands there {times} times" for entry, times in Counter(names).items() if times > 1
+    ]
     return names
+
+
+def _remark_faults(content):
+    """Return what is wrong with the single values that stand beside the lists."""
+    faults = [
+        f"{name!r} is not a string"
+        for name in ("positive class", "checkpoint")
+        if not isinstance(content.get(name), str | None)
+    ]
+    if content.get("split") not in (None, "train", "val", "test"):
+        faults.append(f"'split' is {content['split']!r}, not train, val or test")
+    fold = content.get("fold")
+    if fold is not None and (type(fold) is not int or fold < 0):
+        faults.append(f"'fold' is {fold!r}, not a whole number from 0 or null")
+    return faults
+
+
+def _agreement_faults(labels, probabilities, of_label, class_names, positive_class):
+    """Return where one part of the file contradicts another."""
+    faults = []
+    if of_label.shape != probabilities.shape:
+        theirs, ours = of_label.shape[1], probabilities.shape[1]
+        faults.append(f"'label probabilities' have {theirs} classes, 'predictive probabilities' {ours}")
+    else:
+        wrong = (of_label != np.eye(len(class_names))[labels]).any(axis=1)
+        faults += [
+            f"'label probabilities', entry {number}: not 1 for the label {labels[number]} and 0 elsewhere"
+            for number in np.flatnonzero(wrong)
+        ]
+    if positive_class not in (None, *class_names):
+        faults.append(f"'positive class' is {positive_class!r}; the classes are {', '.join(class_names)}")
+    return faults

@@ -1,0 +1,289 @@
+import json
+import shutil
+
+import pytest
+from made_predictions import GOLDEN, content, multiclass, random_two_class, two_class
+from matplotlib import pyplot as plt
+
+SCRIPT = "calc_model_performance.py"
+WRITTEN = {
+    "results.json",
+    "results.md",
+    "results_confusion_matrix.png",
+    "results_roc.png",
+    "results_precision_recall.png",
+    "results_reliability.png",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a space and a letter beyond ASCII in its name, holding the predictions of a model."""
+    folder = tmp_path / "brain mri é"
+    folder.mkdir()
+    random_two_class(0, prefix="test", checkpoint="m.pth.tar").write(folder / "preds.json")
+    random_two_class(1, prefix="val", split="val", checkpoint="m.pth.tar").write(folder / "val_preds.json")
+    random_two_class(2, prefix="test", checkpoint="other.pth.tar").write(folder / "other_preds.json")
+    for fold in range(3):
+        name = folder / f"fold_{fold}_preds.json"
+        random_two_class(fold, prefix=f"{fold}_", fold=fold, checkpoint=f"m_fold_{fold}.pth.tar").write(name)
+    return folder
+
+
+@pytest.fixture
+def calculate(folder, call_script, monkeypatch):
+    """Return calculate(*predictions, options): the results JSON and the page, from files in the folder.
+
+    The pictures stay empty files, for speed; test_performance_plots.py draws them.
+    """
+
+    def save_nothing(figure, path):
+        path.write_bytes(b"")
+        plt.close(figure)
+
+    monkeypatch.setattr("pipeline.performance_plots.save_figure", save_nothing)
+
+    def calculate(*predictions, options=()):
+        paths = [folder / name for name in (*predictions, "results.json")]
+        result = call_script(SCRIPT, *paths, *options)
+        assert result.returncode == 0, result.stderr
+        page = (folder / "results.md").read_text(encoding="utf-8")
+        assert result.stdout.startswith(page)
+        return content(folder / "results.json"), page, result
+
+    return calculate
+
+
+@pytest.fixture
+def faults(folder, call_script):
+    """Return faults(*arguments): what the script says is wrong, a line each, and that it writes nothing."""
+
+    def faults(*arguments):
+        before = {path: path.read_bytes() for path in folder.iterdir()}
+        result = call_script(SCRIPT, *arguments)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
+        lines = result.stderr.splitlines()
+        assert all(line.startswith(f"{SCRIPT}: error: ") for line in lines)
+        return [line.removeprefix(f"{SCRIPT}: error: ").replace(f"{folder}/", "") for line in lines]
+
+    return faults
+
+
+def test_the_published_command_from_another_folder(folder, run_script):
+    shutil.copy(GOLDEN / "published_table4.json", folder / "resnet_1_preds.json")
+    result = run_script(SCRIPT, folder / "resnet_1_preds.json", folder / "resnet_1_results.json")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert {path.name for path in folder.glob("resnet_1_results*")} == {f"resnet_1_{name}" for name in WRITTEN}
+    results = content(folder / "resnet_1_results.json")
+    assert {name: results[name] for name in list(results)[:5]} == {
+        "Sensitivity": 0.9375,
+        "Specificity": 0.9,
+        "ROC-AUC": pytest.approx(0.95),
+        "Accuracy": pytest.approx(24 / 26),
+        "Cohen's Kappa": pytest.approx(0.8375),
+    }
+    page = (folder / "resnet_1_results.md").read_text(encoding="utf-8")
+    assert "Accuracy 92.31% (24 of 26 images), 95% interval 74.9% to 99.1%. Positive class: yes." in page
+    assert result.stdout == page + "\n" + "".join(
+        f"wrote {folder / f'resnet_1_results{suffix}'}\n"
+        for suffix in (".md", "_confusion_matrix.png", "_roc.png", "_precision_recall.png", "_reliability.png", ".json")
+    )
+
+
+def test_torch_is_not_imported(folder, slow_imports):
+    assert "torch" not in slow_imports(SCRIPT, folder / "preds.json", folder / "results.json")
+
+
+def test_help_imports_nothing_slow(run_script, slow_imports):
+    assert slow_imports(SCRIPT, "--help") == set()
+    assert "-threshold_from VAL_PREDS" in run_script(SCRIPT, "--help").stdout
+
+
+def test_what_is_replaced_is_said(calculate):
+    calculate("preds.json")
+    _, _, result = calculate("preds.json")
+    lines = result.stdout.splitlines()[-6:]
+    assert all(line.startswith("replaced ") for line in lines)
+
+
+def test_a_reader_who_has_seen_enough_leaves_the_files_whole(folder, run_python):
+    code = (
+        "import subprocess, sys\n"
+        "run = subprocess.Popen([sys.executable, *sys.argv[1:]], stdout=subprocess.PIPE)\n"
+        "run.stdout.close()\n"
+        "run.wait()\n"
+    )
+    script = str(GOLDEN.parents[1] / SCRIPT)
+    run_python(code, script, folder / "preds.json", folder / "results.json")
+    assert WRITTEN <= {path.name for path in folder.iterdir()}
+
+
+def test_another_positive_class_replaces_the_recorded_one_and_says_so(calculate, folder):
+    yes, _, result = calculate("preds.json")
+    assert result.stderr == ""
+    no, page, result = calculate("preds.json", options=["-positive_class", "no"])
+    assert result.stderr == f"note: positive class 'no' instead of 'yes', which {folder / 'preds.json'} names\n"
+    assert no["Positive Class"] == "no" and "Positive class: no." in page
+    assert (no["Sensitivity"], no["Specificity"]) == (yes["Specificity"], yes["Sensitivity"])
+
+
+def test_three_classes_are_taken_in_turn(calculate, folder):
+    made = multiclass([0, 1, 2, 2], [[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.3, 0.6], [0.5, 0.3, 0.2]])
+    made.positive_class = "A"
+    made.write(folder / "three.json")
+    results, _, result = calculate("three.json")
+    assert results["Positive Class"] is None and list(results["Per Class"]) == ["A", "B", "C"]
+    assert result.stderr == f"note: each class in turn instead of 'A', which {folder / 'three.json'} names\n"
+
+
+def test_a_class_without_an_image_leaves_null_and_the_reason(calculate, folder):
+    two_class([0, 0, 0], [0.1, 0.2, 0.6]).write(folder / "gap.json")
+    results, page, _ = calculate("gap.json")
+    assert results["Sensitivity"] is results["ROC-AUC"] is None
+    assert results["undefined"]["Sensitivity"] == "no image of the class"
+    assert results["Specificity"] == results["Accuracy"] == pytest.approx(2 / 3)
+    assert "| Sensitivity (yes) | undefined |" in page and "nan" not in page.lower()
+
+
+def test_a_threshold_chosen_on_validation_images_is_applied(calculate, folder):
+    plain, _, _ = calculate("preds.json")
+    options = ["-threshold_from", folder / "val_preds.json", "-min_sensitivity", "1"]
+    results, page, _ = calculate("preds.json", options=options)
+    point = results["Threshold"]
+    assert point["Sensitivity"] == 1 and point["split"] == "val" and point["file"] == "val_preds.json"
+    made = content(folder / "preds.json")
+    found = [row[1] >= point["value"] for row in made["predictive probabilities"]]
+    right = sum(finding == label for finding, label in zip(found, made["labels"], strict=True))
+    assert results["Accuracy"] == right / 26 != plain["Accuracy"]
+    assert results["ROC-AUC"] == plain["ROC-AUC"]
+    assert "## Threshold" in page
+    youden, _, _ = calculate("preds.json", options=options[:2])
+    assert youden["Threshold"]["rule"] == "Youden's index"
+
+
+def test_two_models_and_baselines_stand_beside_another(calculate, folder):
+    baseline = {"name": "file facts", "accuracy": 0.99, "accuracy interval": [0.9, 1], "roc auc": None, "n": 253}
+    (folder / "baselines.json").write_text(json.dumps({"baselines": [baseline]}))
+    options = ["--compare", folder / "other_preds.json", "--baselines", folder / "baselines.json"]
+    results, page, _ = calculate("preds.json", options=options)
+    assert results["Comparison"]["Checkpoint"] == "other.pth.tar"
+    assert results["Comparison"]["Accuracy"] == results["Accuracy"]
+    assert results["Baselines"] == [baseline | {"roc auc interval": None}]
+    assert "As good or better in accuracy without seeing the picture: file facts." in results["Warnings"]
+    assert "## Compared with other.pth.tar" in page and "| file facts |" in page
+
+
+def test_folds_are_pooled(calculate):
+    results, page, _ = calculate("fold_2_preds.json", "fold_0_preds.json", "fold_1_preds.json")
+    assert results["n"] == 78 and [fold["fold"] for fold in results["Folds"]] == [0, 1, 2]
+    accuracies = [fold["Accuracy"] for fold in results["Folds"]]
+    assert results["Accuracy"] == pytest.approx(sum(accuracies) / 3)
+    assert results["Between Folds"]["Accuracy"]["minimum"] == min(accuracies)
+    assert page.startswith("# Performance on 78 test images of 3 folds, pooled\n")
+
+
+def test_pooled_folds_are_compared_with_pooled_folds(calculate, folder):
+    folds = [f"fold_{number}_preds.json" for number in range(3)]
+    options = [word for name in folds for word in ("-compare", folder / name)]
+    results, _, _ = calculate(*folds, options=options)
+    assert results["Comparison"]["Accuracy Difference"] == 0
+    assert results["Comparison"]["ROC-AUC"]["yes"]["DeLong p-value"] == 1
+
+
+def test_options_may_stand_between_the_files(folder, call_script):
+    files = [folder / f"fold_{number}_preds.json" for number in range(2)]
+    result = call_script(SCRIPT, files[0], "-positive_class", "yes", files[1], folder / "results.json")
+    assert result.returncode == 0 and content(folder / "results.json")["n"] == 52
+
+
+def test_faults_of_several_files_come_together(folder, faults):
+    (folder / "broken.json").write_text("{")
+    made = content(folder / "preds.json")
+    made["labels"][3] = 7
+    made["predictive probabilities"][5] = [0.5, 0.4]
+    (folder / "wrong.json").write_text(json.dumps(made))
+    names = ("broken.json", "wrong.json", "none.json", "results.json")
+    found = faults(*(folder / name for name in names))
+    assert found[0].startswith("broken.json: not valid JSON (")
+    assert found[1:] == [
+        "wrong.json: 'predictive probabilities', entry 5: sums to 0.9, not 1",
+        "wrong.json: 'labels', entry 3: 7 is not a class index from 0 to 1",
+        "none.json: no such file; check the name",
+    ]
+
+
+def test_predictions_are_never_replaced_by_results(folder, faults):
+    preds = folder / "preds.json"
+    assert faults(preds, preds) == ["preds.json: would replace what is read; give another name for the results"]
+    assert faults(preds, folder / "other_preds.json") == [
+        "other_preds.json: holds predictions; give the name of the results file last"
+    ]
+    baselines = folder / "baselines.json"
+    baselines.write_text("{}")
+    assert faults(preds, baselines, "-baselines", baselines) == [
+        "baselines.json: would replace what is read; give another name for the results"
+    ]
+
+
+def test_results_need_a_json_name_and_a_folder(folder, faults):
+    preds = folder / "preds.json"
+    assert faults(preds, folder / "results.txt") == [
+        "results.txt: the results are a JSON file; give a name that ends in .json"
+    ]
+    assert faults(preds, folder / "none" / "results.json") == [
+        "none: no such folder; make it or give another name for the results"
+    ]
+
+
+@pytest.mark.parametrize("share", ["0", "1.5", "nan", "x"])
+def test_a_least_sensitivity_is_a_share(faults, folder, share):
+    options = ["-threshold_from", folder / "val_preds.json", "-min_sensitivity", share]
+    assert faults(folder / "preds.json", folder / "results.json", *options) == [
+        f"-min_sensitivity: {share!r} is not a number above 0 and up to 1; see --help"
+    ]
+
+
+def test_options_that_do_not_go_together(folder, faults):
+    results = folder / "results.json"
+    assert faults(folder / "preds.json", results, "-min_sensitivity", "0.9") == [
+        "-min_sensitivity: says how -threshold_from chooses; give that too"
+    ]
+    folds = [folder / f"fold_{number}_preds.json" for number in range(2)]
+    assert faults(*folds, results, "-threshold_from", folder / "val_preds.json") == [
+        "-threshold_from: each fold's model has a threshold of its own; give one PREDS"
+    ]
+
+
+def test_test_images_may_not_choose_the_threshold(folder, faults):
+    other = folder / "other_preds.json"
+    found = faults(folder / "preds.json", folder / "results.json", "-threshold_from", other)
+    assert found[0] == (
+        "-threshold_from other_preds.json: is of the test split, which may not choose; predict with -split val"
+    )
+    assert found[1].startswith("-threshold_from other_preds.json: 26 of its images are measured too (test0.png, say)")
+
+
+def test_other_images_are_not_compared(folder, faults):
+    found = faults(folder / "preds.json", folder / "results.json", "-compare", folder / "fold_0_preds.json")
+    assert found[0] == "-compare fold_0_preds.json: has no prediction for test0.png, which is measured"
+    assert found[-1] == "52 faults in all, the first 20 shown"
+
+
+def test_what_are_no_folds_is_not_pooled(folder, faults):
+    found = faults(folder / "preds.json", folder / "val_preds.json", folder / "results.json")
+    assert found == [
+        "val_preds.json: split 'val', in preds.json 'test'; pool the folds of one model only",
+        "preds.json: says no fold; several predictions are pooled as the folds of a cross-validation",
+        "val_preds.json: says no fold; several predictions are pooled as the folds of a cross-validation",
+    ]
+
+
+def test_an_unknown_positive_class(folder, faults):
+    assert faults(folder / "preds.json", folder / "results.json", "-positive_class", "tumour") == [
+        "-positive_class tumour: no such class; the classes are no, yes"
+    ]
+
+
+def test_missing_arguments(faults):
+    assert faults() == ["the following arguments are required: PREDS, RESULTS; see --help"]

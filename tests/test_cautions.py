@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from made_predictions import GOLDEN, multiclass, random_two_class, two_class
+
+from pipeline import predictions
+from pipeline.cautions import cautions
+from pipeline.performance import summarize
+
+MANY = random_two_class(0, counts=(200, 300), signal=1.5)
+
+
+def test_many_images_above_chance_need_no_caution():
+    assert cautions(summarize(MANY)) == []
+
+
+def test_the_published_test_images_are_few():
+    made = predictions.read(GOLDEN / "published_table4.json")
+    made.positive_class = "yes"
+    assert cautions(summarize(made)) == [
+        "26 images are few: the accuracy may be anything from 74.9% to 99.1%.",
+        "16 images of class yes are few: the sensitivity (yes) may be anything from 69.8% to 99.8%.",
+        "10 images of the other class are few: the specificity (yes) may be anything from 55.5% to 99.7%.",
+        "26 images are too few for the calibration error: it is mostly noise.",
+    ]
+
+
+def test_classes_with_few_images_are_named():
+    labels = np.repeat([0, 1, 2], [300, 5, 0])
+    probabilities = np.eye(3)[labels] * 0.7 + 0.1
+    probabilities[::3] = [0.3, 0.4, 0.3]
+    found = cautions(summarize(multiclass(labels, probabilities)))
+    assert (
+        found[0] == "Of these classes there are few images, and the sensitivity's interval spans more than 20%: B (5)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [
+        ("train", "The model was trained on these images: the figures say nothing about new ones."),
+        ("val", "These validation images chose the best epoch: the figures are too good for new images."),
+    ],
+)
+def test_images_that_the_model_has_seen(split, sentence):
+    made = random_two_class(0, counts=(200, 300), signal=1.5, split=split)
+    assert cautions(summarize(made)) == [sentence]
+
+
+def test_no_better_than_the_larger_class():
+    made = two_class(np.repeat([0, 1], [100, 200]), np.full(300, 0.9))
+    assert (
+        "The accuracy is not shown to be above the 66.67% of always answering with the largest class (p = 0.5271)."
+        in cautions(summarize(made))
+    )
+
+
+def test_no_better_than_a_baseline():
+    results = summarize(MANY)
+    worse = {"name": "always the larger class", "accuracy": 0.6, "roc auc": None}
+    better = {"name": "file facts", "accuracy": results["Accuracy"], "roc auc": 0.99}
+    assert cautions(results | {"Baselines": [worse]}) == []
+    assert cautions(results | {"Baselines": [worse, better]}) == [
+        "As good or better in accuracy without seeing the picture: file facts.",
+        "As good or better in ROC-AUC without seeing the picture: file facts.",
+    ]
+
+
+def test_intervals_that_have_collapsed():
+    made = two_class(np.repeat([0, 1], 100), np.repeat([0.1, 0.9], 100))
+    assert cautions(summarize(made)) == [
+        "Kappa's interval is a point, which is no certainty: its formula finds no spread in such predictions.",
+        "DeLong's interval (yes) is a point, which is no certainty; read Newcombe's.",
+    ]
+
+
+def test_decisions_that_are_not_the_most_probable_class():
+    made = random_two_class(0, counts=(200, 300), signal=1.5)
+    made.predictions[:3] = 1 - made.predictions[:3]
+    results = summarize(made)
+    assert cautions(results) == ["3 predictions are not the most probable class of their image."]
+    assert cautions(results | {"Threshold": {"split": "val"}}) == []
+    assert cautions(results | {"Threshold": {"split": "train"}}) == [
+        "The threshold was chosen on the training images, whose probabilities the model has fitted."
+    ]

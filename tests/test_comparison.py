@@ -1,0 +1,115 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_predictions import multiclass, random_two_class, two_class
+
+from pipeline import comparison
+from pipeline.errors import UserError
+from pipeline.roc import delong_test, roc_auc
+
+
+def shuffled(predictions, seed=0):
+    order = np.random.default_rng(seed).permutation(len(predictions.labels))
+    return replace(
+        predictions,
+        labels=predictions.labels[order],
+        predictions=predictions.predictions[order],
+        probabilities=predictions.probabilities[order],
+        file_names=[predictions.file_names[index] for index in order],
+    )
+
+
+def test_a_comparison_by_hand():
+    labels = [0] * 6 + [1] * 4
+    here = two_class(labels, [0.1] * 5 + [0.7] + [0.9, 0.8, 0.6, 0.4])
+    there = two_class(labels, [0.1, 0.2, 0.6, 0.7, 0.8, 0.3, 0.9, 0.2, 0.3, 0.4], checkpoint="b.pth.tar")
+    figures, undefined = comparison.compare(here, there, "b.json")
+    # Right here only: 2, 3, 4, 7 and 8; right there only: 5.
+    assert (figures["Right Here Only"], figures["Right There Only"]) == (5, 1)
+    assert (figures["Accuracy"], figures["Other Accuracy"], figures["Accuracy Difference"]) == (0.8, 0.4, 0.4)
+    assert figures["McNemar Exact P-Value"] == pytest.approx(14 / 64)
+    assert (figures["Checkpoint"], figures["n"], undefined) == ("b.pth.tar", 10, {})
+    truth, ours, theirs = here.labels == 1, here.probabilities[:, 1], there.probabilities[:, 1]
+    difference, interval, p_value = delong_test(truth, ours, theirs)
+    assert figures["ROC-AUC"] == {
+        "yes": {
+            "here": roc_auc(truth, ours),
+            "there": roc_auc(truth, theirs),
+            "difference": pytest.approx(difference),
+            "difference 95% interval": interval,
+            "DeLong p-value": p_value,
+        }
+    }
+
+
+def test_images_are_matched_by_name():
+    here, there = random_two_class(0), random_two_class(1, signal=0.3)
+    assert comparison.compare(here, shuffled(there), "b.json") == comparison.compare(here, there, "b.json")
+
+
+def test_images_without_names_are_matched_by_position():
+    here, there = random_two_class(0), random_two_class(1)
+    nameless = comparison.compare(here, replace(there, file_names=None), "b.json")
+    assert nameless == comparison.compare(here, there, "b.json")
+
+
+def test_more_classes_are_compared_each_against_the_rest():
+    random = np.random.default_rng(0)
+    labels = np.arange(30) % 3
+    here, there = (multiclass(labels, random.dirichlet(np.ones(3), 30)) for _ in range(2))
+    figures, undefined = comparison.compare(here, there, "b.json")
+    assert list(figures["ROC-AUC"]) == ["A", "B", "C"] and undefined == {}
+
+
+def test_what_is_undefined_has_its_reason():
+    one_class = two_class([0, 0], [0.1, 0.6])
+    figures, undefined = comparison.compare(one_class, one_class, "b.json")
+    assert set(figures["ROC-AUC"]["yes"].values()) == {None}
+    assert undefined == {
+        f"Comparison ROC-AUC {figure} (yes)": "needs images of the class and of another one"
+        for figure in ("here", "there", "difference", "difference 95% interval", "DeLong p-value")
+    }
+    assert figures["McNemar Exact P-Value"] == 1
+
+
+def test_areas_without_a_test_still_stand():
+    here, there = two_class([0, 0, 1], [0.1, 0.2, 0.9]), two_class([0, 0, 1], [0.1, 0.95, 0.9])
+    figures, undefined = comparison.compare(here, there, "b.json")
+    assert (figures["ROC-AUC"]["yes"]["here"], figures["ROC-AUC"]["yes"]["there"]) == (1, 0.5)
+    assert figures["ROC-AUC"]["yes"]["difference"] == 0.5
+    assert undefined["Comparison ROC-AUC DeLong p-value (yes)"] == "needs two images of the class and two others"
+
+
+def test_other_images_are_named():
+    here, there = random_two_class(0), random_two_class(1)
+    there.file_names = ["x.png", *there.file_names[1:]]
+    with pytest.raises(UserError) as error:
+        comparison.compare(here, there, "b.json")
+    assert error.value.faults == (
+        "-compare b.json: has no prediction for image0.png, which is measured",
+        "-compare b.json: predicts x.png, which is not measured",
+    )
+
+
+def test_other_labels_are_named():
+    here, there = random_two_class(0), random_two_class(1)
+    there.labels = 1 - there.labels
+    there = shuffled(there)
+    with pytest.raises(UserError) as error:
+        comparison.compare(here, there, "b.json")
+    assert len(error.value.faults) == 26
+    assert error.value.faults[0] == ("-compare b.json: image0.png has the label 1, in the predictions measured 0")
+
+
+def test_other_counts_and_labels_without_names_are_errors():
+    here, there = two_class([0, 1], [0.1, 0.9]), two_class([0, 1, 1], [0.1, 0.9, 0.9])
+    with pytest.raises(UserError, match="3 images, 2 are measured"):
+        comparison.compare(here, there, "b.json")
+    with pytest.raises(UserError, match="image 1 has the label 0, in the predictions measured 1"):
+        comparison.compare(here, two_class([0, 0], [0.1, 0.9]), "b.json")
+
+
+def test_other_classes_are_an_error():
+    with pytest.raises(UserError, match="its classes are a, b, those of the predictions measured no, yes"):
+        comparison.compare(random_two_class(0), random_two_class(0, class_names=["a", "b"]), "b.json")

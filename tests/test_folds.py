@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from made_predictions import multiclass, random_two_class, two_class
+
+from pipeline import folds
+from pipeline.errors import UserError
+
+PATHS = [f"fold_{number}.json" for number in range(3)]
+
+
+@pytest.fixture
+def parts():
+    return [random_two_class(n, prefix=f"{n}_", fold=n, checkpoint=f"m_{n}.pth.tar") for n in range(3)]
+
+
+def test_one_part_stays_as_it_is(parts):
+    assert folds.pool(parts[:1], PATHS[:1]) is parts[0]
+
+
+def test_all_images_are_measured_at_once(parts):
+    pooled = folds.pool(parts, PATHS)
+    assert len(pooled.labels) == 78
+    assert pooled.file_names == [name for part in parts for name in part.file_names]
+    assert np.array_equal(pooled.probabilities[26:52], parts[1].probabilities)
+    assert (pooled.split, pooled.fold, pooled.checkpoint) == ("test", None, None)
+    assert (pooled.class_names, pooled.positive_class) == (["no", "yes"], "yes")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"class_names": ["a", "b"]}, [
+            "fold_1.json: class names ['a', 'b'], in fold_0.json ['no', 'yes']; pool the folds of one model only"
+        ]),
+        ({"positive_class": "no"}, [
+            "fold_1.json: positive class 'no', in fold_0.json 'yes'; pool the folds of one model only"
+        ]),
+        ({"split": "val"}, ["fold_1.json: split 'val', in fold_0.json 'test'; pool the folds of one model only"]),
+        ({"fold": None}, [
+            "fold_1.json: says no fold; several predictions are pooled as the folds of a cross-validation"
+        ]),
+        ({"fold": 2}, ["fold 2 is in 2 of the predictions files; give each once"]),
+        ({"file_names": None}, [
+            "fold_1.json: has no 'filenames', so that nothing shows whether an image is measured twice"
+        ]),
+        ({"file_names": ["0_3.png", "2_4.png"]}, [
+            "image 0_3.png is in 2 of the predictions files; give each once",
+            "image 2_4.png is in 2 of the predictions files; give each once",
+        ]),
+    ],
+)  # fmt: skip
+def test_what_are_no_folds_of_one_cross_validation_is_refused(parts, changes, expected):
+    for name, value in changes.items():
+        setattr(parts[1], name, value)
+    with pytest.raises(UserError) as error:
+        folds.pool(parts, PATHS)
+    assert list(error.value.faults) == expected
+
+
+def test_the_spread_by_hand():
+    parts = [
+        two_class([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], fold=1),
+        two_class([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9], fold=0, checkpoint="m_fold_0.pth.tar"),
+    ]
+    figures, undefined = folds.spread(parts, "yes")
+    assert figures["Folds"] == [
+        {"fold": 0, "checkpoint": "m_fold_0.pth.tar", "n": 4, "Accuracy": 0.5, "ROC-AUC": 0.75},
+        {"fold": 1, "checkpoint": None, "n": 4, "Accuracy": 1.0, "ROC-AUC": 1.0},
+    ]
+    assert figures["Between Folds"]["Accuracy"] == {
+        "minimum": 0.5, "maximum": 1.0, "mean": 0.75, "standard deviation": pytest.approx(0.5 / 2**0.5),
+    }  # fmt: skip
+    assert figures["Between Folds"]["ROC-AUC"]["mean"] == 0.875
+    assert undefined == {}
+
+
+def test_the_area_of_more_classes_is_their_mean():
+    rows = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]
+    parts = [multiclass([0, 1, 2], rows, fold=0), multiclass([0, 1, 2], rows, fold=1)]
+    figures, _ = folds.spread(parts, None)
+    assert [fold["ROC-AUC"] for fold in figures["Folds"]] == [1, 1]
+
+
+def test_a_fold_with_one_class_leaves_the_spread_undefined():
+    parts = [two_class([0, 0], [0.1, 0.2], fold=0), two_class([0, 1], [0.1, 0.9], fold=1)]
+    figures, undefined = folds.spread(parts, "yes")
+    assert figures["Folds"][0]["ROC-AUC"] is figures["Between Folds"]["ROC-AUC"] is None
+    assert undefined == {
+        "ROC-AUC (fold 0)": "needs images of the class and of another one",
+        "ROC-AUC (between folds)": "undefined for a fold",
+    }

@@ -1,0 +1,67 @@
+import warnings
+
+import matplotlib
+import numpy as np
+import pytest
+from made_predictions import multiclass, random_two_class, two_class
+from PIL import Image
+
+from pipeline import performance_plots
+from pipeline.performance import summarize
+
+
+def draw(folder, made):
+    results = summarize(made)
+    paths = [folder / f"{name}.png" for name in ("confusion_matrix", "roc", "precision_recall", "reliability")]
+    performance_plots.draw_confusion_matrix(paths[0], results)
+    performance_plots.draw_roc(paths[1], made, results)
+    performance_plots.draw_precision_recall(paths[2], made, results)
+    performance_plots.draw_reliability(paths[3], results)
+    sizes = []
+    for path in paths:
+        with Image.open(path) as picture:
+            sizes.append(picture.size)
+    return sizes
+
+
+def random_multiclass(class_count, names=None):
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.ones(class_count), 3 * class_count)
+    return multiclass(np.arange(3 * class_count) % class_count, probabilities, names)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        two_class([0, 0, 0], [0.1, 0.2, 0.6]),
+        two_class([0, 1], [0.0, 1.0]),
+        multiclass([0, 0], [[0.2, 0.3, 0.5]] * 2),
+        random_multiclass(4, ["$x^$", "_b", "日本", "a|b\nc\udcff and more than fits beside an axis"]),
+        random_multiclass(30, [str(number) for number in range(30)]),
+    ],
+    ids=["gap", "perfect", "gaps of three", "odd names", "thirty classes"],
+)
+def test_every_picture_is_drawn_without_a_word(tmp_path, made):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sizes = draw(tmp_path, made)
+    assert all(400 < min(size) and max(size) < 2200 for size in sizes)
+
+
+def test_the_roc_names_the_area_its_interval_and_the_method(tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(performance_plots, "save_figure", lambda figure, path: drawn.update({path: figure}))
+    for name, made in (
+        ("some", two_class([0, 0, 1, 1], [0.1, 0.6, 0.5, 0.9])),
+        ("separated", two_class([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])),
+    ):
+        performance_plots.draw_roc(name, made, summarize(made))
+    labels = {name: figure.axes[0].get_legend_handles_labels()[1][0] for name, figure in drawn.items()}
+    assert labels["some"] == "AUC of yes: 0.750 (0.057 to 1.000, DeLong)"
+    assert labels["separated"].startswith("AUC of yes: 1.000 (0.") and labels["separated"].endswith(", Newcombe)")
+
+
+def test_the_settings_of_other_pictures_stay(tmp_path):
+    before = dict(matplotlib.rcParams)
+    draw(tmp_path, random_two_class(0))
+    assert dict(matplotlib.rcParams) == before

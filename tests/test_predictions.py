@@ -1,0 +1,174 @@
+import json
+
+import numpy as np
+import pytest
+from made_predictions import content, multiclass, random_two_class
+
+from pipeline import predictions
+from pipeline.errors import UserError
+
+GOOD = {
+    "labels": [0, 1, 1],
+    "predictions": [0, 1, 0],
+    "predictive probabilities": [[0.75, 0.25], [0.5, 0.5], [0.7, 0.3]],
+    "label probabilities": [[1, 0], [0, 1], [0, 1]],
+    "filenames": ["a.png", "b.png", "c.png"],
+    "class names": ["no", "yes"],
+    "positive class": "yes",
+    "split": "test",
+    "fold": None,
+    "checkpoint": "m.pth.tar",
+}
+AGAIN = "is it a file of test_torchvision.py?"
+
+
+@pytest.fixture
+def faults(tmp_path):
+    """Return the faults found in GOOD with some entries replaced or, where None, removed; less the file's name."""
+
+    def read(**changes):
+        path = tmp_path / "preds.json"
+        made = GOOD | {name.replace("_", " "): value for name, value in changes.items()}
+        path.write_text(json.dumps({name: value for name, value in made.items() if value != "missing"}))
+        with pytest.raises(UserError) as error:
+            predictions.read(path)
+        assert all(fault.startswith(f"{path}: ") for fault in error.value.faults)
+        return [fault.removeprefix(f"{path}: ") for fault in error.value.faults]
+
+    return read
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    made = random_two_class(0, fold=3, checkpoint="m.pth.tar")
+    made.write(tmp_path / "preds.json")
+    again = predictions.read(tmp_path / "preds.json")
+    for name in ("labels", "predictions", "probabilities"):
+        assert np.array_equal(getattr(made, name), getattr(again, name))
+    for name in ("class_names", "positive_class", "file_names", "split", "fold", "checkpoint"):
+        assert getattr(made, name) == getattr(again, name)
+
+
+def test_label_probabilities_are_one_hot(tmp_path):
+    multiclass([2, 0], [[0.2, 0.2, 0.6], [0.5, 0.3, 0.2]]).write(tmp_path / "preds.json")
+    assert content(tmp_path / "preds.json")["label probabilities"] == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_the_four_lists_are_enough(tmp_path):
+    path = tmp_path / "preds.json"
+    path.write_text(json.dumps({name: GOOD[name] for name in list(GOOD)[:4]}))
+    made = predictions.read(path)
+    assert made.class_names == ["0", "1"]
+    assert made.positive_class is made.file_names is made.split is made.fold is made.checkpoint is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"labels": "missing"}, [f"'labels' is missing or no list; {AGAIN}"]),
+        (
+            {"labels": {}, "predictions": None},
+            [f"'labels' is missing or no list; {AGAIN}", f"'predictions' is missing or no list; {AGAIN}"],
+        ),
+        (
+            {"labels": [], "predictions": [], "predictive_probabilities": [], "label_probabilities": []},
+            ["'labels' is empty; test at least one image"],
+        ),
+        (
+            {"predictions": [0, 1], "label_probabilities": [[1, 0]]},
+            [
+                "'predictions' has 2 entries, 'labels' has 3; each is to have one an image",
+                "'label probabilities' has 1 entries, 'labels' has 3; each is to have one an image",
+            ],
+        ),
+        (
+            {"labels": [0, 2, -1], "predictions": ["1", 1.0, True]},
+            [
+                "'labels', entry 1: 2 is not a class index from 0 to 1",
+                "'labels', entry 2: -1 is not a class index from 0 to 1",
+                "'predictions', entry 0: '1' is not a class index from 0 to 1",
+                "'predictions', entry 1: 1.0 is not a class index from 0 to 1",
+                "'predictions', entry 2: True is not a class index from 0 to 1",
+            ],
+        ),
+        (
+            {"predictive_probabilities": [[0.75, 0.2], [0.5, 0.25, 0.25], 7]},
+            [
+                "'predictive probabilities', entry 0: sums to 0.95, not 1",
+                "'predictive probabilities', entry 1: not a list of 2 numbers, one a class",
+                "'predictive probabilities', entry 2: not a list of 2 numbers, one a class",
+            ],
+        ),
+        (
+            {"predictive_probabilities": [[1.5, -0.5], [0.5, "0.5"], [0.5, None]]},
+            [
+                "'predictive probabilities', entry 0: not all between 0 and 1",
+                "'predictive probabilities', entry 1: not all numbers",
+                "'predictive probabilities', entry 2: not all numbers",
+            ],
+        ),
+        (
+            {"predictive_probabilities": [[10**400, 0], [0.5, 0.5], [0.5, 0.5]]},
+            ["'predictive probabilities', entry 0: not all between 0 and 1"],
+        ),
+        (
+            {"predictive_probabilities": [[1], [1], [1]]},
+            [f"'predictive probabilities', entry {n}: not a list of 2 numbers, one a class" for n in range(3)],
+        ),
+        (
+            {"label_probabilities": [[0, 1], [0, 1], [0, 1]]},
+            ["'label probabilities', entry 0: not 1 for the label 0 and 0 elsewhere"],
+        ),
+        (
+            {"label_probabilities": [[1, 0, 0], [0, 1, 0], [0, 1, 0]]},
+            ["'label probabilities' have 3 classes, 'predictive probabilities' 2"],
+        ),
+        (
+            {"filenames": ["a.png", "b.png", "a.png"], "class_names": ["no"]},
+            ["'class names' is not a list of 2 strings", "'filenames': 'a.png' stands there 2 times"],
+        ),
+        ({"class_names": ["no", "no"]}, ["'class names': 'no' stands there 2 times"]),
+        ({"filenames": ["a.png", 2, "c.png"]}, ["'filenames' is not a list of 3 strings"]),
+        ({"positive_class": "maybe"}, ["'positive class' is 'maybe'; the classes are no, yes"]),
+        ({"positive_class": 1, "checkpoint": []}, ["'positive class' is not a string", "'checkpoint' is not a string"]),
+        ({"split": "Test"}, ["'split' is 'Test', not train, val or test"]),
+        ({"fold": "0"}, ["'fold' is '0', not a whole number from 0 or null"]),
+        ({"fold": True}, ["'fold' is True, not a whole number from 0 or null"]),
+        ({"fold": -1}, ["'fold' is -1, not a whole number from 0 or null"]),
+    ],
+)
+def test_every_fault_is_named(faults, changes, expected):
+    assert faults(**changes) == expected
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_json_number_is_refused(tmp_path, number):
+    path = tmp_path / "preds.json"
+    path.write_text(json.dumps(GOOD).replace("0.75", number))
+    with pytest.raises(UserError, match=f"not valid JSON .{number} is not a JSON number"):
+        predictions.read(path)
+
+
+def test_a_number_too_large_for_a_float_is_no_probability(tmp_path):
+    path = tmp_path / "preds.json"
+    path.write_text(json.dumps(GOOD).replace("0.75", "1e999"))
+    with pytest.raises(UserError, match="entry 0: not all between 0 and 1"):
+        predictions.read(path)
+
+
+def test_the_faults_of_several_files_come_together(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(GOOD | {"split": name}))
+    with pytest.raises(UserError) as error:
+        predictions.read_all([tmp_path / "a.json", tmp_path / "b.json", tmp_path / "c.json"])
+    assert [fault.split(": ")[1] for fault in error.value.faults] == [
+        "'split' is 'a', not train, val or test",
+        "'split' is 'b', not train, val or test",
+        "no such file; check the name",
+    ]
+
+
+def test_a_file_of_predictions_is_known_as_one(tmp_path):
+    for name, text in (("good", json.dumps(GOOD)), ("other", '{"Accuracy": 1}'), ("broken", "{")):
+        (tmp_path / name).write_text(text)
+    assert predictions.are_in(tmp_path / "good")
+    assert not any(predictions.are_in(tmp_path / name) for name in ("other", "broken", "none"))

@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+from made_predictions import GOLDEN, multiclass, random_two_class, two_class
+
+from pipeline import comparison, folds, predictions, report, thresholds
+from pipeline.cautions import cautions
+from pipeline.performance import summarize
+
+
+def page(made, **added):
+    results = summarize(made) | added
+    return report.page(results | {"Warnings": cautions(results)})
+
+
+def published(positive_class="yes"):
+    made = predictions.read(GOLDEN / "published_table4.json")
+    made.positive_class = positive_class
+    made.checkpoint, made.split = "resnet_1.pth.tar", "test"
+    return made
+
+
+def test_the_page_starts_with_the_headline_and_the_published_table():
+    assert page(published()).startswith(
+        """\
+# Performance of resnet_1.pth.tar on 26 test images
+
+Accuracy 92.31% (24 of 26 images), 95% interval 74.9% to 99.1%. Positive class: yes.
+
+| metric            |  value | 95% interval                                       | images    |
+| ----------------- | -----: | -------------------------------------------------- | --------- |
+| Sensitivity (yes) | 93.75% | 69.8% to 99.8%                                     | 15 of 16  |
+| Specificity (yes) | 90.00% | 55.5% to 99.7%                                     | 9 of 10   |
+| ROC-AUC (yes)     | 0.9500 | 0.867 to 1.000 (DeLong), 0.756 to 0.990 (Newcombe) | 16 and 10 |
+| Accuracy          | 92.31% | 74.9% to 99.1%                                     | 24 of 26  |
+| Cohen's Kappa     | 0.8375 | 0.621 to 1.000                                     | 26        |
+
+Intervals: exact (shares); DeLong's, and method 5 of Newcombe (area); Fleiss, Cohen and Everitt's (kappa).
+
+## Warnings
+
+- 26 images are few: the accuracy may be anything from 74.9% to 99.1%.
+"""
+    )
+
+
+def test_the_positive_class_turns_sensitivity_and_specificity_round():
+    text = page(published("no"))
+    assert "| Sensitivity (no) | 90.00% | 55.5% to 99.7%" in text
+    assert "| Specificity (no) | 93.75% | 69.8% to 99.8%" in text
+
+
+def test_every_share_stands_beside_its_counts():
+    text = page(published())
+    for line in (
+        "| Pos Pred Value (yes)       | 93.75% | 15 of 16 |",
+        "| Neg Pred Value (yes)       | 90.00% | 9 of 10  |",
+        "| Prevalence (yes)           | 61.54% | 16 of 26 |",
+        "| Detection Rate (yes)       | 57.69% | 15 of 26 |",
+        "| F1 (yes)                   | 93.75% | 26       |",
+    ):
+        assert line in text
+
+
+@pytest.mark.parametrize("made", [published(), predictions.read(GOLDEN / "three_class.json")])
+def test_tables_are_whole(made):
+    for block in page(made).split("\n\n"):
+        lines = block.strip().splitlines()
+        if lines[0].startswith("|"):
+            assert len({line.count("|") for line in lines}) == 1
+            assert len({len(line) for line in lines}) == 1
+
+
+def test_more_classes_have_their_own_table():
+    made = predictions.read(GOLDEN / "three_class.json")
+    text = page(made)
+    assert "3 classes, each against the rest." in text
+    assert "| Sensitivity (mean over classes) | 64.44% |                | 3 classes |" in text
+    assert "| cat   | 60.00% (12 of 20); 36.1% to 80.9% | 88.00% (44 of 50); 75.7% to 95.5% | 0.8240; " in text
+    assert "Bowker's test" in text
+
+
+def test_gaps_are_named_with_their_reasons():
+    text = page(two_class([0, 0, 0], [0.1, 0.2, 0.6]))
+    assert "| Sensitivity (yes) | undefined | undefined      | 0 of 0  |" in text
+    assert "- no image of the class: Sensitivity, Pos Pred Value, " in text
+    # Of the other class nothing is on the page.
+    assert "(no)" not in text
+    assert "nan" not in text
+
+
+def test_a_gap_of_one_of_three_classes():
+    text = page(multiclass([0, 0, 1, 1], [[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.8, 0.1], [0.1, 0.3, 0.6]]))
+    assert "| C     | undefined " in text
+    assert "- undefined for the class C: Sensitivity, ROC-AUC, " in text
+    assert "- no image of the class: Sensitivity (C), " in text
+
+
+def test_names_that_would_break_a_table_are_written_out():
+    made = two_class([0, 0, 1, 1], [0.1, 0.2, 0.6, 0.7], class_names=["a|b", "c\nd"], positive_class="c\nd")
+    text = page(made)
+    assert "Positive class: c\\nd." in text and "| a\\|b " in text
+
+
+def test_a_threshold_says_where_it_came_from_and_what_it_gave():
+    validation = random_two_class(5, prefix="val", split="val")
+    made = random_two_class(6)
+    point = thresholds.choose(validation, GOLDEN / "val_preds.json", made, 0.95)
+    text = page(thresholds.apply(made, point["value"]), Threshold=point)
+    assert f"given where its probability is at least {point['value']:.4g}" in text
+    assert "at a sensitivity of at least 0.95, chosen on val_preds.json (val, 26 images) and then frozen." in text
+    assert "| Sensitivity |             100.00% |           16 | " in text
+
+
+def test_folds_are_listed_with_their_spread():
+    parts = [random_two_class(n, prefix=f"{n}_", fold=n) for n in range(3)]
+    figures, _ = folds.spread(parts, "yes")
+    text = page(folds.pool(parts, ["a", "b", "c"]), **figures)
+    assert text.startswith("# Performance on 78 test images of 3 folds, pooled\n")
+    for word in ("| 0 ", "| 2 ", "| minimum ", "| maximum ", "| mean ", "| standard deviation "):
+        assert f"\n{word}" in text
+
+
+def test_one_fold_is_named():
+    assert page(random_two_class(0, fold=4)).startswith("# Performance on 26 test images of fold 4\n")
+
+
+def test_a_comparison_shows_both_models():
+    here, there = random_two_class(0), random_two_class(1, checkpoint="other.pth.tar")
+    figures, _ = comparison.compare(here, there, "b.json")
+    text = page(here, Comparison=figures)
+    assert "## Compared with other.pth.tar on the same 26 images" in text
+    assert "(exact McNemar)" in text and "(DeLong, paired)" in text and "ROC-AUC (yes)" in text
+
+
+def test_baselines_stand_beside_the_model():
+    baseline = {"name": "file facts", "accuracy": 0.73, "accuracy interval": [0.67, 0.79], "roc auc": 0.81, "n": 253}
+    nothing = {"name": "none", "accuracy": 0.6, "accuracy interval": [0.5, 0.7], "roc auc": None, "n": 253}
+    text = page(published(), Baselines=[
+        baseline | {"roc auc interval": [0.75, 0.86]}, nothing | {"roc auc interval": None},
+    ])  # fmt: skip
+    assert "| file facts | 73.00%; 67.0% to 79.0% | 0.8100; 0.750 to 0.860 |    253 |" in text
+    assert "| none       | 60.00%; 50.0% to 70.0% | undefined              |    253 |" in text
+    assert "| this model | 92.31%; 74.9% to 99.1% | 0.9500; 0.867 to 1.000 |     26 |" in text
+
+
+def test_no_page_of_random_predictions_fails():
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        count = random.integers(1, 6)
+        assert page(two_class(random.integers(0, 2, count), random.integers(0, 3, count) / 2)).endswith("\n")

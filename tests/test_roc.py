@@ -1,0 +1,152 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from pipeline import roc
+from pipeline.metrics import Undefined
+
+Z = 1.959963984540054
+
+
+@st.composite
+def scored(draw, of_each=2):
+    """Truth with at least `of_each` images on either side, and two models' scores with ties."""
+    positives, negatives = draw(st.integers(of_each, 15)), draw(st.integers(of_each, 15))
+    truth = np.array(draw(st.permutations([True] * positives + [False] * negatives)))
+    scores = draw(arrays.arrays(np.int64, (2, len(truth)), elements=st.integers(0, 6)))
+    return truth, scores / 6
+
+
+def brute_force(truth, scores):
+    """Areas and their covariance from every pair of images, after DeLong et al. (1988), equations 4 to 6."""
+    positives, negatives = np.flatnonzero(truth), np.flatnonzero(~truth)
+    m, n = len(positives), len(negatives)
+    psi = np.array(
+        [[[0.5 * (s[i] == s[j]) + (s[i] > s[j]) for j in negatives] for i in positives] for s in scores], dtype=float
+    )
+    v10, v01 = psi.mean(axis=2), psi.mean(axis=1)
+    areas = psi.mean(axis=(1, 2))
+    covariance = np.zeros((len(scores), len(scores)))
+    for r, s in itertools.product(range(len(scores)), repeat=2):
+        s10 = sum((v10[r, i] - areas[r]) * (v10[s, i] - areas[s]) for i in range(m)) / (m - 1)
+        s01 = sum((v01[r, j] - areas[r]) * (v01[s, j] - areas[s]) for j in range(n)) / (n - 1)
+        covariance[r, s] = s10 / m + s01 / n
+    return areas, covariance
+
+
+@settings(deadline=None)
+@given(scored(of_each=1))
+def test_the_area_is_scikit_learns(data):
+    truth, scores = data
+    assert roc.roc_auc(truth, scores[0]) == pytest.approx(roc_auc_score(truth, scores[0]), abs=1e-12)
+
+
+@settings(deadline=None)
+@given(scored())
+def test_delongs_interval_is_that_of_all_pairs(data):
+    truth, scores = data
+    areas, covariance = brute_force(truth, scores)
+    half_width = Z * np.sqrt(covariance[0, 0])
+    limits = [max(areas[0] - half_width, 0), min(areas[0] + half_width, 1)]
+    assert roc.delong_interval(truth, scores[0]) == pytest.approx(limits, abs=1e-7)
+
+
+@settings(deadline=None)
+@given(scored())
+def test_delongs_paired_test_is_that_of_all_pairs(data):
+    truth, scores = data
+    areas, covariance = brute_force(truth, scores)
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    if variance < 1e-12:
+        return
+    difference, limits, p_value = roc.delong_test(truth, *scores)
+    assert difference == pytest.approx(areas[0] - areas[1], abs=1e-12)
+    assert p_value == pytest.approx(2 * stats.norm.sf(abs(difference) / np.sqrt(variance)), abs=1e-9)
+    half_width = Z * np.sqrt(variance)
+    assert limits == pytest.approx([max(difference - half_width, -1), min(difference + half_width, 1)], abs=1e-9)
+
+
+def test_delongs_paired_test_agrees_with_r():
+    # pROC 1.18.0, roc.test(paired = TRUE, method = "delong"), on these scores.
+    truth = np.array([True] * 6 + [False] * 5)
+    first = np.array([0.9, 0.8, 0.7, 0.6, 0.3, 0.5, 0.4, 0.2, 0.55, 0.1, 0.65])
+    second = np.array([0.6, 0.9, 0.4, 0.7, 0.2, 0.5, 0.5, 0.3, 0.8, 0.15, 0.1])
+    difference, _, p_value = roc.delong_test(truth, first, second)
+    assert difference == pytest.approx(0.083333333333, abs=1e-9)
+    assert p_value == pytest.approx(0.648350013845, abs=1e-9)
+
+
+def test_a_model_compared_with_itself():
+    truth = np.array([True, True, False, False])
+    scores = np.array([0.9, 0.4, 0.5, 0.1])
+    assert roc.delong_test(truth, scores, scores) == (0, [0, 0], 1)
+
+
+def test_a_difference_without_variance_is_undefined():
+    truth = np.array([True, True, False, False])
+    scores = np.array([0.9, 0.8, 0.2, 0.1])
+    with pytest.raises(Undefined, match="no variance"):
+        roc.delong_test(truth, scores, -scores)
+
+
+@pytest.mark.parametrize("function", [roc.roc_auc, roc.delong_interval, roc.newcombe_interval])
+@pytest.mark.parametrize("truth", [[True, True], [False, False]])
+def test_one_sided_truth_is_undefined(function, truth):
+    with pytest.raises(Undefined, match="needs images of the class and of another one"):
+        function(np.array(truth), np.array([0.1, 0.2]))
+
+
+def test_delongs_interval_needs_two_images_of_each():
+    with pytest.raises(Undefined, match="needs two images of the class and two others"):
+        roc.delong_interval(np.array([True, False, False]), np.array([0.3, 0.2, 0.1]))
+
+
+def test_delongs_interval_of_separated_classes_is_a_point():
+    assert roc.delong_interval(np.array([True, True, False, False]), np.array([4.0, 3.0, 2.0, 1.0])) == [1, 1]
+
+
+def test_newcombes_interval_at_1_and_0_by_hand():
+    # m = n = 1: N = 0, V(A) = A (1 - A), so for an area of 1 (1 - A)^2 = z^2 A (1 - A), A = 1 / (1 + z^2).
+    truth = np.array([True, False])
+    limit = 1 / (1 + Z**2)
+    assert roc.newcombe_interval(truth, np.array([1.0, 0.0])) == pytest.approx([limit, 1], abs=1e-12)
+    assert roc.newcombe_interval(truth, np.array([0.0, 1.0])) == pytest.approx([0, 1 - limit], abs=1e-12)
+
+
+def test_newcombes_interval_at_one_half_by_hand():
+    # m = n = 1 and a tie: (1/2 - A)^2 = z^2 A (1 - A), so A = 1/2 -+ z / (2 sqrt(1 + z^2)).
+    half_width = Z / (2 * np.sqrt(1 + Z**2))
+    interval = roc.newcombe_interval(np.array([True, False]), np.array([0.5, 0.5]))
+    assert interval == pytest.approx([0.5 - half_width, 0.5 + half_width], abs=1e-12)
+
+
+@settings(deadline=None)
+@given(scored(of_each=1))
+def test_newcombes_limits_solve_its_equation(data):
+    truth, scores = data
+    area, m, n = roc.roc_auc(truth, scores[0]), truth.sum(), (~truth).sum()
+    spread = (m + n) / 2 - 1
+    lower, upper = roc.newcombe_interval(truth, scores[0])
+    assert 0 <= lower <= area <= upper <= 1
+    assert upper - lower > 0.05
+    for limit in (lower, upper):
+        if 0 < limit < 1:
+            variance = limit * (1 - limit) * (1 + spread * ((1 - limit) / (2 - limit) + limit / (1 + limit))) / (m * n)
+            assert abs(area - limit) == pytest.approx(Z * np.sqrt(variance), abs=1e-9)
+
+
+def test_one_exchanged_pair_among_many_images_is_no_rounding():
+    # The smallest difference there is, with two classes of 3,000 images.
+    truth = np.repeat([False, True], 3000)
+    scores = np.arange(6000.0)
+    exchanged = scores.copy()
+    exchanged[[2999, 3000]] = exchanged[[3000, 2999]]
+    difference, _, p_value = roc.delong_test(truth, scores, exchanged)
+    assert difference == pytest.approx(1 / 3000**2)
+    assert 0.1 < p_value < 1

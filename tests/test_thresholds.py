@@ -1,0 +1,149 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_predictions import multiclass, random_two_class, two_class
+
+from pipeline import thresholds
+from pipeline.errors import UserError
+
+VAL = Path("folder/val_preds.json")
+MEASURED = random_two_class(1, split="test", prefix="test")
+
+
+def validation(labels, probabilities, **others):
+    names = [f"val{index}.png" for index in range(len(labels))]
+    return two_class(labels, probabilities, **{"file_names": names, "split": "val", **others})
+
+
+def choose(labels, probabilities, min_sensitivity=None, measured=MEASURED, **others):
+    return thresholds.choose(validation(labels, probabilities, **others), VAL, measured, min_sensitivity)
+
+
+def test_youden_by_hand():
+    #                       no   no   no   yes  yes  no   yes
+    point = choose([0, 0, 0, 1, 1, 0, 1], [0.1, 0.2, 0.3, 0.4, 0.5, 0.8, 0.9])
+    assert point == {
+        "value": pytest.approx(0.35),
+        "rule": "Youden's index",
+        "file": "val_preds.json",
+        "split": "val",
+        "n": 7,
+        "Sensitivity": 1.0,
+        "Specificity": 0.75,
+        "Accuracy": pytest.approx(6 / 7),
+        "positives": 3,
+        "negatives": 4,
+    }
+
+
+def test_of_equal_indices_the_higher_sensitivity_is_taken():
+    # 0.25: 1 + 0.5; 0.45: 0.5 + 1.
+    assert choose([0, 1, 0, 1], [0.2, 0.3, 0.4, 0.5])["value"] == pytest.approx(0.25)
+
+
+def test_least_sensitivity_by_hand():
+    labels, probabilities = [1, 0, 1, 0, 1, 1], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert choose(labels, probabilities, 0.5)["value"] == pytest.approx(0.45)
+    assert choose(labels, probabilities, 0.75)["value"] == pytest.approx(0.25)
+    point = choose(labels, probabilities, 0.76)
+    assert (point["value"], point["Sensitivity"], point["Specificity"]) == (0, 1, 0)
+    assert point["rule"] == "highest specificity at a sensitivity of at least 0.76"
+
+
+def test_the_positive_class_of_the_measured_predictions_counts():
+    measured = random_two_class(1, split="test", positive_class="no")
+    point = choose([0, 0, 1, 1], [0.1, 0.3, 0.7, 0.9], measured=measured)
+    assert point["value"] == pytest.approx(0.5)
+    assert point["positives"] == 2
+    measured.probabilities = np.array([[0.5, 0.5], [0.4, 0.6]])
+    assert thresholds.apply(measured, 0.5).predictions.tolist() == [0, 1]
+
+
+def test_neighbouring_floats_have_a_threshold_between_them():
+    low = 0.3
+    high = np.nextafter(low, 1)
+    point = choose([0, 1], [low, high])
+    assert (point["Sensitivity"], point["Specificity"]) == (1, 1)
+    applied = thresholds.apply(validation([0, 1], [low, high]), point["value"])
+    assert applied.predictions.tolist() == [0, 1]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 20)), min_size=2, max_size=30),
+    st.none() | st.sampled_from([0.5, 0.9, 0.95, 1.0]),
+)
+def test_no_threshold_is_better_and_the_figures_are_what_it_gives(images, min_sensitivity):
+    truth, probability = np.array([image[0] for image in images]), np.array([image[1] / 20 for image in images])
+    if truth.all() or not truth.any():
+        return
+
+    def figures(threshold):
+        finding = probability >= threshold
+        return finding[truth].mean(), (~finding[~truth]).mean()
+
+    point = choose(truth.astype(int), probability, min_sensitivity)
+    assert (point["Sensitivity"], point["Specificity"]) == pytest.approx(figures(point["value"]))
+    others = [figures(threshold) for threshold in np.linspace(0, 1, 81)]
+    if min_sensitivity is None:
+        assert point["Sensitivity"] + point["Specificity"] >= max(map(sum, others)) - 1e-9
+    else:
+        assert point["Sensitivity"] >= min_sensitivity
+        assert point["Specificity"] >= max(pair[1] for pair in others if pair[0] >= min_sensitivity) - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"split": "test"}, ["is of the test split, which may not choose; predict with -split val"]),
+        ({"file_names": [f"test{n}.png" for n in (3, 1, 99, 98)]}, [
+            "2 of its images are measured too (test1.png, say); an image that chose the threshold can't measure it"
+        ]),
+        ({"split": None, "file_names": None}, [
+            "says no split and nothing shows that its images are not the measured ones; predict with "
+            "test_torchvision.py -split val"
+        ]),
+        ({"class_names": ["healthy", "ill"]}, [
+            "its classes are healthy, ill, those of the predictions measured no, yes"
+        ]),
+        ({"fold": 2, "checkpoint": "other.pth.tar"}, [
+            "is of fold 2, the predictions measured of fold 0",
+            "is of checkpoint other.pth.tar, the predictions measured of checkpoint m.pth.tar",
+        ]),
+        ({"labels": np.array([1, 1, 1, 1])}, ["no image of the class no; the threshold needs images of both"]),
+    ],
+)  # fmt: skip
+def test_what_may_not_choose_is_refused(changes, expected):
+    chosen = validation([0, 0, 1, 1], [0.1, 0.3, 0.7, 0.9])
+    for name, value in changes.items():
+        setattr(chosen, name, value)
+    measured = random_two_class(1, split="test", prefix="test", fold=0, checkpoint="m.pth.tar")
+    with pytest.raises(UserError) as error:
+        thresholds.choose(chosen, VAL, measured)
+    assert list(error.value.faults) == [f"-threshold_from {VAL}: {fault}" for fault in expected]
+
+
+def test_the_split_that_is_measured_may_not_choose():
+    with pytest.raises(UserError, match="is of the val split, and so are the predictions measured"):
+        choose([0, 1], [0.1, 0.9], measured=random_two_class(1, split="val"))
+
+
+def test_images_without_a_split_may_choose_if_their_names_are_others():
+    assert choose([0, 1], [0.2, 0.9], split=None)["value"] == pytest.approx(0.55)
+
+
+def test_more_than_two_classes_have_no_threshold():
+    three = multiclass([0, 1, 2], [[0.5, 0.3, 0.2]] * 3)
+    with pytest.raises(
+        UserError, match=r"^-threshold_from .*: with 3 classes there is no one threshold; leave it out$"
+    ):
+        thresholds.choose(three, VAL, three)
+
+
+def test_apply_leaves_all_else_as_it_is():
+    applied = thresholds.apply(MEASURED, 0.9)
+    assert (applied.predictions == (MEASURED.probabilities[:, 1] >= 0.9)).all()
+    assert applied.probabilities is MEASURED.probabilities and applied.file_names is MEASURED.file_names
