@@ -102,6 +102,8 @@ def require_consistent_options(options):
         faults.append(f"{results}: the results are a JSON file; give a name that ends in .json")
     elif not results.parent.is_dir():
         faults.append(f"{results.parent}: no such folder; make it or give another name for the results")
+    elif results.is_dir():
+        faults.append(f"{results}: is a folder; give another name for the results")
     elif results.exists():
         if any(path and path.exists() and results.samefile(path) for path in inputs):
             faults.append(f"{results}: would replace what is read; give another name for the results")

@@ -64,14 +64,8 @@ def _two_class_figures(results):
         count, total = counts_behind(name, results)
         interval = span(results[f"{name} 95% Interval"])
         rows.append((f"{name} ({positive_class})", percent(results[name]), interval, f"{count} of {total}"))
-    rows.append(
-        (
-            f"ROC-AUC ({positive_class})",
-            number(results["ROC-AUC"]),
-            _area_intervals(results),
-            f"{of_class} and {others}",
-        )
-    )
+    area, intervals = number(results["ROC-AUC"]), _area_intervals(results)
+    rows.append((f"ROC-AUC ({positive_class})", area, intervals, f"{of_class} and {others}"))
     return f"{_published_table(rows, results)}\n\n{INTERVALS}"
 
 
@@ -103,14 +97,11 @@ def _multiclass_figures(results):
 
 def _published_table(rows, results):
     right = sum(row[index] for index, row in enumerate(results["Confusion Matrix"]))
-    accuracy_span, kappa_span = (
-        span(results["Accuracy 95% Interval"]),
-        span(results["Cohen's Kappa 95% Interval"], ".3f"),
-    )
+    accuracy, kappa = results["Accuracy 95% Interval"], results["Cohen's Kappa 95% Interval"]
     rows = [
         *rows,
-        ("Accuracy", percent(results["Accuracy"]), accuracy_span, f"{right} of {results['n']}"),
-        ("Cohen's Kappa", number(results["Cohen's Kappa"]), kappa_span, results["n"]),
+        ("Accuracy", percent(results["Accuracy"]), span(accuracy), f"{right} of {results['n']}"),
+        ("Cohen's Kappa", number(results["Cohen's Kappa"]), span(kappa, ".3f"), results["n"]),
     ]
     return format_table(["metric", "value", "95% interval", "images"], rows)
 

@@ -50,9 +50,10 @@ def report(results_folder, name, finished):
     print_table(finished)
     table = _table(finished)
     csv_path, plot_path = results_folder / f"{name}_sweep.csv", results_folder / f"{name}_sweep.png"
+    verb = "replaced" if csv_path.exists() else "wrote"
     files.write_text(csv_path, table.to_csv(index=False, lineterminator="\n"))
     plots.draw_sweep(plot_path, table.to_dict("records"))
-    print(f"\nwrote {csv_path} and {plot_path}")
+    print(f"\n{verb} {csv_path} and {plot_path}")
 
 
 def _table(finished):

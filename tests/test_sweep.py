@@ -106,6 +106,7 @@ def test_a_sweep_trains_each_combination_under_its_own_name_and_skips_what_is_fi
     ]
     assert {path.name: path.stat().st_mtime_ns for path in (project / "models").iterdir()} == models
     assert read_rows(project / "results" / "m_sweep.csv") == rows
+    assert f"replaced {project / 'results' / 'm_sweep.csv'} and " in second.stdout
 
 
 def test_a_sweep_goes_on_after_a_run_that_fails_and_names_it_at_the_end(train, project):
