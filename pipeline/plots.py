@@ -44,7 +44,8 @@ def draw_curves(path, history, quantity, label):
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    axes.legend()
+    # Above the axes, where it hides no point.
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
     save_figure(figure, path)
 
 
