@@ -29,8 +29,7 @@ def create_argparser():
     parser.add_argument("PREDS", type=Path, nargs="+", help="predictions JSON; several are pooled as folds")
     parser.add_argument("RESULTS", type=Path, help="results JSON to write")
     # fmt: off
-    options = parser.add_argument_group("options")
-    add_option(options, "-positive_class", metavar="CLASS",
+    add_option(parser, "-positive_class", metavar="CLASS",
                help="the class whose finding is called positive (default: what PREDS says, else the last of two)")
     threshold = parser.add_argument_group("threshold (two classes; default: the predictions as they are)")
     add_option(threshold, "-threshold_from", metavar="VAL_PREDS", type=Path,
@@ -50,7 +49,8 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_intermixed_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import baseline_figures, cautions, comparison, folds, performance, predictions, report, thresholds
+    from pipeline import predictions
+    from pipeline.performance import baseline_figures, cautions, comparison, folds, report, summary, thresholds
 
     require_consistent_options(options)
     parts = predictions.read_all(options.PREDS)
@@ -62,7 +62,7 @@ def main(argv=None):
         operating_point = thresholds.choose(validation, options.threshold_from, made, options.min_sensitivity)
         made = thresholds.apply(made, operating_point["value"])
 
-    results = performance.summarize(made)
+    results = summary.summarize(made)
     if operating_point:
         results["Threshold"] = operating_point
     if len(parts) > 1:
@@ -140,7 +140,8 @@ def add(results, figures, undefined):
 
 def write(path, made, results, page):
     """Write the page, the pictures and the results JSON, in this order; return a line on each."""
-    from pipeline import files, performance_plots
+    from pipeline import files
+    from pipeline.performance import plots
 
     beside = {
         suffix: path.with_name(path.stem + suffix)
@@ -149,10 +150,10 @@ def write(path, made, results, page):
     written = [*beside.values(), path]
     verbs = ["replaced" if file.exists() else "wrote" for file in written]
     files.write_text(beside[".md"], page)
-    performance_plots.draw_confusion_matrix(beside["_confusion_matrix.png"], results)
-    performance_plots.draw_roc(beside["_roc.png"], made, results)
-    performance_plots.draw_precision_recall(beside["_precision_recall.png"], made, results)
-    performance_plots.draw_reliability(beside["_reliability.png"], results)
+    plots.draw_confusion_matrix(beside["_confusion_matrix.png"], results)
+    plots.draw_roc(beside["_roc.png"], made, results)
+    plots.draw_precision_recall(beside["_precision_recall.png"], made, results)
+    plots.draw_reliability(beside["_reliability.png"], results)
     files.write_json(path, results)
     return [f"{verb} {file}" for verb, file in zip(verbs, written, strict=True)]
 

@@ -57,7 +57,7 @@ def main(argv=None):
     run("organize_files.py", out)
     run(
         *("train_torchvision.py", "-project_directory", out, "-num_epochs", 15, "-learning_rate", 0.001),
-        *("-patience", 5, "-batch_size", 25, "-model_save_name", "resnet_1.pth.tar", "-img_shape", 3, 64, 64),
+        *("-patience", 8, "-batch_size", 25, "-model_save_name", "resnet_1.pth.tar", "-img_shape", 3, 64, 64),
         *("-architecture", "resnet18"),
     )
     run("test_torchvision.py", "-dir", out, "-save", "resnet_1.pth.tar", "-result_json_name", "resnet_1_preds.json")

@@ -5,7 +5,7 @@ def format_table(headers, rows):
     """Return a table with one line a row; columns that hold numbers are aligned to the right."""
     rows = list(rows)
     columns = [[str(header), *(str(row[i]) for row in rows)] for i, header in enumerate(headers)]
-    widths = [max(map(len, column)) for column in columns]
+    widths = [max(2, *map(len, column)) for column in columns]  # a rule of one character is no Markdown
     numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(headers))]
 
     def line(cells):

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from pipeline import baseline_figures
 from pipeline.errors import UserError
+from pipeline.performance import baseline_figures
 
 GOOD = {
     "name": "file facts",

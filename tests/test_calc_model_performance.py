@@ -41,7 +41,7 @@ def calculate(folder, call_script, monkeypatch):
         path.write_bytes(b"")
         plt.close(figure)
 
-    monkeypatch.setattr("pipeline.performance_plots.save_figure", save_nothing)
+    monkeypatch.setattr("pipeline.performance.plots.save_figure", save_nothing)
 
     def calculate(*predictions, options=()):
         paths = [folder / name for name in (*predictions, "results.json")]

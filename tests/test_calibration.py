@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
-from pipeline.calibration import calibration_error, reliability_bins
+from pipeline.performance.calibration import calibration_error, reliability_bins
 
 
 def test_bins_and_error_by_hand():

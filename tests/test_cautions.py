@@ -3,8 +3,8 @@ import pytest
 from made_predictions import GOLDEN, multiclass, random_two_class, two_class
 
 from pipeline import predictions
-from pipeline.cautions import cautions
-from pipeline.performance import summarize
+from pipeline.performance.cautions import cautions
+from pipeline.performance.summary import summarize
 
 MANY = random_two_class(0, counts=(200, 300), signal=1.5)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from made_predictions import multiclass, random_two_class, two_class
 
-from pipeline import comparison
 from pipeline.errors import UserError
-from pipeline.roc import delong_test, roc_auc
+from pipeline.performance import comparison
+from pipeline.performance.roc import delong_test, roc_auc
 
 
 def shuffled(predictions, seed=0):

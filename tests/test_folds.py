@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from made_predictions import multiclass, random_two_class, two_class
 
-from pipeline import folds
 from pipeline.errors import UserError
+from pipeline.performance import folds
 
 PATHS = [f"fold_{number}.json" for number in range(3)]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline import formats
+from pipeline.performance import formats
 
 FIGURES = {
     "True Positives": 15,

@@ -3,7 +3,8 @@
 import pytest
 from made_predictions import GOLDEN, content
 
-from pipeline import performance, predictions
+from pipeline import predictions
+from pipeline.performance import summary
 
 TWO_CLASSES = ("published_table4", "binary_ties", "binary_imbalanced")
 MORE_CLASSES = ("three_class", "ten_class")
@@ -19,7 +20,7 @@ OVERALL = {
 def results(name, positive=None):
     made = predictions.read(GOLDEN / f"{name}.json")
     made.positive_class = None if positive is None else made.class_names[positive]
-    return performance.summarize(made)
+    return summary.summarize(made)
 
 
 def golden(name):

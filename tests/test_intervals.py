@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline import intervals
-from pipeline.metrics import Undefined
+from pipeline.performance import intervals
+from pipeline.performance.metrics import Undefined
 
 
 def test_exact_interval_by_hand():

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from pipeline import metrics
-from pipeline.metrics import OneAgainstRest, Undefined
+from pipeline.performance import metrics
+from pipeline.performance.metrics import OneAgainstRest, Undefined
 
 
 def one(true_positives, false_negatives, false_positives, true_negatives):

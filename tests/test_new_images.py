@@ -117,15 +117,19 @@ def test_the_order_of_the_batches_is_that_of_the_rows(predict, images):
 
 
 def test_preprocessing_is_that_of_the_checkpoint(predict, images):
-    """The same picture in colour, in grey and turned by its EXIF orientation, is the same to a model that saw grey."""
-    with Image.open(images / "test é0.png") as image:
-        image.convert("RGB").save(images / "color.png")
-        exif = Image.Exif()
-        exif[0x0112] = 3
-        image.rotate(180).save(images / "turned.png", exif=exif)
+    """A picture in colour, its grey values, and these turned, with an EXIF orientation, are one to a grey model."""
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 26, 3), dtype=np.uint8)
+    color = Image.fromarray(pixels)
+    grey = color.convert("L")
+    color.save(images / "color.png")
+    grey.save(images / "grey.png")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    grey.rotate(180).save(images / "turned.png", exif=exif)
     _, rows = predict(images)
     rows = {row["file_name"]: float(row["probability_no"]) for row in rows}
-    assert rows["color.png"] == rows["turned.png"] == pytest.approx(rows["test é0.png"], abs=1e-6)
+    assert rows["color.png"] == pytest.approx(rows["grey.png"], abs=1e-6)
+    assert rows["turned.png"] == pytest.approx(rows["grey.png"], abs=1e-6)
 
 
 def test_without_out_the_table_goes_to_standard_output(call_script, predict, model, images):

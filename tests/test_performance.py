@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from made_predictions import multiclass, two_class
 from sklearn.metrics import brier_score_loss
 
-from pipeline import performance
-from pipeline.performance import PUBLISHED, summarize
+from pipeline.performance import summary
+from pipeline.performance.summary import PUBLISHED, summarize
 
 THREE = [[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.8, 0.1], [0.1, 0.3, 0.6], [0.3, 0.2, 0.5]]
 
@@ -46,7 +46,7 @@ def test_the_published_figures_come_first_as_fractions_of_the_positive_class():
 def test_the_figures_at_the_top_are_the_means_over_more_than_two_classes():
     results = summarize(multiclass([0, 1, 1, 2, 0], THREE))
     assert results["Positive Class"] is None
-    for name in performance.CLASS_FIGURES:
+    for name in summary.CLASS_FIGURES:
         if name != "Brier Score":
             values = [figures[name] for figures in results["Per Class"].values()]
             assert results[name] == pytest.approx(np.mean(values))

@@ -6,17 +6,17 @@ import pytest
 from made_predictions import multiclass, random_two_class, two_class
 from PIL import Image
 
-from pipeline import performance_plots
-from pipeline.performance import summarize
+from pipeline.performance import plots
+from pipeline.performance.summary import summarize
 
 
 def draw(folder, made):
     results = summarize(made)
     paths = [folder / f"{name}.png" for name in ("confusion_matrix", "roc", "precision_recall", "reliability")]
-    performance_plots.draw_confusion_matrix(paths[0], results)
-    performance_plots.draw_roc(paths[1], made, results)
-    performance_plots.draw_precision_recall(paths[2], made, results)
-    performance_plots.draw_reliability(paths[3], results)
+    plots.draw_confusion_matrix(paths[0], results)
+    plots.draw_roc(paths[1], made, results)
+    plots.draw_precision_recall(paths[2], made, results)
+    plots.draw_reliability(paths[3], results)
     sizes = []
     for path in paths:
         with Image.open(path) as picture:
@@ -50,12 +50,12 @@ def test_every_picture_is_drawn_without_a_word(tmp_path, made):
 
 def test_the_roc_names_the_area_its_interval_and_the_method(tmp_path, monkeypatch):
     drawn = {}
-    monkeypatch.setattr(performance_plots, "save_figure", lambda figure, path: drawn.update({path: figure}))
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.update({path: figure}))
     for name, made in (
         ("some", two_class([0, 0, 1, 1], [0.1, 0.6, 0.5, 0.9])),
         ("separated", two_class([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])),
     ):
-        performance_plots.draw_roc(name, made, summarize(made))
+        plots.draw_roc(name, made, summarize(made))
     labels = {name: figure.axes[0].get_legend_handles_labels()[1][0] for name, figure in drawn.items()}
     assert labels["some"] == "AUC of yes: 0.750 (0.057 to 1.000, DeLong)"
     assert labels["separated"].startswith("AUC of yes: 1.000 (0.") and labels["separated"].endswith(", Newcombe)")

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from made_predictions import GOLDEN, multiclass, random_two_class, two_class
 
-from pipeline import comparison, folds, predictions, report, thresholds
-from pipeline.cautions import cautions
-from pipeline.performance import summarize
+from pipeline import predictions
+from pipeline.performance import comparison, folds, report, thresholds
+from pipeline.performance.cautions import cautions
+from pipeline.performance.summary import summarize
 
 
 def page(made, **added):

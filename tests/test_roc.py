@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from pipeline import roc
-from pipeline.metrics import Undefined
+from pipeline.performance import roc
+from pipeline.performance.metrics import Undefined
 
 Z = 1.959963984540054
 

@@ -16,4 +16,4 @@ def test_percentages_and_signs_are_numbers():
 
 
 def test_a_table_without_rows_has_its_head():
-    assert format_table(["a"], []).splitlines()[0] == "| a |"
+    assert format_table(["a"], []).splitlines() == ["|  a |", "| -: |"]

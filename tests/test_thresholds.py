@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_predictions import multiclass, random_two_class, two_class
 
-from pipeline import thresholds
 from pipeline.errors import UserError
+from pipeline.performance import thresholds
 
 VAL = Path("folder/val_preds.json")
 MEASURED = random_two_class(1, split="test", prefix="test")

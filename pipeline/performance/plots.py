@@ -10,8 +10,8 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
-from pipeline.formats import span
-from pipeline.performance import of_class
+from pipeline.performance.formats import span
+from pipeline.performance.summary import of_class
 from pipeline.plots import COLORS, save_figure
 
 LINE_STYLES = ["-", "--", "-.", ":"]

@@ -7,8 +7,8 @@ image of the class and one other leave everything here undefined.
 import numpy as np
 from scipy import optimize, stats
 
-from pipeline.intervals import Z
-from pipeline.metrics import Undefined
+from pipeline.performance.intervals import Z
+from pipeline.performance.metrics import Undefined
 
 # A variance below this is 0 but for rounding: one exchanged pair among 100,000 images of each class gives 1e-20.
 ROUNDING = 1e-28

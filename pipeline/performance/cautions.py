@@ -1,6 +1,6 @@
 """What a reader must know before believing a results object's figures, a sentence each. Imports no torch."""
 
-from pipeline.formats import counts_behind, number, one_line, percent, span
+from pipeline.performance.formats import counts_behind, number, one_line, percent, span
 
 # An interval wider than this leaves a share open by more than 10 percentage points on either side.
 WIDE = 0.2

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.intervals import exact_interval
+from pipeline.performance.intervals import exact_interval
 
 BINS = 10
 

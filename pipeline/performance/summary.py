@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from pipeline import metrics
-from pipeline.calibration import calibration_error, reliability_bins
-from pipeline.intervals import accuracy_test, exact_interval, kappa_interval, symmetry_test
-from pipeline.metrics import OneAgainstRest, evaluate
-from pipeline.roc import delong_interval, newcombe_interval, roc_auc
+from pipeline.performance import metrics
+from pipeline.performance.calibration import calibration_error, reliability_bins
+from pipeline.performance.intervals import accuracy_test, exact_interval, kappa_interval, symmetry_test
+from pipeline.performance.metrics import OneAgainstRest, evaluate
+from pipeline.performance.roc import delong_interval, newcombe_interval, roc_auc
 
 PUBLISHED = ("Sensitivity", "Specificity", "ROC-AUC", "Accuracy", "Cohen's Kappa")
 

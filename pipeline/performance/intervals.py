@@ -6,7 +6,7 @@ Intervals are lists [lower, upper]. `matrix` is counts (classes, classes): row t
 import numpy as np
 from scipy import stats
 
-from pipeline.metrics import Undefined, accuracy, cohen_kappa, no_information_rate
+from pipeline.performance.metrics import Undefined, accuracy, cohen_kappa, no_information_rate
 
 CONFIDENCE = 0.95
 ROUNDING = 1e-14

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.intervals import exact_mcnemar_test, paired_difference_interval
-from pipeline.metrics import Undefined
-from pipeline.roc import delong_test, roc_auc
+from pipeline.performance.intervals import exact_mcnemar_test, paired_difference_interval
+from pipeline.performance.metrics import Undefined
+from pipeline.performance.roc import delong_test, roc_auc
 
 
 def compare(measured, other, place):

@@ -8,9 +8,9 @@ from collections import Counter
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.metrics import Undefined
+from pipeline.performance.metrics import Undefined
+from pipeline.performance.roc import roc_auc
 from pipeline.predictions import Predictions
-from pipeline.roc import roc_auc
 
 
 def pool(parts, paths):
