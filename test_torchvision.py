@@ -66,11 +66,10 @@ def main(argv=None):
     project = None if options.dir is None else Project(options.dir)
     device = pick_device(options.use_GPU)
     if options.images is not None:
-        path, checkpoint = load_checkpoint(project, None, options)
+        _, checkpoint = load_checkpoint(project, None, options)
         model = checkpoint.build_model().to(device)
-        write_table(
-            options.out, new_images.predict_files(options.images, checkpoint, model, device, options.batch_size)
-        )
+        table = new_images.predict_files(options.images, checkpoint, model, device, options.batch_size)
+        write_table(options.out, table)
         return
     project.require_organized()
     for fold in project.folds(options.fold):

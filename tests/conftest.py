@@ -16,6 +16,10 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# The tensors of the tests are tiny: a second thread costs more than it brings, and where other programs want the cores
+# too it costs many times as much, since torch's threads wait for one another. Read when torch is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A model with batch normalization that trains in a tenth of a second an epoch; 9 images make batches of 4 and 5.
 SMALL_TRAINING = ("-architecture", "shufflenet_v2_x0_5", "-img_shape", 3, 32, 32, "-batch_size", 4)
 
