@@ -10,6 +10,14 @@ from pipeline import plots
 pytestmark = pytest.mark.filterwarnings("error")
 
 
+@pytest.fixture(autouse=True)
+def no_figure_is_open():
+    """Other tests' figures are no concern of these, nor the other way round."""
+    plt.close("all")
+    yield
+    plt.close("all")
+
+
 def history_of(val_losses):
     return [
         {"epoch": number, "loss": 0.5, "accuracy": 0.6, "val_loss": loss, "val_accuracy": 0.7 + number / 100}
