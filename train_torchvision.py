@@ -90,7 +90,7 @@ def main(argv=None):
     }
     for run in runs.values():
         # Several runs that are started again go on where they stopped, without being asked to.
-        run.prepare(options.resume or len(runs) > 1, options.overwrite)
+        run.prepare(may_exist=options.resume or options.overwrite or len(runs) > 1)
 
     finished, failed = [], []
     for fold in folds:
@@ -101,7 +101,7 @@ def main(argv=None):
                 print(f"\nrun {len(finished) + len(failed) + 1} of {len(runs)}: {run.name}")
             settings = {"model name": run.name, **sweep.settings(combination), **shared_settings}
             try:
-                finished.append(train(run, settings, train_set, val_set))
+                finished.append(train(run, settings, train_set, val_set, options.overwrite))
             except UserError as error:
                 # A run that diverges, or an architecture that cannot take the images, does not end the others.
                 if len(runs) == 1:
@@ -153,15 +153,15 @@ def load_data(project, fold, options, device):
     return train_set.to(device), val_set.to(device), settings
 
 
-def train(run, settings, train_set, val_set):
+def train(run, settings, train_set, val_set, overwrite):
     """Train one model, or go on with it; save every epoch, write the records and return the hyperparameters."""
     from pipeline import training
 
-    finished = run.finished_hyperparameters(settings)
+    finished = None if overwrite else run.finished_hyperparameters(settings)
     if finished:
         print(f"{run.model}: finished already, after {finished['number of epochs']} epochs; nothing to do")
         return finished
-    model, optimizer, history = start_or_resume(run, settings, train_set)
+    model, optimizer, history = start_or_resume(run, settings, train_set, overwrite)
     print(f"training {settings['architecture']} on {settings['device']}: ", end="")
     print(f"{len(train_set)} training images, {len(val_set)} validation images\n")
     print("epoch      loss  accuracy  val loss  val accuracy  best", flush=True)
@@ -183,7 +183,7 @@ def train(run, settings, train_set, val_set):
     return hyperparameters
 
 
-def start_or_resume(run, settings, train_set):
+def start_or_resume(run, settings, train_set, overwrite):
     """Return model, optimizer and history: fresh ones, or as they were after the last whole epoch."""
     import torch
 
@@ -192,6 +192,9 @@ def start_or_resume(run, settings, train_set):
     torch.manual_seed(settings["seed"])
     model = models.build_model(settings["architecture"], len(settings["class names"]), settings["image shape"])
     models.require_batch_size(model, min(settings["batch size"], len(train_set)))
+    if overwrite:
+        # Only now that nothing stands in the way of the new training any more.
+        run.remove()
     model.to(train_set.labels.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings["learning rate"])
     last = run.load_last(settings)

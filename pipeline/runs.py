@@ -46,22 +46,21 @@ class Run:
         endings = ("hyperparameters.json", "loss_values.json", "accuracy.png", "loss.png")
         return [self.model, self.last, *map(self.record, endings)]
 
-    def prepare(self, resume, overwrite):
-        """Make way for training: its folders, and with `overwrite` remove what an earlier run of this name left.
-
-        Raises UserError where there is something and the person said neither.
-        """
+    def prepare(self, may_exist):
+        """Make the folders; UserError where an earlier run of this name left something and that is not expected."""
         for folder in (self.project.models, self.project.results):
             folder.mkdir(exist_ok=True)
         existing = [path for path in self.files if path.exists()]
-        if overwrite:
-            for path in existing:
-                path.unlink()
-        elif existing and not resume:
+        if existing and not may_exist:
             raise UserError(
                 f"{existing[0]}: exists already; --resume goes on with that training, --overwrite starts anew, "
                 "-model_save_name takes another name"
             )
+
+    def remove(self):
+        """Remove what an earlier run of this name left."""
+        for path in self.files:
+            path.unlink(missing_ok=True)
 
     def finished_hyperparameters(self, settings):
         """Return the recorded hyperparameters where this very training has been finished, else None."""

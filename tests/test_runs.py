@@ -111,6 +111,14 @@ def test_overwrite_starts_anew_and_touches_no_other_run(train, project, files):
     assert [path.read_text() for path in others] == ["another"] * 2
 
 
+@pytest.mark.parametrize("impossible", [["-num_classes", 3], ["-img_shape", 2, 32, 32]])
+def test_overwrite_with_an_impossible_request_leaves_the_earlier_run(train, files, impossible):
+    train([0.5, 0.6, 0.6])
+    before = snapshot(files)
+    assert train([], "--overwrite", *impossible).returncode == 2
+    assert snapshot(files) == before
+
+
 def test_overwrite_that_is_stopped_leaves_nothing_of_the_earlier_run(train, files):
     train([0.5, 0.6, 0.6])
     assert train([], "--overwrite").returncode == 130

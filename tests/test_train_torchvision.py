@@ -274,6 +274,14 @@ def test_an_impossible_request_is_one_line_that_names_the_option(train, project,
     assert not any((project / "models").iterdir())
 
 
+def test_overwrite_with_a_model_that_cannot_be_trained_leaves_the_earlier_one(train, trained, contents):
+    before = contents(trained)
+    overwrite = ("-save", "small.pth.tar", "--overwrite")
+    for impossible in (["-batch_size", 1], ["-architecture", "vit_b_16", "-img_shape", 3, 40, 40]):
+        assert train(trained, *overwrite, *impossible).returncode == 2
+        assert contents(trained) == before
+
+
 def test_batches_of_one_image_train_a_model_without_batch_normalization(train, project):
     result = train(project, "-architecture", "squeezenet1_1", "-batch_size", 1)
     assert (result.returncode, result.stderr) == (0, "")
