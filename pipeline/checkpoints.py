@@ -9,10 +9,9 @@ import torch
 import torchvision
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
-from pipeline import files
+from pipeline import files, models
 from pipeline.command_line import note
 from pipeline.errors import UserError
-from pipeline.models import build_model, resolve_architecture
 from pipeline.preprocessing import Preprocessing
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
@@ -54,7 +53,7 @@ class Checkpoint:
 
     def build_model(self):
         """Return the model with these weights, on the CPU; UserError where the weights are those of another."""
-        model = build_model(self.architecture, len(self.class_names), self.image_shape)
+        model = models.build_model(self.architecture, len(self.class_names), self.image_shape)
         try:
             model.load_state_dict(self.state_dict)
         except RuntimeError as error:
@@ -133,7 +132,7 @@ def complete(checkpoint, path, *, architecture=None, class_count=None, image_sha
         )
     if faults:
         raise UserError(*faults)
-    checkpoint.architecture = resolve_architecture(checkpoint.architecture)
+    checkpoint.architecture = models.resolve_architecture(checkpoint.architecture)
     checkpoint.class_names = names or [str(index) for index in range(class_count)]
     if checkpoint.preprocessing is None:
         checkpoint.preprocessing = Preprocessing.from_options(checkpoint.image_shape, keep_color=False).settings()
