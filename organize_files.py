@@ -32,8 +32,8 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import catalogue, moving
     from pipeline.errors import UserError
+    from pipeline.partitioning import catalogue, moving
     from pipeline.project import Project
 
     if (options.DIR is None) == (options.proj_dir is None):

@@ -62,7 +62,8 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import baselines, split_files, splitting
+    from pipeline import split_files
+    from pipeline.partitioning import baselines, splitting
     from pipeline.project import Project
 
     project = Project(options.proj_dir)
@@ -92,8 +93,8 @@ def main(argv=None):
 
 def find_images(project):
     """Return the table of all images, those in bin/ by now and those in class folders; name the unreadable."""
-    from pipeline import catalogue
     from pipeline.errors import UserError
+    from pipeline.partitioning import catalogue
 
     known = catalogue.images_in_bin(project)
     images = catalogue.assign_bin_names(known, catalogue.scan_class_folders(project, known))
@@ -109,7 +110,7 @@ def find_images(project):
 
 def group_images(project, images, options):
     """Give each image its group, leave out those that lie in two classes, and tell what was found."""
-    from pipeline import duplicate_report, duplicates, known_groups
+    from pipeline.partitioning import duplicate_report, duplicates, known_groups
 
     readable = images["left_out"] == ""
     found = duplicates.find_duplicates(images[readable], options.near_duplicates)
@@ -127,7 +128,7 @@ def print_counts(class_names, partitions, proportion):
     """Print the sizes of the partitions, over all and by class, and where groups kept them from being exact."""
     import pandas as pd
 
-    from pipeline import splitting
+    from pipeline.partitioning import splitting
     from pipeline.project import PARTITIONS
     from pipeline.tables import format_table
 
@@ -166,7 +167,8 @@ def print_fold_counts(class_names, folds):
 
 def write_tables(project, images, chosen, class_names, assignments):
     """Write the split files, classes.csv and images.csv; `chosen` are the images that are in partitions."""
-    from pipeline import catalogue, split_files
+    from pipeline import split_files
+    from pipeline.partitioning import catalogue
 
     verb = "replaced" if (project.tables / "images.csv").exists() else "wrote"
     split_files.write_splits(project, chosen, class_names, assignments)

@@ -58,8 +58,8 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import new_images
-    from pipeline.devices import pick_device
+    from pipeline.learning import new_images
+    from pipeline.learning.devices import pick_device
     from pipeline.project import Project
 
     require_one_task(options)
@@ -80,9 +80,10 @@ def main(argv=None):
 
 def load_checkpoint(project, fold, options):
     """Return the checkpoint that the options mean, checked against them, and its path."""
-    from pipeline import checkpoints, split_files
+    from pipeline import split_files
     from pipeline.classes import resolve_positive_class
-    from pipeline.models import resolve_architecture
+    from pipeline.learning import checkpoints
+    from pipeline.learning.models import resolve_architecture
 
     path = checkpoints.find(options.save, project, fold)
     checkpoint = checkpoints.complete(
@@ -121,8 +122,9 @@ def predict_partition(project, partition, fold, path, checkpoint, device, batch_
 
     Raises UserError where the partition is test and the model has seen one of the images in training.
     """
-    from pipeline import checkpoints, image_sets, split_files
-    from pipeline.inference import predict_probabilities
+    from pipeline import split_files
+    from pipeline.learning import checkpoints, image_sets
+    from pipeline.learning.inference import predict_probabilities
     from pipeline.predictions import Predictions
 
     split = split_files.read_split(project, partition, fold)

@@ -68,11 +68,11 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import models, sweep
-    from pipeline.devices import pick_device
     from pipeline.errors import UserError
+    from pipeline.learning import models, sweep
+    from pipeline.learning.devices import pick_device
+    from pipeline.learning.runs import Run
     from pipeline.project import MODEL_SUFFIX, Project, fold_name
-    from pipeline.runs import Run
 
     project = Project(options.project_directory)
     project.require_organized()
@@ -118,9 +118,10 @@ def main(argv=None):
 
 def load_data(project, fold, options, device):
     """Return training and validation set on the device, and the settings that all runs on them share."""
-    from pipeline import checkpoints, image_sets, split_files
+    from pipeline import split_files
     from pipeline.classes import resolve_positive_class
-    from pipeline.preprocessing import Preprocessing
+    from pipeline.learning import checkpoints, image_sets
+    from pipeline.learning.preprocessing import Preprocessing
 
     splits = [split_files.read_split(project, partition, fold) for partition in ("train", "val")]
     class_names = splits[0].class_names
@@ -155,7 +156,7 @@ def load_data(project, fold, options, device):
 
 def train(run, settings, train_set, val_set, overwrite):
     """Train one model, or go on with it; save every epoch, write the records and return the hyperparameters."""
-    from pipeline import training
+    from pipeline.learning import training
 
     finished = None if overwrite else run.finished_hyperparameters(settings)
     if finished:
@@ -187,7 +188,7 @@ def start_or_resume(run, settings, train_set, overwrite):
     """Return model, optimizer and history: fresh ones, or as they were after the last whole epoch."""
     import torch
 
-    from pipeline import models
+    from pipeline.learning import models
 
     torch.manual_seed(settings["seed"])
     model = models.build_model(settings["architecture"], len(settings["class names"]), settings["image shape"])
@@ -208,7 +209,7 @@ def start_or_resume(run, settings, train_set, overwrite):
 
 def print_epoch(history):
     """Print one line for the newest epoch."""
-    from pipeline.history import best_epoch
+    from pipeline.learning.history import best_epoch
 
     newest = history[-1]
     line = "{epoch:5}  {loss:8.4f}  {accuracy:8.4f}  {val_loss:8.4f}  {val_accuracy:12.4f}".format(**newest)

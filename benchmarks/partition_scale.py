@@ -21,7 +21,7 @@ from PIL import Image
 SCRIPTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(SCRIPTS))
 
-from pipeline import duplicates  # noqa: E402
+from pipeline.partitioning import duplicates  # noqa: E402
 from pipeline.progress import map_in_threads  # noqa: E402
 from pipeline.tables import format_table  # noqa: E402
 

@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 from pipeline import files
-from pipeline.history import best_epoch
+from pipeline.learning.history import best_epoch
 
 # Okabe and Ito's colours, told apart by colour-blind readers too (jfly.uni-koeln.de/color).
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]

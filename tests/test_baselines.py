@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from pipeline import baselines, splitting
+from pipeline.partitioning import baselines, splitting
 
 
 @pytest.fixture(autouse=True)

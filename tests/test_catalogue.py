@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import catalogue
 from pipeline.errors import UserError
+from pipeline.partitioning import catalogue
 from pipeline.project import Project, is_plain_file_name
 
 HEADER = "source,file_name,class_name,content_hash,group,left_out\n"

@@ -5,9 +5,9 @@ import zipfile
 import pytest
 import torch
 
-from pipeline import checkpoints
-from pipeline.checkpoints import Checkpoint
 from pipeline.errors import UserError
+from pipeline.learning import checkpoints
+from pipeline.learning.checkpoints import Checkpoint
 from pipeline.project import Project
 
 # A warning would be a stray line on standard error.

@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from pipeline import contact_sheet
+from pipeline.partitioning import contact_sheet
 
 
 def test_each_group_is_a_row_of_its_images(tmp_path):

@@ -9,7 +9,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageEnhance
 from scipy.sparse.csgraph import connected_components
 
-from pipeline import duplicates, image_files
+from pipeline import image_files
+from pipeline.partitioning import duplicates
 
 
 def photo(seed, size=(90, 70)):

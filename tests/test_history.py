@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.history import best_epoch, patience_ran_out
+from pipeline.learning.history import best_epoch, patience_ran_out
 
 
 def history_of(losses):

@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import image_sets
 from pipeline.errors import UserError
-from pipeline.preprocessing import Preprocessing
+from pipeline.learning import image_sets
+from pipeline.learning.preprocessing import Preprocessing
 from pipeline.project import Project
 from pipeline.split_files import read_split
 

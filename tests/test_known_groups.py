@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.known_groups import read_known_groups
+from pipeline.partitioning.known_groups import read_known_groups
 
 IMAGES = pd.DataFrame(
     {"source": ["no/1.png", "no/2.png", "yes/1.png"], "file_name": ["no_1.png", "2.png", "yes_1.png"]}

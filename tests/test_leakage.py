@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import splitting
+from pipeline.partitioning import splitting
 
 PARTITIONS = ("train", "val", "test")
 TRAIN = ("-architecture", "shufflenet_v2_x0_5", "-img_shape", "3", "32", "32", "-num_epochs", "1", "-batch_size", "8")

@@ -3,8 +3,8 @@ import torch
 import torchvision
 from torch import nn
 
-from pipeline import models
 from pipeline.errors import UserError
+from pipeline.learning import models
 
 ARCHITECTURES = torchvision.models.list_models(module=torchvision.models)
 

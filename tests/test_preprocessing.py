@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.preprocessing import Preprocessing
+from pipeline.learning.preprocessing import Preprocessing
 
 GREY = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 4), dtype=np.uint8))
 COLOR = Image.fromarray(np.random.default_rng(1).integers(0, 256, (6, 4, 3), dtype=np.uint8))

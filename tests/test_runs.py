@@ -9,7 +9,8 @@ import torch
 from conftest import SMALL_TRAINING
 from torch.nn import Linear
 
-from pipeline import models, plots, training
+from pipeline import plots
+from pipeline.learning import models, training
 
 ENDINGS = ("hyperparameters.json", "loss_values.json", "accuracy.png", "loss.png")
 

@@ -7,7 +7,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.splitting import assign_folds, assign_partitions, held_out_counts, smallest_class
+from pipeline.partitioning.splitting import assign_folds, assign_partitions, held_out_counts, smallest_class
 
 TENTH = Fraction(1, 10)
 

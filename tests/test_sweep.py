@@ -5,7 +5,8 @@ import pytest
 from conftest import SMALL_TRAINING
 from PIL import Image
 
-from pipeline import plots, sweep
+from pipeline import plots
+from pipeline.learning import sweep
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -12,7 +12,8 @@ from PIL import Image
 from torch.nn import functional
 
 import train_torchvision
-from pipeline import plots, training
+from pipeline import plots
+from pipeline.learning import training
 
 SCRIPT = "train_torchvision.py"
 # A warning would be a stray line on standard error.

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from pipeline import training
 from pipeline.errors import UserError
-from pipeline.history import best_epoch
-from pipeline.image_sets import ImageSet
-from pipeline.preprocessing import Preprocessing
+from pipeline.learning import training
+from pipeline.learning.history import best_epoch
+from pipeline.learning.image_sets import ImageSet
+from pipeline.learning.preprocessing import Preprocessing
 
 
 def random_images(count, seed=0):

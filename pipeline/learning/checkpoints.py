@@ -9,10 +9,11 @@ import torch
 import torchvision
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
-from pipeline import files, models
+from pipeline import files
 from pipeline.command_line import note
 from pipeline.errors import UserError
-from pipeline.preprocessing import Preprocessing
+from pipeline.learning import models
+from pipeline.learning.preprocessing import Preprocessing
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
 

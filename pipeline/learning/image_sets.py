@@ -7,7 +7,7 @@ import torch
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
-from pipeline.preprocessing import Preprocessing
+from pipeline.learning.preprocessing import Preprocessing
 from pipeline.progress import map_in_threads
 
 

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from pipeline.errors import UserError
-from pipeline.history import patience_ran_out
-from pipeline.inference import predict_logits
+from pipeline.learning.history import patience_ran_out
+from pipeline.learning.inference import predict_logits
 from pipeline.progress import progress_bar
 
 
@@ -18,7 +18,7 @@ def epochs(model, optimizer, train_set, val_set, history, *, batch_size, max_epo
     Args:
         model, optimizer: as they are after the epochs in `history`.
         train_set, val_set: ImageSets on the model's device.
-        history: the epochs so far, see pipeline.history; grows by one dict an epoch.
+        history: the epochs so far, see pipeline.learning.history; grows by one dict an epoch.
         batch_size: images a step; a last batch of one image joins the batch before it.
         max_epochs: stop once `history` has this many epochs.
         patience: stop after so many consecutive epochs without a strictly lower validation loss.

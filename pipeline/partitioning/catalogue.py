@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import duplicates, files, image_files
+from pipeline import files, image_files
 from pipeline.errors import UserError
+from pipeline.partitioning import duplicates
 from pipeline.progress import map_in_threads
 from pipeline.project import RESERVED_FOLDERS, is_plain_file_name
 

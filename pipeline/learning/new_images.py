@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline import image_sets
 from pipeline.errors import UserError
-from pipeline.inference import predict_probabilities
+from pipeline.learning import image_sets
+from pipeline.learning.inference import predict_probabilities
 from pipeline.progress import map_in_threads, progress_bar
 
 

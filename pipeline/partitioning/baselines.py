@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pipeline import catalogue, files, image_files, splitting
+from pipeline import files, image_files
+from pipeline.partitioning import catalogue, splitting
 from pipeline.performance import intervals, roc
 from pipeline.progress import map_in_threads, progress_bar
 from pipeline.tables import format_table

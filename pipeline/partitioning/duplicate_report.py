@@ -2,9 +2,9 @@
 
 from collections import Counter, defaultdict
 
-from pipeline import catalogue, duplicates
 from pipeline.command_line import note
-from pipeline.contact_sheet import draw_contact_sheet
+from pipeline.partitioning import catalogue, duplicates
+from pipeline.partitioning.contact_sheet import draw_contact_sheet
 
 MOST_LISTED = 20
 

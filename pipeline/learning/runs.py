@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from pipeline import checkpoints, files, plots
+from pipeline import files, plots
 from pipeline.command_line import note
 from pipeline.errors import UserError
-from pipeline.history import best_epoch
+from pipeline.learning import checkpoints
+from pipeline.learning.history import best_epoch
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project
 
 # What must be the same for training to go on, and the option it comes from.

@@ -1,0 +1,1 @@
+"""From partitions to a trained model and its predictions."""

@@ -1,0 +1,1 @@
+"""From class folders to partitions: images, duplicates, groups, splits."""
