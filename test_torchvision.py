@@ -128,11 +128,11 @@ def predict_partition(project, partition, fold, path, checkpoint, device, batch_
     from pipeline.predictions import Predictions
 
     split = split_files.read_split(project, partition, fold)
-    images = image_sets.load_image_set(project, split, checkpoint.build_preprocessing())
+    images = image_sets.load_image_set(project, split, checkpoint.build_preprocessing(), device)
     if partition == "test":
         checkpoints.require_unseen(checkpoint, path, split, images.content_hashes)
     model = checkpoint.build_model().to(device)
-    probabilities = predict_probabilities(model, images.pixels.to(device), images.preprocessing, batch_size)
+    probabilities = predict_probabilities(model, images.pixels_in_order(batch_size), images.preprocessing)
     return Predictions(
         labels=images.labels.numpy(),
         predictions=probabilities.argmax(axis=1),

@@ -8,8 +8,32 @@ the lowest one in DIR/models and the training records, with curves, in DIR/resul
 or learning rates are a sweep over all combinations.
 """
 
-from pipeline import command_line
-from pipeline.command_line import add_option, fold_choice, folder_path, positive_integer, positive_number, seed_number
+import itertools
+from dataclasses import replace
+
+from pipeline import command_line, processes
+from pipeline.command_line import (
+    add_option,
+    fold_choice,
+    folder_path,
+    number_from_zero,
+    positive_integer,
+    positive_number,
+    seed_number,
+    share_number,
+)
+from pipeline.learning import recipes
+from pipeline.learning.recipes import AUGMENTATIONS, CLASS_WEIGHTS, KEPT_EPOCHS, OPTIMIZERS, RECIPES, SCHEDULES
+
+
+def default(name):
+    """Return what an option's help says of its defaults."""
+    published, strong = (getattr(RECIPES[recipe], name) for recipe in ("published", "strong"))
+    shown = {None: "none", True: "yes", False: "no"}
+    published, strong = (
+        shown.get(value, value) if isinstance(value, (bool, type(None))) else value for value in (published, strong)
+    )
+    return f" (default: {published})" if published == strong else f" (default: {published}; strong: {strong})"
 
 
 def create_argparser():
@@ -39,15 +63,37 @@ def create_argparser():
     add_option(model, "-architecture", nargs="+", metavar="NAME", default=["resnet18"],
                help="any torchvision classification model, or vgg (vgg11_bn) or densenet (densenet121) "
                     "(default: resnet18)")
-    add_option(model, "-batch_size", nargs="+", metavar="N", type=positive_integer, default=[25],
-               help="images a training step (default: 25)")
-    add_option(model, "-learning_rate", nargs="+", metavar="RATE", type=positive_number, default=[0.001],
-               help="of the Adam optimizer (default: 0.001)")
+    add_option(model, "-batch_size", nargs="+", metavar="N", type=positive_integer,
+               help="images a training step" + default("batch_size"))
+    add_option(model, "-learning_rate", nargs="+", metavar="RATE", type=positive_number,
+               help="of the optimizer, at its highest" + default("learning_rate"))
     stop = parser.add_argument_group("when to stop")
-    add_option(stop, "-num_epochs", metavar="N", type=positive_integer, default=256,
-               help="at most so many passes over the training images (default: 256)")
-    add_option(stop, "-patience", metavar="N", type=positive_integer, default=5,
-               help="stop after so many epochs in a row without a lower validation loss (default: 5)")
+    add_option(stop, "-num_epochs", metavar="N", type=positive_integer,
+               help="at most so many passes over the training images" + default("max_epochs"))
+    add_option(stop, "-patience", metavar="N", type=positive_integer,
+               help="stop after so many epochs in a row without a lower validation loss" + default("patience"))
+    recipe = parser.add_argument_group("recipe")
+    add_option(recipe, "-recipe", choices=[*RECIPES], default="published",
+               help="strong: what learns best from a few hundred images; other options change a part of it "
+                    "(default: published, with the training of the published work)")
+    add_option(recipe, "--normalize", action="store_true", default=None,
+               help="shift and scale the images to mean 0 and standard deviation 1 of the training images"
+                    + default("normalize"))
+    add_option(recipe, "-augment", choices=AUGMENTATIONS,
+               help="random changes of training images; NAME_augmented.png shows them" + default("augment"))
+    add_option(recipe, "-optimizer", choices=OPTIMIZERS, help="the rule of a step" + default("optimizer"))
+    add_option(recipe, "-schedule", choices=SCHEDULES,
+               help="of the learning rate; one-cycle: up, then down to nothing" + default("schedule"))
+    add_option(recipe, "-weight_decay", metavar="RATE", type=number_from_zero,
+               help="pull of the weights towards 0" + default("weight_decay"))
+    add_option(recipe, "-label_smoothing", metavar="SHARE", type=share_number,
+               help="share of the label that is spread over all classes" + default("label_smoothing"))
+    add_option(recipe, "-class_weights", choices=CLASS_WEIGHTS,
+               help="balanced: images of rare classes count more" + default("class_weights"))
+    add_option(recipe, "--average_flips", action="store_true", default=None,
+               help="predict from an image and its mirror image" + default("average_flips"))
+    add_option(recipe, "-keep", choices=KEPT_EPOCHS,
+               help="the weights to keep: of the epoch of lowest validation loss, or of the last one" + default("keep"))
     run = parser.add_argument_group("run")
     add_option(run, "-model_save_name", "-save", metavar="NAME.pth.tar",
                help="the model's file name (default: ARCHITECTURE.pth.tar; sweep.pth.tar for a sweep)")
@@ -56,6 +102,9 @@ def create_argparser():
     add_option(run, "-seed", metavar="N", type=seed_number, default=0,
                help="of the first weights and the order of the images (default: 0)")
     add_option(run, "--use_GPU", action="store_true", help="train on the GPU (default: on the CPU)")
+    add_option(run, "-precision", choices=["auto", "float32", "bfloat16"], default="auto",
+               help="number format of the model's computations; auto: bfloat16 where the processor has instructions "
+                    "for it, which is faster (default: auto)")
     earlier = run.add_mutually_exclusive_group()
     add_option(earlier, "--resume", action="store_true",
                help="go on after the last whole epoch of a training that was stopped")
@@ -69,7 +118,7 @@ def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline.errors import UserError
-    from pipeline.learning import models, sweep
+    from pipeline.learning import distributed, models, sweep
     from pipeline.learning.devices import pick_device
     from pipeline.learning.runs import Run
     from pipeline.project import MODEL_SUFFIX, Project, fold_name
@@ -78,66 +127,105 @@ def main(argv=None):
     project.require_organized()
     device = pick_device(options.use_GPU)
     architectures = [models.resolve_architecture(name) for name in options.architecture]
-    combinations = sweep.grid(architectures, options.batch_size, options.learning_rate)
+    variants = [
+        (architecture, resolve_recipe(options, batch_size, learning_rate))
+        for architecture, batch_size, learning_rate in sweep.grid(
+            architectures, options.batch_size or [None], options.learning_rate or [None]
+        )
+    ]
     folds = project.folds(options.fold)
-    is_sweep = len(combinations) > 1
+    is_sweep = len(variants) > 1
     file_name = options.model_save_name or f"{'sweep' if is_sweep else architectures[0]}{MODEL_SUFFIX}"
     name = project.model_path(file_name).name.removesuffix(MODEL_SUFFIX)
     runs = {
-        (fold, combination): Run(project, fold_name(sweep.run_name(name, *combination) if is_sweep else name, fold))
+        (fold, variant): Run(project, fold_name(sweep.run_name(name, *variant) if is_sweep else name, fold))
         for fold in folds
-        for combination in combinations
+        for variant in variants
     }
     for run in runs.values():
         # Several runs that are started again go on where they stopped, without being asked to.
         run.prepare(may_exist=options.resume or options.overwrite or len(runs) > 1)
+    with distributed.process_group(device):
+        finished, failed = train_all(project, runs, options, device)
+    if processes.is_main() and finished:
+        if is_sweep:
+            sweep.report(project.results, name, finished)
+        elif len(runs) > 1:
+            sweep.print_table(finished)
+    if failed:
+        raise UserError(*failed)
+
+
+def resolve_recipe(options, batch_size=None, learning_rate=None):
+    """Return the Recipe that the options mean, for one of the batch sizes and learning rates; None: the recipe's."""
+    return recipes.resolve(
+        options.recipe,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        max_epochs=options.num_epochs,
+        patience=options.patience,
+        optimizer=options.optimizer,
+        weight_decay=options.weight_decay,
+        schedule=options.schedule,
+        label_smoothing=options.label_smoothing,
+        class_weights=options.class_weights,
+        normalize=options.normalize,
+        augment=options.augment,
+        average_flips=options.average_flips,
+        keep=options.keep,
+    )
+
+
+def train_all(project, runs, options, device):
+    """Train every run of `runs`, a dict {(fold, (architecture, Recipe)): Run}.
+
+    Returns the hyperparameters of the finished ones, and a line for each that failed.
+    """
+    from pipeline.errors import UserError
 
     finished, failed = [], []
-    for fold in folds:
-        train_set, val_set, shared_settings = load_data(project, fold, options, device)
-        for combination in combinations:
-            run = runs[fold, combination]
+    for fold, of_this_fold in itertools.groupby(runs.items(), key=lambda entry: entry[0][0]):
+        train_set, val_set, settings = load_data(project, fold, options, device)
+        for (_, (architecture, recipe)), run in of_this_fold:
             if len(runs) > 1:
                 print(f"\nrun {len(finished) + len(failed) + 1} of {len(runs)}: {run.name}")
-            settings = {"model name": run.name, **sweep.settings(combination), **shared_settings}
+            own_settings = {"model name": run.name, "architecture": architecture, **recipe.settings(), **settings}
             try:
-                finished.append(train(run, settings, train_set, val_set, options.overwrite))
+                finished.append(train(run, own_settings, recipe, train_set, val_set, options.overwrite))
             except UserError as error:
                 # A run that diverges, or an architecture that cannot take the images, does not end the others.
                 if len(runs) == 1:
                     raise
                 print(f"failed: {'; '.join(error.faults)}")
                 failed.append(f"{run.name}: {'; '.join(error.faults)}")
-    if is_sweep and finished:
-        sweep.report(project.results, name, finished)
-    elif len(runs) > 1 and finished:
-        sweep.print_table(finished)
-    if failed:
-        raise UserError(*failed)
+    return finished, failed
 
 
 def load_data(project, fold, options, device):
-    """Return training and validation set on the device, and the settings that all runs on them share."""
+    """Return training and validation set, with the preprocessing, and the settings that all runs on them share."""
     from pipeline import split_files
     from pipeline.classes import resolve_positive_class
-    from pipeline.learning import checkpoints, image_sets
+    from pipeline.learning import checkpoints, devices, image_sets
     from pipeline.learning.preprocessing import Preprocessing
 
     splits = [split_files.read_split(project, partition, fold) for partition in ("train", "val")]
     class_names = splits[0].class_names
     split_files.require_class_count(class_names, options.num_classes, "-num_classes")
+    recipe = resolve_recipe(options)
     preprocessing = Preprocessing.from_options(options.img_shape, options.keep_color)
-    train_set, val_set = [image_sets.load_image_set(project, split, preprocessing) for split in splits]
+    preprocessing = replace(preprocessing, average_flips=recipe.average_flips)
+    train_set, val_set = [image_sets.load_image_set(project, split, preprocessing, device) for split in splits]
     if train_set.in_color and not options.keep_color:
         command_line.note(
             f"{train_set.in_color} of {len(train_set)} training images show colour, of which the model sees grey "
             "values only; --keep_color keeps it"
         )
+    if recipe.normalize:
+        mean, std = train_set.channel_statistics()
+        preprocessing = replace(preprocessing, mean=mean, std=std)
+        train_set, val_set = (replace(images, preprocessing=preprocessing) for images in (train_set, val_set))
     settings = {
-        "maximum number of epochs": options.num_epochs,
-        "optimizer": "Adam",
         "loss": "cross-entropy",
-        "patience": options.patience,
         "image shape": preprocessing.image_shape,
         "keep color": preprocessing.keep_color,
         "class names": class_names,
@@ -148,72 +236,89 @@ def load_data(project, fold, options, device):
         "split fingerprint": split_files.fingerprint(*splits),
         "seed": options.seed,
         "device": str(device),
-        "precision": "float32",
+        "precision": devices.pick_precision(options.precision, device),
+        "processes": processes.count(),
         "versions": checkpoints.current_versions(),
     }
-    return train_set.to(device), val_set.to(device), settings
+    return train_set, val_set, settings
 
 
-def train(run, settings, train_set, val_set, overwrite):
+def train(run, settings, recipe, train_set, val_set, overwrite):
     """Train one model, or go on with it; save every epoch, write the records and return the hyperparameters."""
-    from pipeline.learning import training
+    from pipeline.learning import distributed
 
-    finished = None if overwrite else run.finished_hyperparameters(settings)
-    if finished:
-        print(f"{run.model}: finished already, after {finished['number of epochs']} epochs; nothing to do")
-        return finished
-    model, optimizer, history = start_or_resume(run, settings, train_set, overwrite)
-    print(f"training {settings['architecture']} on {settings['device']}: ", end="")
-    print(f"{len(train_set)} training images, {len(val_set)} validation images\n")
-    print("epoch      loss  accuracy  val loss  val accuracy  best", flush=True)
-    for _ in training.epochs(
-        model,
-        optimizer,
-        train_set,
-        val_set,
-        history,
-        batch_size=settings["batch size"],
-        max_epochs=settings["maximum number of epochs"],
-        patience=settings["patience"],
-        seed=settings["seed"],
-    ):
-        run.save_epoch(model, optimizer, train_set, val_set, settings, history)
-        print_epoch(history)
-    hyperparameters = run.write_records(settings, history)
+    with distributed.main_process_first():
+        finished = None if overwrite else run.finished_hyperparameters(settings)
+        if finished:
+            print(f"{run.model}: finished already, after {finished['number of epochs']} epochs; nothing to do")
+            return finished
+        trainer = start_or_resume(run, settings, recipe, train_set, val_set, overwrite)
+    print_plan(run, settings, recipe, trainer)
+    for _ in trainer.epochs():
+        if processes.is_main():
+            run.save_epoch(trainer, settings)
+        print_epoch(trainer)
+    if not processes.is_main():
+        return settings
+    hyperparameters = run.write_records(settings, trainer.history)
     print_hyperparameters(run, hyperparameters)
     return hyperparameters
 
 
-def start_or_resume(run, settings, train_set, overwrite):
-    """Return model, optimizer and history: fresh ones, or as they were after the last whole epoch."""
+def start_or_resume(run, settings, recipe, train_set, val_set, overwrite):
+    """Return a Trainer: a fresh one, or as it was after the last whole epoch."""
     import torch
 
-    from pipeline.learning import models
+    from pipeline.learning import models, training
 
     torch.manual_seed(settings["seed"])
-    model = models.build_model(settings["architecture"], len(settings["class names"]), settings["image shape"])
-    models.require_batch_size(model, min(settings["batch size"], len(train_set)))
-    if overwrite:
+    class_count = len(settings["class names"])
+    model = models.build_model(settings["architecture"], class_count, settings["image shape"])
+    models.require_batch_size(model, min(recipe.batch_size, len(train_set)), processes.count())
+    if overwrite and processes.is_main():
         # Only now that nothing stands in the way of the new training any more.
         run.remove()
-    model.to(train_set.labels.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings["learning rate"])
+    trainer = training.Trainer(
+        model.to(train_set.device),
+        train_set,
+        val_set,
+        recipe,
+        class_count=class_count,
+        seed=settings["seed"],
+        precision=settings["precision"],
+    )
     last = run.load_last(settings)
-    if last is None:
-        return model, optimizer, []
-    model.load_state_dict(last.state_dict)
-    optimizer.load_state_dict(last.optimizer)
-    print(f"going on after epoch {last.epoch} of {run.last}")
-    return model, optimizer, last.history
+    if last is not None:
+        trainer.resume(last.state_dict, last.optimizer, last.history)
+        print(f"going on after epoch {last.epoch} of {run.last}")
+    return trainer
 
 
-def print_epoch(history):
+def print_plan(run, settings, recipe, trainer):
+    """Print what is trained on what, and how where that is not the published way; draw the augmented images."""
+    from pipeline.learning import augmentation
+
+    together = f", {processes.count()} processes" if processes.count() > 1 else ""
+    print(f"training {settings['architecture']} on {settings['device']}{together}, {settings['precision']}: ", end="")
+    print(f"{settings['training images']} training images, {settings['validation images']} validation images")
+    published = recipes.resolve("published").settings()
+    differing = [f"{name} {value}" for name, value in recipe.settings().items() if value != published[name]]
+    if differing:
+        print(f"other than published: {', '.join(differing)}")
+    if recipe.augment != "none" and processes.is_main():
+        path = run.record("augmented.png")
+        augmentation.draw_augmented(path, trainer.train_set, recipe.augment)
+        print(f"augmented training images: {path}")
+    print("\nepoch      loss  accuracy  val loss  val accuracy  best", flush=True)
+
+
+def print_epoch(trainer):
     """Print one line for the newest epoch."""
     from pipeline.learning.history import best_epoch
 
-    newest = history[-1]
+    newest = trainer.history[-1]
     line = "{epoch:5}  {loss:8.4f}  {accuracy:8.4f}  {val_loss:8.4f}  {val_accuracy:12.4f}".format(**newest)
-    print(f"{line}  {best_epoch(history)['epoch']:4}", flush=True)
+    print(f"{line}  {best_epoch(trainer.history)['epoch']:4}", flush=True)
 
 
 def print_hyperparameters(run, hyperparameters):
@@ -225,8 +330,9 @@ def print_hyperparameters(run, hyperparameters):
     print(format_table(["hyperparameter", "value"], [(name, hyperparameters[name]) for name in shown]))
     print(
         f"\nbest epoch: {hyperparameters['best epoch']}, validation loss "
-        f"{hyperparameters['minimum validation loss']:.4f}, saved as {run.model}\nwrote:"
+        f"{hyperparameters['minimum validation loss']:.4f}"
     )
+    print(f"saved epoch {hyperparameters['kept epoch']} as {run.model}\nwrote:")
     for path in run.files[1:]:
         print(f"  {path}")
 

@@ -15,6 +15,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+from pipeline import processes
 from pipeline.errors import UserError
 
 FAULTS_SHOWN = 20
@@ -114,6 +115,25 @@ def positive_number(text):
     return number
 
 
+def number_from_zero(text):
+    """Read a finite number that is 0 or above from an option."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+    return number
+
+
+def share_number(text):
+    """Read a number from 0 to below 1 from an option."""
+    number = number_from_zero(text)
+    if number >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share, from 0 to below 1")
+    return number
+
+
 def held_out_proportion(text):
     """Read a proportion between 0 and 0.5 as an exact fraction: 0.1 is 1/10, not the float beside it."""
     try:
@@ -146,7 +166,7 @@ def entry_point(main):
         if sys.stdout.errors == "strict":
             # A file name may hold letters that the terminal's encoding lacks.
             sys.stdout.reconfigure(errors="backslashreplace")
-        with _sigterm_raises():
+        with _sigterm_raises(), _one_process_prints():
             try:
                 main(arguments)
                 sys.stdout.flush()
@@ -162,7 +182,8 @@ def entry_point(main):
                 place = f"{error.filename}: " if error.filename is not None else ""
                 fail(script, [f"{place}{error.strerror}; mend this and run the same command again"])
             except (KeyboardInterrupt, Terminated) as stop:
-                print(f"\n{script}: stopped; to go on: {_command_to_go_on(script, arguments)}", file=sys.stderr)
+                if processes.is_main():
+                    print(f"\n{script}: stopped; to go on: {_command_to_go_on(script, arguments)}", file=sys.stderr)
                 sys.exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
 
     return run
@@ -179,7 +200,8 @@ def fail(script, faults):
 
 def note(message):
     """Print a remark that the person should see, on standard error beside the results."""
-    print(f"note: {_one_line(message)}", file=sys.stderr)
+    if processes.is_main():
+        print(f"note: {_one_line(message)}", file=sys.stderr)
 
 
 def command_text(*words):
@@ -199,7 +221,18 @@ def _command_to_go_on(script, arguments):
     # train alone has something to resume; there a second --overwrite would throw the finished epochs away.
     if script == "train_torchvision.py":
         arguments = [word for word in arguments if word.lstrip("-") not in ("overwrite", "resume")] + ["--resume"]
-    return command_text("python", sys.argv[0], *arguments)
+    program = ["python"] if processes.count() == 1 else ["torchrun", f"--nproc_per_node={processes.count_here()}"]
+    return command_text(*program, sys.argv[0], *arguments)
+
+
+@contextlib.contextmanager
+def _one_process_prints():
+    # Faults are printed by every process: one may have what the others have not.
+    if processes.is_main():
+        yield
+    else:
+        with open(os.devnull, "w", encoding="utf-8", errors="replace") as nowhere, contextlib.redirect_stdout(nowhere):
+            yield
 
 
 @contextlib.contextmanager

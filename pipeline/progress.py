@@ -1,14 +1,17 @@
 """Progress bars, and work shared out over threads under one."""
 
+import collections
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 from tqdm import tqdm
 
+from pipeline import processes
+
 
 def progress_bar(iterable=None, **settings):
-    """Return a tqdm bar on standard error, shown on a terminal only."""
-    return tqdm(iterable, disable=None, dynamic_ncols=True, **settings)
+    """Return a tqdm bar on standard error, shown on a terminal only, by one process only."""
+    return tqdm(iterable, disable=None if processes.is_main() else True, dynamic_ncols=True, **settings)
 
 
 def map_in_threads(function, items, description=None):
@@ -23,5 +26,20 @@ def map_in_threads(function, items, description=None):
         return list(
             results if description is None else progress_bar(results, total=len(items), desc=description, unit="image")
         )
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def stream_in_threads(function, items, ahead):
+    """Yield `function(item)` for each item in order, computed on all cores, at most `ahead` items in advance."""
+    executor = ThreadPoolExecutor(max_workers=os.cpu_count())
+    waiting = collections.deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

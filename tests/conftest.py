@@ -21,7 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A model with batch normalization that trains in a tenth of a second an epoch; 9 images make batches of 4 and 5.
-SMALL_TRAINING = ("-architecture", "shufflenet_v2_x0_5", "-img_shape", 3, 32, 32, "-batch_size", 4)
+# Every processor computes in float32.
+SMALL_TRAINING = (
+    "-architecture", "shufflenet_v2_x0_5", "-img_shape", 3, 32, 32, "-batch_size", 4, "-precision", "float32"
+)  # fmt: skip
 
 # The same examples on every run, and no limit on the time of one: a busy machine is no fault of the code.
 hypothesis.settings.register_profile(
@@ -69,6 +72,22 @@ def call_script(capsys):
         return subprocess.CompletedProcess([script, *arguments], returncode, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """Return launch(number, count, count_here=count): from now on this process is one of `count`, as torchrun starts
+    them, `count_here` of which run on this machine."""
+
+    def launch(number, count, count_here=None):
+        count_here = count_here or count
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "some run")
+        monkeypatch.setenv("RANK", str(number))
+        monkeypatch.setenv("WORLD_SIZE", str(count))
+        monkeypatch.setenv("LOCAL_RANK", str(number % count_here))
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(count_here))
+
+    return launch
 
 
 @pytest.fixture

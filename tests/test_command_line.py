@@ -235,6 +235,57 @@ def test_training_goes_on_with_resume_and_overwrites_nothing(monkeypatch, ends):
     assert errors == ["", "train_torchvision.py: stopped; to go on: python train_torchvision.py -dir D --resume"]
 
 
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, command_line.Terminated])
+@pytest.mark.parametrize(("count", "count_here"), [(2, 2), (8, 4)])
+def test_the_command_to_go_on_starts_as_many_processes(monkeypatch, ends, launched, stop, count, count_here):
+    def main(argv):
+        raise stop
+
+    monkeypatch.setitem(globals(), "__file__", "train_torchvision.py")
+    monkeypatch.setattr(sys, "argv", ["some folder/train_torchvision.py"])
+    code = 130 if stop is KeyboardInterrupt else 143
+    launched(0, count, count_here)
+    command = f"torchrun --nproc_per_node={count_here} 'some folder/train_torchvision.py' -dir D --resume"
+    assert ends(main, "-dir", "D") == (code, ["", f"train_torchvision.py: stopped; to go on: {command}"])
+    launched(1, count, count_here)
+    assert ends(main, "-dir", "D") == (code, [])
+
+
+def test_of_several_processes_the_main_one_alone_prints(capsys, launched):
+    @command_line.entry_point
+    def main(argv):
+        print("a result")
+        command_line.note("a remark")
+
+    launched(1, 2)
+    main([])
+    assert capsys.readouterr() == ("", "")
+    print("after")  # no more held back
+    assert capsys.readouterr() == ("after\n", "")
+    launched(0, 2)
+    main([])
+    assert capsys.readouterr() == ("a result\n", "note: a remark\n")
+
+
+def test_a_process_that_prints_nothing_takes_any_letter(run_python):
+    code = (
+        "from pipeline import command_line\n__file__ = 'x.py'\n"
+        "@command_line.entry_point\ndef main(argv): print('caf\\xe9 \\udcff', flush=True)\nmain()"
+    )
+    variables = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2", "PYTHONUTF8": "0", "LC_ALL": "POSIX"}
+    result = run_python(code, PYTHONCOERCECLOCALE="0", **variables)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_faults_are_printed_by_every_process(ends, launched, number):
+    def main(argv):
+        raise UserError("file: wrong")
+
+    launched(number, 2)
+    assert ends(main) == (2, [f"{THIS_FILE}: error: file: wrong"])
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows reports a closed pipe otherwise")
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     code = "from pipeline import command_line\n__file__ = 'x.py'\n@command_line.entry_point\ndef main(argv):\n"

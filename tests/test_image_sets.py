@@ -1,15 +1,20 @@
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.learning import image_sets
+from pipeline.learning import devices, image_sets
 from pipeline.learning.preprocessing import Preprocessing
 from pipeline.project import Project
 from pipeline.split_files import read_split
 
 RED, GREY = (255, 0, 0), (90, 90, 90)
+CPU, ELSEWHERE = torch.device("cpu"), torch.device("meta")  # a device that every PyTorch has, without numbers
+SIZE = 6 * 20 * 24  # bytes of the images of `project` in grey, 20 x 24 pixels
 
 
 @pytest.fixture
@@ -17,54 +22,89 @@ def project(draw_project, tmp_path):
     return Project(draw_project(tmp_path / "project", counts=(6, 2, 2)))
 
 
-def load(project, *preprocessing):
-    return image_sets.load_image_set(project, read_split(project, "train"), Preprocessing(*preprocessing))
+@pytest.fixture(params=[0.5, 0], ids=["in memory", "read anew"])
+def wherever(request, monkeypatch):
+    """Run the test with images held in memory, and with images read anew for every batch."""
+    monkeypatch.setattr(image_sets, "SHARE_OF_FREE_MEMORY", request.param)
 
 
-def test_a_set_holds_the_resized_grey_values_and_labels_in_the_order_of_the_split_file(project):
+@pytest.fixture
+def free(monkeypatch):
+    """Return pretend(**bytes): how much memory is free on each type of device."""
+
+    def pretend(**bytes_free):
+        monkeypatch.setattr(devices, "free_memory", lambda device: bytes_free[device.type])
+
+    return pretend
+
+
+def load(project, *preprocessing, device=CPU):
+    split = read_split(project, "train")
+    return image_sets.load_image_set(project, split, Preprocessing(*preprocessing), device)
+
+
+def in_order(images, batch_size=4):
+    return torch.cat(list(images.pixels_in_order(batch_size)))
+
+
+def parts(*indices):
+    return [torch.tensor(part, dtype=torch.int64) for part in indices]
+
+
+def test_a_set_holds_the_resized_grey_values_and_labels_in_the_order_of_the_split_file(project, wherever):
     images = load(project, 3, 20, 24)
-    assert images.pixels.shape == (6, 1, 20, 24)
-    assert images.pixels.dtype == torch.uint8
+    pixels = in_order(images)
+    assert (pixels.shape, pixels.dtype) == ((6, 1, 20, 24), torch.uint8)
     assert images.labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert images.paths == [project.bin / f"train é{number}.png" for number in range(6)]
     assert len(images) == 6
-    for number, pixels in enumerate(images.pixels):
-        expected = Image.open(project.bin / f"train é{number}.png").resize((24, 20), Image.Resampling.BILINEAR)
-        assert np.array_equal(pixels[0], expected)
+    for path, plane in zip(images.paths, pixels[:, 0], strict=True):
+        assert np.array_equal(plane, Image.open(path).resize((24, 20), Image.Resampling.BILINEAR))
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_batch_is_model_input_from_0_to_1_with_the_labels_of_the_same_images(project, channels):
-    images = load(project, channels, 20, 24)
-    inputs, labels = images.batch(torch.tensor([4, 1]))
-    assert inputs.shape == (2, channels, 20, 24)
-    assert inputs.dtype == torch.float32
-    assert torch.equal(inputs, (images.pixels[[4, 1]] / 255).repeat(1, channels, 1, 1))
-    assert labels.tolist() == [0, 1]
+def test_a_batch_has_the_pixels_and_labels_of_the_images_asked_for(project, wherever):
+    images = load(project, 3, 20, 24)
+    pixels = in_order(images)
+    wanted = [[4, 1, 1], [0], [], [5, 4, 3, 2, 1, 0]]
+    found = list(images.batches(parts(*wanted)))
+    assert len(found) == 4
+    for indices, (batch, labels) in zip(wanted, found, strict=True):
+        assert (batch.dtype, labels.dtype) == (torch.uint8, torch.int64)
+        assert torch.equal(batch, pixels[indices])
+        assert torch.equal(labels, images.labels[indices])
+    assert list(images.batches([])) == []
 
 
-def test_colour_is_counted_and_kept_where_asked_for(project):
+def test_all_pixels_come_in_order_in_batches_of_the_size_asked_for(project, wherever):
+    images = load(project, 3, 8, 8)
+    expected = torch.cat([pixels for pixels, _ in images.batches([torch.arange(6)])])
+    for batch_size, sizes in [(1, [1] * 6), (4, [4, 2]), (6, [6]), (100, [6])]:
+        batches = list(images.pixels_in_order(batch_size))
+        assert [len(pixels) for pixels in batches] == sizes
+        assert torch.equal(torch.cat(batches), expected)
+
+
+def test_colour_is_counted_and_kept_where_asked_for(project, wherever):
     for number, color in enumerate([RED, GREY, RED]):
         Image.new("RGB", (9, 9), color).save(project.bin / f"train é{number}.png")
     grey, colored = load(project, 3, 8, 8), load(project, 3, 8, 8, True)
     assert grey.in_color == colored.in_color == 2
-    assert grey.pixels.shape == (6, 1, 8, 8)
-    assert colored.pixels.shape == (6, 3, 8, 8)
-    assert colored.pixels[0, :, 0, 0].tolist() == list(RED)
-    inputs, _ = colored.batch(torch.tensor([0]))
-    assert inputs[0, :, 0, 0].tolist() == [1, 0, 0]
+    assert in_order(grey).shape == (6, 1, 8, 8)
+    assert in_order(colored).shape == (6, 3, 8, 8)
+    assert in_order(colored)[0, :, 0, 0].tolist() == list(RED)
 
 
-def test_an_image_is_turned_upright(project):
+def test_an_image_is_turned_upright(project, wherever):
     image = Image.new("L", (8, 8))
     image.paste(255, (0, 0, 4, 8))  # the left half is white
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned right by a quarter, after which the upper half is
     image.save(project.bin / "train é0.png", exif=exif)
-    pixels = load(project, 1, 8, 8).pixels[0, 0]
+    pixels = in_order(load(project, 1, 8, 8))[0, 0]
     assert (pixels[:4] == 255).all() and (pixels[4:] == 0).all()
 
 
-def test_every_image_that_cannot_be_read_is_named_with_the_way_out(project):
+def test_every_image_that_cannot_be_read_is_named_with_the_way_out(project, wherever):
     (project.bin / "train é1.png").write_bytes(b"")
     (project.bin / "train é4.png").write_text("no image")
     with pytest.raises(UserError) as error:
@@ -74,3 +114,89 @@ def test_every_image_that_cannot_be_read_is_named_with_the_way_out(project):
         f"{project.bin / 'train é1.png'}: the file is empty; {way_out}",
         f"{project.bin / 'train é4.png'}: not an image that Pillow can read; {way_out}",
     )
+
+
+@pytest.mark.parametrize(("missing", "held"), [(0, True), (1, False)])
+@pytest.mark.parametrize(("keep_color", "size"), [(False, SIZE), (True, 3 * SIZE)])
+def test_images_are_held_where_half_of_the_free_memory_takes_them(project, free, keep_color, size, missing, held):
+    free(cpu=2 * size - missing)
+    images = load(project, 3, 20, 24, keep_color)
+    assert (images.pixels is not None) == held
+    assert in_order(images).shape == (6, 3 if keep_color else 1, 20, 24)
+
+
+@pytest.mark.parametrize(("missing", "place"), [(0, ELSEWHERE), (1, CPU)])
+def test_a_gpu_holds_the_images_where_they_fit_there(project, free, missing, place):
+    free(cpu=2 * SIZE, meta=2 * SIZE - missing)
+    assert load(project, 3, 20, 24, device=ELSEWHERE).pixels.device == place
+
+
+@pytest.mark.parametrize(
+    "bytes_free", [{"cpu": 10**9, "meta": 10**9}, {"cpu": 10**9, "meta": 0}, {"cpu": 0, "meta": 10**9}], ids=str
+)
+def test_batches_are_on_the_models_device_wherever_the_images_are(project, free, bytes_free):
+    free(**bytes_free)
+    images = load(project, 3, 20, 24, device=ELSEWHERE)
+    found = list(images.batches(parts([4, 1], [0])))
+    assert [(pixels.device, labels.device) for pixels, labels in found] == [(ELSEWHERE, ELSEWHERE)] * 2
+    assert [tuple(pixels.shape) for pixels, _ in found] == [(2, 1, 20, 24), (1, 1, 20, 24)]
+    assert [tuple(labels.shape) for _, labels in found] == [(2,), (1,)]
+    assert images.labels.device == CPU
+
+
+def test_copies_to_apples_gpus_are_waited_for(project, monkeypatch):
+    images = load(project, 3, 8, 8)
+    copies = []
+
+    def copy(tensor, device, non_blocking=False):
+        copies.append((device.type, tensor.dtype, non_blocking))
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "to", copy)
+    for device in ("cuda", "mps"):
+        list(replace(images, device=torch.device(device)).pixels_in_order(6))
+    assert ("cuda", torch.uint8, True) in copies
+    assert ("mps", torch.uint8, False) in copies
+
+
+def test_images_that_are_read_anew_are_read_a_batch_at_a_time(project, free, monkeypatch):
+    free(cpu=0)
+    images = load(project, 3, 8, 8)
+    read = []
+    monkeypatch.setattr(image_sets, "load_image", lambda path, preprocessing: read.append(path) or loaded)
+    loaded = image_sets.LoadedImage(pixels=np.zeros((1, 8, 8), dtype=np.uint8))
+    batches = images.batches(list(torch.arange(6).split(2)))
+    next(batches)
+    assert len(read) <= 4  # this batch and the next one
+    assert len(list(batches)) == 2
+    assert sorted(read) == images.paths
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda path: path.unlink(), "No such file or directory"),
+        (lambda path: path.write_bytes(b""), "the file is empty"),
+        (lambda path: path.write_text("no image"), "not an image that Pillow can read"),
+    ],
+)
+def test_a_file_that_cannot_be_read_any_more_is_named(project, free, damage, reason):
+    free(cpu=0)
+    images = load(project, 3, 8, 8)
+    path = project.bin / "train é3.png"
+    damage(path)
+    before = threading.active_count()
+    batches = images.batches(parts([0, 5], [2, 3, 4]))
+    assert torch.equal(next(batches)[1], torch.tensor([0, 1]))
+    with pytest.raises(UserError) as error:
+        next(batches)
+    assert error.value.faults == (f"{path}: {reason}; it could be read a moment ago; put it back as it was",)
+    assert threading.active_count() == before
+
+
+def test_images_held_in_memory_are_not_read_again(project):
+    images = load(project, 3, 8, 8)
+    expected = in_order(images)
+    for path in images.paths:
+        path.unlink()
+    assert torch.equal(in_order(images), expected)

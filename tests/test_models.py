@@ -137,10 +137,67 @@ def test_images_need_not_be_square():
     assert model(torch.zeros(1, 3, 32, 70)).shape == (1, 2)
 
 
-def test_batches_of_one_image_are_refused_with_batch_normalization_only():
+@pytest.fixture(scope="module")
+def normalizing():
+    """A model with batch normalization, and none of its numbers."""
     with torch.device("meta"):
-        normalizing, plain = (models.build_model(name, 2, (3, 64, 64)) for name in ("vgg11_bn", "vgg11"))
-    models.require_batch_size(normalizing, 2)
-    models.require_batch_size(plain, 1)
-    with pytest.raises(UserError, match=r"-batch_size: .* cannot train on one image at a time; give at least 2"):
-        models.require_batch_size(normalizing, 1)
+        return models.build_model("vgg11_bn", 2, (3, 64, 64))
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """The same model without batch normalization."""
+    with torch.device("meta"):
+        return models.build_model("vgg11", 2, (3, 64, 64))
+
+
+@pytest.mark.parametrize("process_count", [1, 2, 5])
+def test_a_batch_is_large_enough_with_an_image_a_process_or_two_where_they_are_normalized_over(
+    normalizing, plain, process_count
+):
+    models.require_batch_size(normalizing, 2 * process_count, process_count)
+    models.require_batch_size(plain, process_count, process_count)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "process_count", "way_out"),
+    [
+        (1, 1, "give at least 2"),
+        (2, 2, "give at least 2 for each of the 2 processes"),
+        (3, 2, "give at least 2 for each of the 2 processes"),
+        (9, 5, "give at least 2 for each of the 5 processes"),
+    ],
+)
+def test_batch_normalization_over_one_image_is_refused(normalizing, batch_size, process_count, way_out):
+    with pytest.raises(UserError) as error:
+        models.require_batch_size(normalizing, batch_size, process_count)
+    assert error.value.faults == (
+        "-batch_size: this architecture normalizes over the images of a batch and cannot train on one image at a "
+        f"time; {way_out}",
+    )
+
+
+def test_a_batch_without_an_image_for_every_process_is_refused(plain):
+    with pytest.raises(UserError) as error:
+        models.require_batch_size(plain, 3, 4)
+    assert error.value.faults == (
+        "-batch_size: every process takes a share of each batch; give at least 1 for each of the 4 processes",
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_weights_lie_in_memory_channels_last_and_stay_so_whatever_is_loaded(channels):
+    model = models.build_model("resnet18", 2, (channels, 32, 32))
+    weights = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in model.state_dict().items()}
+    assert not weights["layer1.0.conv1.weight"].is_contiguous(memory_format=torch.channels_last)
+    images = torch.rand(2, channels, 32, 32, generator=torch.Generator().manual_seed(0))
+    model.eval()
+    expected = model(images)
+    other = models.build_model("resnet18", 2, (channels, 32, 32)).eval()
+    assert not torch.allclose(other(images), expected, atol=1e-3)
+    other.load_state_dict(weights)
+    for loaded in (model, other):
+        convolutions = [module for module in loaded.modules() if isinstance(module, nn.Conv2d)]
+        assert len(convolutions) == 20
+        assert all(layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in convolutions)
+    torch.testing.assert_close(other(images), expected)

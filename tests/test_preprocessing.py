@@ -13,8 +13,10 @@ COLOR = Image.fromarray(np.random.default_rng(1).integers(0, 256, (6, 4, 3), dty
 @pytest.mark.parametrize("image", [GREY, COLOR], ids=["grey", "colour"])
 @pytest.mark.parametrize(("keep_color", "planes"), [(False, 1), (True, 3)])
 def test_pixels_are_bytes_in_planes_of_the_height_and_width_asked_for(image, keep_color, planes):
-    pixels = Preprocessing(3, height=5, width=9, keep_color=keep_color).pixels(image)
+    preprocessing = Preprocessing(3, height=5, width=9, keep_color=keep_color)
+    pixels = preprocessing.pixels(image)
     assert (pixels.shape, pixels.dtype) == ((planes, 5, 9), np.uint8)
+    assert preprocessing.pixels_shape == list(pixels.shape)
 
 
 def test_an_image_of_the_right_size_keeps_its_pixels():
@@ -49,6 +51,15 @@ def test_colour_model_input_keeps_the_channels_apart():
     pixels = torch.tensor([255, 0, 51], dtype=torch.uint8).reshape(1, 3, 1, 1)
     numbers = Preprocessing(3, 1, 1, keep_color=True).model_input(pixels)
     assert numbers.flatten().tolist() == pytest.approx([1, 0, 0.2])
+
+
+@pytest.mark.parametrize(("channels", "planes", "keep_color"), [(1, 1, False), (3, 1, False), (3, 3, True)])
+def test_model_input_lies_in_memory_channels_last(channels, planes, keep_color):
+    pixels = torch.randint(0, 256, (2, planes, 4, 5), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    numbers = Preprocessing(channels, 4, 5, keep_color).model_input(pixels)
+    assert numbers.is_contiguous(memory_format=torch.channels_last)
+    assert numbers.shape == (2, channels, 4, 5)
+    assert torch.equal(numbers, (pixels / 255).expand(-1, channels, -1, -1))
 
 
 @pytest.mark.parametrize("keep_color", [False, True])

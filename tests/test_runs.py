@@ -38,8 +38,8 @@ def train(monkeypatch, call_script, project):
     def run(losses, *options):
         values = iter(losses)
 
-        def epoch_of_training(model, optimizer, image_set, batch_size, epoch):
-            model.fc.bias.data.fill_(epoch)
+        def epoch_of_training(trainer, network, schedule, scaler, epoch):
+            trainer.model.fc.bias.data.fill_(epoch)
             return {"loss": 1.0, "accuracy": 0.5}
 
         def evaluate(*arguments):
@@ -50,8 +50,8 @@ def train(monkeypatch, call_script, project):
 
         monkeypatch.setattr(models, "build_model", lambda *arguments: torch.nn.Sequential(OrderedDict(fc=Linear(1, 2))))
         monkeypatch.setattr(plots, "draw_curves", lambda path, *arguments: path.write_text("drawn"))
-        monkeypatch.setattr(training, "train_one_epoch", epoch_of_training)
-        monkeypatch.setattr(training, "evaluate", evaluate)
+        monkeypatch.setattr(training.Trainer, "train_one_epoch", epoch_of_training)
+        monkeypatch.setattr(training.Trainer, "evaluate", evaluate)
         name = ("-dir", project, "-save", "small.pth.tar")
         return call_script("train_torchvision.py", *name, *SMALL_TRAINING, "-patience", 2, *options)
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from pipeline import plots
 from pipeline.learning import sweep
+from pipeline.learning.recipes import Recipe
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -56,7 +57,7 @@ def test_the_grid_is_every_combination_once_in_the_order_given():
     [(0.001, "m_vgg11_b8_lr0.001"), (1e-5, "m_vgg11_b8_lr1e-05"), (0.1, "m_vgg11_b8_lr0.1"), (1.0, "m_vgg11_b8_lr1")],
 )
 def test_a_run_is_named_after_its_combination(rate, name):
-    assert sweep.run_name("m", "vgg11", 8, rate) == name
+    assert sweep.run_name("m", "vgg11", Recipe(batch_size=8, learning_rate=rate)) == name
 
 
 def test_the_report_is_sorted_by_minimum_validation_loss(tmp_path, capsys):

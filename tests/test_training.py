@@ -1,26 +1,35 @@
 import copy
+import dataclasses
 import itertools
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torch import nn
 from torch.nn import functional
 
 from pipeline.errors import UserError
-from pipeline.learning import training
+from pipeline.learning import optimization, training
 from pipeline.learning.history import best_epoch
 from pipeline.learning.image_sets import ImageSet
 from pipeline.learning.preprocessing import Preprocessing
+from pipeline.learning.recipes import Recipe
+
+# Every choice of a recipe that takes part in training, other than the published one.
+STRONG = {
+    "optimizer": "AdamW", "weight_decay": 0.05, "schedule": "one-cycle", "label_smoothing": 0.1,
+    "class_weights": "balanced", "augment": "strong", "patience": None,
+}  # fmt: skip
 
 
 def random_images(count, seed=0):
     random = torch.Generator().manual_seed(seed)
     pixels = torch.randint(0, 256, (count, 1, 6, 6), dtype=torch.uint8, generator=random)
     return ImageSet(
-        pixels=pixels, labels=torch.arange(count) % 2, preprocessing=Preprocessing(3, 6, 6),
-        content_hashes=[""] * count, in_color=0,
+        paths=[], labels=torch.arange(count) % 2, preprocessing=Preprocessing(3, 6, 6), content_hashes=[""] * count,
+        in_color=0, device=torch.device("cpu"), pixels=pixels,
     )  # fmt: skip
 
 
@@ -32,41 +41,45 @@ def small_model(normalization=True):
     )  # fmt: skip
 
 
-class Session:
-    """A training in memory, as the script leads it."""
+def make_trainer(model=None, train_set=None, val_set=None, seed=0, precision="float32", **choices):
+    recipe = Recipe(**{"batch_size": 4, "learning_rate": 0.01, "max_epochs": 4, "patience": 100, **choices})
+    return training.Trainer(
+        model or small_model(), train_set or random_images(13), val_set or random_images(5, seed=1), recipe,
+        class_count=2, seed=seed, precision=precision,
+    )  # fmt: skip
 
-    def __init__(self, model=None):
-        self.model = model or small_model()
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.01)
-        self.history = []
 
-    def train(self, max_epochs, patience=100, batch_size=4, seed=0, count=None):
-        """Train up to `max_epochs` epochs in all, or `count` more."""
-        loop = training.epochs(
-            self.model, self.optimizer, random_images(13), random_images(5, seed=1), self.history,
-            batch_size=batch_size, max_epochs=max_epochs, patience=patience, seed=seed,
-        )  # fmt: skip
-        for _ in itertools.islice(loop, count):
-            pass
-        return self
+def train(trainer, count=None):
+    """Train to the end, or for `count` more epochs."""
+    for _ in itertools.islice(trainer.epochs(), count):
+        pass
+    return trainer
 
-    def losses(self):
-        return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in self.history]
+
+def losses(trainer):
+    return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in trainer.history]
+
+
+def one_epoch(trainer):
+    """Train the first epoch, with a learning rate that nothing changes."""
+    schedule = optimization.make_schedule(trainer.optimizer, trainer.recipe, 1, 0)
+    return trainer.train_one_epoch(trainer.model, schedule, torch.amp.GradScaler("cpu", enabled=False), 1)
 
 
 @pytest.fixture
 def made_up(monkeypatch):
-    """Return train(validation losses, patience, ...): the history of a training with these losses and no model."""
+    """Return train(validation losses, patience, ...): the history of a training with these losses and no training."""
 
     def train(losses, patience, max_epochs=1000, history=()):
         values = iter(losses)
-        monkeypatch.setattr(training, "train_one_epoch", lambda *arguments: {"loss": 1.0, "accuracy": 0.5})
-        monkeypatch.setattr(training, "evaluate", lambda *arguments: {"loss": next(values), "accuracy": 0.5})
-        history = list(history)
-        settings = {"batch_size": 1, "max_epochs": max_epochs, "patience": patience, "seed": 0}
-        for number, _ in enumerate(training.epochs(None, None, None, None, history, **settings), len(history) + 1):
-            assert history[-1]["epoch"] == len(history) == number  # it yields after every epoch
-        return history
+        monkeypatch.setattr(training.Trainer, "train_one_epoch", lambda *arguments: {"loss": 1.0, "accuracy": 0.5})
+        monkeypatch.setattr(training.Trainer, "evaluate", lambda *arguments: {"loss": next(values), "accuracy": 0.5})
+        trainer = make_trainer(patience=patience, max_epochs=max_epochs)
+        trainer.history = list(history)
+        for number, _ in enumerate(trainer.epochs(), len(history) + 1):
+            # It yields after every epoch.
+            assert trainer.history[-1]["epoch"] == len(trainer.history) == number
+        return trainer.history
 
     return train
 
@@ -99,28 +112,31 @@ def test_a_finished_training_goes_on_with_more_patience_only(made_up):
     assert len(made_up([0.6, 0.6], patience=5, history=finished)) == 6
 
 
+def test_without_patience_training_goes_to_the_last_epoch(made_up):
+    assert len(made_up([0.1, *[0.5] * 19], patience=None, max_epochs=20)) == 20
+
+
 def test_an_epoch_records_both_losses_and_both_accuracies():
-    (epoch,) = Session().train(1).history
+    (epoch,) = train(make_trainer(max_epochs=1)).history
     assert list(epoch) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
-    assert Session().train(3).losses() == Session().train(3).losses()
-    assert Session().train(3).losses() != Session().train(3, seed=1).losses()
+    assert losses(train(make_trainer())) == losses(train(make_trainer()))
+    assert losses(train(make_trainer())) != losses(train(make_trainer(seed=1)))
 
 
+@pytest.mark.parametrize("choices", [{}, STRONG], ids=["published", "strong"])
 @pytest.mark.parametrize("stop", [1, 2, 3])
-def test_training_resumed_after_any_epoch_equals_an_unbroken_one(stop):
-    unbroken = Session().train(4)
-    first = Session().train(4, count=stop)
+def test_training_resumed_after_any_epoch_equals_an_unbroken_one(stop, choices):
+    unbroken = train(make_trainer(**choices))
+    first = train(make_trainer(**choices), count=stop)
     assert len(first.history) == stop
     torch.rand(10)  # what happens in between has no influence
-    second = Session()
-    second.model.load_state_dict(copy.deepcopy(first.model.state_dict()))
-    second.optimizer.load_state_dict(copy.deepcopy(first.optimizer.state_dict()))
-    second.history = copy.deepcopy(first.history)
-    second.train(4)
-    assert second.losses() == unbroken.losses()
+    second = make_trainer(**choices)
+    second.resume(*copy.deepcopy((first.model.state_dict(), first.optimizer.state_dict(), first.history)))
+    train(second)
+    assert losses(second) == losses(unbroken)
     for name, weights in unbroken.model.state_dict().items():
         assert torch.equal(second.model.state_dict()[name], weights)
     for key, state in unbroken.optimizer.state_dict()["state"].items():
@@ -130,20 +146,60 @@ def test_training_resumed_after_any_epoch_equals_an_unbroken_one(stop):
 
 @pytest.mark.parametrize("batch_size", [2, 3, 5, 7, 8, 100])
 def test_means_are_over_images_and_not_over_batches(batch_size):
-    # The middle dimension of the loss: with a learning rate of 0 and no dropout it is the same in every batch.
+    # With a learning rate of 0 and no dropout the loss is the same in every batch.
     images = random_images(13)
     model = nn.Sequential(nn.Flatten(), nn.Linear(108, 2))
-    inputs, labels = images.batch(torch.arange(13))
+    pixels, labels = next(images.batches([torch.arange(13)]))
     with torch.no_grad():
-        logits = model(inputs)
+        logits = model(images.preprocessing.model_input(pixels))
     each = functional.cross_entropy(logits, labels, reduction="none")
     expected = {
         "loss": pytest.approx(each.mean().item(), abs=1e-6),
         "accuracy": pytest.approx((logits.argmax(dim=1) == labels).float().mean().item(), abs=1e-6),
     }
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    assert training.train_one_epoch(model, optimizer, images, batch_size, 1) == expected
-    assert training.evaluate(model, images, batch_size) == expected
+    trainer = make_trainer(model, images, learning_rate=0.0, batch_size=batch_size)
+    assert one_epoch(trainer) == expected
+    assert trainer.evaluate(images) == expected
+
+
+def test_float32_gives_the_losses_of_a_plain_loop():
+    trainer = train(make_trainer(max_epochs=3))
+    model, images = small_model(), random_images(13)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for epoch in (1, 2, 3):
+        torch.manual_seed(epoch)
+        model.train()
+        order = torch.randperm(13)
+        total = 0.0
+        for batch in (order[:4], order[4:8], order[8:]):
+            loss = functional.cross_entropy(
+                model((images.pixels[batch] / 255).repeat(1, 3, 1, 1)), images.labels[batch]
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+        assert trainer.history[epoch - 1]["loss"] == pytest.approx(total / 13, abs=1e-4)
+
+
+def test_bfloat16_gives_nearly_the_same_losses():
+    exact, rounded = train(make_trainer()), train(make_trainer(precision="bfloat16"))
+    assert losses(exact) != losses(rounded)
+    for ours, other in zip(exact.history, rounded.history, strict=True):
+        assert ours["loss"] == pytest.approx(other["loss"], rel=0.05)
+        assert ours["val_loss"] == pytest.approx(other["val_loss"], rel=0.05)
+    assert {weights.dtype for weights in rounded.model.parameters()} == {torch.float32}
+
+
+def test_training_does_not_depend_on_whether_the_images_are_held_in_memory(tmp_path):
+    held = random_images(13)
+    paths = [tmp_path / f"{number}.png" for number in range(13)]
+    for path, pixels in zip(paths, held.pixels, strict=True):
+        Image.fromarray(pixels[0].numpy()).save(path)
+    read_anew = dataclasses.replace(held, paths=paths, pixels=None)
+    assert losses(train(make_trainer(train_set=held, **STRONG))) == losses(
+        train(make_trainer(train_set=read_anew, **STRONG))
+    )
 
 
 def test_an_epoch_takes_one_step_per_batch_over_every_image_once():
@@ -160,9 +216,8 @@ def test_an_epoch_takes_one_step_per_batch_over_every_image_once():
 
     images = random_images(13)
     images.pixels[:, 0, 0, 0] = torch.arange(13)
-    model = Recorder()
     torch.manual_seed(0)
-    training.train_one_epoch(model, torch.optim.SGD(model.parameters(), lr=0.1), images, 4, 1)
+    one_epoch(make_trainer(Recorder(), images))
     assert [len(batch) for batch in seen] == [4, 4, 5]
     order = (torch.cat(seen) * 255).round().long().tolist()
     assert sorted(order) == list(range(13))
@@ -170,19 +225,19 @@ def test_an_epoch_takes_one_step_per_batch_over_every_image_once():
 
 
 def test_evaluation_is_in_evaluation_mode_and_changes_nothing():
-    model = small_model()
-    before = copy.deepcopy(model.state_dict())
+    trainer = make_trainer()
+    before = copy.deepcopy(trainer.model.state_dict())
     images = random_images(5)
-    assert training.evaluate(model, images, 5) == training.evaluate(model, images, 5)  # dropout would differ
-    assert not model.training
-    assert all(torch.equal(before[name], weights) for name, weights in model.state_dict().items())
+    assert trainer.evaluate(images) == trainer.evaluate(images)  # dropout would differ
+    assert not trainer.model.training
+    assert all(torch.equal(before[name], weights) for name, weights in trainer.model.state_dict().items())
 
 
 def test_an_epoch_trains_in_training_mode():
-    model = small_model().eval()
-    training.train_one_epoch(model, torch.optim.SGD(model.parameters(), lr=0.0), random_images(4), 4, 1)
-    assert model.training
-    assert model[1].num_batches_tracked == 1
+    trainer = make_trainer(small_model().eval(), random_images(4))
+    one_epoch(trainer)
+    assert trainer.model.training
+    assert trainer.model[1].num_batches_tracked == 1
 
 
 @given(count=st.integers(1, 60), batch_size=st.integers(1, 20))
@@ -204,8 +259,7 @@ def test_a_last_batch_of_one_image_joins_the_batch_before_it(count, batch_size, 
 
 
 def test_batches_of_one_image_train_a_model_without_batch_normalization():
-    history = Session(small_model(normalization=False)).train(2, batch_size=1).history
-    assert len(history) == 2
+    assert len(train(make_trainer(small_model(normalization=False), max_epochs=2, batch_size=1)).history) == 2
 
 
 class Breaking(nn.Module):
@@ -231,8 +285,8 @@ class Breaking(nn.Module):
     ],
 )
 def test_a_loss_that_is_not_finite_is_an_error_that_names_epoch_and_step(model, message, epochs):
-    session = Session(model)  # three steps an epoch, and two batches of validation images
+    trainer = make_trainer(model, max_epochs=5)  # three steps an epoch, and two batches of validation images
     with pytest.raises(UserError) as error:
-        session.train(5)
+        train(trainer)
     assert error.value.faults == (message,)
-    assert len(session.history) == epochs
+    assert len(trainer.history) == epochs

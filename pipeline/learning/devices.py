@@ -1,8 +1,20 @@
-"""Where the model runs."""
+"""Where the model runs, in which number format it trains, and how much memory is free there."""
 
+import contextlib
+from pathlib import Path
+
+import psutil
 import torch
+from torch import nn
 
+from pipeline import processes
 from pipeline.errors import UserError
+
+# The processors' instructions for bfloat16 that training was measured to be faster with (benchmarks/README.md).
+BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+
+# Where a Linux container says how much memory it may take, of which the system's own figures know nothing.
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def pick_device(use_gpu):
@@ -10,10 +22,91 @@ def pick_device(use_gpu):
     if not use_gpu:
         return torch.device("cpu")
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        if processes.count() == 1:
+            return torch.device("cuda")
+        return _gpu_of_this_process()
     if torch.backends.mps.is_available():
+        if processes.count() > 1:
+            raise UserError("--use_GPU: this machine's GPU takes one process only; start the command without torchrun")
         return torch.device("mps")
     raise UserError(
         f"--use_GPU: PyTorch {torch.__version__} sees no GPU on this machine; leave the option out to use the CPU, "
         "or install the driver and a PyTorch build for your GPU"
     )
+
+
+def pick_precision(choice, device):
+    """Return the number format to train in, by name.
+
+    Args:
+        choice: "float32", "bfloat16" or "auto": bfloat16 where the device has instructions for it, float16 on older
+            NVIDIA GPUs with tensor cores, float32 elsewhere.
+        device: torch.device.
+
+    Raises UserError for bfloat16 on a device that cannot train in it.
+    """
+    if choice == "auto":
+        return _fastest_precision(device)
+    if choice == "bfloat16" and not _trains_in_bfloat16(device):
+        raise UserError("-precision bfloat16: this device cannot train in it; leave the option out, or give float32")
+    return choice
+
+
+def autocast(device, precision):
+    """Return a context in which a model computes in the format of this name; its weights stay float32."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, getattr(torch, precision))
+
+
+def free_memory(device):
+    """Return how many bytes are free for this process on the device; for Apple's GPUs, of the memory they share."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    # Each of the processes that train together here may take its part.
+    free = psutil.virtual_memory().available // processes.count_here()
+    text = CONTAINER_LIMIT.read_text().strip() if CONTAINER_LIMIT.exists() else "max"
+    if text == "max":
+        return free
+    return max(0, min(free, int(text) // processes.count_here() - psutil.Process().memory_info().rss))
+
+
+def _gpu_of_this_process():
+    number = processes.local_rank()
+    if number >= torch.cuda.device_count():
+        raise UserError(
+            f"--use_GPU: process {number + 1} of this machine finds {torch.cuda.device_count()} GPUs only; "
+            "start as many processes as there are GPUs"
+        )
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
+
+
+def _fastest_precision(device):
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bfloat16"
+        return "float16" if torch.cuda.get_device_capability(device) >= (7, 0) else "float32"
+    if device.type == "cpu" and _has_bfloat16_instructions() and _trains_in_bfloat16(device):
+        return "bfloat16"
+    return "float32"
+
+
+def _has_bfloat16_instructions():
+    if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch before 2.11 cannot tell
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in BFLOAT16_INSTRUCTIONS)
+
+
+def _trains_in_bfloat16(device):
+    """Tell whether a step forward and backward through a small network works."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 6 * 6, 2))
+    model.to(device, memory_format=torch.channels_last)
+    try:
+        with autocast(device, "bfloat16"):
+            output = model(torch.rand(2, 3, 8, 8, device=device))
+        output.float().sum().backward()
+    except RuntimeError:
+        return False
+    return output.dtype == torch.bfloat16 and all(weight.grad.isfinite().all() for weight in model.parameters())

@@ -10,6 +10,11 @@ def best_epoch(history):
     return min(history, key=lambda epoch: epoch["val_loss"])
 
 
+def kept_epoch(history, keep):
+    """Return the epoch whose weights are the model: for `keep` "best" the best one, for "last" the last one."""
+    return best_epoch(history) if keep == "best" else history[-1]
+
+
 def patience_ran_out(history, patience):
-    """Tell whether the last `patience` epochs brought no strictly lower validation loss."""
-    return bool(history) and len(history) - best_epoch(history)["epoch"] >= patience
+    """Tell whether the last `patience` epochs brought no strictly lower validation loss; for None, never."""
+    return bool(history) and patience is not None and len(history) - best_epoch(history)["epoch"] >= patience

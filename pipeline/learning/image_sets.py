@@ -1,58 +1,130 @@
-"""The images of a partition in memory, decoded once, as tensors."""
+"""The images of a partition as tensors: held in memory where they fit, read anew for every batch where not."""
 
-from dataclasses import dataclass, replace
+import contextlib
+import itertools
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
+from pipeline.learning import devices
 from pipeline.learning.preprocessing import Preprocessing
-from pipeline.progress import map_in_threads
+from pipeline.progress import map_in_threads, stream_in_threads
+
+# The share of a device's free memory that images may take. The rest is for the model, whose intermediate results
+# take far more than a batch of images does.
+SHARE_OF_FREE_MEMORY = 0.5
 
 
 @dataclass(frozen=True)
 class ImageSet:
     """Labelled images, as bytes of pixels until a batch of them is needed."""
 
-    pixels: torch.Tensor  # uint8 (n, 1 or 3, height, width)
+    paths: list  # of the files
     labels: torch.Tensor  # int64 (n,)
     preprocessing: Preprocessing
     content_hashes: list  # of the files, parallel to the labels
     in_color: int  # how many of the files show colour
+    device: torch.device  # the model's, to which batches go
+    pixels: torch.Tensor = None  # uint8 (n, 1 or 3, height, width), on `device` if they fit there; None: read anew
 
     def __len__(self):
         return len(self.labels)
 
-    def to(self, device):
-        """Return the set with its tensors on a device."""
-        return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
+    def channel_statistics(self):
+        """Return the mean and the standard deviation of the pixels' values in [0, 1], a list with one per channel."""
+        sums = squares = 0
+        for pixels in self.pixels_in_order(100):
+            # In float64 on the CPU, so that both ways of holding images, and all devices, agree.
+            values = pixels.cpu().double() / 255
+            sums, squares = sums + values.sum(dim=(0, 2, 3)), squares + values.square().sum(dim=(0, 2, 3))
+        count = len(self) * self.preprocessing.height * self.preprocessing.width
+        mean = sums / count
+        # Images without any contrast are left as they are instead of divided by 0.
+        std = (squares / count - mean.square()).clamp(min=0).sqrt()
+        return mean.tolist(), torch.where(std < 1 / 255, 1.0, std).tolist()
 
-    def batch(self, indices):
-        """Return model input, floats (n, channels, height, width), and labels (n,) of the images at `indices`."""
-        return self.preprocessing.model_input(self.pixels[indices]), self.labels[indices]
+    def batches(self, parts):
+        """Yield (pixels, labels) on the device, uint8 (m, 1 or 3, height, width) and int64 (m,), for each part.
+
+        `parts` is a list of index tensors on the CPU. Raises UserError for a file that cannot be read any more.
+        """
+        if not parts:
+            return
+        pixels = self._batches_in_memory(parts) if self.pixels is not None else self._batches_read_anew(parts)
+        # All indices and labels at once, since small copies to a GPU wait for it.
+        labels = self.labels[torch.cat(parts)].to(self.device).split([len(part) for part in parts])
+        yield from zip(pixels, labels, strict=True)
+
+    def pixels_in_order(self, batch_size):
+        """Yield the pixels of all images, in order, `batch_size` at a time."""
+        for pixels, _ in self.batches(list(torch.arange(len(self)).split(batch_size))):
+            yield pixels
+
+    def _batches_in_memory(self, parts):
+        indices = torch.cat(parts).to(self.pixels.device)
+        for part in indices.split([len(part) for part in parts]):
+            # Apple's GPUs may read what is no longer there (pytorch/pytorch#189690), so they have to wait for the copy.
+            yield self.pixels[part].to(self.device, non_blocking=self.device.type == "cuda")
+
+    def _batches_read_anew(self, parts):
+        paths = (self.paths[index] for index in torch.cat(parts).tolist())
+        # One batch ahead: the cores read it while the model works on the one before.
+        stream = stream_in_threads(
+            lambda path: (path, load_image(path, self.preprocessing)), paths, max(len(part) for part in parts)
+        )
+        with contextlib.closing(stream):
+            for part in parts:
+                pixels = np.empty((len(part), *self.preprocessing.pixels_shape), dtype=np.uint8)
+                for number, (path, image) in enumerate(itertools.islice(stream, len(part))):
+                    if image.unreadable:
+                        raise UserError(
+                            f"{path}: {image.unreadable}; it could be read a moment ago; put it back as it was"
+                        )
+                    pixels[number] = image.pixels
+                yield torch.from_numpy(pixels).to(self.device)
 
 
-def load_image_set(project, split, preprocessing):
-    """Decode and resize all images of a Split, on all cores.
+def load_image_set(project, split, preprocessing, device):
+    """Decode and resize all images of a Split, on all cores, for a model on the device.
 
     Returns an ImageSet. Raises UserError naming each image that cannot be read.
     """
     paths = [project.bin / name for name in split.file_names]
-    images = map_in_threads(lambda path: load_image(path, preprocessing), paths, f"reading {split.partition} images")
+    shape = (len(paths), *preprocessing.pixels_shape)
+    size = math.prod(shape)
+    keep = size <= SHARE_OF_FREE_MEMORY * devices.free_memory(torch.device("cpu"))
+    pixels = np.empty(shape, dtype=np.uint8) if keep else None
+
+    def load(number):
+        image = load_image(paths[number], preprocessing)
+        if keep and not image.unreadable:
+            pixels[number] = image.pixels
+        return image.unreadable, image.content_hash, image.shows_color
+
+    images = map_in_threads(load, range(len(paths)), f"reading {split.partition} images")
     faults = [
-        f"{path}: {image.unreadable}; replace it, or remove its line from {split.path}"
-        for path, image in zip(paths, images, strict=True)
-        if image.unreadable
+        f"{path}: {unreadable}; replace it, or remove its line from {split.path}"
+        for path, (unreadable, _, _) in zip(paths, images, strict=True)
+        if unreadable
     ]
     if faults:
         raise UserError(*faults)
+    if keep:
+        pixels = torch.from_numpy(pixels)
+        if device.type != "cpu" and size <= SHARE_OF_FREE_MEMORY * devices.free_memory(device):
+            pixels = pixels.to(device)
     return ImageSet(
-        pixels=torch.from_numpy(np.stack([image.pixels for image in images])),
+        paths=paths,
         labels=torch.tensor(split.labels),
         preprocessing=preprocessing,
-        content_hashes=[image.content_hash for image in images],
-        in_color=sum(image.shows_color for image in images),
+        content_hashes=[content_hash for _, content_hash, _ in images],
+        in_color=sum(shows_color for _, _, shows_color in images),
+        device=device,
+        pixels=pixels,
     )
 
 

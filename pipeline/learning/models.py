@@ -55,17 +55,22 @@ def build_model(architecture, class_count, image_shape):
             f"-img_shape {channels} {height} {width}: {architecture} cannot take images of this size; "
             f"{channels} {size} {size} works"
         ) from None
-    return model
+    # Laid out in memory as the images are, see Preprocessing.model_input.
+    return model.to(memory_format=torch.channels_last)
 
 
-def require_batch_size(model, batch_size):
-    """Raise UserError where batches of one image would meet batch normalization, which learns nothing from them."""
+def require_batch_size(model, batch_size, process_count):
+    """Raise UserError where a process would get no image of a batch, or a single one to normalize over."""
     normalizes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
-    if batch_size == 1 and normalizes:
-        raise UserError(
-            "-batch_size: this architecture normalizes over the images of a batch and cannot train on one image at "
-            "a time; give at least 2"
+    smallest = 2 if normalizes else 1
+    if batch_size < smallest * process_count:
+        reason = (
+            "this architecture normalizes over the images of a batch and cannot train on one image at a time"
+            if normalizes
+            else "every process takes a share of each batch"
         )
+        shared = f" for each of the {process_count} processes" if process_count > 1 else ""
+        raise UserError(f"-batch_size: {reason}; give at least {smallest}{shared}")
 
 
 def _construct(architecture, class_count, image_shape):

@@ -28,7 +28,7 @@ def predict_files(place, checkpoint, model, device, batch_size):
             pixels = [image.pixels for image in loaded if not image.unreadable]
             if pixels:
                 stacked = torch.from_numpy(np.stack(pixels)).to(device)
-                probabilities = iter(predict_probabilities(model, stacked, preprocessing, batch_size))
+                probabilities = iter(predict_probabilities(model, [stacked], preprocessing))
             for path, image in zip(batch, loaded, strict=True):
                 name = path.relative_to(place).as_posix() if path != place else path.name
                 values = None if image.unreadable else next(probabilities)

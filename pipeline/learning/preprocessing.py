@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from PIL import Image
 
 from pipeline.errors import UserError
@@ -16,6 +17,9 @@ class Preprocessing:
     height: int  # pixels
     width: int  # pixels
     keep_color: bool = False  # False: grey values, repeated in every channel
+    mean: list = None  # of the training images' values in [0, 1], a number per channel of `pixels`; None: left as is
+    std: list = None  # likewise, their standard deviation
+    average_flips: bool = False  # predict from the image and its mirror image, and average
 
     @classmethod
     def from_options(cls, image_shape, keep_color):
@@ -31,6 +35,11 @@ class Preprocessing:
     def image_shape(self):
         return [self.channels, self.height, self.width]
 
+    @property
+    def pixels_shape(self):
+        """The shape of what `pixels` returns."""
+        return [3 if self.keep_color else 1, self.height, self.width]
+
     def pixels(self, image):
         """Resize a decoded image.
 
@@ -43,9 +52,23 @@ class Preprocessing:
         return pixels.transpose(2, 0, 1) if self.keep_color else pixels[np.newaxis]
 
     def model_input(self, pixels):
-        """Turn a uint8 tensor (n, 1 or 3, height, width) into floats (n, channels, height, width) in [0, 1]."""
-        return pixels.float().div_(255).expand(-1, self.channels, -1, -1)
+        """Turn a uint8 tensor (n, 1 or 3, height, width) into floats (n, channels, height, width) in [0, 1].
+
+        With `mean` and `std` they are shifted and scaled by these. They lie in memory pixel by pixel (channels last),
+        as the models' weights do: convolutions are faster so.
+        """
+        numbers = pixels.float().div_(255)
+        if self.mean is not None:
+            mean, std = (torch.tensor(values, device=pixels.device).view(-1, 1, 1) for values in (self.mean, self.std))
+            numbers = (numbers - mean) / std
+        numbers = numbers.expand(-1, self.channels, -1, -1)
+        return numbers.contiguous(memory_format=torch.channels_last)
 
     def settings(self):
         """Return all but the shape as plain types; `Preprocessing(*image_shape, **settings)` reads them back."""
-        return {"keep_color": self.keep_color}
+        return {
+            "keep_color": self.keep_color,
+            "mean": self.mean,
+            "std": self.std,
+            "average_flips": self.average_flips,
+        }

@@ -6,7 +6,7 @@ from pipeline import files, plots
 from pipeline.command_line import note
 from pipeline.errors import UserError
 from pipeline.learning import checkpoints
-from pipeline.learning.history import best_epoch
+from pipeline.learning.history import best_epoch, kept_epoch
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project
 
 # What must be the same for training to go on, and the option it comes from.
@@ -16,12 +16,22 @@ FIXED_SETTINGS = {
     "learning rate": "-learning_rate",
     "image shape": "-img_shape",
     "keep color": "--keep_color",
-    "optimizer": "optimizer",
+    "normalize": "--normalize",
+    "augment": "-augment",
+    "optimizer": "-optimizer",
+    "weight decay": "-weight_decay",
+    "schedule": "-schedule",
+    "label smoothing": "-label_smoothing",
+    "class weights": "-class_weights",
+    "average flips": "--average_flips",
+    "weights kept": "-keep",
     "seed": "-seed",
     "class names": "class names",
     "split fingerprint": "split files",
 }
 ADJUSTABLE_SETTINGS = ("maximum number of epochs", "patience", "positive class")
+# A schedule of the learning rate is laid out over the whole training.
+FIXED_BY_A_SCHEDULE = {"maximum number of epochs": "-num_epochs"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ class Run:
                 f"{self.last}: holds no training to go on with; use --overwrite or another -model_save_name"
             )
         self._require_same(settings, checkpoint.options, self.last)
-        if best_epoch(checkpoint.history)["epoch"] == checkpoint.epoch:
+        if kept_epoch(checkpoint.history, settings["weights kept"])["epoch"] == checkpoint.epoch:
             # Training may have been killed before this copy was made.
             files.copy_file(self.last, self.model)
         elif not self.model.exists():
@@ -102,23 +112,24 @@ class Run:
         self.record("hyperparameters.json").unlink(missing_ok=True)
         return checkpoint
 
-    def save_epoch(self, model, optimizer, train_set, val_set, settings, history):
-        """Save the state after an epoch, and as the model too if the epoch is the best so far."""
+    def save_epoch(self, trainer, settings):
+        """Save the state after an epoch of a Trainer, and as the model too if its weights are to be kept so far."""
+        newest = trainer.history[-1]
         checkpoints.Checkpoint(
-            state_dict=model.state_dict(),
-            optimizer=optimizer.state_dict(),
+            state_dict=trainer.model.state_dict(),
+            optimizer=trainer.optimizer.state_dict(),
             architecture=settings["architecture"],
             class_names=settings["class names"],
-            image_shape=train_set.preprocessing.image_shape,
-            preprocessing=train_set.preprocessing.settings(),
+            image_shape=trainer.train_set.preprocessing.image_shape,
+            preprocessing=trainer.train_set.preprocessing.settings(),
             positive_class=settings["positive class"],
-            epoch=history[-1]["epoch"],
-            validation_loss=history[-1]["val_loss"],
-            history=history,
+            epoch=newest["epoch"],
+            validation_loss=newest["val_loss"],
+            history=trainer.history,
             options=settings,
-            seen_images={"train": train_set.content_hashes, "val": val_set.content_hashes},
+            seen_images={"train": trainer.train_set.content_hashes, "val": trainer.val_set.content_hashes},
         ).save(self.last)
-        if best_epoch(history) is history[-1]:
+        if kept_epoch(trainer.history, trainer.recipe.keep) is newest:
             files.copy_file(self.last, self.model)
 
     def write_records(self, settings, history):
@@ -135,6 +146,7 @@ class Run:
             **settings,
             "number of epochs": len(history),
             "best epoch": best["epoch"],
+            "kept epoch": kept_epoch(history, settings["weights kept"])["epoch"],
             "minimum validation loss": best["val_loss"],
             "training seconds": round(sum(epoch["seconds"] for epoch in history), 3),
         }
@@ -152,10 +164,11 @@ class Run:
             replace(checkpoints.load(path), positive_class=chosen).save(path)
 
     def _require_same(self, settings, recorded, path):
+        fixed = FIXED_SETTINGS if settings["schedule"] == "constant" else FIXED_SETTINGS | FIXED_BY_A_SCHEDULE
         faults = [
             f"{option} {settings[name]}: {path} was trained with {name} {recorded.get(name)}; "
             "give the same, use --overwrite, or another -model_save_name"
-            for name, option in FIXED_SETTINGS.items()
+            for name, option in fixed.items()
             if recorded.get(name) != settings[name]
         ]
         if faults:

@@ -24,14 +24,9 @@ def grid(architectures, batch_sizes, learning_rates):
     return list(dict.fromkeys(itertools.product(architectures, batch_sizes, learning_rates)))
 
 
-def settings(combination):
-    """Return a combination under the names of the training records."""
-    return dict(zip(("architecture", "batch size", "learning rate"), combination, strict=True))
-
-
-def run_name(name, architecture, batch_size, learning_rate):
+def run_name(name, architecture, recipe):
     """Return the name of one run of the sweep called `name`."""
-    return f"{name}_{architecture}_b{batch_size}_lr{learning_rate:g}"
+    return f"{name}_{architecture}_b{recipe.batch_size}_lr{recipe.learning_rate:g}"
 
 
 def print_table(finished):

@@ -6,87 +6,147 @@ import time
 import torch
 from torch.nn import functional
 
+from pipeline import processes
 from pipeline.errors import UserError
+from pipeline.learning import distributed, optimization
+from pipeline.learning.augmentation import make_augmentation
+from pipeline.learning.devices import autocast
 from pipeline.learning.history import patience_ran_out
 from pipeline.learning.inference import predict_logits
 from pipeline.progress import progress_bar
 
 
-def epochs(model, optimizer, train_set, val_set, history, *, batch_size, max_epochs, patience, seed):
-    """Train until patience or epochs run out; a generator that yields after every epoch, for saving and printing.
+class Trainer:
+    """A model on its way through training, with all that changes from epoch to epoch.
 
     Args:
-        model, optimizer: as they are after the epochs in `history`.
-        train_set, val_set: ImageSets on the model's device.
-        history: the epochs so far, see pipeline.learning.history; grows by one dict an epoch.
-        batch_size: images a step; a last batch of one image joins the batch before it.
-        max_epochs: stop once `history` has this many epochs.
-        patience: stop after so many consecutive epochs without a strictly lower validation loss.
-        seed: every random choice of an epoch follows from the seed and the epoch's number, so that training
-            resumed after any epoch goes on as if it had never stopped.
-
-    Raises UserError, naming epoch and step, for a loss that is not finite.
+        model: nn.Module with its first weights, on the sets' device.
+        train_set, val_set: ImageSets.
+        recipe: a Recipe; its batch size is that of all processes together.
+        class_count: of the labels.
+        seed: every random choice of an epoch follows from the seed and the epoch's number, so that training resumed
+            after any epoch goes on as if it had never stopped.
+        precision: number format, as devices.pick_precision returns it.
     """
-    while len(history) < max_epochs and not patience_ran_out(history, patience):
-        epoch = len(history) + 1
-        started = time.perf_counter()
-        torch.manual_seed(seed * 1_000_003 + epoch)
-        trained = train_one_epoch(model, optimizer, train_set, batch_size, epoch)
-        validated = evaluate(model, val_set, batch_size)
-        if not math.isfinite(validated["loss"]):
-            raise UserError(f"epoch {epoch}: the validation loss is {validated['loss']}; try a smaller -learning_rate")
-        history.append(
-            {
-                "epoch": epoch,
-                **trained,
-                **{f"val_{key}": value for key, value in validated.items()},
-                "seconds": time.perf_counter() - started,
-            }
-        )
-        yield
+
+    def __init__(self, model, train_set, val_set, recipe, *, class_count, seed, precision):
+        self.model = model
+        self.train_set, self.val_set = train_set, val_set
+        self.recipe, self.seed, self.precision = recipe, seed, precision
+        self.device = train_set.device
+        self.optimizer = optimization.make_optimizer(model, recipe)
+        self.augment = make_augmentation(recipe.augment)
+        self.class_weights = None
+        if recipe.class_weights == "balanced":
+            self.class_weights = optimization.class_weights(train_set.labels, class_count).to(self.device)
+        self.history = []  # see pipeline.learning.history
+
+    def resume(self, state_dict, optimizer, history):
+        """Go on after the epochs of `history`, with the states of model and optimizer after the last of them."""
+        self.model.load_state_dict(state_dict)
+        self.optimizer.load_state_dict(optimizer)
+        self.history = list(history)
+
+    def epochs(self):
+        """Train until patience or epochs run out; a generator that yields after every epoch, for saving and printing.
+
+        Raises UserError, naming epoch and step, for a loss that is not finite.
+        """
+        network = distributed.wrap(self.model)
+        steps = len(batches(torch.arange(len(self.train_set)), self.recipe.batch_size, processes.count()))
+        schedule = optimization.make_schedule(self.optimizer, self.recipe, steps, len(self.history))
+        # Of use for float16 only, whose small gradients would vanish.
+        scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
+        while not self._finished():
+            epoch = len(self.history) + 1
+            started = time.perf_counter()
+            torch.manual_seed(self.seed * 1_000_003 + epoch)
+            trained = self.train_one_epoch(network, schedule, scaler, epoch)
+            distributed.average_running_statistics(self.model)
+            validated = self.evaluate(self.val_set)
+            if not math.isfinite(validated["loss"]):
+                raise UserError(
+                    f"epoch {epoch}: the validation loss is {validated['loss']}; try a smaller -learning_rate"
+                )
+            self.history.append(
+                {
+                    "epoch": epoch,
+                    **trained,
+                    **{f"val_{key}": value for key, value in validated.items()},
+                    "seconds": time.perf_counter() - started,
+                }
+            )
+            yield
+
+    def train_one_epoch(self, network, schedule, scaler, epoch):
+        """Take one optimizer step per batch, over all images in random order; return mean loss and accuracy.
+
+        `network` is the model, or what distributes it over processes.
+        """
+        network.train()
+        image_set = self.train_set
+        steps = batches(torch.randperm(len(image_set)), self.recipe.batch_size, processes.count())
+        if not processes.is_main():
+            # Other random choices (dropout) than those of the other processes, which see other images.
+            torch.manual_seed(torch.initial_seed() + processes.rank() * 2**32)
+        sizes = torch.tensor([len(indices) for indices in steps])
+        losses, correct = [], torch.zeros((), dtype=torch.int64, device=self.device)
+        with progress_bar(total=len(image_set), desc=f"epoch {epoch}", unit="image", leave=False) as bar:
+            shares = image_set.batches([distributed.share(indices) for indices in steps])
+            for (pixels, labels), size in zip(shares, sizes.tolist(), strict=True):
+                images = image_set.preprocessing.model_input(self.augment(pixels))
+                with autocast(self.device, self.precision):
+                    logits = network(images)
+                # This process's share of the mean over the whole batch.
+                loss = optimization.training_loss(logits, labels, self.recipe, self.class_weights) / size
+                self.optimizer.zero_grad()
+                # Gradients are averaged over the processes, whose losses add up.
+                scaler.scale(loss * processes.count()).backward()
+                scaler.step(self.optimizer)
+                scaler.update()
+                schedule.step()
+                losses.append(loss.detach())
+                correct += (logits.detach().argmax(dim=1) == labels).sum()
+                bar.update(size)
+        # Looked at once an epoch and not at every step, for which a GPU would have to be waited for.
+        losses = distributed.total(torch.stack(losses).cpu().double(), self.device)
+        if not losses.isfinite().all():
+            step = int((~losses.isfinite()).nonzero()[0]) + 1
+            raise UserError(
+                f"epoch {epoch}, step {step}: the training loss is {losses[step - 1].item()}; "
+                "try a smaller -learning_rate"
+            )
+        correct = distributed.total(correct.cpu().double(), self.device)
+        return {
+            "loss": (losses * sizes).sum().item() / len(image_set),
+            "accuracy": correct.item() / len(image_set),
+        }
+
+    def evaluate(self, image_set):
+        """Return mean cross-entropy and accuracy over a set, in evaluation mode; every image counts once."""
+        mine = distributed.share(torch.arange(len(image_set)))
+        sums = torch.zeros(2, dtype=torch.float64)
+        if len(mine):
+            pixels = (pixels for pixels, _ in image_set.batches(list(mine.split(self.recipe.batch_size))))
+            with autocast(self.device, self.precision):
+                logits = predict_logits(self.model, pixels, image_set.preprocessing)
+            labels = image_set.labels[mine]
+            sums[0] = functional.cross_entropy(logits, labels, reduction="sum")
+            sums[1] = (logits.argmax(dim=1) == labels).sum()
+        loss, correct = distributed.total(sums, self.device).tolist()
+        return {"loss": loss / len(image_set), "accuracy": correct / len(image_set)}
+
+    def _finished(self):
+        return len(self.history) >= self.recipe.max_epochs or patience_ran_out(self.history, self.recipe.patience)
 
 
-def train_one_epoch(model, optimizer, image_set, batch_size, epoch):
-    """Take one optimizer step per batch, over all images in random order; return mean loss and accuracy."""
-    model.train()
-    losses, weights, correct = [], [], 0
-    with progress_bar(total=len(image_set), desc=f"epoch {epoch}", unit="image", leave=False) as bar:
-        for indices in batches(torch.randperm(len(image_set)), batch_size):
-            images, labels = image_set.batch(indices.to(image_set.labels.device))
-            logits = model(images)
-            loss = functional.cross_entropy(logits, labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-            weights.append(len(indices))
-            correct += (logits.detach().argmax(dim=1) == labels).sum()
-            bar.update(len(indices))
-    # Looked at once an epoch and not at every step, for which a GPU would have to be waited for.
-    losses = torch.stack(losses).double().cpu()
-    if not losses.isfinite().all():
-        step = int((~losses.isfinite()).nonzero()[0]) + 1
-        raise UserError(
-            f"epoch {epoch}, step {step}: the training loss is {losses[step - 1].item()}; try a smaller -learning_rate"
-        )
-    mean_loss = (losses * torch.tensor(weights)).sum().item() / len(image_set)
-    return {"loss": mean_loss, "accuracy": int(correct) / len(image_set)}
+def batches(indices, batch_size, process_count=1):
+    """Split indices into batches of `batch_size`, the last one smaller.
 
-
-def evaluate(model, image_set, batch_size):
-    """Return mean loss and accuracy over a set, in evaluation mode."""
-    logits = predict_logits(model, image_set.pixels, image_set.preprocessing, batch_size)
-    labels = image_set.labels.cpu()
-    return {
-        "loss": functional.cross_entropy(logits, labels).item(),
-        "accuracy": (logits.argmax(dim=1) == labels).sum().item() / len(labels),
-    }
-
-
-def batches(indices, batch_size):
-    """Split indices into batches; where the last one would be a single image, which batch normalization cannot
-    take, it joins the one before it."""
+    Where the last one would leave a process a single image, which batch normalization cannot take, it joins the one
+    before it.
+    """
     parts = list(indices.split(batch_size))
-    if batch_size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
+    if len(parts) > 1 and len(parts[-1]) < min(2 * process_count, batch_size):
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts

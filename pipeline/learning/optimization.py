@@ -1,0 +1,49 @@
+"""What a recipe's words mean in torch: optimizer, learning rate schedule and loss."""
+
+import torch
+from torch.nn import functional
+
+
+def make_optimizer(model, recipe):
+    """Return the recipe's optimizer; biases and normalization weights, vectors all of them, do not decay."""
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "SGD":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True, fused=True)
+    optimizer = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[recipe.optimizer]
+    return optimizer(groups, lr=recipe.learning_rate, fused=True)
+
+
+def make_schedule(optimizer, recipe, steps_per_epoch, epochs_done):
+    """Return the schedule of the learning rate, to be stepped after every optimizer step.
+
+    `optimizer` is as it is after `epochs_done` epochs. One-cycle is Smith and Topin's (arXiv 1708.07120), as torch
+    has it: the rate rises to the recipe's within 30 % of the training and falls to almost nothing at its end.
+    """
+    if recipe.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=recipe.learning_rate,
+        total_steps=recipe.max_epochs * steps_per_epoch + 1,
+        last_epoch=epochs_done * steps_per_epoch - 1,
+    )
+
+
+def class_weights(labels, class_count):
+    """Return a weight for each class, inverse to its frequency, of mean 1 over the images; 0 for one without images.
+
+    As scikit-learn's class_weight="balanced": images / (classes * images of the class).
+    """
+    counts = torch.bincount(labels, minlength=class_count)
+    return torch.where(counts > 0, len(labels) / ((counts > 0).sum() * counts), 0.0)
+
+
+def training_loss(logits, labels, recipe, weights=None):
+    """Return the sum over images of the cross-entropy that the recipe trains on, smoothed and weighted."""
+    return functional.cross_entropy(
+        logits.float(), labels, weight=weights, label_smoothing=recipe.label_smoothing, reduction="sum"
+    )
