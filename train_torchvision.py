@@ -63,6 +63,11 @@ def create_argparser():
     add_option(model, "-architecture", nargs="+", metavar="NAME", default=["resnet18"],
                help="any torchvision classification model, or vgg (vgg11_bn) or densenet (densenet121) "
                     "(default: resnet18)")
+    add_option(model, "-weights", metavar="imagenet|FILE",
+               help="start from torchvision's weights (fetched once), or from those in a file, all but the last "
+                    "layer's (default: random weights)")
+    add_option(model, "--freeze_backbone", action="store_true",
+               help="with -weights: train the last layer alone (default: all, the others at a tenth of the rate)")
     add_option(model, "-batch_size", nargs="+", metavar="N", type=positive_integer,
                help="images a training step" + default("batch_size"))
     add_option(model, "-learning_rate", nargs="+", metavar="RATE", type=positive_number,
@@ -123,6 +128,8 @@ def main(argv=None):
     from pipeline.learning.runs import Run
     from pipeline.project import MODEL_SUFFIX, Project, fold_name
 
+    if options.freeze_backbone and not options.weights:
+        raise UserError("--freeze_backbone: random weights would stay random; give -weights too")
     project = Project(options.project_directory)
     project.require_organized()
     device = pick_device(options.use_GPU)
@@ -226,6 +233,8 @@ def load_data(project, fold, options, device):
         train_set, val_set = (replace(images, preprocessing=preprocessing) for images in (train_set, val_set))
     settings = {
         "loss": "cross-entropy",
+        "weights": options.weights,
+        "freeze backbone": options.freeze_backbone,
         "image shape": preprocessing.image_shape,
         "keep color": preprocessing.keep_color,
         "class names": class_names,
@@ -269,23 +278,36 @@ def start_or_resume(run, settings, recipe, train_set, val_set, overwrite):
     """Return a Trainer: a fresh one, or as it was after the last whole epoch."""
     import torch
 
-    from pipeline.learning import models, training
+    from pipeline.learning import models, training, transfer
 
     torch.manual_seed(settings["seed"])
     class_count = len(settings["class names"])
     model = models.build_model(settings["architecture"], class_count, settings["image shape"])
     models.require_batch_size(model, min(recipe.batch_size, len(train_set)), processes.count())
+    head, image_sets = None, (train_set, val_set)
+    if settings["weights"]:
+        head, preprocessing = transfer.start_from(
+            model, settings["weights"], settings["architecture"], class_count, train_set.preprocessing
+        )
+        image_sets = [replace(images, preprocessing=preprocessing) for images in image_sets]
     if overwrite and processes.is_main():
         # Only now that nothing stands in the way of the new training any more.
         run.remove()
+    model.to(train_set.device)
+    trained = model
+    if settings["freeze backbone"]:
+        transfer.freeze_backbone(model, head)
+        if recipe.augment == "none" and not recipe.average_flips:
+            trained, image_sets = transfer.on_features(model, head, image_sets, settings["precision"])
     trainer = training.Trainer(
-        model.to(train_set.device),
-        train_set,
-        val_set,
+        trained,
+        *image_sets,
         recipe,
         class_count=class_count,
         seed=settings["seed"],
         precision=settings["precision"],
+        head=None if settings["freeze backbone"] else head,
+        whole=model,
     )
     last = run.load_last(settings)
     if last is not None:

@@ -200,3 +200,20 @@ def test_images_held_in_memory_are_not_read_again(project):
     for path in images.paths:
         path.unlink()
     assert torch.equal(in_order(images), expected)
+
+
+@pytest.mark.parametrize("keep_color", [False, True])
+def test_the_channel_statistics_are_those_of_all_pixels(draw_project, tmp_path, keep_color):
+    project = Project(draw_project(tmp_path / "colored", counts=(6, 2, 2), mode="RGB"))
+    images = load(project, 3, 20, 24, keep_color)
+    mean, std = images.channel_statistics()
+    values = images.pixels.numpy() / 255
+    assert len(mean) == len(std) == (3 if keep_color else 1)
+    assert mean == pytest.approx(values.mean(axis=(0, 2, 3)))
+    assert std == pytest.approx(values.std(axis=(0, 2, 3)))
+
+
+def test_images_without_contrast_are_not_scaled(project):
+    images = load(project, 3, 8, 8)
+    images.pixels[:] = 51
+    assert images.channel_statistics() == ([pytest.approx(0.2)], [1.0])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,8 @@ def test_shape_and_settings_read_back_the_same_preprocessing(keep_color):
     preprocessing = Preprocessing.from_options([3, 224, 192], keep_color)
     assert preprocessing.image_shape == [3, 224, 192]
     assert Preprocessing(*preprocessing.image_shape, **preprocessing.settings()) == preprocessing
+    normalized = replace(preprocessing, mean=[0.1], std=[0.2], average_flips=True)
+    assert Preprocessing(*normalized.image_shape, **normalized.settings()) == normalized
 
 
 @pytest.mark.parametrize(
@@ -81,3 +85,18 @@ def test_a_shape_that_cannot_be_is_refused(shape, keep_color, fault):
     with pytest.raises(UserError) as error:
         Preprocessing.from_options(shape, keep_color)
     assert error.value.faults == (fault,)
+
+
+@pytest.mark.parametrize(("channels", "mean", "std"), [(1, [0.25], [0.5]), (3, [0.25], [0.5])])
+def test_grey_values_are_shifted_and_scaled(channels, mean, std):
+    pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    numbers = Preprocessing(channels, 16, 16, mean=mean, std=std).model_input(pixels)
+    expected = (np.arange(256, dtype=np.float32) / 255 - 0.25) / 0.5
+    for channel in range(channels):
+        assert numbers[0, channel].flatten().numpy() == pytest.approx(expected, abs=1e-6)
+
+
+def test_each_colour_is_shifted_and_scaled_by_its_own_numbers():
+    pixels = torch.full((2, 3, 4, 4), 255, dtype=torch.uint8)
+    preprocessing = Preprocessing(3, 4, 4, keep_color=True, mean=[0.0, 0.5, 1.0], std=[1.0, 0.5, 0.25])
+    assert preprocessing.model_input(pixels)[1, :, 2, 3].tolist() == [1.0, 1.0, 0.0]

@@ -70,10 +70,11 @@ class Checkpoint:
         return Preprocessing(*self.image_shape, **self.preprocessing)
 
 
-def load(path):
+def load(path, plain_weights=False):
     """Read a checkpoint file, onto the CPU, without running any code that it may hold.
 
-    Raises UserError for a missing file, one that is no checkpoint, and entries of a wrong type.
+    With `plain_weights` a state dict by itself will do too. Raises UserError for a missing file, one that is no
+    checkpoint, and entries of a wrong type.
     """
     try:
         with warnings.catch_warnings():
@@ -88,6 +89,8 @@ def load(path):
             f"{path}: not a checkpoint of tensors and plain types, or damaged; anything else in such a file could "
             "run code and is not read"
         ) from None
+    if plain_weights and _is_state_dict(content):
+        content = {"state_dict": content}
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"{path}: holds no state_dict; is it a checkpoint of train_torchvision.py?")
     known = {entry.name: content.get(entry.name) for entry in fields(Checkpoint)}
@@ -102,6 +105,10 @@ def load(path):
     # Weights saved from a model inside DataParallel carry its prefix.
     consume_prefix_in_state_dict_if_present(known["state_dict"], "module.")
     return Checkpoint(**known)
+
+
+def _is_state_dict(content):
+    return isinstance(content, dict) and bool(content) and all(map(torch.is_tensor, content.values()))
 
 
 def complete(checkpoint, path, *, architecture=None, class_count=None, image_shape=None, class_names=None):

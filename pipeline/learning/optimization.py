@@ -3,14 +3,29 @@
 import torch
 from torch.nn import functional
 
+# What is already trained is changed more carefully than what is not.
+PRETRAINED_RATE = 0.1
 
-def make_optimizer(model, recipe):
-    """Return the recipe's optimizer; biases and normalization weights, vectors all of them, do not decay."""
-    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+def make_optimizer(model, recipe, head=None):
+    """Return the recipe's optimizer; biases and normalization weights, vectors all of them, do not decay.
+
+    Where `head` names the weights of a last layer, the others are pretrained, and learn at a tenth of the rate.
+    """
     groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [
+                weights
+                for name, weights in model.named_parameters()
+                if weights.requires_grad and (weights.ndim > 1) == decays and (head is None or name in head) == fresh
+            ],
+            "lr": recipe.learning_rate * (1.0 if fresh else PRETRAINED_RATE),
+            "weight_decay": recipe.weight_decay if decays else 0.0,
+        }
+        for fresh in (True, False)
+        for decays in (True, False)
     ]
+    groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "SGD":
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True, fused=True)
     optimizer = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[recipe.optimizer]
@@ -27,7 +42,7 @@ def make_schedule(optimizer, recipe, steps_per_epoch, epochs_done):
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     return torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
-        max_lr=recipe.learning_rate,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=recipe.max_epochs * steps_per_epoch + 1,
         last_epoch=epochs_done * steps_per_epoch - 1,
     )

@@ -25,6 +25,8 @@ FIXED_SETTINGS = {
     "class weights": "-class_weights",
     "average flips": "--average_flips",
     "weights kept": "-keep",
+    "weights": "-weights",
+    "freeze backbone": "--freeze_backbone",
     "seed": "-seed",
     "class names": "class names",
     "split fingerprint": "split files",
@@ -116,7 +118,7 @@ class Run:
         """Save the state after an epoch of a Trainer, and as the model too if its weights are to be kept so far."""
         newest = trainer.history[-1]
         checkpoints.Checkpoint(
-            state_dict=trainer.model.state_dict(),
+            state_dict=trainer.whole.state_dict(),
             optimizer=trainer.optimizer.state_dict(),
             architecture=settings["architecture"],
             class_names=settings["class names"],

@@ -24,17 +24,19 @@ class Trainer:
         train_set, val_set: ImageSets.
         recipe: a Recipe; its batch size is that of all processes together.
         class_count: of the labels.
+        head: names of the last layer's weights where all others are pretrained; None: all are fresh.
+        whole: the model that `model` is the last layer of, where only that one is trained, on features.
         seed: every random choice of an epoch follows from the seed and the epoch's number, so that training resumed
             after any epoch goes on as if it had never stopped.
         precision: number format, as devices.pick_precision returns it.
     """
 
-    def __init__(self, model, train_set, val_set, recipe, *, class_count, seed, precision):
-        self.model = model
+    def __init__(self, model, train_set, val_set, recipe, *, class_count, seed, precision, head=None, whole=None):
+        self.model, self.whole = model, whole or model
         self.train_set, self.val_set = train_set, val_set
         self.recipe, self.seed, self.precision = recipe, seed, precision
         self.device = train_set.device
-        self.optimizer = optimization.make_optimizer(model, recipe)
+        self.optimizer = optimization.make_optimizer(model, recipe, head)
         self.augment = make_augmentation(recipe.augment)
         self.class_weights = None
         if recipe.class_weights == "balanced":
@@ -43,7 +45,7 @@ class Trainer:
 
     def resume(self, state_dict, optimizer, history):
         """Go on after the epochs of `history`, with the states of model and optimizer after the last of them."""
-        self.model.load_state_dict(state_dict)
+        self.whole.load_state_dict(state_dict)
         self.optimizer.load_state_dict(optimizer)
         self.history = list(history)
 
@@ -83,7 +85,8 @@ class Trainer:
 
         `network` is the model, or what distributes it over processes.
         """
-        network.train()
+        # Where a backbone is frozen, its running statistics stay as they are too.
+        network.train(all(weights.requires_grad for weights in self.model.parameters()))
         image_set = self.train_set
         steps = batches(torch.randperm(len(image_set)), self.recipe.batch_size, processes.count())
         if not processes.is_main():

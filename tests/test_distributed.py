@@ -1,0 +1,85 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT
+from torch import nn
+
+from pipeline.learning import distributed
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What each of two processes saw, see two_processes.py, by the number of the process."""
+    if not torch.distributed.is_available():
+        pytest.skip("this PyTorch cannot train in several processes")
+    folder = tmp_path_factory.mktemp("two processes")
+    # The address is given, since a machine's name may lead nowhere where there is no network.
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
+    result = subprocess.run(
+        [*torchrun, "--nproc_per_node=2", ROOT / "tests" / "two_processes.py", folder],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    return [json.loads((folder / f"{number}.json").read_text(encoding="utf-8")) for number in range(2)]
+
+
+def test_the_shares_hold_every_index_once(seen):
+    assert [process["share"] for process in seen] == [[0, 2, 4, 6], [1, 3, 5]]
+
+
+def test_totals_are_those_of_all_processes_and_leave_each_ones_numbers_alone(seen):
+    assert [process["total"] for process in seen] == [[11, pytest.approx(0.3, abs=1e-15)]] * 2
+    assert [process["summed"] for process in seen] == [[1, 0.1], [10, 0.2]]
+
+
+def test_processes_start_from_the_same_weights_and_average_their_gradients(seen):
+    assert seen[0]["shared weights"] == seen[1]["shared weights"]
+    assert [process["gradient"] for process in seen] == [[[2, 2]]] * 2  # of 1 and 3
+
+
+def test_running_statistics_are_each_processs_own_until_they_are_averaged(seen):
+    # Two steps with momentum 0.1 from mean 0 and variance 1; the images have mean 6 and variance 8, and twice the
+    # mean and four times the variance.
+    own = [
+        {"running_mean": 0.19 * mean, "running_var": 0.81 + 0.19 * variance, "num_batches_tracked": steps}
+        for mean, variance, steps in [(6, 8, 2), (12, 32, 7)]
+    ]
+    assert [process["statistics before"] for process in seen] == [pytest.approx(values, rel=1e-6) for values in own]
+    mean = {name: (own[0][name] + own[1][name]) / 2 for name in ("running_mean", "running_var")}
+    assert [process["statistics after"] for process in seen] == [
+        pytest.approx({**values, **mean}, rel=1e-6) for values in own
+    ]
+
+
+@pytest.mark.parametrize("how", ["ends", "raises", "returns"])
+def test_the_other_process_waits_for_the_main_one_however_it_leaves_the_block(seen, how):
+    assert [process[f"main one {how} first"] for process in seen] == [True, True]
+
+
+def test_the_processes_are_in_step_to_the_end_and_connected_no_longer(seen):
+    assert [process["processes at the end"] for process in seen] == [2, 2]
+    assert [process["connected"] for process in seen] == [True, True]
+    assert [process["connected afterwards"] for process in seen] == [False, False]
+
+
+def test_one_process_has_nothing_to_share_or_to_average():
+    model = nn.BatchNorm1d(2)
+    model(torch.rand(3, 2))
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    numbers = torch.rand(3, dtype=torch.float64)
+    with distributed.process_group(CPU), distributed.main_process_first():
+        assert not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        assert distributed.wrap(model) is model
+        assert distributed.share(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
+        assert torch.equal(distributed.total(numbers, CPU), numbers)
+        distributed.average_running_statistics(model)
+    assert all(torch.equal(before[name], buffer) for name, buffer in model.named_buffers())

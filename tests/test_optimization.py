@@ -1,0 +1,119 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+from torch import nn
+
+from pipeline.learning import optimization
+from pipeline.learning.recipes import OPTIMIZERS, Recipe
+
+
+def small_model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_matrices_decay_and_vectors_do_not(name):
+    optimizer = optimization.make_optimizer(small_model(), Recipe(optimizer=name, weight_decay=0.3, learning_rate=0.1))
+    assert type(optimizer).__name__ == name
+    assert [(group["lr"], group["weight_decay"], len(group["params"])) for group in optimizer.param_groups] == [
+        (0.1, 0.3, 2),
+        (0.1, 0.0, 4),
+    ]
+    if name == "SGD":
+        assert optimizer.defaults["momentum"] == 0.9
+        assert optimizer.defaults["nesterov"]
+
+
+def test_pretrained_weights_learn_at_a_tenth_of_the_rate():
+    model = small_model()
+    optimizer = optimization.make_optimizer(model, Recipe(learning_rate=0.1), head={"2.weight", "2.bias"})
+    rates = {id(weights): group["lr"] for group in optimizer.param_groups for weights in group["params"]}
+    assert {name: rates[id(weights)] for name, weights in model.named_parameters()} == {
+        "0.weight": pytest.approx(0.01), "0.bias": pytest.approx(0.01),
+        "1.weight": pytest.approx(0.01), "1.bias": pytest.approx(0.01),
+        "2.weight": 0.1, "2.bias": 0.1,
+    }  # fmt: skip
+
+
+def test_frozen_weights_are_left_out():
+    model = small_model()
+    model[0].requires_grad_(False)
+    optimizer = optimization.make_optimizer(model, Recipe())
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == 4
+
+
+def rates(recipe, steps_per_epoch, head=None):
+    """Return the learning rates of each group, step by step."""
+    optimizer = optimization.make_optimizer(small_model(), recipe, head)
+    schedule = optimization.make_schedule(optimizer, recipe, steps_per_epoch, 0)
+    seen = []
+    for _ in range(recipe.max_epochs * steps_per_epoch):
+        seen.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    return seen
+
+
+def test_a_constant_learning_rate_stays():
+    assert rates(Recipe(learning_rate=0.1, max_epochs=6), 4) == [[0.1, 0.1]] * 24
+
+
+def test_one_cycle_rises_to_the_learning_rate_and_falls_to_nothing():
+    seen = rates(Recipe(schedule="one-cycle", learning_rate=0.1, max_epochs=10), 10, head={"2.weight", "2.bias"})
+    fresh, pretrained = [step[0] for step in seen], [step[-1] for step in seen]
+    assert pretrained == pytest.approx([rate / 10 for rate in fresh])
+    assert fresh[0] == pytest.approx(0.1 / 25)
+    assert max(fresh) == fresh[30 - 1] or max(fresh) == fresh[30]
+    assert max(fresh) == pytest.approx(0.1, rel=1e-2)
+    # Cosine from the top at 30 % of the steps to the last.
+    assert fresh[65] == pytest.approx(0.1 * (1 + math.cos(math.pi * 0.5)) / 2, rel=0.03)
+    assert fresh[-1] < 1e-4
+
+
+@pytest.mark.parametrize("done", [1, 2, 4])
+def test_a_schedule_goes_on_where_it_was(done):
+    recipe = Recipe(schedule="one-cycle", learning_rate=0.1, max_epochs=5)
+    expected = rates(recipe, 3)[done * 3 :]
+    model = small_model()
+    optimizer = optimization.make_optimizer(model, recipe)
+    schedule = optimization.make_schedule(optimizer, recipe, 3, 0)
+    for _ in range(done * 3):
+        optimizer.step()
+        schedule.step()
+    second = optimization.make_optimizer(model, recipe)
+    second.load_state_dict(optimizer.state_dict())
+    schedule, seen = optimization.make_schedule(second, recipe, 3, done), []
+    for _ in expected:
+        seen.append([group["lr"] for group in second.param_groups])
+        second.step()
+        schedule.step()
+    assert seen == expected
+
+
+def test_class_weights_are_scikit_learns():
+    labels = torch.tensor([0, 0, 0, 0, 0, 1, 1, 2])
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels.numpy())
+    assert optimization.class_weights(labels, 3).tolist() == pytest.approx(list(expected))
+
+
+def test_a_class_without_images_weighs_nothing():
+    assert optimization.class_weights(torch.tensor([0, 0, 2]), 3).tolist() == [0.75, 0, 1.5]
+
+
+def test_the_loss_is_the_sum_of_smoothed_and_weighted_cross_entropies():
+    logits, labels = torch.tensor([[2.0, 0.0], [0.5, 1.0], [0.0, 3.0]]), torch.tensor([0, 0, 1])
+    weights = torch.tensor([0.75, 1.5])
+    expected = 0.0
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        log_sum = math.log(sum(math.exp(value) for value in row))
+        targets = [0.05, 0.05]
+        targets[label] += 0.9
+        expected -= sum(
+            weight * target * (value - log_sum) for weight, target, value in zip([0.75, 1.5], targets, row, strict=True)
+        )
+    found = optimization.training_loss(logits, labels, Recipe(label_smoothing=0.1), weights)
+    assert found.item() == pytest.approx(expected, rel=1e-6)

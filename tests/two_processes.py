@@ -1,0 +1,97 @@
+"""What test_distributed.py has torchrun start: one of the processes, which writes what it saw to FOLDER/RANK.json."""
+
+import faulthandler
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pipeline import processes
+from pipeline.learning import distributed
+
+CPU = torch.device("cpu")
+
+
+def main(folder):
+    # Processes that wait for one another in vain end, and say where they waited.
+    faulthandler.dump_traceback_later(120, exit=True)
+    seen = {}
+    with distributed.process_group(CPU):
+        seen["share"] = distributed.share(torch.arange(7)).tolist()
+        seen["total"], seen["summed"] = totals()
+        seen["shared weights"], seen["gradient"] = gradient()
+        seen["statistics before"], seen["statistics after"] = running_statistics()
+        for name, leave in (("ends", ends), ("raises", raises), ("returns", returns)):
+            seen[f"main one {name} first"] = leave(folder / name)
+        # A barrier too many or too few would end here, or never.
+        seen["processes at the end"] = distributed.total(torch.ones(1, dtype=torch.float64), CPU).item()
+        seen["connected"] = torch.distributed.is_initialized()
+    seen["connected afterwards"] = torch.distributed.is_initialized()
+    (folder / f"{processes.rank()}.json").write_text(json.dumps(seen), encoding="utf-8")
+
+
+def totals():
+    """Return the sums over all processes of 1 and 0.1, and 10 and 0.2, and this process's own numbers afterwards."""
+    mine = torch.tensor([10.0, 0.2] if processes.rank() else [1.0, 0.1], dtype=torch.float64)
+    return distributed.total(mine, CPU).tolist(), mine.tolist()
+
+
+def gradient():
+    """Return the weights of a wrapped layer and the gradient of their sum, times 1 here and times 3 there."""
+    torch.manual_seed(processes.rank())
+    model = nn.Linear(2, 1)
+    network = distributed.wrap(model)
+    (network(torch.ones(1, 2)).sum() * (1 + 2 * processes.rank())).backward()
+    return model.weight.tolist(), model.weight.grad.tolist()
+
+
+def running_statistics():
+    """Return the buffers of batch normalization, before and after averaging, with other images in each process."""
+    model = nn.BatchNorm1d(1)
+    network = distributed.wrap(model)
+    for _ in range(2):
+        network(torch.tensor([[4.0], [8.0]]) * (1 + processes.rank()))
+    model.num_batches_tracked += 5 * processes.rank()
+    before = buffers(model)
+    distributed.average_running_statistics(model)
+    return before, buffers(model)
+
+
+def buffers(model):
+    return {name: buffer.item() for name, buffer in model.named_buffers()}
+
+
+def ends(path):
+    with distributed.main_process_first():
+        seen = found(path)
+    return seen
+
+
+def raises(path):
+    seen = None
+    try:
+        with distributed.main_process_first():
+            seen = found(path)
+            raise ValueError
+    except ValueError:
+        return seen
+
+
+def returns(path):
+    with distributed.main_process_first():
+        return found(path)
+
+
+def found(path):
+    """Tell whether the file is there; the main process makes it, after a while."""
+    if processes.is_main():
+        time.sleep(0.3)
+        path.touch()
+    return path.exists()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
