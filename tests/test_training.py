@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.errors import UserError
-from pipeline.learning import optimization, training
+from pipeline.learning import devices, models, optimization, training
 from pipeline.learning.history import best_epoch
 from pipeline.learning.image_sets import ImageSet
 from pipeline.learning.preprocessing import Preprocessing
@@ -290,3 +290,17 @@ def test_a_loss_that_is_not_finite_is_an_error_that_names_epoch_and_step(model, 
         train(trainer)
     assert error.value.faults == (message,)
     assert len(trainer.history) == epochs
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "convnext_tiny", "swin_t", "vit_b_32"])
+def test_the_modern_families_take_a_step(name):
+    torch.manual_seed(0)
+    images = random_images(4)
+    pixels = images.pixels.repeat_interleave(6, -1).repeat_interleave(6, -2)[..., :32, :32]
+    images = dataclasses.replace(images, pixels=pixels, preprocessing=Preprocessing(3, 32, 32))
+    model = models.build_model(name, 2, (3, 32, 32))
+    before = copy.deepcopy(model.state_dict())
+    precision = devices.pick_precision("auto", torch.device("cpu"))
+    trainer = train(make_trainer(model, images, images, max_epochs=1, precision=precision, **STRONG))
+    assert 0.2 < trainer.history[0]["loss"] < 3
+    assert any(not torch.equal(before[key], weights) for key, weights in model.named_parameters())
