@@ -1,0 +1,113 @@
+"""Accuracy of a way of training, in grouped 5-fold cross-validation, over all images of FOLDER and several seeds.
+
+    python benchmarks/accuracy.py FOLDER WORK NAME [-seeds 0 1 2] [--inner] [-- OPTIONS OF train_torchvision.py]
+    python benchmarks/accuracy.py brain_mri work published
+    python benchmarks/accuracy.py brain_mri work strong -- -recipe strong
+
+FOLDER holds a folder per class and is left as it is; WORK is made, and keeps every fold's model and predictions under
+NAME, so that a run that was stopped goes on where it was. Every image is tested once per seed, by a model that has seen
+neither it nor its near-duplicates. With --inner no outer test image takes part: each fold's training and validation
+images are split once more, and the fifth of them that is held out there is tested. That is where settings are chosen.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import measuring
+import numpy as np
+import pandas as pd
+from sklearn.metrics import cohen_kappa_score, log_loss
+
+from pipeline import predictions
+from pipeline.performance.intervals import exact_interval
+from pipeline.performance.roc import delong_interval, roc_auc
+from pipeline.tables import format_table
+
+FOLDS = 5
+
+
+def outer_projects(folder, work):
+    """Return [(project, fold)] of the outer cross-validation, made where it is not there yet."""
+    project = work / "outer"
+    if not (project / "bin").exists():
+        shutil.rmtree(project, ignore_errors=True)
+        measuring.make_project(folder, project, "-folds", FOLDS)
+    return [(project, fold) for fold in range(FOLDS)]
+
+
+def inner_projects(folder, work):
+    """Return [(project, fold)]: a project of each outer fold's training and validation images, and a fold of it."""
+    projects = []
+    for outer, fold in outer_projects(folder, work):
+        project = work / f"inner_{fold}"
+        if not (project / "bin").exists():
+            shutil.rmtree(project, ignore_errors=True)
+            measuring.copy_class_folders(folder, project)
+            images = pd.read_csv(outer / "csv" / "images.csv", dtype=str)
+            tested = pd.read_csv(outer / "csv" / f"fold_{fold}" / "test.csv", header=None)[0]
+            for source in images["source"][images["file_name"].isin(tested)]:
+                (project / source).unlink()
+            measuring.run_script("partition_datasets.py", "-proj_dir", project, "-folds", FOLDS)
+            measuring.run_script("organize_files.py", project)
+        projects.append((project, fold))
+    return projects
+
+
+def measure(projects, name, seed, options):
+    """Train and test a model of each project; return the folds' Predictions, and the seconds of all epochs."""
+    model, folds, seconds = f"{name}_seed_{seed}", [], 0.0
+    for project, fold in projects:
+        measuring.run_script(
+            "train_torchvision.py", "-dir", project, "-fold", fold, "-save", f"{model}.pth.tar", "-seed", seed,
+            "--resume", *options,
+        )  # fmt: skip
+        measuring.run_script("test_torchvision.py", "-dir", project, "-fold", fold, "-save", f"{model}.pth.tar")
+        folds.append(predictions.read(project / f"{model}_fold_{fold}_preds.json"))
+        seconds += sum(measuring.epoch_seconds(project, f"{model}_fold_{fold}"))
+    return folds, seconds
+
+
+def row(name, seed, folds, seconds):
+    """Return a line of the table for two classes: pooled figures with intervals, and the spread between folds."""
+    truth = np.concatenate([fold.labels for fold in folds]) == 1
+    scores = np.concatenate([fold.probabilities[:, 1] for fold in folds])
+    right = np.concatenate([fold.labels == fold.predictions for fold in folds])
+    low, high = exact_interval(int(right.sum()), len(right))
+    area_low, area_high = delong_interval(truth, scores)
+    shares = [(fold.labels == fold.predictions).mean() for fold in folds]
+    return [
+        name,
+        seed,
+        f"{right.sum()} of {len(right)}",
+        f"{right.mean():.3f} ({low:.3f} to {high:.3f})",
+        f"{roc_auc(truth, scores):.3f} ({area_low:.3f} to {area_high:.3f})",
+        f"{cohen_kappa_score(truth, scores > 0.5):.3f}",
+        f"{log_loss(truth, scores):.3f}",
+        f"{min(shares):.2f} to {max(shares):.2f}, {np.std(shares, ddof=1):.3f}",
+        f"{seconds:.0f}",
+    ]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("-seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--inner", action="store_true")
+    parser.add_argument("options", nargs="*")
+    arguments = parser.parse_args()
+    projects = (inner_projects if arguments.inner else outer_projects)(arguments.folder, arguments.work)
+    rows = [
+        row(arguments.name, seed, *measure(projects, arguments.name, seed, arguments.options))
+        for seed in arguments.seeds
+    ]
+    print(measuring.machine("torch", "torchvision"))
+    print()
+    header = ["name", "seed", "right", "accuracy", "ROC-AUC", "kappa", "log loss", "folds: range, spread", "seconds"]
+    print(format_table(header, rows))
+
+
+if __name__ == "__main__":
+    main()

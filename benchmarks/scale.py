@@ -1,0 +1,111 @@
+"""Time and peak memory of every script on many small images, and training on more images than memory holds.
+
+    python benchmarks/scale.py [COUNT ...]
+
+Draws COUNT different images of 96 x 96 pixels, every tenth a recompressed near-duplicate of the one before it, and runs
+the scripts on them, training shufflenet_v2_x0_5 at 64 x 64 pixels in batches of 256 for two epochs, of whose second the
+images a second are. It trains twice: once with the images held in memory, once with the images read anew for every
+batch, as happens where they do not fit. Part of partitioning is to compare all pairs of difference hashes, which is
+timed by itself too. Unix only.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import measuring
+import numpy as np
+from PIL import Image
+
+from pipeline import command_line
+from pipeline.command_line import positive_integer
+from pipeline.partitioning import duplicates
+from pipeline.progress import map_in_threads
+from pipeline.tables import format_table
+
+ARCHITECTURE = "shufflenet_v2_x0_5"
+TRAINING = ("-architecture", ARCHITECTURE, "-img_shape", 3, 64, 64, "-batch_size", 256, "-num_epochs", 2)
+
+# Runs the script with no memory granted to the images.
+STREAMING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pipeline.learning import image_sets
+import train_torchvision
+image_sets.SHARE_OF_FREE_MEMORY *= 0
+train_torchvision.main(sys.argv[2:])
+"""
+
+
+def create_argparser():
+    parser = command_line.ArgumentParser(
+        __file__,
+        "Measure time and peak memory of every script on many small images.\n\n"
+        "reads:  nothing; draws its images\nwrites: tables on standard output",
+        "python benchmarks/scale.py 1000 10000 100000",
+    )
+    parser.add_argument(
+        "COUNT", nargs="*", type=positive_integer, default=[10_000, 100_000], help="images (default: 10000 100000)"
+    )
+    return parser
+
+
+@command_line.entry_point
+def main(argv=None):
+    counts = create_argparser().parse_args(argv).COUNT
+    rows = [row for count in counts for row in measure(count)]
+    print(f"{measuring.machine('torch', 'numpy', 'pillow')}\n")
+    print(format_table(["images", "step", "seconds", "peak memory (MB)", "training images/s"], rows))
+
+
+def draw(folder, count):
+    """Draw `count` images into two class folders."""
+    for name in ("no", "yes"):
+        (folder / name).mkdir()
+
+    def save(number):
+        seed = number - 1 if number % 10 == 9 else number
+        pixels = np.random.default_rng(seed).integers(0, 256, (7, 7), dtype=np.uint8)
+        image = Image.fromarray(pixels).resize((96, 96), Image.Resampling.BICUBIC)
+        image.save(folder / ("no", "yes")[number // 10 % 2] / f"{number}.jpg", quality=90 - number % 10)
+
+    map_in_threads(save, range(count), "drawing")
+
+
+def measure(count):
+    """Yield a row for each script: images, step, seconds, peak memory in MB, training images a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        draw(project, count)
+        yield row(count, "partition", measuring.run_script("partition_datasets.py", "-proj_dir", project))
+        yield [count, "of it comparing all pairs", f"{seconds_of_all_pairs(count):.1f}", "", ""]
+        yield row(count, "organize", measuring.run_script("organize_files.py", project))
+        training = ["-project_directory", project, *TRAINING]
+        held = measuring.run_script("train_torchvision.py", *training)
+        yield row(count, "train, held in memory", held, images_a_second(project))
+        streamed = measuring.run("-c", STREAMING, measuring.SCRIPTS, *training, "--overwrite")
+        yield row(count, "train, read anew", streamed, images_a_second(project))
+        yield row(count, "test", measuring.run_script("test_torchvision.py", "-dir", project))
+        files = [project / f"{ARCHITECTURE}_{ending}.json" for ending in ("preds", "results")]
+        yield row(count, "calc", measuring.run_script("calc_model_performance.py", *files))
+
+
+def row(count, step, measured, rate=""):
+    return [count, step, f"{measured.seconds:.1f}", f"{measured.memory:.0f}", rate]
+
+
+def seconds_of_all_pairs(count):
+    """Return what comparing all pairs of `count` difference hashes takes."""
+    hashes = np.random.default_rng(0).integers(0, 256, (count, 32), dtype=np.uint8)
+    started = time.perf_counter()
+    duplicates.group_near(np.arange(count), hashes, 10)
+    return time.perf_counter() - started
+
+
+def images_a_second(project):
+    """Return training images per second of the second epoch, its validation included."""
+    return f"{measuring.count_images(project, 'train') / measuring.epoch_seconds(project, ARCHITECTURE)[-1]:.0f}"
+
+
+if __name__ == "__main__":
+    main()
