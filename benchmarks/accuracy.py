@@ -1,8 +1,8 @@
 """Accuracy of a way of training, in grouped 5-fold cross-validation, over all images of FOLDER and several seeds.
 
-    python benchmarks/accuracy.py FOLDER WORK NAME [-seeds 0 1 2] [--inner] [-- OPTIONS OF train_torchvision.py]
+    python benchmarks/accuracy.py FOLDER WORK NAME [-seeds 0 1 2] [--inner] [OPTIONS OF train_torchvision.py]
     python benchmarks/accuracy.py brain_mri work published
-    python benchmarks/accuracy.py brain_mri work strong -- -recipe strong
+    python benchmarks/accuracy.py brain_mri work strong -recipe strong
 
 FOLDER holds a folder per class and is left as it is; WORK is made, and keeps every fold's model and predictions under
 NAME, so that a run that was stopped goes on where it was. Every image is tested once per seed, by a model that has seen
@@ -90,19 +90,17 @@ def row(name, seed, folds, seconds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("name")
     parser.add_argument("-seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--inner", action="store_true")
-    parser.add_argument("options", nargs="*")
-    arguments = parser.parse_args()
+    arguments, options = parser.parse_known_args()
     projects = (inner_projects if arguments.inner else outer_projects)(arguments.folder, arguments.work)
-    rows = [
-        row(arguments.name, seed, *measure(projects, arguments.name, seed, arguments.options))
-        for seed in arguments.seeds
-    ]
+    rows = [row(arguments.name, seed, *measure(projects, arguments.name, seed, options)) for seed in arguments.seeds]
     print(measuring.machine("torch", "torchvision"))
     print()
     header = ["name", "seed", "right", "accuracy", "ROC-AUC", "kappa", "log loss", "folds: range, spread", "seconds"]

@@ -12,7 +12,7 @@ BILINEAR = v2.InterpolationMode.BILINEAR
 def make_augmentation(strength):
     """Return a function from uint8 images (n, 1 or 3, height, width) to as many changed ones, each in its own way.
 
-    light: mirrored, turned by up to 10 degrees. strong: turned by up to 15 degrees, moved, scaled and sheared, other
+    light: mirrored, turned by up to 10 degrees. strong: turned by up to 20 degrees, moved, scaled and sheared, other
     brightness and contrast, a part blacked out. What comes in from outside the image is black.
     """
     if strength == "none":
@@ -22,7 +22,7 @@ def make_augmentation(strength):
     else:
         changes = [
             v2.RandomHorizontalFlip(),
-            v2.RandomAffine(15, translate=(0.08, 0.08), scale=(0.85, 1.15), shear=8, interpolation=BILINEAR),
+            v2.RandomAffine(20, translate=(0.1, 0.1), scale=(0.75, 1.25), shear=12, interpolation=BILINEAR),
             v2.ColorJitter(brightness=0.3, contrast=0.3),
             v2.RandomErasing(p=0.25, scale=(0.02, 0.15)),
         ]
