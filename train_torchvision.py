@@ -27,13 +27,16 @@ from pipeline.learning.recipes import AUGMENTATIONS, CLASS_WEIGHTS, KEPT_EPOCHS,
 
 
 def default(name):
-    """Return what an option's help says of its defaults."""
-    published, strong = (getattr(RECIPES[recipe], name) for recipe in ("published", "strong"))
-    shown = {None: "none", True: "yes", False: "no"}
-    published, strong = (
-        shown.get(value, value) if isinstance(value, (bool, type(None))) else value for value in (published, strong)
-    )
+    """Return what an option's help says of its default in the recipes."""
+    published, strong = (describe(getattr(recipe, name)) for recipe in RECIPES.values())
     return f" (default: {published})" if published == strong else f" (default: {published}; strong: {strong})"
+
+
+def describe(choice):
+    """Return a choice of a recipe in words."""
+    if choice is None:
+        return "none"
+    return {True: "yes", False: "no"}[choice] if isinstance(choice, bool) else str(choice)
 
 
 def create_argparser():
@@ -324,7 +327,7 @@ def print_plan(run, settings, recipe, trainer):
     print(f"training {settings['architecture']} on {settings['device']}{together}, {settings['precision']}: ", end="")
     print(f"{settings['training images']} training images, {settings['validation images']} validation images")
     published = recipes.resolve("published").settings()
-    differing = [f"{name} {value}" for name, value in recipe.settings().items() if value != published[name]]
+    differing = [f"{name} {describe(value)}" for name, value in recipe.settings().items() if value != published[name]]
     if differing:
         print(f"other than published: {', '.join(differing)}")
     if recipe.augment != "none" and processes.is_main():
@@ -349,7 +352,7 @@ def print_hyperparameters(run, hyperparameters):
 
     shown = ("batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience")
     print(f"\nHyperparameters of {hyperparameters['model name']} ({hyperparameters['architecture']})\n")
-    print(format_table(["hyperparameter", "value"], [(name, hyperparameters[name]) for name in shown]))
+    print(format_table(["hyperparameter", "value"], [(name, describe(hyperparameters[name])) for name in shown]))
     print(
         f"\nbest epoch: {hyperparameters['best epoch']}, validation loss "
         f"{hyperparameters['minimum validation loss']:.4f}"

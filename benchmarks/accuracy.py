@@ -17,7 +17,7 @@ from pathlib import Path
 import measuring
 import numpy as np
 import pandas as pd
-from sklearn.metrics import cohen_kappa_score, log_loss
+from sklearn.metrics import cohen_kappa_score, log_loss, roc_auc_score
 
 from pipeline import predictions
 from pipeline.performance.intervals import exact_interval
@@ -69,21 +69,26 @@ def measure(projects, name, seed, options):
 
 
 def row(name, seed, folds, seconds):
-    """Return a line of the table for two classes: pooled figures with intervals, and the spread between folds."""
-    truth = np.concatenate([fold.labels for fold in folds]) == 1
-    scores = np.concatenate([fold.probabilities[:, 1] for fold in folds])
-    right = np.concatenate([fold.labels == fold.predictions for fold in folds])
+    """Return a line of the table: figures pooled over the folds, with intervals, and the spread between folds."""
+    labels = np.concatenate([fold.labels for fold in folds])
+    predicted = np.concatenate([fold.predictions for fold in folds])
+    probabilities = np.concatenate([fold.probabilities for fold in folds])
+    right = labels == predicted
     low, high = exact_interval(int(right.sum()), len(right))
-    area_low, area_high = delong_interval(truth, scores)
+    if probabilities.shape[1] == 2:
+        truth, scores = labels == 1, probabilities[:, 1]
+        area = "{:.3f} ({:.3f} to {:.3f})".format(roc_auc(truth, scores), *delong_interval(truth, scores))
+    else:
+        area = f"{roc_auc_score(labels, probabilities, multi_class='ovr'):.3f}"
     shares = [(fold.labels == fold.predictions).mean() for fold in folds]
     return [
         name,
         seed,
         f"{right.sum()} of {len(right)}",
         f"{right.mean():.3f} ({low:.3f} to {high:.3f})",
-        f"{roc_auc(truth, scores):.3f} ({area_low:.3f} to {area_high:.3f})",
-        f"{cohen_kappa_score(truth, scores > 0.5):.3f}",
-        f"{log_loss(truth, scores):.3f}",
+        area,
+        f"{cohen_kappa_score(labels, predicted):.3f}",
+        f"{log_loss(labels, probabilities):.3f}",
         f"{min(shares):.2f} to {max(shares):.2f}, {np.std(shares, ddof=1):.3f}",
         f"{seconds:.0f}",
     ]

@@ -53,7 +53,7 @@ def test_a_checkpoint_says_all_that_is_needed_to_use_it(content):
     assert content["architecture"] == "shufflenet_v2_x0_5"
     assert content["class_names"] == ["no", "yes"]
     assert content["image_shape"] == [3, 32, 32]
-    assert content["preprocessing"] == {"keep_color": False}
+    assert content["preprocessing"] == {"keep_color": False, "mean": None, "std": None, "average_flips": False}
     assert content["positive_class"] == "yes"
     assert content["epoch"] in (1, 2)
     newest = content["history"][-1]

@@ -17,6 +17,7 @@ from pipeline.learning import training
 from pipeline.learning.recipes import Recipe
 
 SCRIPT = "train_torchvision.py"
+FLAGS = ("use_GPU", "keep_color", "resume", "overwrite", "normalize", "average_flips", "freeze_backbone")
 # A warning would be a stray line on standard error.
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -197,6 +198,63 @@ def test_the_first_epoch_is_that_of_a_plain_training_loop(trained_once):
     }
 
 
+def test_the_strong_recipe_keeps_the_last_epoch_and_what_it_did_to_the_images(train, project):
+    result = train(project, "-recipe", "strong", "-num_epochs", 3)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[:3] == [
+        "training shufflenet_v2_x0_5 on cpu, float32: 9 training images, 5 validation images",
+        "other than published: batch size 4, learning rate 0.002, maximum number of epochs 3, patience none, "
+        "optimizer AdamW, weight decay 0.05, schedule one-cycle, label smoothing 0.1, normalize yes, augment strong, "
+        "average flips yes, weights kept last",
+        f"augmented training images: {project / 'results' / 'new_augmented.png'}",
+    ]
+    model, last = load(project, "new"), load(project, "new.last")
+    assert_same_training(model, last)
+    assert model["epoch"] == 3
+    recorded = record(project, "new", "hyperparameters")
+    assert (recorded["kept epoch"], recorded["patience"]) == (3, None)
+    assert f"saved epoch 3 as {project / 'models' / 'new.pth.tar'}" in result.stdout
+    pixels = [
+        np.asarray(Image.open(path).resize((32, 32), Image.Resampling.BILINEAR)) / 255
+        for path in sorted((project / "bin").glob("train*"))
+    ]
+    assert model["preprocessing"] == {
+        "keep_color": False, "mean": [pytest.approx(np.mean(pixels))], "std": [pytest.approx(np.std(pixels))],
+        "average_flips": True,
+    }  # fmt: skip
+    with Image.open(project / "results" / "new_augmented.png") as picture:
+        assert picture.size == (6 * 36 + 4, 4 * 36 + 4)
+
+
+def test_a_single_option_changes_a_part_of_a_recipe(train, project):
+    options = ("-recipe", "strong", "-augment", "none", "-optimizer", "SGD", "-schedule", "constant", "-keep", "best")
+    assert train(project, *options, "-class_weights", "balanced", "-label_smoothing", 0).returncode == 0
+    recorded = record(project, "new", "hyperparameters")
+    expected = {
+        "augment": "none", "optimizer": "SGD", "schedule": "constant", "weights kept": "best",
+        "class weights": "balanced", "label smoothing": 0, "normalize": True, "weight decay": 0.05,
+    }  # fmt: skip
+    assert {name: recorded[name] for name in expected} == expected
+    assert not (project / "results" / "new_augmented.png").exists()
+
+
+def test_a_training_along_a_schedule_cannot_be_made_longer(train, project):
+    train(project, "-recipe", "strong", "-num_epochs", 2)
+    result = train(project, "-recipe", "strong", "-num_epochs", 3, "--resume")
+    assert (result.returncode, result.stderr) == (
+        2,
+        f"{SCRIPT}: error: -num_epochs 3: {project / 'results' / 'new_hyperparameters.json'} was trained with maximum "
+        "number of epochs 2; give the same, use --overwrite, or another -model_save_name\n",
+    )
+
+
+def test_training_in_bfloat16_saves_weights_in_float32(train, project):
+    result = train(project, "-precision", "bfloat16")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert record(project, "new", "hyperparameters")["precision"] == "bfloat16"
+    assert {weights.dtype for weights in load(project, "new")["state_dict"].values()} == {torch.float32, torch.int64}
+
+
 def test_grey_models_take_one_channel(train, project):
     assert train(project, "-img_shape", 1, 32, 32).stderr == ""
     checkpoint = load(project, "new")
@@ -373,8 +431,18 @@ def test_training_that_is_stopped_by_a_signal_can_go_on(train, call_script, proj
         (["num_epochs"], ["3"], "num_epochs", 3),
         (["patience"], ["3"], "patience", 3),
         (["seed"], ["3"], "seed", 3),
+        (["recipe"], ["strong"], "recipe", "strong"),
+        (["weights"], ["imagenet"], "weights", "imagenet"),
+        (["precision"], ["float32"], "precision", "float32"),
+        (["augment"], ["light"], "augment", "light"),
+        (["optimizer"], ["SGD"], "optimizer", "SGD"),
+        (["schedule"], ["one-cycle"], "schedule", "one-cycle"),
+        (["weight_decay"], ["0"], "weight_decay", 0),
+        (["label_smoothing"], ["0.2"], "label_smoothing", 0.2),
+        (["class_weights"], ["balanced"], "class_weights", "balanced"),
+        (["keep"], ["last"], "keep", "last"),
         (["positive_class"], ["no"], "positive_class", "no"),
-        *(([flag], [], flag, True) for flag in ("use_GPU", "keep_color", "resume", "overwrite")),
+        *(([flag], [], flag, True) for flag in FLAGS),
     ],
 )
 def test_every_option_takes_one_dash_and_two_and_its_other_names(spellings, values, destination, expected):
