@@ -145,6 +145,20 @@ def test_training_resumed_after_any_epoch_equals_an_unbroken_one(stop, choices):
             assert torch.equal(second.optimizer.state_dict()["state"][key][name], value)
 
 
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
+def test_it_does_not_matter_how_the_optimizers_state_lay_in_memory(optimizer):
+    def trainer():
+        model = small_model().to(memory_format=torch.channels_last)
+        return make_trainer(model, optimizer=optimizer, learning_rate=0.1)
+
+    unbroken, first, second = train(trainer()), train(trainer(), count=2), trainer()
+    states = copy.deepcopy(first.optimizer.state_dict())
+    for state in states["state"].values():
+        state.update({name: value.contiguous() for name, value in state.items()})
+    second.resume(copy.deepcopy(first.model.state_dict()), states, first.history)
+    assert losses(train(second)) == losses(unbroken)
+
+
 @pytest.mark.parametrize("batch_size", [2, 3, 5, 7, 8, 100])
 def test_means_are_over_images_and_not_over_batches(batch_size):
     # With a learning rate of 0 and no dropout the loss is the same in every batch.

@@ -47,6 +47,11 @@ class Trainer:
         """Go on after the epochs of `history`, with the states of model and optimizer after the last of them."""
         self.whole.load_state_dict(state_dict)
         self.optimizer.load_state_dict(optimizer)
+        for weights, state in self.optimizer.state.items():
+            for name, value in state.items():
+                if value.shape == weights.shape:
+                    # Fused optimizers go through memory, without a look at the layout, which must be the weights'.
+                    state[name] = torch.empty_like(weights).copy_(value)
         self.history = list(history)
 
     def epochs(self):
