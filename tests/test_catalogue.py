@@ -89,12 +89,24 @@ def test_images_are_found_in_the_order_of_class_and_name(tmp_path, class_folders
     assert table["content_hash"].iloc[2] == hashlib.sha256(data).hexdigest()
 
 
-def test_reserved_and_hidden_folders_and_hidden_and_loose_files_are_passed_over(tmp_path, class_folders):
+def test_reserved_and_hidden_folders_and_hidden_and_loose_files_are_passed_over(tmp_path, class_folders, capsys):
     folders = ["bin", "csv", "models", "results", ".git", "no"]
     class_folders(tmp_path, dict.fromkeys(folders, 1))
     (tmp_path / "no" / ".DS_Store").touch()
     (tmp_path / "loose.png").touch()
     assert list(catalogue.scan_class_folders(Project(tmp_path), NONE)["source"]) == ["no/no0.png"]
+    assert capsys.readouterr().err.splitlines() == [
+        f"note: {tmp_path / name}: not taken for a class, since the project keeps its own files there; rename it if it "
+        "is one"
+        for name in ("bin", "csv", "models", "results")
+    ]
+
+
+def test_the_folders_of_an_earlier_run_are_passed_over_in_silence(tmp_path, class_folders, capsys):
+    class_folders(tmp_path, {"bin": 1, "no": 1})
+    (tmp_path / "images.csv").write_text("")
+    catalogue.scan_class_folders(Project(tmp_path), NONE)
+    assert capsys.readouterr().err == ""
 
 
 def test_what_is_no_image_is_found_with_the_reason(tmp_path, class_folders):

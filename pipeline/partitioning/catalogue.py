@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import files, image_files
+from pipeline.command_line import note
 from pipeline.errors import UserError
 from pipeline.partitioning import duplicates
 from pipeline.progress import map_in_threads
@@ -88,11 +89,15 @@ def scan_class_folders(project, already_known):
     Returns a table with the columns of images.csv and the decoded ones, in the order of class and file name; a file
     that cannot be read as an image has its reason in `left_out` and no `file_name`.
     """
-    folders = [
-        entry
-        for entry in project.root.iterdir()
-        if entry.is_dir() and entry.name not in RESERVED_FOLDERS and not entry.name.startswith(".")
-    ]
+    folders = [entry for entry in project.root.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    reserved = [folder for folder in folders if folder.name in RESERVED_FOLDERS]
+    if reserved and not (project.tables / "images.csv").exists():
+        # No earlier run of ours made them: someone may have meant classes.
+        for folder in sorted(reserved):
+            note(
+                f"{folder}: not taken for a class, since the project keeps its own files there; rename it if it is one"
+            )
+    folders = [folder for folder in folders if folder not in reserved]
     paths = [
         path
         for folder in sorted(folders, key=lambda folder: folder.name)
