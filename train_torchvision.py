@@ -9,7 +9,9 @@ or learning rates are a sweep over all combinations.
 """
 
 import itertools
+from argparse import BooleanOptionalAction
 from dataclasses import replace
+from os.path import abspath
 
 from pipeline import command_line, processes
 from pipeline.command_line import (
@@ -18,6 +20,7 @@ from pipeline.command_line import (
     folder_path,
     number_from_zero,
     positive_integer,
+    positive_integer_or_none,
     positive_number,
     seed_number,
     share_number,
@@ -78,15 +81,16 @@ def create_argparser():
     stop = parser.add_argument_group("when to stop")
     add_option(stop, "-num_epochs", metavar="N", type=positive_integer,
                help="at most so many passes over the training images" + default("max_epochs"))
-    add_option(stop, "-patience", metavar="N", type=positive_integer,
-               help="stop after so many epochs in a row without a lower validation loss" + default("patience"))
+    add_option(stop, "-patience", metavar="N|none", type=positive_integer_or_none,
+               help="stop after so many epochs in a row without a lower validation loss; none: do not"
+                    + default("patience"))
     recipe = parser.add_argument_group("recipe")
     add_option(recipe, "-recipe", choices=[*RECIPES], default="published",
                help="strong: what learns best from a few hundred images; other options change a part of it "
                     "(default: published, with the training of the published work)")
-    add_option(recipe, "--normalize", action="store_true", default=None,
-               help="shift and scale the images to mean 0 and standard deviation 1 of the training images"
-                    + default("normalize"))
+    add_option(recipe, "--normalize", action=BooleanOptionalAction,
+               help="shift and scale the images to mean 0 and standard deviation 1 of the training images; "
+                    "--no-normalize: do not" + default("normalize"))
     add_option(recipe, "-augment", choices=AUGMENTATIONS,
                help="random changes of training images; NAME_augmented.png shows them" + default("augment"))
     add_option(recipe, "-optimizer", choices=OPTIMIZERS, help="the rule of a step" + default("optimizer"))
@@ -98,8 +102,9 @@ def create_argparser():
                help="share of the label that is spread over all classes" + default("label_smoothing"))
     add_option(recipe, "-class_weights", choices=CLASS_WEIGHTS,
                help="balanced: images of rare classes count more" + default("class_weights"))
-    add_option(recipe, "--average_flips", action="store_true", default=None,
-               help="predict from an image and its mirror image" + default("average_flips"))
+    add_option(recipe, "--average_flips", action=BooleanOptionalAction,
+               help="predict from an image and its mirror image; --no-average_flips: do not"
+                    + default("average_flips"))
     add_option(recipe, "-keep", choices=KEPT_EPOCHS,
                help="the weights to keep: of the epoch of lowest validation loss, or of the last one" + default("keep"))
     run = parser.add_argument_group("run")
@@ -168,12 +173,11 @@ def main(argv=None):
 
 def resolve_recipe(options, batch_size=None, learning_rate=None):
     """Return the Recipe that the options mean, for one of the batch sizes and learning rates; None: the recipe's."""
-    return recipes.resolve(
+    recipe = recipes.resolve(
         options.recipe,
         batch_size=batch_size,
         learning_rate=learning_rate,
         max_epochs=options.num_epochs,
-        patience=options.patience,
         optimizer=options.optimizer,
         weight_decay=options.weight_decay,
         schedule=options.schedule,
@@ -184,6 +188,9 @@ def resolve_recipe(options, batch_size=None, learning_rate=None):
         average_flips=options.average_flips,
         keep=options.keep,
     )
+    if options.patience is None:
+        return recipe
+    return replace(recipe, patience=None if options.patience == "none" else options.patience)
 
 
 def train_all(project, runs, options, device):
@@ -203,11 +210,13 @@ def train_all(project, runs, options, device):
             try:
                 finished.append(train(run, own_settings, recipe, train_set, val_set, options.overwrite))
             except UserError as error:
-                # A run that diverges, or an architecture that cannot take the images, does not end the others.
-                if len(runs) == 1:
+                # A run that diverges, or an architecture that cannot take the images, does not end the others; but of
+                # several processes one may fail that the others would wait for.
+                if len(runs) == 1 or processes.count() > 1:
                     raise
                 print(f"failed: {'; '.join(error.faults)}")
                 failed.append(f"{run.name}: {'; '.join(error.faults)}")
+        del train_set, val_set  # room for those of the next fold
     return finished, failed
 
 
@@ -236,7 +245,8 @@ def load_data(project, fold, options, device):
         train_set, val_set = (replace(images, preprocessing=preprocessing) for images in (train_set, val_set))
     settings = {
         "loss": "cross-entropy",
-        "weights": options.weights,
+        "recipe": options.recipe,
+        "weights": options.weights and (options.weights if options.weights == "imagenet" else abspath(options.weights)),
         "freeze backbone": options.freeze_backbone,
         "image shape": preprocessing.image_shape,
         "keep color": preprocessing.keep_color,
@@ -265,6 +275,7 @@ def train(run, settings, recipe, train_set, val_set, overwrite):
             print(f"{run.model}: finished already, after {finished['number of epochs']} epochs; nothing to do")
             return finished
         trainer = start_or_resume(run, settings, recipe, train_set, val_set, overwrite)
+    settings = {**settings, **trainer.settings()}
     print_plan(run, settings, recipe, trainer)
     for _ in trainer.epochs():
         if processes.is_main():
@@ -281,42 +292,53 @@ def start_or_resume(run, settings, recipe, train_set, val_set, overwrite):
     """Return a Trainer: a fresh one, or as it was after the last whole epoch."""
     import torch
 
-    from pipeline.learning import models, training, transfer
+    from pipeline.learning import models, transfer
 
     torch.manual_seed(settings["seed"])
-    class_count = len(settings["class names"])
-    model = models.build_model(settings["architecture"], class_count, settings["image shape"])
+    architecture, class_count = settings["architecture"], len(settings["class names"])
+    model = models.build_model(architecture, class_count, settings["image shape"])
     models.require_batch_size(model, min(recipe.batch_size, len(train_set)), processes.count())
-    head, image_sets = None, (train_set, val_set)
-    if settings["weights"]:
-        head, preprocessing = transfer.start_from(
-            model, settings["weights"], settings["architecture"], class_count, train_set.preprocessing
-        )
-        image_sets = [replace(images, preprocessing=preprocessing) for images in image_sets]
-    if overwrite and processes.is_main():
+    last = None if overwrite else run.load_last(settings)
+    if last is not None:
+        start = transfer.start_of(last)
+        model.load_state_dict(last.state_dict)
+    elif settings["weights"]:
+        start = transfer.start_from(model, settings["weights"], architecture, class_count, train_set.preprocessing)
+    else:
+        start = transfer.Start(train_set.preprocessing)
+    image_sets = [replace(images, preprocessing=start.preprocessing) for images in (train_set, val_set)]
+    trainer = make_trainer(model.to(train_set.device), start, settings, recipe, image_sets)
+    if last is not None:
+        trainer.resume(last.state_dict, last.optimizer, last.history)
+        print(f"going on after epoch {last.epoch} of {run.last}")
+    elif overwrite and processes.is_main():
         # Only now that nothing stands in the way of the new training any more.
         run.remove()
-    model.to(train_set.device)
-    trained = model
+    return trainer
+
+
+def make_trainer(model, start, settings, recipe, image_sets):
+    """Return a Trainer of a model, or of its last layer alone on features where nothing changes these."""
+    from pipeline.learning import training, transfer
+
+    trained, class_count = model, len(settings["class names"])
     if settings["freeze backbone"]:
-        transfer.freeze_backbone(model, head)
+        head = transfer.freeze_backbone(
+            model, settings["architecture"], class_count, settings["image shape"], start.fresh
+        )
         if recipe.augment == "none" and not recipe.average_flips:
             trained, image_sets = transfer.on_features(model, head, image_sets, settings["precision"])
-    trainer = training.Trainer(
+    return training.Trainer(
         trained,
         *image_sets,
         recipe,
         class_count=class_count,
         seed=settings["seed"],
         precision=settings["precision"],
-        head=None if settings["freeze backbone"] else head,
+        fresh=start.fresh,
         whole=model,
+        seen_before=start.seen_images,
     )
-    last = run.load_last(settings)
-    if last is not None:
-        trainer.resume(last.state_dict, last.optimizer, last.history)
-        print(f"going on after epoch {last.epoch} of {run.last}")
-    return trainer
 
 
 def print_plan(run, settings, recipe, trainer):
@@ -331,7 +353,7 @@ def print_plan(run, settings, recipe, trainer):
     if differing:
         print(f"other than published: {', '.join(differing)}")
     if recipe.augment != "none" and processes.is_main():
-        path = run.record("augmented.png")
+        path = run.augmented
         augmentation.draw_augmented(path, trainer.train_set, recipe.augment)
         print(f"augmented training images: {path}")
     print("\nepoch      loss  accuracy  val loss  val accuracy  best", flush=True)

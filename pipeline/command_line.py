@@ -74,6 +74,11 @@ def positive_integer(text):
     return int(text)
 
 
+def positive_integer_or_none(text):
+    """Read a whole number of at least 1, or the word none, from an option."""
+    return text if text == "none" else positive_integer(text)
+
+
 def seed_number(text):
     """Read a seed, a whole number from 0 to 2**32 - 1 (what NumPy takes), from an option."""
     if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) >= 2**32:

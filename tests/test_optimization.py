@@ -30,7 +30,7 @@ def test_matrices_decay_and_vectors_do_not(name):
 
 def test_pretrained_weights_learn_at_a_tenth_of_the_rate():
     model = small_model()
-    optimizer = optimization.make_optimizer(model, Recipe(learning_rate=0.1), head={"2.weight", "2.bias"})
+    optimizer = optimization.make_optimizer(model, Recipe(learning_rate=0.1), fresh={"2.weight", "2.bias"})
     rates = {id(weights): group["lr"] for group in optimizer.param_groups for weights in group["params"]}
     assert {name: rates[id(weights)] for name, weights in model.named_parameters()} == {
         "0.weight": pytest.approx(0.01), "0.bias": pytest.approx(0.01),
@@ -46,9 +46,9 @@ def test_frozen_weights_are_left_out():
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 4
 
 
-def rates(recipe, steps_per_epoch, head=None):
+def rates(recipe, steps_per_epoch, fresh=None):
     """Return the learning rates of each group, step by step."""
-    optimizer = optimization.make_optimizer(small_model(), recipe, head)
+    optimizer = optimization.make_optimizer(small_model(), recipe, fresh)
     schedule = optimization.make_schedule(optimizer, recipe, steps_per_epoch, 0)
     seen = []
     for _ in range(recipe.max_epochs * steps_per_epoch):
@@ -63,15 +63,15 @@ def test_a_constant_learning_rate_stays():
 
 
 def test_one_cycle_rises_to_the_learning_rate_and_falls_to_nothing():
-    seen = rates(Recipe(schedule="one-cycle", learning_rate=0.1, max_epochs=10), 10, head={"2.weight", "2.bias"})
-    fresh, pretrained = [step[0] for step in seen], [step[-1] for step in seen]
-    assert pretrained == pytest.approx([rate / 10 for rate in fresh])
-    assert fresh[0] == pytest.approx(0.1 / 25)
-    assert max(fresh) == fresh[30 - 1] or max(fresh) == fresh[30]
-    assert max(fresh) == pytest.approx(0.1, rel=1e-2)
+    seen = rates(Recipe(schedule="one-cycle", learning_rate=0.1, max_epochs=10), 10, fresh={"2.weight", "2.bias"})
+    random, pretrained = [step[0] for step in seen], [step[-1] for step in seen]
+    assert pretrained == pytest.approx([rate / 10 for rate in random])
+    assert random[0] == pytest.approx(0.1 / 25)
+    assert max(random) == random[30 - 1] or max(random) == random[30]
+    assert max(random) == pytest.approx(0.1, rel=1e-2)
     # Cosine from the top at 30 % of the steps to the last.
-    assert fresh[65] == pytest.approx(0.1 * (1 + math.cos(math.pi * 0.5)) / 2, rel=0.03)
-    assert fresh[-1] < 1e-4
+    assert random[65] == pytest.approx(0.1 * (1 + math.cos(math.pi * 0.5)) / 2, rel=0.03)
+    assert random[-1] < 1e-4
 
 
 @pytest.mark.parametrize("done", [1, 2, 4])

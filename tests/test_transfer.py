@@ -1,4 +1,6 @@
+import collections
 import json
+import re
 import urllib.error
 
 import pytest
@@ -52,16 +54,47 @@ def test_all_but_the_head_is_taken_over_from_a_file(tmp_path, capsys, form):
     }[form]  # fmt: skip
     torch.save(content, tmp_path / "theirs.pth")
     model, fresh = build(), build()
-    head, preprocessing = transfer.start_from(model, str(tmp_path / "theirs.pth"), NAME, 2, GREY)
-    assert head == {"fc.weight", "fc.bias"}
+    path = str(tmp_path / "theirs.pth")
+    start = transfer.start_from(model, path, NAME, 2, GREY)
+    assert start.fresh == {"fc.weight", "fc.bias"}
     for name, weights in model.state_dict().items():
-        assert torch.equal(weights, (fresh.state_dict() if name in head else theirs)[name]), name
+        assert torch.equal(weights, (fresh.state_dict() if name in start.fresh else theirs)[name]), name
     # Weights go with the numbers that their images were scaled by; how predictions are made is another matter.
-    assert preprocessing == (Preprocessing(3, 32, 32, mean=[0.25], std=[0.5]) if form == "checkpoint" else GREY)
+    scaled = form == "checkpoint"
+    assert start.preprocessing == (Preprocessing(3, 32, 32, mean=[0.25], std=[0.5]) if scaled else GREY)
     count = len(theirs)
-    assert capsys.readouterr().out == (
-        f"weights of {tmp_path / 'theirs.pth'}: {count - 2} of {count} taken over; fresh: fc.weight, fc.bias\n"
-    )
+    assert capsys.readouterr().out.splitlines() == [
+        f"weights of {path}: {count - 2} of {count} taken over; fresh: fc.bias, fc.weight",
+        *([f"images are scaled as those of {path}: mean 0.250, standard deviation 0.500"] if scaled else []),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ({"train": ["a"], "val": ["b"]}, ["a", "b"]),
+        ({"train": ["a"], "val": ["b"], "earlier training": ["c"]}, ["a", "b", "c"]),
+        ({"train": ["a"], "val": ["b"], "earlier training": None}, None),
+        (None, None),
+    ],
+)
+def test_what_the_weights_have_seen_is_passed_on(tmp_path, theirs, ours):
+    torch.save({"state_dict": build().state_dict(), "seen_images": theirs}, tmp_path / "theirs.pth")
+    start = transfer.start_from(build(), str(tmp_path / "theirs.pth"), NAME, 2, GREY)
+    assert start.seen_images == {"earlier training": ours}
+
+
+def test_weights_that_do_not_fit_stay_random_and_learn_as_such(tmp_path):
+    theirs = build(seed=1).state_dict()
+    theirs["conv1.0.weight"] = theirs["conv1.0.weight"][:3]
+    torch.save(theirs, tmp_path / "theirs.pth")
+    model, before = build(), build()
+    start = transfer.start_from(model, str(tmp_path / "theirs.pth"), NAME, 2, GREY)
+    assert start.fresh == {"fc.weight", "fc.bias", "conv1.0.weight"}
+    assert torch.equal(model.conv1[0].weight, before.conv1[0].weight)
+    with pytest.raises(UserError) as error:
+        transfer.freeze_backbone(model, NAME, 2, (3, 32, 32), start.fresh)
+    assert error.value.faults == ("--freeze_backbone: conv1.0.weight would stay random; leave the option out",)
 
 
 def test_colour_weights_serve_a_model_of_one_channel(tmp_path):
@@ -100,20 +133,46 @@ def test_weights_that_do_not_fit_are_an_error(tmp_path, content, message):
 def fetched(monkeypatch):
     """Return set(architecture, seed): torchvision's weights of an architecture are random, and need no network."""
 
-    def put(architecture, seed, size=32):
+    def put(architecture, seed, rename=lambda name: name):
         torch.manual_seed(seed)
-        theirs = models.build_model(architecture, 1000, (3, size, size)).state_dict()
+        theirs = torchvision.models.get_model(architecture, weights=None).state_dict()
+        in_file = collections.OrderedDict((rename(name), weights) for name, weights in theirs.items() if rename(name))
+        if len(in_file) == len(theirs):
+            in_file._metadata = theirs._metadata
         enum = torchvision.models.get_model_weights(architecture)
-        monkeypatch.setattr(enum, "get_state_dict", lambda self, *arguments, **settings: theirs)
+        monkeypatch.setattr(enum, "get_state_dict", lambda self, *arguments, **settings: in_file)
         return theirs
 
     return put
 
 
+def old_densenet_name(name):
+    """densenet's layers are called norm.1 in torchvision's file, and norm1 in its code; the file counts no batches."""
+    if name.endswith("num_batches_tracked"):
+        return None
+    return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))([12])", r"\1.\2", name)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(
+    ("architecture", "size", "rename"),
+    [("densenet121", 32, old_densenet_name), ("mnasnet0_5", 32, str), ("vit_b_32", 224, str)],
+)
+def test_all_of_imagenets_weights_are_taken_over_whatever_they_are_called(fetched, architecture, size, rename):
+    theirs = fetched(architecture, 1, rename)
+    torch.manual_seed(0)
+    model = models.build_model(architecture, 2, (3, size, size))
+    start = transfer.start_from(model, "imagenet", architecture, 2, Preprocessing(3, size, size))
+    assert start.fresh == transfer.head_names(architecture, 2, (3, size, size))
+    assert all(
+        torch.equal(weights, theirs[name]) for name, weights in model.state_dict().items() if name not in start.fresh
+    )
+
+
 def test_imagenet_weights_come_with_their_own_preprocessing(fetched):
     theirs = fetched(NAME, seed=1)
     model = build()
-    _, preprocessing = transfer.start_from(model, "imagenet", NAME, 2, GREY)
+    preprocessing = transfer.start_from(model, "imagenet", NAME, 2, GREY).preprocessing
     assert torch.equal(model.conv1[0].weight, theirs["conv1.0.weight"])
     assert (preprocessing.mean, preprocessing.std) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     # Grey pixels reach the three channels as the transforms of the weights would have them.
@@ -126,15 +185,15 @@ def test_imagenet_weights_come_with_their_own_preprocessing(fetched):
 
 def test_grey_models_take_the_mean_of_the_three_channels_numbers(fetched):
     fetched(NAME, seed=1)
-    _, preprocessing = transfer.start_from(build(channels=1), "imagenet", NAME, 2, Preprocessing(1, 32, 32))
+    preprocessing = transfer.start_from(build(channels=1), "imagenet", NAME, 2, Preprocessing(1, 32, 32)).preprocessing
     assert preprocessing.mean == pytest.approx([0.449])
     assert preprocessing.std == pytest.approx([0.226])
 
 
 def test_googlenet_gets_the_numbers_that_torchvision_applies_inside_of_it(fetched):
-    fetched("googlenet", seed=1, size=64)
+    fetched("googlenet", seed=1)
     model = models.build_model("googlenet", 2, (3, 64, 64))
-    _, preprocessing = transfer.start_from(model, "imagenet", "googlenet", 2, Preprocessing(3, 64, 64))
+    preprocessing = transfer.start_from(model, "imagenet", "googlenet", 2, Preprocessing(3, 64, 64)).preprocessing
     raw = torch.rand(1, 3, 4, 4)
     weights = torchvision.models.GoogLeNet_Weights.DEFAULT.transforms()
     model.transform_input = True
@@ -153,7 +212,7 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch):
         transfer.start_from(build(), "imagenet", NAME, 2, GREY)
     assert error.value.faults == (
         f"-weights imagenet: cannot fetch {weights.DEFAULT.url} (<urlopen error no network>); without a network, fetch "
-        "it elsewhere and give -weights FILE",
+        f"it elsewhere and put it into {torch.hub.get_dir()}/checkpoints",
     )
 
 
@@ -224,6 +283,18 @@ def test_resumed_training_from_weights_equals_an_unbroken_one(train):
     train("resumed", "-num_epochs", 2, "--freeze_backbone")
     _, resumed = train("resumed", "-num_epochs", 4, "--freeze_backbone", "--resume")
     assert resumed == unbroken
+
+
+def test_testing_on_what_the_first_weights_have_seen_is_refused(train, trained, call_script):
+    # small was trained on image 0, which becomes the only test image of the training that starts from it.
+    training, test = (trained / "csv" / f"{partition}.csv" for partition in ("train", "test"))
+    first, *others = training.read_text(encoding="utf-8").splitlines()
+    training.write_text("\n".join(others), encoding="utf-8")
+    test.write_text(first, encoding="utf-8")
+    train("started")
+    result = call_script("test_torchvision.py", "-dir", trained, "-save", "started.pth.tar")
+    assert result.returncode == 2
+    assert "has seen this image (in its earlier training images), so that testing on it proves nothing" in result.stderr
 
 
 def test_freezing_without_weights_is_an_error(call_script, trained):

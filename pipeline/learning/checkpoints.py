@@ -44,7 +44,8 @@ class Checkpoint:
     validation_loss: float = None  # of these weights
     history: list = None  # a dict an epoch up to this one, as training.epochs makes them
     options: dict = None  # what training was told, under readable names
-    seen_images: dict = None  # content hashes of the images trained ("train") and tuned ("val") on
+    seen_images: dict = None  # content hashes of the images trained ("train") and tuned ("val") on; "earlier training":
+    # of those that the first weights come from, None if these do not say
     versions: dict = field(default_factory=current_versions)
 
     def save(self, path):
@@ -152,12 +153,11 @@ def require_unseen(checkpoint, path, split, content_hashes):
 
     `content_hashes` are those of the split's files. A checkpoint that does not say what it has seen gets a note.
     """
-    if checkpoint.seen_images is None:
-        note(f"{path} does not say which images it was trained on: that none of them is tested cannot be checked")
-        return
-    partition_of = {
-        content: partition for partition, contents in checkpoint.seen_images.items() for content in contents
-    }
+    seen_images = checkpoint.seen_images or {}
+    if not seen_images or None in seen_images.values():
+        what = "it was" if not seen_images else "the weights that it started from were"
+        note(f"{path} does not say which images {what} trained on: that none of them is tested cannot be checked")
+    partition_of = {content: partition for partition, contents in seen_images.items() for content in contents or []}
     faults = [
         f"{split.path}: {name}: the model {path} has seen this image (in its {partition_of[content]} images), so that "
         "testing on it proves nothing; use a model trained on this split, or -split train or val"

@@ -22,9 +22,9 @@ def predict_logits(model, batches, preprocessing):
     logits = []
     for pixels in batches:
         images = preprocessing.model_input(pixels)
-        logits.append(model(images))
+        logits.append(model(images).float())
         if preprocessing.average_flips:
-            logits[-1] = (logits[-1] + model(images.flip(-1))) / 2
+            logits[-1] = (logits[-1] + model(images.flip(-1)).float()) / 2
     return torch.cat(logits).cpu().double()
 
 

@@ -7,22 +7,22 @@ from torch.nn import functional
 PRETRAINED_RATE = 0.1
 
 
-def make_optimizer(model, recipe, head=None):
+def make_optimizer(model, recipe, fresh=None):
     """Return the recipe's optimizer; biases and normalization weights, vectors all of them, do not decay.
 
-    Where `head` names the weights of a last layer, the others are pretrained, and learn at a tenth of the rate.
+    Where `fresh` names the weights that are random, the others are pretrained, and learn at a tenth of the rate.
     """
     groups = [
         {
             "params": [
                 weights
                 for name, weights in model.named_parameters()
-                if weights.requires_grad and (weights.ndim > 1) == decays and (head is None or name in head) == fresh
+                if weights.requires_grad and (weights.ndim > 1) == decays and (fresh is None or name in fresh) == random
             ],
-            "lr": recipe.learning_rate * (1.0 if fresh else PRETRAINED_RATE),
+            "lr": recipe.learning_rate * (1.0 if random else PRETRAINED_RATE),
             "weight_decay": recipe.weight_decay if decays else 0.0,
         }
-        for fresh in (True, False)
+        for random in (True, False)
         for decays in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
@@ -36,7 +36,8 @@ def make_schedule(optimizer, recipe, steps_per_epoch, epochs_done):
     """Return the schedule of the learning rate, to be stepped after every optimizer step.
 
     `optimizer` is as it is after `epochs_done` epochs. One-cycle is Smith and Topin's (arXiv 1708.07120), as torch
-    has it: the rate rises to the recipe's within 30 % of the training and falls to almost nothing at its end.
+    has it: the rate rises to the recipe's within 30 % of the training and falls to almost nothing at its end, while
+    momentum (Adam's beta 1) falls from 0.95 to 0.85 and rises again.
     """
     if recipe.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from pipeline import files, plots
+from pipeline import files, plots, processes
 from pipeline.command_line import note
 from pipeline.errors import UserError
-from pipeline.learning import checkpoints
+from pipeline.learning import checkpoints, recipes
 from pipeline.learning.history import best_epoch, kept_epoch
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project
 
@@ -28,10 +28,13 @@ FIXED_SETTINGS = {
     "weights": "-weights",
     "freeze backbone": "--freeze_backbone",
     "seed": "-seed",
+    "precision": "-precision",
     "class names": "class names",
     "split fingerprint": "split files",
 }
 ADJUSTABLE_SETTINGS = ("maximum number of epochs", "patience", "positive class")
+# What a record of before these choices existed means.
+NOT_RECORDED = {**recipes.resolve("published").settings(), "weights": None, "freeze backbone": False}
 # A schedule of the learning rate is laid out over the whole training.
 FIXED_BY_A_SCHEDULE = {"maximum number of epochs": "-num_epochs"}
 
@@ -50,6 +53,10 @@ class Run:
     @property
     def last(self):
         return self.project.models / f"{self.name}{LAST_SUFFIX}"
+
+    @property
+    def augmented(self):
+        return self.record("augmented.png")
 
     def record(self, ending):
         return self.project.results / f"{self.name}_{ending}"
@@ -72,7 +79,7 @@ class Run:
 
     def remove(self):
         """Remove what an earlier run of this name left."""
-        for path in self.files:
+        for path in [*self.files, self.augmented]:
             path.unlink(missing_ok=True)
 
     def finished_hyperparameters(self, settings):
@@ -103,6 +110,8 @@ class Run:
                 f"{self.last}: holds no training to go on with; use --overwrite or another -model_save_name"
             )
         self._require_same(settings, checkpoint.options, self.last)
+        if not processes.is_main():
+            return checkpoint
         if kept_epoch(checkpoint.history, settings["weights kept"])["epoch"] == checkpoint.epoch:
             # Training may have been killed before this copy was made.
             files.copy_file(self.last, self.model)
@@ -129,7 +138,7 @@ class Run:
             validation_loss=newest["val_loss"],
             history=trainer.history,
             options=settings,
-            seen_images={"train": trainer.train_set.content_hashes, "val": trainer.val_set.content_hashes},
+            seen_images=trainer.seen_images,
         ).save(self.last)
         if kept_epoch(trainer.history, trainer.recipe.keep) is newest:
             files.copy_file(self.last, self.model)
@@ -168,10 +177,10 @@ class Run:
     def _require_same(self, settings, recorded, path):
         fixed = FIXED_SETTINGS if settings["schedule"] == "constant" else FIXED_SETTINGS | FIXED_BY_A_SCHEDULE
         faults = [
-            f"{option} {settings[name]}: {path} was trained with {name} {recorded.get(name)}; "
+            f"{option} {settings[name]}: {path} was trained with {name} {recorded.get(name, NOT_RECORDED.get(name))}; "
             "give the same, use --overwrite, or another -model_save_name"
             for name, option in fixed.items()
-            if recorded.get(name) != settings[name]
+            if recorded.get(name, NOT_RECORDED.get(name)) != settings[name]
         ]
         if faults:
             raise UserError(*faults)

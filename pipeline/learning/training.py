@@ -24,24 +24,49 @@ class Trainer:
         train_set, val_set: ImageSets.
         recipe: a Recipe; its batch size is that of all processes together.
         class_count: of the labels.
-        head: names of the last layer's weights where all others are pretrained; None: all are fresh.
+        fresh: names of the weights that are random, where the others are pretrained; None: all are random.
         whole: the model that `model` is the last layer of, where only that one is trained, on features.
+        seen_before: images, as in a Checkpoint, that the pretrained weights have seen.
         seed: every random choice of an epoch follows from the seed and the epoch's number, so that training resumed
-            after any epoch goes on as if it had never stopped.
+            after any epoch goes on as if it had never stopped (in float16, but for the scale of the gradients).
         precision: number format, as devices.pick_precision returns it.
     """
 
-    def __init__(self, model, train_set, val_set, recipe, *, class_count, seed, precision, head=None, whole=None):
+    def __init__(
+        self,
+        model,
+        train_set,
+        val_set,
+        recipe,
+        *,
+        class_count,
+        seed,
+        precision,
+        fresh=None,
+        whole=None,
+        seen_before=None,
+    ):
         self.model, self.whole = model, whole or model
         self.train_set, self.val_set = train_set, val_set
         self.recipe, self.seed, self.precision = recipe, seed, precision
         self.device = train_set.device
-        self.optimizer = optimization.make_optimizer(model, recipe, head)
+        self.fresh = fresh
+        self.optimizer = optimization.make_optimizer(self.whole, recipe, fresh)
         self.augment = make_augmentation(recipe.augment)
         self.class_weights = None
         if recipe.class_weights == "balanced":
             self.class_weights = optimization.class_weights(train_set.labels, class_count).to(self.device)
+        self.seen_images = {"train": train_set.content_hashes, "val": val_set.content_hashes, **(seen_before or {})}
         self.history = []  # see pipeline.learning.history
+
+    def settings(self):
+        """Return what the training records say besides the options."""
+        preprocessing = self.train_set.preprocessing
+        return {
+            "image mean": preprocessing.mean,
+            "image standard deviation": preprocessing.std,
+            "fresh weights": None if self.fresh is None else sorted(self.fresh),
+        }
 
     def resume(self, state_dict, optimizer, history):
         """Go on after the epochs of `history`, with the states of model and optimizer after the last of them."""

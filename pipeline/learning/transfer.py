@@ -1,9 +1,11 @@
 """Starting from weights that were trained on other images, and training the last layer alone."""
 
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
-from torchvision.models import get_model_weights
+from torchvision.models import get_model, get_model_weights
 
 from pipeline.errors import UserError
 from pipeline.learning import checkpoints, models
@@ -11,6 +13,7 @@ from pipeline.learning.devices import autocast
 from pipeline.learning.preprocessing import Preprocessing
 
 IMAGENET = "imagenet"
+EARLIER = "earlier training"
 
 
 def head_names(architecture, class_count, image_shape):
@@ -21,8 +24,17 @@ def head_names(architecture, class_count, image_shape):
     return {name for name, weights in one.items() if weights.shape != other[name].shape}
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from."""
+
+    preprocessing: Preprocessing  # that the weights are used to
+    fresh: frozenset = None  # names of the weights that are random; None: all of them
+    seen_images: dict = field(default_factory=dict)  # as in a Checkpoint, of the training that the others come from
+
+
 def start_from(model, source, architecture, class_count, preprocessing):
-    """Load the weights that `-weights` means into a model, all but the last layer's.
+    """Load the weights that `-weights` means into a model, all but the last layer's, and return the Start.
 
     Args:
         model: nn.Module, as models.build_model returns it.
@@ -32,22 +44,40 @@ def start_from(model, source, architecture, class_count, preprocessing):
         class_count: of the model.
         preprocessing: of the images; what the weights say of theirs (mean and standard deviation) replaces a part.
 
-    Returns the names of the last layer's weights, and the preprocessing. Raises UserError for weights that do not
-    exist, cannot be fetched or read, or are another architecture's.
+    Raises UserError for weights that do not exist, cannot be fetched or read, or are another architecture's.
     """
     head = head_names(architecture, class_count, preprocessing.image_shape)
-    if source == IMAGENET:
-        state_dict, preprocessing = _imagenet_weights(model, architecture, preprocessing)
-    else:
-        state_dict, preprocessing = _weights_of_file(source, architecture, preprocessing)
-    _take_over(model, state_dict, head, source)
-    return head, preprocessing
+    load = _imagenet_weights if source == IMAGENET else _weights_of_file
+    state_dict, numbers, seen_images = load(source, model, architecture)
+    fresh = _take_over(model, state_dict, head, source)
+    if numbers is not None:
+        mean, std = numbers
+        if mean is not None and len(mean) > preprocessing.channels:
+            # A model of one channel sees the mean of three.
+            mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
+        preprocessing = replace(preprocessing, mean=mean, std=std)
+        print(f"images are scaled as those of {source}: mean {_shown(mean)}, standard deviation {_shown(std)}")
+    return Start(preprocessing, fresh, seen_images)
 
 
-def freeze_backbone(model, head):
-    """Let training change the weights called `head` only."""
+def start_of(checkpoint):
+    """Return the Start of a training that goes on with the state in a checkpoint."""
+    fresh = checkpoint.options.get("fresh weights")
+    seen = {key: value for key, value in (checkpoint.seen_images or {}).items() if key == EARLIER}
+    return Start(checkpoint.build_preprocessing(), None if fresh is None else frozenset(fresh), seen)
+
+
+def freeze_backbone(model, architecture, class_count, image_shape, fresh):
+    """Let training change the last layer's weights only, and return their names.
+
+    Raises UserError where others are random, and would stay so.
+    """
+    head = head_names(architecture, class_count, image_shape)
+    if fresh - head:
+        raise UserError(f"--freeze_backbone: {', '.join(sorted(fresh - head))} would stay random; leave the option out")
     for name, parameter in model.named_parameters():
         parameter.requires_grad = name in head
+    return head
 
 
 @dataclass(frozen=True)
@@ -95,49 +125,60 @@ def _features(model, layer, image_set, precision):
     return replace(image_set, pixels=torch.cat(features), preprocessing=preprocessing)
 
 
+@torch.no_grad()
 def _take_over(model, state_dict, head, source):
     own = model.state_dict()
-    taken = {}
-    for name, weights in state_dict.items():
-        if name in own and name not in head:
-            if weights.ndim == 4 and weights.shape[1] == 3 and own[name].shape[1] == 1:
-                # One grey channel seen through the sum of the weights gives what three equal ones do.
-                weights = weights.sum(dim=1, keepdim=True)
-            if weights.shape == own[name].shape:
-                taken[name] = weights
-    if not taken:
+    fresh = frozenset(name for name in own if not _copy_weights(own[name], state_dict.get(name), name in head))
+    if len(fresh) == len(own):
         raise UserError(f"-weights {source}: none of its weights fits this architecture; give weights of the same one")
-    model.load_state_dict(taken, strict=False)
-    left = [name for name in own if name not in taken]
-    print(f"weights of {source}: {len(taken)} of {len(own)} taken over; fresh: {', '.join(left)}")
+    print(f"weights of {source}: {len(own) - len(fresh)} of {len(own)} taken over; fresh: {', '.join(sorted(fresh))}")
+    return fresh
 
 
-def _weights_of_file(path, architecture, preprocessing):
+def _copy_weights(own, weights, is_head):
+    if is_head or not torch.is_tensor(weights):
+        return False
+    if weights.ndim == own.ndim == 4 and weights.shape[1] == 3 and own.shape[1] == 1:
+        # One grey channel seen through the sum of the weights gives what three equal ones do.
+        weights = weights.sum(dim=1, keepdim=True)
+    if weights.shape != own.shape:
+        return False
+    own.copy_(weights)
+    return True
+
+
+def _weights_of_file(path, model, architecture):
     checkpoint = checkpoints.load(path, plain_weights=True)
     if checkpoint.architecture not in (None, architecture):
         raise UserError(f"-weights {path}: holds a {checkpoint.architecture}, not a {architecture}; give the same")
-    own = checkpoint.preprocessing or {}
-    return checkpoint.state_dict, replace(
-        preprocessing, mean=own.get("mean", preprocessing.mean), std=own.get("std", preprocessing.std)
-    )
+    numbers = None
+    if checkpoint.preprocessing is not None:
+        numbers = checkpoint.preprocessing.get("mean"), checkpoint.preprocessing.get("std")
+    # A file that does not say what it has seen makes a model that does not either.
+    seen = checkpoint.seen_images or {EARLIER: None}
+    known = None not in seen.values()
+    return checkpoint.state_dict, numbers, {EARLIER: list(itertools.chain(*seen.values())) if known else None}
 
 
-def _imagenet_weights(model, architecture, preprocessing):
+def _imagenet_weights(source, model, architecture):
     weights = getattr(get_model_weights(architecture), "DEFAULT", None)
     if weights is None:
         raise UserError(f"-weights imagenet: torchvision has none for {architecture}; choose another architecture")
     try:
-        state_dict = weights.get_state_dict(progress=True, check_hash=True)
+        # Through torchvision's own model, which knows the older names of some weights in the file.
+        state_dict = get_model(architecture, weights=weights).state_dict()
     except (OSError, RuntimeError) as error:  # no network, and a file that is not what it should be
         raise UserError(
-            f"-weights imagenet: cannot fetch {weights.url} ({error}); without a network, fetch it elsewhere and give "
-            "-weights FILE"
+            f"-weights imagenet: cannot fetch {weights.url} ({error}); without a network, fetch it elsewhere and put "
+            f"it into {Path(torch.hub.get_dir(), 'checkpoints')}"
         ) from None
     transforms = weights.transforms()
-    mean, std = transforms.mean, transforms.std
+    numbers = transforms.mean, transforms.std
     if hasattr(model, "transform_input"):
         # googlenet and inception_v3 were trained with these, which torchvision applies inside of the model.
-        mean = std = [0.5] * 3
-    if preprocessing.channels == 1:
-        mean, std = [sum(mean) / 3], [sum(std) / 3]
-    return state_dict, replace(preprocessing, mean=list(mean), std=list(std))
+        numbers = [0.5] * 3, [0.5] * 3
+    return state_dict, tuple(map(list, numbers)), {}
+
+
+def _shown(numbers):
+    return "none" if numbers is None else ", ".join(f"{number:.3f}" for number in numbers)
