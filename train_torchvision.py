@@ -47,7 +47,7 @@ def create_argparser():
         __file__,
         "Train a torchvision model on a project folder's training images.\n\n"
         "reads:  DIR/csv/train.csv, val.csv, classes.csv and the images in DIR/bin\n"
-        "writes: DIR/models/NAME.pth.tar (best epoch), NAME.last.pth.tar (to resume from);\n"
+        "writes: DIR/models/NAME.pth.tar (the model), NAME.last.pth.tar (to resume from);\n"
         "        DIR/results/NAME_hyperparameters.json, NAME_loss_values.json, NAME_loss.png, NAME_accuracy.png",
         "python train_torchvision.py -project_directory DIR -num_epochs 256 -num_classes 2 -learning_rate 0.001 "
         "-patience 5\n      -batch_size 25 -model_save_name resnet_1.pth.tar -img_shape 3 224 224 "

@@ -17,10 +17,11 @@ from pathlib import Path
 import measuring
 import numpy as np
 import pandas as pd
-from sklearn.metrics import cohen_kappa_score, log_loss, roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 from pipeline import predictions
-from pipeline.performance.intervals import exact_interval
+from pipeline.performance.intervals import exact_interval, kappa_interval
+from pipeline.performance.metrics import cohen_kappa, confusion_matrix
 from pipeline.performance.roc import delong_interval, roc_auc
 from pipeline.tables import format_table
 
@@ -74,6 +75,7 @@ def row(name, seed, folds, seconds):
     predicted = np.concatenate([fold.predictions for fold in folds])
     probabilities = np.concatenate([fold.probabilities for fold in folds])
     right = labels == predicted
+    matrix = confusion_matrix(labels, predicted, probabilities.shape[1])
     low, high = exact_interval(int(right.sum()), len(right))
     if probabilities.shape[1] == 2:
         truth, scores = labels == 1, probabilities[:, 1]
@@ -87,7 +89,7 @@ def row(name, seed, folds, seconds):
         f"{right.sum()} of {len(right)}",
         f"{right.mean():.3f} ({low:.3f} to {high:.3f})",
         area,
-        f"{cohen_kappa_score(labels, predicted):.3f}",
+        "{:.3f} ({:.3f} to {:.3f})".format(cohen_kappa(matrix), *kappa_interval(matrix)),
         f"{log_loss(labels, probabilities):.3f}",
         f"{min(shares):.2f} to {max(shares):.2f}, {np.std(shares, ddof=1):.3f}",
         f"{seconds:.0f}",

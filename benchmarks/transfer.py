@@ -24,7 +24,9 @@ DRAWN_EPOCHS = 15
 
 def train(project, name, *options):
     """Train, unless it has been done, and return the validation loss of each epoch."""
-    measuring.run_script("train_torchvision.py", "-dir", project, "-save", f"{name}.pth.tar", "--resume", *options)
+    measuring.run_script(
+        "train_torchvision.py", "-dir", project, "-save", f"{name}.pth.tar", "--resume", *options, "-patience", "none"
+    )
     values = json.loads((project / "results" / f"{name}_loss_values.json").read_text())["val loss values"]
     return [loss for _, loss in values]
 
@@ -58,7 +60,7 @@ def main():
 
 
 def draw(path, losses):
-    """Draw the mean validation loss of the seeds over the epochs, and the range between them."""
+    """Draw the median validation loss of the seeds over the epochs, and the range between them."""
     figure, axes = plt.subplots(figsize=(6.4, 4))
     for color, (start, runs) in zip(plots.COLORS, losses.items(), strict=False):
         epochs = np.arange(1, len(runs[0]) + 1)

@@ -226,7 +226,11 @@ def _command_to_go_on(script, arguments):
     # train alone has something to resume; there a second --overwrite would throw the finished epochs away.
     if script == "train_torchvision.py":
         arguments = [word for word in arguments if word.lstrip("-") not in ("overwrite", "resume")] + ["--resume"]
-    program = ["python"] if processes.count() == 1 else ["torchrun", f"--nproc_per_node={processes.count_here()}"]
+    program = ["python"]
+    if processes.count() > 1:
+        # How machines find one another is not known here.
+        several = ["..."] if processes.count() > processes.count_here() else []
+        program = ["torchrun", *several, f"--nproc_per_node={processes.count_here()}"]
     return command_text(*program, sys.argv[0], *arguments)
 
 

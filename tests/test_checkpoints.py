@@ -308,3 +308,32 @@ def test_the_random_weights_before_loading_do_not_matter(model_path):
         return model(torch.ones(1, 3, 32, 32))
 
     assert torch.equal(outputs(1), outputs(2))
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ({"state_dict": {"w": 3}}, "state_dict holds something else than named tensors"),
+        ({"state_dict": {3: torch.zeros(1)}}, "state_dict holds something else than named tensors"),
+        ({"image_shape": [3, 32]}, "image_shape is not three whole numbers"),
+        ({"image_shape": [3, 32, "32"]}, "image_shape is not three whole numbers"),
+        *(
+            (
+                {"preprocessing": preprocessing},
+                "preprocessing holds something else than keep_color, mean, std and average_flips",
+            )
+            for preprocessing in (
+                {"resize": 1}, {"keep_color": 1}, {"mean": [0.1]}, {"mean": "x", "std": "x"},
+                {"mean": [0.1, 0.2], "std": [0.1, 0.2]}, {"mean": [0.1], "std": [0.1, 0.2, 0.3]},
+            )
+        ),
+        ({"history": [1]}, "history does not say epoch and val_loss of every epoch"),
+        ({"history": [{"epoch": 1}]}, "history does not say epoch and val_loss of every epoch"),
+    ],
+)  # fmt: skip
+def test_what_is_inside_of_the_entries_is_checked_too(tmp_path, entry, fault):
+    path = tmp_path / "m.pth.tar"
+    torch.save({"state_dict": {}, "optimizer": {}, **entry}, path)
+    with pytest.raises(UserError) as error:
+        checkpoints.load(path)
+    assert error.value.faults == (f"{path}: {fault}; is it a checkpoint of train_torchvision.py?",)

@@ -236,8 +236,11 @@ def test_training_goes_on_with_resume_and_overwrites_nothing(monkeypatch, ends):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, command_line.Terminated])
-@pytest.mark.parametrize(("count", "count_here"), [(2, 2), (8, 4)])
-def test_the_command_to_go_on_starts_as_many_processes(monkeypatch, ends, launched, stop, count, count_here):
+@pytest.mark.parametrize(
+    ("count", "count_here", "torchrun"),
+    [(2, 2, "torchrun --nproc_per_node=2"), (8, 4, "torchrun ... --nproc_per_node=4")],
+)
+def test_the_command_to_go_on_starts_as_many_processes(monkeypatch, ends, launched, stop, count, count_here, torchrun):
     def main(argv):
         raise stop
 
@@ -245,7 +248,7 @@ def test_the_command_to_go_on_starts_as_many_processes(monkeypatch, ends, launch
     monkeypatch.setattr(sys, "argv", ["some folder/train_torchvision.py"])
     code = 130 if stop is KeyboardInterrupt else 143
     launched(0, count, count_here)
-    command = f"torchrun --nproc_per_node={count_here} 'some folder/train_torchvision.py' -dir D --resume"
+    command = f"{torchrun} 'some folder/train_torchvision.py' -dir D --resume"
     assert ends(main, "-dir", "D") == (code, ["", f"train_torchvision.py: stopped; to go on: {command}"])
     launched(1, count, count_here)
     assert ends(main, "-dir", "D") == (code, [])

@@ -72,3 +72,18 @@ class Preprocessing:
             "std": self.std,
             "average_flips": self.average_flips,
         }
+
+
+def preprocessing_is_sound(settings):
+    """Tell whether a dict, of a file that anyone may have written, is what `Preprocessing.settings` returns."""
+
+    def is_numbers(values):
+        return isinstance(values, list) and len(values) in (1, 3) and all(type(value) is float for value in values)
+
+    flags = [settings.get(name, False) for name in ("keep_color", "average_flips")]
+    numbers = [settings.get(name) for name in ("mean", "std")]
+    return (
+        settings.keys() <= {"keep_color", "mean", "std", "average_flips"}
+        and all(isinstance(flag, bool) for flag in flags)
+        and (numbers == [None, None] or (all(map(is_numbers, numbers)) and len(numbers[0]) == len(numbers[1])))
+    )

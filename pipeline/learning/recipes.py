@@ -40,7 +40,7 @@ KEPT_EPOCHS = ("best", "last")
 
 RECIPES = {
     "published": Recipe(),
-    # What the experiments in docs/recipe.md found for a few hundred images.
+    # What the experiments in docs/recipe.md liked best for a few hundred images.
     "strong": Recipe(
         learning_rate=0.002,
         max_epochs=80,
