@@ -65,6 +65,29 @@ def create_argparser():
                default=[3, 224, 224], help="channels (1 or 3), height, width (default: 3 224 224)")
     add_option(data, "--keep_color", action="store_true",
                help="keep the images' colour instead of their grey values")
+    add_training_options(parser)
+    run = parser.add_argument_group("run")
+    add_option(run, "-model_save_name", "-save", metavar="NAME.pth.tar",
+               help="the model's file name (default: ARCHITECTURE.pth.tar; sweep.pth.tar for a sweep)")
+    add_option(run, "-positive_class", metavar="CLASS",
+               help="the class whose finding is called positive (default: the last of two)")
+    add_option(run, "-seed", metavar="N", type=seed_number, default=0,
+               help="of the first weights and the order of the images (default: 0)")
+    add_option(run, "--use_GPU", action="store_true", help="train on the GPU (default: on the CPU)")
+    add_option(run, "-precision", choices=["auto", "float32", "bfloat16"], default="auto",
+               help="number format of the model's computations; auto: bfloat16 where the processor has instructions "
+                    "for it, which is faster (default: auto)")
+    earlier = run.add_mutually_exclusive_group()
+    add_option(earlier, "--resume", action="store_true",
+               help="go on after the last whole epoch of a training that was stopped")
+    add_option(earlier, "--overwrite", action="store_true", help="replace an earlier training of the same name")
+    # fmt: on
+    return parser
+
+
+def add_training_options(parser):
+    """Add the options of the model and of how it is trained."""
+    # fmt: off
     model = parser.add_argument_group("model and training (several values: a sweep over all combinations)")
     add_option(model, "-architecture", nargs="+", metavar="NAME", default=["resnet18"],
                help="any torchvision classification model, or vgg (vgg11_bn) or densenet (densenet121) "
@@ -107,23 +130,7 @@ def create_argparser():
                     + default("average_flips"))
     add_option(recipe, "-keep", choices=KEPT_EPOCHS,
                help="the weights to keep: of the epoch of lowest validation loss, or of the last one" + default("keep"))
-    run = parser.add_argument_group("run")
-    add_option(run, "-model_save_name", "-save", metavar="NAME.pth.tar",
-               help="the model's file name (default: ARCHITECTURE.pth.tar; sweep.pth.tar for a sweep)")
-    add_option(run, "-positive_class", metavar="CLASS",
-               help="the class whose finding is called positive (default: the last of two)")
-    add_option(run, "-seed", metavar="N", type=seed_number, default=0,
-               help="of the first weights and the order of the images (default: 0)")
-    add_option(run, "--use_GPU", action="store_true", help="train on the GPU (default: on the CPU)")
-    add_option(run, "-precision", choices=["auto", "float32", "bfloat16"], default="auto",
-               help="number format of the model's computations; auto: bfloat16 where the processor has instructions "
-                    "for it, which is faster (default: auto)")
-    earlier = run.add_mutually_exclusive_group()
-    add_option(earlier, "--resume", action="store_true",
-               help="go on after the last whole epoch of a training that was stopped")
-    add_option(earlier, "--overwrite", action="store_true", help="replace an earlier training of the same name")
     # fmt: on
-    return parser
 
 
 @command_line.entry_point
