@@ -190,6 +190,7 @@ def test_grey_models_take_the_mean_of_the_three_channels_numbers(fetched):
     assert preprocessing.std == pytest.approx([0.226])
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_googlenet_gets_the_numbers_that_torchvision_applies_inside_of_it(fetched):
     fetched("googlenet", seed=1)
     model = models.build_model("googlenet", 2, (3, 64, 64))
