@@ -1,6 +1,8 @@
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as v2
 
 from pipeline.learning import augmentation
 from pipeline.learning.image_sets import ImageSet
@@ -56,6 +58,78 @@ def test_the_seed_decides():
     torch.manual_seed(5)
     assert torch.equal(first, augment(shapes(4)))
     assert not torch.equal(first, augment(shapes(4)))
+
+
+def noise(count, height, width):
+    torch.manual_seed(3)
+    return torch.randint(256, (count, 3, height, width), dtype=torch.uint8).float()
+
+
+def test_images_are_moved_as_torchvision_moves_each_of_them():
+    turns, shears, mirrors, zooms = [0.0, 10, -20, 15, 5], [0.0, 0, 12, -7, 3], [1, 1, 1, 1, -1], [1, 1, 0.8, 1.2, 1]
+    images = noise(5, 40, 60)
+    choices = (
+        torch.tensor(turns).deg2rad(),
+        torch.tensor(shears).deg2rad(),
+        torch.tensor(mirrors),
+        torch.tensor(zooms),
+    )
+    matrices = augmentation.affine_matrices(*choices, torch.zeros(5), torch.zeros(5), 60 / 40)
+    moved = augmentation.move(images, matrices)
+    for number, (turn, shear, mirror, zoom) in enumerate(zip(turns, shears, mirrors, zooms, strict=True)):
+        image = images[number] if mirror == 1 else v2.horizontal_flip(images[number])
+        expected = v2.affine(image, turn, [0, 0], zoom, [shear, 0.0], interpolation=InterpolationMode.BILINEAR)
+        assert torch.allclose(moved[number], expected, atol=0.01)
+
+
+def test_a_shift_is_a_share_of_width_and_height():
+    images, (zero, one) = noise(1, 40, 60), torch.tensor([[0.0], [1.0]])
+    matrices = augmentation.affine_matrices(zero, zero, one, one, torch.tensor([0.1]), torch.tensor([-0.1]), 60 / 40)
+    moved = augmentation.move(images, matrices)
+    assert torch.allclose(moved[..., 4:, :-6], images[..., :-4, 6:], atol=0.01)  # 6 of 60 pixels left, 4 of 40 down
+    assert moved[..., :4, :].abs().max() < 0.01 and moved[..., -6:].abs().max() < 0.01
+
+
+def test_brightness_and_contrast_change_as_torchvision_changes_them():
+    images = noise(3, 20, 30)[:, :1]
+    brightness, contrast = torch.tensor([0.7, 1.0, 1.3]), torch.tensor([1.3, 0.8, 1.0])
+    changed = augmentation.change_tone(images, brightness, contrast) / 255
+    for number in range(3):
+        expected = v2.adjust_brightness(images[number] / 255, brightness[number].item())
+        expected = v2.adjust_contrast(expected, contrast[number].item())
+        assert torch.allclose(changed[number], expected, atol=1e-5)
+
+
+def test_rectangles_are_of_the_share_size_and_shape_that_is_said():
+    torch.manual_seed(0)
+    height, width = 80, 120
+    mask = augmentation.draw_rectangles(0.25, 2000, height, width, torch.device("cpu"))[:, 0]
+    rows, columns = mask.any(dim=2).sum(dim=1).double(), mask.any(dim=1).sum(dim=1).double()
+    assert torch.equal(mask.sum(dim=(1, 2)).double(), rows * columns)  # rectangles
+    drawn = rows > 0
+    assert 0.22 < drawn.double().mean() < 0.28
+    areas = (rows * columns)[drawn] / (height * width)
+    assert areas.min() > 0.015 and areas.max() < 0.16  # cut to whole pixels
+    assert areas.mean() == pytest.approx((0.02 + 0.15) / 2, abs=0.005)
+    ratios = (rows[drawn] / height) / (columns[drawn] / width)
+    assert ratios.max() < 3.32 * 1.2 and ratios.min() > 1 / 3.32 / 1.2
+    assert ratios.log().mean() == pytest.approx(0, abs=0.1)
+    assert mask.any(dim=0)[4:-4, 6:-6].all()  # everywhere, corners seldom
+
+
+def test_no_choice_goes_further_than_its_bounds_and_all_of_them_are_drawn():
+    torch.manual_seed(0)
+    drawn = augmentation.around(1, 0.25, 10_000, torch.device("cpu"))
+    assert 0.75 <= drawn.min() < 0.76 and 1.24 < drawn.max() <= 1.25
+    assert drawn.mean() == pytest.approx(1, abs=0.01)
+    assert augmentation.around(0, 0.0, 3, torch.device("cpu")).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_nothing_makes_the_device_wait():
+    # On this device only shapes exist: whatever asked for a number would fail.
+    images = torch.empty(5, 1, 20, 30, dtype=torch.uint8, device="meta")
+    changed = augmentation.make_augmentation("strong")(images)
+    assert (changed.shape, changed.dtype, changed.device.type) == (images.shape, torch.uint8, "meta")
 
 
 @pytest.mark.parametrize("count", [2, 9])

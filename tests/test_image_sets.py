@@ -125,10 +125,18 @@ def test_images_are_held_where_half_of_the_free_memory_takes_them(project, free,
     assert in_order(images).shape == (6, 3 if keep_color else 1, 20, 24)
 
 
-@pytest.mark.parametrize(("missing", "place"), [(0, ELSEWHERE), (1, CPU)])
-def test_a_gpu_holds_the_images_where_they_fit_there(project, free, missing, place):
-    free(cpu=2 * SIZE, meta=2 * SIZE - missing)
+@pytest.mark.parametrize(
+    ("there", "here", "place"),
+    [(2 * SIZE, 0, ELSEWHERE), (2 * SIZE, 9 * SIZE, ELSEWHERE), (2 * SIZE - 1, 2 * SIZE, CPU)],
+)
+def test_a_gpu_holds_the_images_where_they_fit_there(project, free, there, here, place):
+    free(meta=there, cpu=here)
     assert load(project, 3, 20, 24, device=ELSEWHERE).pixels.device == place
+
+
+def test_images_that_fit_nowhere_are_read_anew(project, free):
+    free(meta=2 * SIZE - 1, cpu=2 * SIZE - 1)
+    assert load(project, 3, 20, 24, device=ELSEWHERE).pixels is None
 
 
 @pytest.mark.parametrize(

@@ -1,42 +1,125 @@
 """Random changes of training images that leave their class as it is."""
 
+from dataclasses import dataclass
+
 import torch
-from torchvision.transforms import v2
+from torch.nn import functional
 from torchvision.utils import make_grid, save_image
 
 from pipeline import files
 
-BILINEAR = v2.InterpolationMode.BILINEAR
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far images may be changed at most; how far each one is, is drawn anew for every image."""
+
+    mirrored: float = 0.5  # share of the images that are mirrored left to right
+    turn: float = 0.0  # degrees, either way
+    shear: float = 0.0  # degrees, either way
+    zoom: float = 0.0  # share of the size, larger or smaller
+    shift: float = 0.0  # share of width and of height, in all four directions
+    brightness: float = 0.0  # share, more or less
+    contrast: float = 0.0  # share, more or less
+    erased: float = 0.0  # share of the images in which a rectangle is blacked out, see `draw_rectangles`
+
+    def __call__(self, images):
+        """Return changed copies of uint8 images (n, 1 or 3, height, width).
+
+        What comes in from outside of an image is black. All images are changed at once, on the device that they are
+        on and without making it wait; torchvision's transforms would change all images of a batch in the same way.
+        """
+        count, _, height, width = images.shape
+        values = images.float()
+        values = move(values, self._draw_matrices(count, width / height, images.device))
+        if self.brightness or self.contrast:
+            factors = [around(1, most, count, images.device) for most in (self.brightness, self.contrast)]
+            values = change_tone(values, *factors)
+        if self.erased:
+            values *= ~draw_rectangles(self.erased, count, height, width, images.device)
+        return values.round_().to(torch.uint8)
+
+    def _draw_matrices(self, count, aspect, device):
+        turn, shear = (torch.deg2rad(around(0, most, count, device)) for most in (self.turn, self.shear))
+        mirror = torch.where(torch.rand(count, device=device) < self.mirrored, -1.0, 1.0)
+        zoom = around(1, self.zoom, count, device)
+        shift_x, shift_y = (around(0, self.shift, count, device) for _ in "xy")
+        return affine_matrices(turn, shear, mirror, zoom, shift_x, shift_y, aspect)
+
+
+AUGMENTATIONS = {
+    "light": Augmentation(turn=10),
+    "strong": Augmentation(turn=20, shear=12, zoom=0.25, shift=0.1, brightness=0.3, contrast=0.3, erased=0.25),
+}
 
 
 def make_augmentation(strength):
-    """Return a function from uint8 images (n, 1 or 3, height, width) to as many changed ones, each in its own way.
+    """Return a function from uint8 images (n, 1 or 3, height, width) to as many changed ones; "none" changes none."""
+    return AUGMENTATIONS.get(strength, lambda images: images)
 
-    light: mirrored, turned by up to 10 degrees. strong: turned by up to 20 degrees, moved, scaled and sheared, other
-    brightness and contrast, a part blacked out. What comes in from outside the image is black.
+
+def around(middle, most, count, device):
+    """Return `count` numbers, drawn evenly from those that differ from the middle by no more than `most`."""
+    return torch.empty(count, device=device).uniform_(middle - most, middle + most)
+
+
+def affine_matrices(turn, shear, mirror, zoom, shift_x, shift_y, aspect):
+    """Return matrices (n, 2, 3) for `move`: from points of the changed images to where they are taken from.
+
+    Images are mirrored (-1; 1: not), sheared, turned clockwise (radians both) and enlarged (zoom, above 1) around
+    their middle, as torchvision.transforms.v2.functional.affine does it; and what is seen of them moves (shares of
+    width and height). `aspect` is width / height; all other arguments are tensors (n,).
     """
-    if strength == "none":
-        return lambda images: images
-    if strength == "light":
-        changes = [v2.RandomHorizontalFlip(), v2.RandomAffine(10, interpolation=BILINEAR)]
-    else:
-        changes = [
-            v2.RandomHorizontalFlip(),
-            v2.RandomAffine(20, translate=(0.1, 0.1), scale=(0.75, 1.25), shear=12, interpolation=BILINEAR),
-            v2.ColorJitter(brightness=0.3, contrast=0.3),
-            v2.RandomErasing(p=0.25, scale=(0.02, 0.15)),
-        ]
-    change = v2.Compose(changes)
-    # One by one: given a batch, torchvision changes all its images in the same way.
-    return lambda images: torch.stack([change(image) for image in images])
+    # Undone one after the other: (turn, then shear) transposed and inverted, mirrored, and made smaller again.
+    cosine, sine, slope = turn.cos(), turn.sin(), shear.tan()
+    matrices = [
+        [mirror * (cosine - slope * sine), mirror * (sine + slope * cosine) / aspect],
+        [-sine * aspect, cosine],
+    ]
+    # Shifts come in units of half an image, as affine_grid counts.
+    rows = [
+        torch.stack([x / zoom, y / zoom, 2 * shift], dim=1)
+        for (x, y), shift in zip(matrices, (shift_x, shift_y), strict=True)
+    ]
+    return torch.stack(rows, dim=1)
+
+
+def move(images, matrices):
+    """Return float images (n, channels, height, width) whose points are taken from where matrices (n, 2, 3) say."""
+    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def change_tone(images, brightness, contrast):
+    """Return images of values from 0 to 255, made brighter by factors (n,), then moved from their means by factors."""
+    brightness, contrast = (factors.view(-1, 1, 1, 1) for factors in (brightness, contrast))
+    images = (images * brightness).clamp_(max=255)
+    means = images.mean(dim=(1, 2, 3), keepdim=True)
+    return ((images - means) * contrast + means).clamp_(0, 255)
+
+
+def draw_rectangles(share, count, height, width, device):
+    """Return a mask (n, 1, height, width): true in a random rectangle of a share of the images.
+
+    A rectangle takes 2 to 15 % of the image and has sides of a ratio up to about 3, after Random Erasing (Zhong et
+    al., arXiv 1708.04896).
+    """
+    area = torch.empty(count, device=device).uniform_(0.02, 0.15)
+    area *= torch.rand(count, device=device) < share
+    ratio = around(0, 1.2, count, device).exp()
+    bands = []  # of rows and of columns, (n, height) and (n, width)
+    for length, part in ((height, (area * ratio).sqrt()), (width, (area / ratio).sqrt())):
+        size = part * length
+        start = torch.rand(count, device=device) * (length - size)
+        middles = torch.arange(length, device=device) + 0.5  # of the pixels
+        bands.append((middles > start[:, None]) & (middles < (start + size)[:, None]))
+    return (bands[0][:, :, None] & bands[1][:, None, :])[:, None]
 
 
 def draw_augmented(path, image_set, strength, rows=4, columns=6):
     """Draw the first images of an ImageSet, a row each: as they are, then changed in several ways."""
     augment = make_augmentation(strength)
     ((pixels, _),) = image_set.batches([torch.arange(min(rows, len(image_set)))])
-    pixels = pixels.cpu()
     tiles = [torch.cat([image[None], augment(image.expand(columns - 1, -1, -1, -1))]) for image in pixels]
-    grid = make_grid(torch.cat(tiles) / 255, nrow=columns, padding=4, pad_value=1.0)
+    grid = make_grid(torch.cat(tiles).cpu() / 255, nrow=columns, padding=4, pad_value=1.0)
     with files.whole_file(path) as temporary:
         save_image(grid, temporary, format="png")

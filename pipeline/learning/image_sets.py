@@ -12,11 +12,14 @@ from pipeline import files, image_files
 from pipeline.errors import UserError
 from pipeline.learning import devices
 from pipeline.learning.preprocessing import Preprocessing
-from pipeline.progress import map_in_threads, stream_in_threads
+from pipeline.progress import progress_bar, stream_in_threads
 
 # The share of a device's free memory that images may take. The rest is for the model, whose intermediate results
 # take far more than a batch of images does.
 SHARE_OF_FREE_MEMORY = 0.5
+
+# How many images may be decoded before they are taken over.
+READ_AHEAD = 64
 
 
 @dataclass(frozen=True)
@@ -95,37 +98,38 @@ def load_image_set(project, split, preprocessing, device):
     """
     paths = [project.bin / name for name in split.file_names]
     shape = (len(paths), *preprocessing.pixels_shape)
-    size = math.prod(shape)
-    keep = size <= SHARE_OF_FREE_MEMORY * devices.free_memory(torch.device("cpu"))
-    pixels = np.empty(shape, dtype=np.uint8) if keep else None
-
-    def load(number):
-        image = load_image(paths[number], preprocessing)
-        if keep and not image.unreadable:
-            pixels[number] = image.pixels
-        return image.unreadable, image.content_hash, image.shows_color
-
-    images = map_in_threads(load, range(len(paths)), f"reading {split.partition} images")
-    faults = [
-        f"{path}: {unreadable}; replace it, or remove its line from {split.path}"
-        for path, (unreadable, _, _) in zip(paths, images, strict=True)
-        if unreadable
-    ]
+    place = _place_for(math.prod(shape), device)
+    pixels = None if place is None else torch.empty(shape, dtype=torch.uint8, device=place)
+    content_hashes, in_color, faults = [], 0, []
+    stream = stream_in_threads(lambda path: load_image(path, preprocessing), paths, READ_AHEAD)
+    with contextlib.closing(stream):
+        bar = progress_bar(stream, total=len(paths), desc=f"reading {split.partition} images", unit="image")
+        for number, image in enumerate(bar):
+            content_hashes.append(image.content_hash)
+            in_color += image.shows_color
+            if image.unreadable:
+                faults.append(f"{paths[number]}: {image.unreadable}; replace it, or remove its line from {split.path}")
+            elif pixels is not None:
+                pixels[number] = torch.tensor(image.pixels)
     if faults:
         raise UserError(*faults)
-    if keep:
-        pixels = torch.from_numpy(pixels)
-        if device.type != "cpu" and size <= SHARE_OF_FREE_MEMORY * devices.free_memory(device):
-            pixels = pixels.to(device)
     return ImageSet(
         paths=paths,
         labels=torch.tensor(split.labels),
         preprocessing=preprocessing,
-        content_hashes=[content_hash for _, content_hash, _ in images],
-        in_color=sum(shows_color for _, _, shows_color in images),
+        content_hashes=content_hashes,
+        in_color=in_color,
         device=device,
         pixels=pixels,
     )
+
+
+def _place_for(size, device):
+    """Return the device that images of so many bytes are held on, best the model's; None where none has the room."""
+    for place in (device, torch.device("cpu")):
+        if size <= SHARE_OF_FREE_MEMORY * devices.free_memory(place):
+            return place
+    return None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """From an image file to the numbers a model sees: the same code in training, in testing and for new images."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +60,7 @@ class Preprocessing:
         """
         numbers = pixels.float().div_(255)
         if self.mean is not None:
-            mean, std = (torch.tensor(values, device=pixels.device).view(-1, 1, 1) for values in (self.mean, self.std))
+            mean, std = (_per_channel(tuple(values), pixels.device) for values in (self.mean, self.std))
             numbers = (numbers - mean) / std
         numbers = numbers.expand(-1, self.channels, -1, -1)
         return numbers.contiguous(memory_format=torch.channels_last)
@@ -72,6 +73,12 @@ class Preprocessing:
             "std": self.std,
             "average_flips": self.average_flips,
         }
+
+
+@functools.lru_cache(maxsize=8)
+def _per_channel(values, device):
+    # Kept, since a GPU would have to be waited for at every copy of a few numbers to it.
+    return torch.tensor(values, device=device).view(-1, 1, 1)
 
 
 def preprocessing_is_sound(settings):
