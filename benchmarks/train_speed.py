@@ -20,6 +20,7 @@ from pathlib import Path
 import measuring
 import torch
 import training_sides
+from training_sides import BATCH_SIZE
 
 from pipeline import command_line
 from pipeline.command_line import add_option, folder_path, positive_integer
@@ -27,7 +28,6 @@ from pipeline.tables import format_table
 
 EPOCHS = 3  # the first is warm-up
 SIDES = ("naive", "lightning", "ours, float32", "ours", "bare")
-BATCH_SIZE = {"cpu": 25, "cuda": 256}
 
 
 def create_argparser():

@@ -24,6 +24,7 @@ from torchvision import models, transforms
 from pipeline.learning import devices
 
 SIZE = 224
+BATCH_SIZE = {"cpu": 25, "cuda": 256}
 LARGE_MATRIX = {"cpu": 4096, "cuda": 16384}  # rows and columns; large enough for either to come near its peak
 
 
@@ -147,13 +148,10 @@ def lightning(project, architecture, device, batch_size, epochs):
 def bare(project, architecture, device, batch_size, epochs):
     """Nothing but the steps: random images that lie ready on the device, in our precision and layout."""
     precision = devices.pick_precision("auto", device)
-    model = models.get_model(architecture, num_classes=2).to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.001, fused=True)
+    model, step = bare_step(architecture, device, precision)
 
     def batches(partition):
-        count = measuring.count_images(project, partition)
-        images = torch.rand(count, 3, SIZE, SIZE).to(device, memory_format=torch.channels_last)
-        labels = torch.randint(2, (count,)).to(device)
+        images, labels = random_images(measuring.count_images(project, partition), device)
         return list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
 
     train_batches, val_batches = batches("train"), batches("val")
@@ -162,11 +160,7 @@ def bare(project, architecture, device, batch_size, epochs):
         started = time.perf_counter()
         model.train()
         for images, labels in train_batches:
-            with devices.autocast(device, precision):
-                loss = nn.functional.cross_entropy(model(images), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            step(images, labels)
         model.eval()
         with torch.inference_mode(), devices.autocast(device, precision):
             for images, _ in val_batches:
@@ -174,6 +168,27 @@ def bare(project, architecture, device, batch_size, epochs):
         _finish(device)
         seconds.append(time.perf_counter() - started)
     return seconds
+
+
+def bare_step(architecture, device, precision):
+    """Return a model and a function from images and labels that takes a training step, in our memory layout."""
+    model = models.get_model(architecture, num_classes=2).to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001, fused=True)
+
+    def step(images, labels):
+        with devices.autocast(device, precision):
+            loss = nn.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return model, step
+
+
+def random_images(count, device):
+    """Return images and labels on the device, in our memory layout."""
+    images = torch.rand(count, 3, SIZE, SIZE).to(device, memory_format=torch.channels_last)
+    return images, torch.randint(2, (count,)).to(device)
 
 
 def floating_point_operations(architecture, train_count, val_count):

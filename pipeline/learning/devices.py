@@ -1,6 +1,8 @@
 """Where the model runs, in which number format it trains, and how much memory is free there."""
 
 import contextlib
+import ctypes
+import platform
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,9 @@ from pipeline.errors import UserError
 
 # The processors' instructions for bfloat16 that training was measured to be faster with (benchmarks/README.md).
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+
+# Of mallopt, in glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 # Where a Linux container says how much memory it may take, of which the system's own figures know nothing.
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -57,6 +62,19 @@ def autocast(device, precision):
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, getattr(torch, precision))
+
+
+def keep_freed_memory():
+    """Let this process keep the memory of a step's tensors for the next step, where its C library is glibc.
+
+    Otherwise it hands every large block back when it is freed, and the system has to clear it page by page when it is
+    taken again at once: a tenth of a training step in bfloat16 (benchmarks/README.md).
+    """
+    if platform.libc_ver()[0] == "glibc":
+        change_setting = ctypes.CDLL(None).mallopt
+        # Large blocks come from the heap like small ones, and the heap never shrinks.
+        change_setting(M_MMAP_MAX, 0)
+        change_setting(M_TRIM_THRESHOLD, -1)
 
 
 def free_memory(device):
