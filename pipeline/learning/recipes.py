@@ -43,7 +43,7 @@ RECIPES = {
     # What the experiments in docs/recipe.md liked best for a few hundred images.
     "strong": Recipe(
         learning_rate=0.002,
-        max_epochs=80,
+        max_epochs=160,
         patience=None,
         optimizer="AdamW",
         weight_decay=0.05,
