@@ -37,6 +37,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("project")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=2, help="of each way to use the scripts, in test_killed.py")
+
+
+@pytest.fixture
+def kill_count(request):
+    return request.config.getoption("--kills")
+
+
 @pytest.fixture
 def run_script(tmp_path):
     """Return run(script, *arguments): the script in a process of its own, started from another folder."""
