@@ -302,6 +302,7 @@ def start_or_resume(run, settings, recipe, train_set, val_set, overwrite):
     """Return a Trainer: a fresh one, or as it was after the last whole epoch."""
     import torch
 
+    from pipeline.errors import UserError
     from pipeline.learning import models, transfer
 
     torch.manual_seed(settings["seed"])
@@ -311,7 +312,7 @@ def start_or_resume(run, settings, recipe, train_set, val_set, overwrite):
     last = None if overwrite else run.load_last(settings)
     if last is not None:
         start = transfer.start_of(last)
-        model.load_state_dict(last.state_dict)
+        last.load_weights(model)
     elif settings["weights"]:
         start = transfer.start_from(model, settings["weights"], architecture, class_count, train_set.preprocessing)
     else:
@@ -319,7 +320,10 @@ def start_or_resume(run, settings, recipe, train_set, val_set, overwrite):
     image_sets = [replace(images, preprocessing=start.preprocessing) for images in (train_set, val_set)]
     trainer = make_trainer(model.to(train_set.device), start, settings, recipe, image_sets)
     if last is not None:
-        trainer.resume(last.state_dict, last.optimizer, last.history)
+        try:
+            trainer.resume(last.optimizer, last.history)
+        except ValueError as error:
+            raise UserError(f"{run.last}: holds {error}; start anew with --overwrite") from None
         print(f"going on after epoch {last.epoch} of {run.last}")
     elif overwrite and processes.is_main():
         # Only now that nothing stands in the way of the new training any more.

@@ -39,11 +39,17 @@ hypothesis.settings.load_profile("project")
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=2, help="of each way to use the scripts, in test_killed.py")
+    parser.addoption("--fuzz", type=int, default=25, help="damaged files of each kind, in test_fuzz.py")
 
 
 @pytest.fixture
 def kill_count(request):
     return request.config.getoption("--kills")
+
+
+@pytest.fixture
+def fuzz_count(request):
+    return request.config.getoption("--fuzz")
 
 
 @pytest.fixture

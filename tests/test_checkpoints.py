@@ -1,3 +1,4 @@
+import math
 import os
 import pickle
 import zipfile
@@ -310,13 +311,29 @@ def test_the_random_weights_before_loading_do_not_matter(model_path):
     assert torch.equal(outputs(1), outputs(2))
 
 
+EPOCH = {"epoch": 1, **dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy", "seconds"), 0.5)}
+
+
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
         ({"state_dict": {"w": 3}}, "state_dict holds something else than named tensors"),
         ({"state_dict": {3: torch.zeros(1)}}, "state_dict holds something else than named tensors"),
-        ({"image_shape": [3, 32]}, "image_shape is not three whole numbers"),
-        ({"image_shape": [3, 32, "32"]}, "image_shape is not three whole numbers"),
+        ({"state_dict": {"w": torch.eye(2).to_sparse()}}, "state_dict holds something else than named tensors"),
+        *(
+            ({"class_names": names}, "class_names is not a list of different names")
+            for names in ([1, 2], ["no", None], ["no", "no"], ["no", ""])
+        ),
+        *(
+            ({"image_shape": shape}, "image_shape is not 1 or 3 channels, height and width up to 100000")
+            for shape in ([3, 32], [3, 32, "32"], [2, 32, 32], [3, 0, 32], [3, 32, 100001], [3, 32, True])
+        ),
+        *(
+            ({"seen_images": seen}, "seen_images holds something else than lists of content hashes")
+            for seen in ({"train": "abc"}, {"train": [1]}, {1: ["abc"]})
+        ),
+        ({"options": {1: 2}}, "options holds something else than named settings"),
+        ({"options": {"fresh weights": [1]}}, "options holds something else than named settings"),
         *(
             (
                 {"preprocessing": preprocessing},
@@ -327,8 +344,12 @@ def test_the_random_weights_before_loading_do_not_matter(model_path):
                 {"mean": [0.1, 0.2], "std": [0.1, 0.2]}, {"mean": [0.1], "std": [0.1, 0.2, 0.3]},
             )
         ),
-        ({"history": [1]}, "history does not say epoch and val_loss of every epoch"),
-        ({"history": [{"epoch": 1}]}, "history does not say epoch and val_loss of every epoch"),
+        *(
+            ({"history": history}, "history does not hold the numbers of every epoch")
+            for history in (
+                [1], [{"epoch": 1}], [{**EPOCH, "epoch": 2}], [{**EPOCH, "val_loss": math.nan}], [EPOCH, EPOCH]
+            )
+        ),
     ],
 )  # fmt: skip
 def test_what_is_inside_of_the_entries_is_checked_too(tmp_path, entry, fault):

@@ -16,9 +16,8 @@ import shutil
 import killing
 import pytest
 import torch
-from PIL import Image
-
 from conftest import SMALL_TRAINING
+from PIL import Image
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs processes that are forked")
 

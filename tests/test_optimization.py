@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -85,13 +86,40 @@ def test_a_schedule_goes_on_where_it_was(done):
         optimizer.step()
         schedule.step()
     second = optimization.make_optimizer(model, recipe)
-    second.load_state_dict(optimizer.state_dict())
+    optimization.restore(second, copy.deepcopy(optimizer.state_dict()))
     schedule, seen = optimization.make_schedule(second, recipe, 3, done), []
     for _ in expected:
         seen.append([group["lr"] for group in second.param_groups])
         second.step()
         schedule.step()
     assert seen == expected
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_state_that_is_not_this_optimizers_is_refused(name):
+    def stepped():
+        model = small_model()
+        optimizer = optimization.make_optimizer(model, Recipe(optimizer=name))
+        model(torch.rand(5, 4)).sum().backward()
+        optimizer.step()
+        return optimizer
+
+    state = stepped().state_dict()
+    for damage in (
+        lambda state: state.clear(),
+        lambda state: state.update(state=3),
+        lambda state: state["state"].update({99: {}}),
+        lambda state: state["state"].update({0: None}),
+        lambda state: state["state"][0].clear(),
+        lambda state: state["state"][0].update(more=torch.zeros(3, 4)),
+        lambda state: state["state"][0].update({list(state["state"][0])[-1]: torch.zeros(2, 4)}),
+        lambda state: state["state"][0].update({list(state["state"][0])[-1]: 0.5}),
+    ):
+        damaged = copy.deepcopy(state)
+        damage(damaged)
+        with pytest.raises(ValueError, match="the state of another optimizer"):
+            optimization.restore(stepped(), damaged)
+    optimization.restore(stepped(), state)
 
 
 def test_class_weights_are_scikit_learns():

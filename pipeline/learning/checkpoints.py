@@ -13,7 +13,8 @@ from pipeline import files
 from pipeline.command_line import note
 from pipeline.errors import UserError
 from pipeline.learning import models
-from pipeline.learning.preprocessing import Preprocessing, preprocessing_is_sound
+from pipeline.learning.checkpoint_contents import content_faults
+from pipeline.learning.preprocessing import Preprocessing
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
 
@@ -56,6 +57,11 @@ class Checkpoint:
     def build_model(self):
         """Return the model with these weights, on the CPU; UserError where the weights are those of another."""
         model = models.build_model(self.architecture, len(self.class_names), self.image_shape)
+        self.load_weights(model)
+        return model
+
+    def load_weights(self, model):
+        """Put these weights into a model; UserError where they are those of another."""
         try:
             model.load_state_dict(self.state_dict)
         except RuntimeError as error:
@@ -64,7 +70,6 @@ class Checkpoint:
                 f"-save: the checkpoint's weights do not fit {self.architecture} with {len(self.class_names)} classes "
                 f"and {self.image_shape[0]} channels ({details[0] if details else error}); check the options"
             ) from None
-        return model
 
     def build_preprocessing(self):
         """Return the Preprocessing that the model was trained with."""
@@ -100,7 +105,7 @@ def load(path, plain_weights=False):
         "is it a checkpoint of train_torchvision.py?"
         for entry in fields(Checkpoint)
         if known[entry.name] is not None and not isinstance(known[entry.name], entry.type)
-    ] or [f"{path}: {fault}; is it a checkpoint of train_torchvision.py?" for fault in _content_faults(**known)]
+    ] or [f"{path}: {fault}; is it a checkpoint of train_torchvision.py?" for fault in content_faults(known)]
     if faults:
         raise UserError(*faults)
     # Weights saved from a model inside DataParallel carry its prefix.
@@ -110,18 +115,6 @@ def load(path, plain_weights=False):
 
 def _is_state_dict(content):
     return isinstance(content, dict) and bool(content) and all(map(torch.is_tensor, content.values()))
-
-
-def _content_faults(state_dict, image_shape, preprocessing, history, **_):
-    """Yield what is wrong inside of entries of the right type."""
-    if not all(isinstance(name, str) and torch.is_tensor(weights) for name, weights in state_dict.items()):
-        yield "state_dict holds something else than named tensors"
-    if image_shape is not None and [type(value) for value in image_shape] != [int] * 3:
-        yield "image_shape is not three whole numbers"
-    if preprocessing is not None and not preprocessing_is_sound(preprocessing):
-        yield "preprocessing holds something else than keep_color, mean, std and average_flips"
-    if not all(isinstance(epoch, dict) and {"epoch", "val_loss"} <= epoch.keys() for epoch in history or []):
-        yield "history does not say epoch and val_loss of every epoch"
 
 
 def complete(checkpoint, path, *, architecture=None, class_count=None, image_shape=None, class_names=None):

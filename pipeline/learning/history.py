@@ -4,6 +4,20 @@ An epoch's dict has `epoch` (from 1), `loss`, `accuracy`, `val_loss`, `val_accur
 two gathered during the epoch, in training mode) and `seconds`.
 """
 
+import math
+
+NUMBERS = {"loss", "accuracy", "val_loss", "val_accuracy", "seconds"}
+
+
+def history_is_sound(history):
+    """Tell whether a list, from a file that anyone may have written, is such a history."""
+    return all(
+        isinstance(epoch, dict)
+        and epoch.get("epoch") == number
+        and all(isinstance(epoch.get(name), float) and math.isfinite(epoch[name]) for name in NUMBERS)
+        for number, epoch in enumerate(history, start=1)
+    )
+
 
 def best_epoch(history):
     """Return the epoch (its dict) of the lowest validation loss, the first of equals."""

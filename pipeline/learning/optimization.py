@@ -1,10 +1,19 @@
 """What a recipe's words mean in torch: optimizer, learning rate schedule and loss."""
 
+import functools
+
 import torch
 from torch.nn import functional
 
 # What is already trained is changed more carefully than what is not.
 PRETRAINED_RATE = 0.1
+
+# What the optimizers remember of each tensor of weights.
+STATES = {
+    "Adam": {"step", "exp_avg", "exp_avg_sq"},
+    "AdamW": {"step", "exp_avg", "exp_avg_sq"},
+    "SGD": {"momentum_buffer"},
+}
 
 
 def make_optimizer(model, recipe, fresh=None):
@@ -32,21 +41,50 @@ def make_optimizer(model, recipe, fresh=None):
     return optimizer(groups, lr=recipe.learning_rate, fused=True)
 
 
+def restore(optimizer, saved):
+    """Give an optimizer, just made, the state of its weights that its `state_dict` once held.
+
+    Everything else follows from the recipe. Raises ValueError for what cannot be such a state: the file that it comes
+    from may be anyone's, torch checks little, and a fused step would read beyond the end of a tensor too small.
+    """
+    groups = optimizer.state_dict()["param_groups"]
+    weights = dict(enumerate(tensor for group in optimizer.param_groups for tensor in group["params"]))
+    states = saved.get("state")
+    sound = isinstance(states, dict) and all(
+        number in weights
+        and isinstance(state, dict)
+        and state.keys() == STATES[type(optimizer).__name__]
+        and all(torch.is_tensor(value) and value.shape in ((), weights[number].shape) for value in state.values())
+        for number, state in states.items()
+    )
+    if not sound:
+        raise ValueError("the state of another optimizer")
+    optimizer.load_state_dict({"state": states, "param_groups": groups})
+    for tensor, state in optimizer.state.items():
+        for name, value in state.items():
+            if value.shape == tensor.shape:
+                # Fused optimizers go through memory, without a look at the layout, which must be the weights'.
+                state[name] = torch.empty_like(tensor).copy_(value)
+
+
 def make_schedule(optimizer, recipe, steps_per_epoch, epochs_done):
     """Return the schedule of the learning rate, to be stepped after every optimizer step.
 
-    `optimizer` is as it is after `epochs_done` epochs. One-cycle is Smith and Topin's (arXiv 1708.07120), as torch
-    has it: the rate rises to the recipe's within 30 % of the training and falls to almost nothing at its end, while
-    momentum (Adam's beta 1) falls from 0.95 to 0.85 and rises again.
+    `optimizer` has just been made, or restored after `epochs_done` epochs. One-cycle is Smith and Topin's (arXiv
+    1708.07120), as torch has it: the rate rises to the recipe's within 30 % of the training and falls to almost nothing
+    at its end, while momentum (Adam's beta 1) falls from 0.95 to 0.85 and rises again.
     """
     if recipe.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    return torch.optim.lr_scheduler.OneCycleLR(
+    one_cycle = functools.partial(
+        torch.optim.lr_scheduler.OneCycleLR,
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=recipe.max_epochs * steps_per_epoch + 1,
-        last_epoch=epochs_done * steps_per_epoch - 1,
     )
+    schedule = one_cycle()
+    # It goes on from what it has written into the optimizer's groups when it began.
+    return one_cycle(last_epoch=epochs_done * steps_per_epoch - 1) if epochs_done else schedule
 
 
 def class_weights(labels, class_count):

@@ -68,15 +68,12 @@ class Trainer:
             "fresh weights": None if self.fresh is None else sorted(self.fresh),
         }
 
-    def resume(self, state_dict, optimizer, history):
-        """Go on after the epochs of `history`, with the states of model and optimizer after the last of them."""
-        self.whole.load_state_dict(state_dict)
-        self.optimizer.load_state_dict(optimizer)
-        for weights, state in self.optimizer.state.items():
-            for name, value in state.items():
-                if value.shape == weights.shape:
-                    # Fused optimizers go through memory, without a look at the layout, which must be the weights'.
-                    state[name] = torch.empty_like(weights).copy_(value)
+    def resume(self, optimizer, history):
+        """Go on after the epochs of `history`, with the optimizer's state after the last of them.
+
+        The model has the weights of that epoch already. Raises ValueError for a state of another optimizer.
+        """
+        optimization.restore(self.optimizer, optimizer)
         self.history = list(history)
 
     def epochs(self):
