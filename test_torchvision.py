@@ -59,7 +59,7 @@ def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline.learning import new_images
-    from pipeline.learning.devices import pick_device
+    from pipeline.learning.devices import memory_shortage_named, pick_device
     from pipeline.project import Project
 
     require_one_task(options)
@@ -67,14 +67,16 @@ def main(argv=None):
     device = pick_device(options.use_GPU)
     if options.images is not None:
         _, checkpoint = load_checkpoint(project, None, options)
-        model = checkpoint.build_model().to(device)
-        table = new_images.predict_files(options.images, checkpoint, model, device, options.batch_size)
+        with memory_shortage_named(options.batch_size, checkpoint.image_shape):
+            model = checkpoint.build_model().to(device)
+            table = new_images.predict_files(options.images, checkpoint, model, device, options.batch_size)
         write_table(options.out, table)
         return
     project.require_organized()
     for fold in project.folds(options.fold):
         path, checkpoint = load_checkpoint(project, fold, options)
-        predictions = predict_partition(project, options.split, fold, path, checkpoint, device, options.batch_size)
+        with memory_shortage_named(options.batch_size, checkpoint.image_shape):
+            predictions = predict_partition(project, options.split, fold, path, checkpoint, device, options.batch_size)
         write_predictions(project, options.result_json_name, predictions)
 
 

@@ -206,16 +206,19 @@ def train_all(project, runs, options, device):
     Returns the hyperparameters of the finished ones, and a line for each that failed.
     """
     from pipeline.errors import UserError
+    from pipeline.learning.devices import memory_shortage_named
 
     finished, failed = [], []
     for fold, of_this_fold in itertools.groupby(runs.items(), key=lambda entry: entry[0][0]):
-        train_set, val_set, settings = load_data(project, fold, options, device)
+        with memory_shortage_named(1, options.img_shape):
+            train_set, val_set, settings = load_data(project, fold, options, device)
         for (_, (architecture, recipe)), run in of_this_fold:
             if len(runs) > 1:
                 print(f"\nrun {len(finished) + len(failed) + 1} of {len(runs)}: {run.name}")
             own_settings = {"model name": run.name, "architecture": architecture, **recipe.settings(), **settings}
             try:
-                finished.append(train(run, own_settings, recipe, train_set, val_set, options.overwrite))
+                with memory_shortage_named(recipe.batch_size, options.img_shape):
+                    finished.append(train(run, own_settings, recipe, train_set, val_set, options.overwrite))
             except UserError as error:
                 # A run that diverges, or an architecture that cannot take the images, does not end the others; but of
                 # several processes one may fail that the others would wait for.

@@ -242,3 +242,27 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     pages_cleared = int(run_python(program).stdout)
     # 20 times 64 MB, of which glibc never keeps a block by itself: 327,680 pages of 4 kB, or 20,480 of 64 kB.
     assert (pages_cleared < 1000) == keeps
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=str,
+)
+def test_running_out_of_memory_says_what_was_asked_for(error):
+    with pytest.raises(UserError) as fault, devices.memory_shortage_named(25, [3, 224, 224]):
+        raise error
+    assert fault.value.faults == (
+        "not enough memory for images of 3 x 224 x 224, 25 at a time; try a smaller -batch_size or -img_shape, or a "
+        "smaller architecture",
+    )
+
+
+def test_another_error_is_no_shortage_of_memory():
+    with pytest.raises(RuntimeError, match="shapes"), devices.memory_shortage_named(25, [3, 224, 224]):
+        raise RuntimeError("shapes cannot be multiplied")

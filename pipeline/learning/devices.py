@@ -64,6 +64,27 @@ def autocast(device, precision):
     return torch.autocast(device.type, getattr(torch, precision))
 
 
+@contextlib.contextmanager
+def memory_shortage_named(batch_size, image_shape):
+    """Within it, running out of memory is a UserError that says what was asked for and what to try."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory_shortage(error):
+            raise
+        raise UserError(
+            f"not enough memory for images of {' x '.join(map(str, image_shape))}, {batch_size} at a time; "
+            "try a smaller -batch_size or -img_shape, or a smaller architecture"
+        ) from None
+
+
+def is_memory_shortage(error):
+    """Tell whether an exception of Python or PyTorch means that memory ran out, of the machine or of a GPU."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        words in str(error) for words in ("can't allocate memory", "out of memory")
+    )
+
+
 def keep_freed_memory():
     """Let this process keep the memory of a step's tensors for the next step, where its C library is glibc.
 

@@ -8,6 +8,7 @@ from torch import nn
 from torchvision import models
 
 from pipeline.errors import UserError
+from pipeline.learning.devices import is_memory_shortage
 
 # The short names that the published commands use.
 ALIASES = {"vgg": "vgg11_bn", "densenet": "densenet121"}
@@ -46,7 +47,9 @@ def build_model(architecture, class_count, image_shape):
     try:
         model = _construct(architecture, class_count, image_shape)
         _forward_one_image(model, image_shape)
-    except (AssertionError, RuntimeError, ValueError):
+    except (AssertionError, RuntimeError, ValueError) as error:
+        if is_memory_shortage(error):
+            raise
         size = _nearest_working_size(architecture, image_shape)
         if size is None:
             raise
