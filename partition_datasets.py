@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline import command_line
 from pipeline.command_line import (
     add_option,
+    add_pixel_limit,
     fold_count,
     folder_path,
     hash_distance,
@@ -35,6 +36,7 @@ def create_argparser():
                help="folder that holds one folder per class (required)")
     add_option(data, "-num_classes", "-classes", metavar="N", type=positive_integer,
                help="how many classes there should be, as a check (default: as many as found)")
+    add_pixel_limit(data)
     split = parser.add_argument_group("split")
     add_option(split, "-val_test_prop", metavar="P", default=Fraction("0.1"), type=held_out_proportion,
                help="share of the images for validation, and as much again for test (default: 0.1)")
@@ -62,10 +64,11 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import split_files
+    from pipeline import image_files, split_files
     from pipeline.partitioning import baselines, splitting
     from pipeline.project import Project
 
+    image_files.limit_pixels(options.max_pixels)
     project = Project(options.proj_dir)
     images = find_images(project)
     class_names = sorted(images.loc[images["left_out"] == "", "class_name"].unique())

@@ -11,7 +11,7 @@ JSON into DIR, those of new images as CSV.
 from pathlib import Path
 
 from pipeline import command_line
-from pipeline.command_line import add_option, fold_choice, folder_path, positive_integer
+from pipeline.command_line import add_option, add_pixel_limit, fold_choice, folder_path, positive_integer
 
 
 def create_argparser():
@@ -50,6 +50,7 @@ def create_argparser():
     add_option(run, "-batch_size", metavar="N", type=positive_integer, default=100,
                help="images at a time (default: 100)")
     add_option(run, "--use_GPU", action="store_true", help="predict on the GPU (default: on the CPU)")
+    add_pixel_limit(run)
     # fmt: on
     return parser
 
@@ -58,11 +59,13 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
+    from pipeline import image_files
     from pipeline.learning import new_images
     from pipeline.learning.devices import memory_shortage_named, pick_device
     from pipeline.project import Project
 
     require_one_task(options)
+    image_files.limit_pixels(options.max_pixels)
     project = None if options.dir is None else Project(options.dir)
     device = pick_device(options.use_GPU)
     if options.images is not None:

@@ -16,6 +16,7 @@ from os.path import abspath
 from pipeline import command_line, processes
 from pipeline.command_line import (
     add_option,
+    add_pixel_limit,
     fold_choice,
     folder_path,
     number_from_zero,
@@ -65,6 +66,7 @@ def create_argparser():
                default=[3, 224, 224], help="channels (1 or 3), height, width (default: 3 224 224)")
     add_option(data, "--keep_color", action="store_true",
                help="keep the images' colour instead of their grey values")
+    add_pixel_limit(data)
     add_training_options(parser)
     run = parser.add_argument_group("run")
     add_option(run, "-model_save_name", "-save", metavar="NAME.pth.tar",
@@ -137,6 +139,7 @@ def add_training_options(parser):
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
+    from pipeline import image_files
     from pipeline.errors import UserError
     from pipeline.learning import distributed, models, sweep
     from pipeline.learning.devices import pick_device
@@ -145,6 +148,7 @@ def main(argv=None):
 
     if options.freeze_backbone and not options.weights:
         raise UserError("--freeze_backbone: random weights would stay random; give -weights too")
+    image_files.limit_pixels(options.max_pixels)
     project = Project(options.project_directory)
     project.require_organized()
     device = pick_device(options.use_GPU)

@@ -54,6 +54,19 @@ def add_option(group, name, *other_names, **settings):
     return group.add_argument(*names, *swapped, **settings)
 
 
+def add_pixel_limit(group):
+    """Add the option that limits the size of image files."""
+    add_option(
+        group,
+        "-max_pixels",
+        metavar="N",
+        type=positive_integer,
+        default=89_478_485,
+        help="width x height of the largest image that is read; others are treated as damaged "
+        "(default: 89478485, Pillow's)",
+    )
+
+
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Shows the leading spelling of each option only."""
 

@@ -20,7 +20,8 @@ def whole_file(path):
     A reader sees the old file or the new one, never a part, also after a power cut or with two writers.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Of a long name the beginning only: no system takes more than 255 bytes.
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.part")
     try:
         yield temporary
         with open(temporary, "rb+") as file:

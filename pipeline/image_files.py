@@ -20,6 +20,11 @@ class UnreadableImage(Exception):
     """A file that cannot be used as an image; its text is the reason."""
 
 
+def limit_pixels(count):
+    """Let `decode` refuse images of more pixels: a small file can hold an image that no memory does."""
+    Image.MAX_IMAGE_PIXELS = count
+
+
 def read_bytes(path):
     """Return the content of a regular file (or of the file that a link points to).
 
@@ -51,7 +56,7 @@ def decode(data):
     """
     try:
         image = Image.open(io.BytesIO(data))
-        if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+        if image.width * image.height > Image.MAX_IMAGE_PIXELS:
             raise Image.DecompressionBombError
         image.load()
         image = ImageOps.exif_transpose(image)
@@ -66,7 +71,7 @@ def decode(data):
     except Image.UnidentifiedImageError:
         raise UnreadableImage("not an image that Pillow can read") from None
     except Image.DecompressionBombError:
-        raise UnreadableImage(f"more than {Image.MAX_IMAGE_PIXELS} pixels") from None
+        raise UnreadableImage(f"more than {Image.MAX_IMAGE_PIXELS} pixels; -max_pixels sets the limit") from None
     except MemoryError:
         raise UnreadableImage("too large for this machine's memory") from None
     except Exception as error:  # decoders raise anything on damaged data: OSError, ValueError, struct.error, ...

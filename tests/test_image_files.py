@@ -178,7 +178,7 @@ def test_what_pillow_warns_of_stays_off_the_terminal(run_python, tmp_path):
         "except image_files.UnreadableImage as reason: print(reason)"
     )
     result = run_python(code)
-    assert (result.stdout, result.stderr) == ("more than 99 pixels\n", "")
+    assert (result.stdout, result.stderr) == ("more than 99 pixels; -max_pixels sets the limit\n", "")
 
 
 @pytest.mark.parametrize(
