@@ -27,6 +27,10 @@ def whole_file(path):
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # a disk that is full does not say for what
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -52,7 +52,13 @@ class Checkpoint:
     def save(self, path):
         """Write the file whole or not at all."""
         with files.whole_file(path) as temporary:
-            torch.save({entry.name: getattr(self, entry.name) for entry in fields(self)}, temporary)
+            try:
+                torch.save({entry.name: getattr(self, entry.name) for entry in fields(self)}, temporary)
+            except RuntimeError:
+                # torch keeps to itself why a file cannot be written: ask the system.
+                with open(temporary, "ab") as file:
+                    file.write(bytes(2**20))
+                raise
 
     def build_model(self):
         """Return the model with these weights, on the CPU; UserError where the weights are those of another."""

@@ -1,19 +1,23 @@
-"""Every script, killed at random moments: no image is lost, no file is half there, and the same command completes it.
+"""Every script under faults: no image is lost, no file is half there, and the same command completes the work.
 
-    python -m pytest tests/test_killed.py --kills 35
+    python -m pytest tests/test_faults.py --kills 35
 
 kills each of the six ways to use the scripts so many times, and twice without the option. Half of the kills come
 before a random change of the file system, half after a random time; all follow from a seed.
 """
 
+import contextlib
 import csv
 import hashlib
 import json
 import os
 import random
+import re
 import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
-import killing
+import faults
 import pytest
 import torch
 from conftest import SMALL_TRAINING
@@ -61,7 +65,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_the_same_command_completes_the
         if killed % 2:
             moment = {"kill_after_seconds": choice.uniform(0, unbroken.seconds)}
         else:
-            moment = {"kill_before_change": choice.randint(1, unbroken.changes)}
+            moment = {"before_change": choice.randint(1, unbroken.changes)}
         ended = run(name, project, **moment)
         assert ended.status in (-9, 0), moment
         killed += ended.status == -9
@@ -71,6 +75,81 @@ def test_killed_at_any_moment_nothing_is_lost_and_the_same_command_completes_the
         assert meaning(project) == done, moment
         shutil.rmtree(project)
     print(f"{name}: {killed} kills, {len(images)} images, none lost")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_stopped_at_any_moment_it_says_how_to_go_on(stages, tmp_path, name, number, status, kill_count):
+    before, done, unbroken = stages[name]
+    choice = random.Random(f"{name} {number}")
+    for _ in range(kill_count):
+        project = shutil.copytree(before, tmp_path / "project")
+        moment = choice.randint(1, unbroken.changes)
+        ended = run(name, project, before_change=moment, send=number)
+        assert ended.status == status, (moment, ended.errors)
+        assert f"{COMMANDS[name][0]}: stopped; to go on: python " in ended.errors.splitlines()[-1], moment
+        assert image_hashes(project) == image_hashes(before), moment
+        meaning(project)
+        assert not list(project.rglob("*.part")), moment
+        assert run(name, project).status == 0, moment
+        assert meaning(project) == done, moment
+        shutil.rmtree(project)
+
+
+@pytest.mark.parametrize("largest_file", [0, 1000, 100_000])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_done(stages, tmp_path, name, largest_file):
+    before, done, _ = stages[name]
+    project = shutil.copytree(before, tmp_path / "project")
+    ended = run(name, project, largest_file=largest_file)
+    # Moving images writes no file, and of the others only a model is large.
+    if ended.status == 0:
+        assert name == "organize" or largest_file >= {"test": 1000}.get(name, 100_000)
+    else:
+        assert (ended.status, len(ended.errors.splitlines())) == (2, 1), ended.errors
+        assert re.search(r"error: .+: File too large; mend this and run the same command again", ended.errors)
+    assert image_hashes(project) == image_hashes(before)
+    meaning(project)
+    assert not list(project.rglob("*.part"))
+    assert run(name, project).status == 0
+    assert meaning(project) == done
+
+
+def test_two_trainings_at_once_in_a_project_do_not_disturb_each_other(stages, tmp_path):
+    project = shutil.copytree(stages["train"][0], tmp_path / "project")
+    with ThreadPoolExecutor() as pool:
+        assert [ended.status for ended in pool.map(lambda name: run(name, project), ("train", "sweep"))] == [0, 0]
+    assert meaning(project) == stages["sweep"][1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_same_command_twice_at_once_damages_nothing(stages, tmp_path, name):
+    before, done, _ = stages[name]
+    project = shutil.copytree(before, tmp_path / "project")
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda _: run(name, project), range(2)))
+    for ended in both:
+        # One may find that the other has moved an image already.
+        assert ended.status in (0, 2) and "Traceback" not in ended.errors, ended.errors
+    assert image_hashes(project) == image_hashes(before)
+    meaning(project)
+    assert run(name, project).status == 0
+    assert meaning(project) == done
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_where_nothing_may_be_written_one_line_says_so(stages, tmp_path, name, permissions):
+    before, done, _ = stages[name]
+    project = shutil.copytree(before, tmp_path / "project")
+    with contextlib.ExitStack() as closed:
+        for folder in (project, *(path for path in project.rglob("*") if path.is_dir())):
+            closed.enter_context(permissions(folder, 0o555))
+        ended = run(name, project)
+        assert (ended.status, len(ended.errors.splitlines())) == (2, 1), ended.errors
+        assert re.search(rf"error: {project}.*: Permission denied; mend this and run the same command", ended.errors)
+        assert meaning(project) == meaning(before)
+    assert run(name, project).status == 0
+    assert meaning(project) == done
 
 
 def draw_classes(root):
@@ -86,7 +165,7 @@ def draw_classes(root):
 
 def run(name, project, **moment):
     script, *arguments = (str(word).replace("PROJECT", str(project)) for word in COMMANDS[name])
-    return killing.run(script, arguments, **moment)
+    return faults.run(script, arguments, **moment)
 
 
 def image_hashes(project):
