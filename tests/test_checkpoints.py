@@ -179,6 +179,15 @@ def test_weights_saved_from_parallel_training_lose_their_prefix(content, tmp_pat
     assert complete(path).build_model().state_dict().keys() == content["state_dict"].keys()
 
 
+def test_weights_saved_on_a_gpu_are_read_without_one(content, tmp_path, monkeypatch):
+    path = tmp_path / "gpu.pth.tar"
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:3")
+        torch.save(content, path)
+    assert b"cuda:3" in path.read_bytes()
+    assert next(complete(path).build_model().parameters()).device.type == "cpu"
+
+
 class Bomb:
     """Creates a file when it is unpickled."""
 

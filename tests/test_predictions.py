@@ -2,6 +2,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from made_predictions import content, multiclass, random_two_class
 
 from pipeline import predictions
@@ -46,6 +48,32 @@ def test_what_is_written_is_read_again(tmp_path):
         assert np.array_equal(getattr(made, name), getattr(again, name))
     for name in ("class_names", "positive_class", "file_names", "split", "fold", "checkpoint"):
         assert getattr(made, name) == getattr(again, name)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 3)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=3),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=3), values, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(changes=st.dictionaries(st.sampled_from(list(GOOD)), VALUES, min_size=1, max_size=3))
+def test_any_values_are_sound_predictions_or_named_faults(tmp_path, changes):
+    path = tmp_path / "preds.json"
+    path.write_text(json.dumps(GOOD | changes))
+    try:
+        made = predictions.read(path)
+    except UserError as error:
+        assert all(fault.startswith(f"{path}: ") for fault in error.faults)
+        return
+    assert len(made.labels) == len(made.predictions) == len(made.probabilities) > 0
+    assert np.allclose(made.probabilities.sum(axis=1), 1, atol=1e-4)
+    assert set(made.labels) | set(made.predictions) <= set(range(made.probabilities.shape[1]))
 
 
 def test_label_probabilities_are_one_hot(tmp_path):

@@ -1,8 +1,10 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from pipeline import split_files
+from pipeline import files, split_files
 from pipeline.errors import UserError
 from pipeline.project import Project
 
@@ -32,6 +34,24 @@ def faults(project):
         return [fault.replace(f"{project.root}{os.sep}", "").replace(os.sep, "/") for fault in error.value.faults]
 
     return find
+
+
+CELLS = st.sampled_from(["a.png", "b.png", "e.png", "x.png", "0", "1", "2", "-1", "no", "../a.png", "/a.png", "", "é"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.lists(CELLS | st.text(max_size=3), max_size=3), max_size=5))
+def test_any_rows_are_a_sound_split_or_named_faults(project, rows):
+    files.write_csv(project.csv / "train.csv", rows)
+    try:
+        split = split_files.read_split(project, "train")
+    except UserError as error:
+        assert all(fault.startswith(str(project.root)) for fault in error.faults)
+        return
+    assert split.file_names == [row[0] for row in rows if row]
+    assert len(set(split.file_names)) == len(split.file_names) > 0
+    assert set(split.file_names) <= {"a.png", "b.png", "c.png"}  # those of the other partitions are taken
+    assert set(split.labels) <= {0, 1}
 
 
 def test_a_split_is_read_in_file_order(project):
