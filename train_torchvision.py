@@ -283,15 +283,15 @@ def train(run, settings, recipe, train_set, val_set, overwrite):
     """Train one model, or go on with it; save every epoch, write the records and return the hyperparameters."""
     from pipeline.learning import devices, distributed
 
-    if settings["device"] == "cpu" and settings["precision"] == "bfloat16":
-        # Not in float32, where it would take some 500 MB more than without.
-        devices.keep_freed_memory()
     with distributed.main_process_first():
         finished = None if overwrite else run.finished_hyperparameters(settings)
         if finished:
             print(f"{run.model}: finished already, after {finished['number of epochs']} epochs; nothing to do")
             return finished
         trainer = start_or_resume(run, settings, recipe, train_set, val_set, overwrite)
+    if settings["device"] == "cpu" and settings["precision"] == "bfloat16":
+        # Not in float32, where it would take some 500 MB more than without.
+        devices.keep_freed_memory(trainer.whole)
     settings = {**settings, **trainer.settings()}
     print_plan(run, settings, recipe, trainer)
     for _ in trainer.epochs():

@@ -15,6 +15,9 @@ from pipeline.errors import UserError
 # The processors' instructions for bfloat16 that training was measured to be faster with (benchmarks/README.md).
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
+# Bytes of weights from which on `keep_freed_memory` costs too much.
+LARGE_MODEL = 200 * 2**20
+
 # Of mallopt, in glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
@@ -85,13 +88,15 @@ def is_memory_shortage(error):
     )
 
 
-def keep_freed_memory():
+def keep_freed_memory(model):
     """Let this process keep the memory of a step's tensors for the next step, where its C library is glibc.
 
     Otherwise it hands every large block back when it is freed, and the system has to clear it page by page when it is
-    taken again at once: a tenth of a training step in bfloat16 (benchmarks/README.md).
+    taken again at once: a tenth of a training step in bfloat16 (benchmarks/README.md). Not for models of large weights,
+    since the gaps between their gradients then take memory too (900 MB for vgg11_bn).
     """
-    if platform.libc_ver()[0] == "glibc":
+    large = sum(weights.nbytes for weights in model.parameters()) > LARGE_MODEL
+    if not large and platform.libc_ver()[0] == "glibc":
         change_setting = ctypes.CDLL(None).mallopt
         # Large blocks come from the heap like small ones, and the heap never shrinks.
         change_setting(M_MMAP_MAX, 0)
