@@ -1,6 +1,7 @@
-"""Image files of every kind and name, on their way through all the scripts."""
+"""Image files of every kind and name, on their way through all the scripts; and every option with odd numbers."""
 
 import csv
+import importlib
 import io
 import json
 import os
@@ -9,6 +10,10 @@ import numpy as np
 import pytest
 from conftest import SMALL_TRAINING
 from PIL import Image
+
+from pipeline import command_line
+
+pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
 
 NOT_AN_IMAGE = "not an image that Pillow can read"
 DAMAGED = "damaged or unsupported image"
@@ -157,3 +162,41 @@ def test_the_size_of_images_is_limited_before_they_are_decoded(data, call_script
         assert result.returncode == 2
         assert "more than 779 pixels; -max_pixels sets the limit; replace it, or remove its line from" in result.stderr
         assert call_script(*command, "-max_pixels", 30 * 26).returncode == 0
+
+
+NUMBERS = {
+    name: getattr(command_line, name)
+    for name in (
+        "positive_integer", "positive_integer_or_none", "seed_number", "fold_count", "hash_distance", "fold_choice",
+        "positive_number", "number_from_zero", "share_number", "held_out_proportion",
+    )
+}  # fmt: skip
+SCRIPTS = {
+    "partition_datasets": ("-proj_dir", "PROJECT/classes"),
+    "train_torchvision": ("-dir", "PROJECT", *SMALL_TRAINING, "-num_epochs", 1, "-save", "new.pth.tar", "--overwrite"),
+    "test_torchvision": ("-dir", "PROJECT", "-save", "small.pth.tar"),
+    "calc_model_performance": ("PROJECT/small_preds.json", "PROJECT/results.json"),
+}
+OPTIONS = [
+    (script, option.option_strings[0], option.nargs)
+    for script in SCRIPTS
+    for option in importlib.import_module(script).create_argparser()._actions
+    if option.type in NUMBERS.values()
+]
+
+
+@pytest.mark.parametrize(("script", "option", "count"), OPTIONS)
+def test_any_number_for_any_option_is_taken_or_refused_in_one_line(
+    trained, class_folders, call_script, monkeypatch, script, option, count
+):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back at the end
+    assert call_script("test_torchvision.py", "-dir", trained).returncode == 0
+    class_folders(trained / "classes", {"no": 20, "yes": 20})
+    arguments = [str(word).replace("PROJECT", str(trained)) for word in SCRIPTS[script]]
+    for value in ("", "0", "-1", "x", "nan", "1e-300", "1e999", "0.5", "3", "99999999999999999999"):
+        result = call_script(f"{script}.py", *arguments, option, *[value] * (count if isinstance(count, int) else 1))
+        lines = result.stderr.splitlines()
+        assert result.returncode in (0, 2), (value, lines)
+        assert all(line.startswith(("note: ", f"{script}.py: error: ")) for line in lines), (value, lines)
+        assert result.returncode == 0 or f"{option}" in lines[-1] or value in ("0.5", "3", "1e-300"), (value, lines)
+        assert (result.returncode == 2) or value not in ("", "x", "nan", "-1"), (value, lines)
