@@ -102,7 +102,7 @@ def damage_value(value, choose):
         return value
     if isinstance(value, torch.Tensor) and choose.random() < 0.7:
         changes = (
-            lambda: value * float("nan"), lambda: value[..., :0], lambda: value.double(), lambda: value.int(),
+            lambda: value * float("nan"), lambda: value.reshape(-1)[:0], lambda: value.double(), lambda: value.int(),
             lambda: value.unsqueeze(0), lambda: value * 1e38, lambda: value.to_sparse(), lambda: value.bfloat16(),
         )  # fmt: skip
         return choose.choice(changes)()
