@@ -10,6 +10,7 @@ from collections import Counter
 
 import measuring
 import training_sides
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from pipeline import command_line
@@ -70,6 +71,8 @@ def main(argv=None):
                 step(*batch)
         seconds = Counter()
         for event in profiler.key_averages():
+            if event.device_type != DeviceType.CPU:
+                continue  # a GPU's own events, whose times the operations that started them have too
             microseconds = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
             seconds[kind_of(event.key)] += microseconds / 1e6 / STEPS
         total = seconds.total()

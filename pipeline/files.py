@@ -28,8 +28,10 @@ def whole_file(path):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename = str(path)  # a disk that is full does not say for what
+        names = (error.filename, error.filename2)
+        if error.errno is not None and (names == (None, None) or str(temporary) in names):
+            # A disk that is full does not say for what, or names what was copied first.
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -38,7 +38,7 @@ hypothesis.settings.load_profile("project")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=2, help="of each way to use the scripts, in test_killed.py")
+    parser.addoption("--kills", type=int, default=2, help="of each way to use the scripts, in test_faults.py")
     parser.addoption("--fuzz", type=int, default=25, help="damaged files of each kind, in test_fuzz.py")
 
 

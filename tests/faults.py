@@ -27,11 +27,12 @@ class Ended:
 
     status: int  # as the shell has it; -9: killed
     seconds: float
-    changes: int = 0  # how often it has changed the file system; 0 and no errors if it was killed
+    changes: int = 0  # how often it has changed the files in the project; 0 and no errors if it was killed
     errors: str = ""  # what it has written on standard error
 
 
 def run(
+    project,
     script,
     arguments,
     *,
@@ -42,11 +43,12 @@ def run(
 ):
     """Run a script's main in a process and return how it Ended.
 
-    Before its change of number `before_change` to the file system it is sent a signal; after `kill_after_seconds` it is
-    killed. No file that it writes can grow beyond `largest_file` bytes, as on a disk that is full.
+    Before its change of number `before_change` to the files in the project folder it is sent a signal; after
+    `kill_after_seconds` it is killed. No file that it writes can grow beyond `largest_file` bytes, as on a disk that is
+    full.
     """
     receiver, sender = processes.Pipe(duplex=False)
-    conditions = (before_change, send, largest_file)
+    conditions = (str(project), before_change, send, largest_file)
     process = processes.Process(target=_run, args=(script, [*map(str, arguments)], conditions, sender))
     process.start()
     sender.close()
@@ -63,8 +65,10 @@ def run(
 
 
 def _run(script, arguments, conditions, sender):
-    before_change, send, largest_file = conditions
+    project, before_change, send, largest_file = conditions
     sys.path.insert(0, str(SCRIPTS))
+    sys.dont_write_bytecode = True  # which would change the file system too, the first time only
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job in the background
     main = importlib.import_module(Path(script).stem).main
     changes = 0
 
@@ -73,6 +77,8 @@ def _run(script, arguments, conditions, sender):
         if event in ("socket.connect", "socket.getaddrinfo"):
             os._exit(99)  # no script uses the network
         if event in CHANGES or (event == "open" and details[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
+            if os.path.commonpath([project, os.path.abspath(os.fsdecode(details[0]))]) != project:
+                return  # a cache of matplotlib's, say
             changes += 1
             if changes == before_change:
                 os.kill(os.getpid(), send)

@@ -342,7 +342,18 @@ EPOCH = {"epoch": 1, **dict.fromkeys(("loss", "accuracy", "val_loss", "val_accur
             for seen in ({"train": "abc"}, {"train": [1]}, {1: ["abc"]})
         ),
         ({"options": {1: 2}}, "options holds something else than named settings"),
-        ({"options": {"fresh weights": [1]}}, "options holds something else than named settings"),
+        *(
+            ({"options": options}, "options holds something else than named settings")
+            for options in (
+                {"fresh weights": [1]}, {"fresh weights": 0}, {"fresh weights": torch.zeros(2)},
+                {"batch size": torch.zeros(2)}, {"versions": {"a": [torch.zeros(1)]}},
+            )
+        ),
+        ({"state_dict": {"w": torch.zeros(2, device="meta")}}, "state_dict holds something else than named tensors"),
+        *(
+            ({"image_shape": [1, 8, 8], "preprocessing": settings}, "preprocessing has more channels than image_shape")
+            for settings in ({"keep_color": True}, {"mean": [0.1] * 3, "std": [0.1] * 3})
+        ),
         *(
             (
                 {"preprocessing": preprocessing},
@@ -356,7 +367,9 @@ EPOCH = {"epoch": 1, **dict.fromkeys(("loss", "accuracy", "val_loss", "val_accur
         *(
             ({"history": history}, "history does not hold the numbers of every epoch")
             for history in (
-                [1], [{"epoch": 1}], [{**EPOCH, "epoch": 2}], [{**EPOCH, "val_loss": math.nan}], [EPOCH, EPOCH]
+                [1], [{"epoch": 1}], [{**EPOCH, "epoch": 2}], [{**EPOCH, "val_loss": math.nan}], [EPOCH, EPOCH],
+                [{**EPOCH, "epoch": True}], [{**EPOCH, "epoch": torch.ones(())}], [{**EPOCH, "epoch": torch.ones(2)}],
+                [{**EPOCH, "seconds": 1.7e308}],
             )
         ),
     ],

@@ -226,12 +226,13 @@ def test_the_memory_of_an_nvidia_gpu_is_its_own(memory, monkeypatch):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has this setting")
-@pytest.mark.parametrize(("inputs", "keeps"), [(13_000, True), (14_000, False)])
-def test_freed_memory_is_kept_for_the_next_step_by_models_that_are_not_large(run_python, inputs, keeps):
+@pytest.mark.parametrize(("models", "keeps"), [([13_000], True), ([14_000], False), ([13_000, 14_000], False)])
+def test_freed_memory_is_kept_for_the_next_step_by_models_that_are_not_large(run_python, models, keeps):
     program = f"""
 import resource, torch
 from pipeline.learning import devices
-devices.keep_freed_memory(torch.nn.Linear({inputs}, 4000))
+for inputs in {models}:
+    devices.keep_freed_memory(torch.nn.Linear(inputs, 4000))
 for repeat in range(40):
     if repeat == 20:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -240,7 +241,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     pages_cleared = int(run_python(program).stdout)
     # 20 times 64 MB, of which glibc never keeps a block by itself: 327,680 pages of 4 kB, or 20,480 of 64 kB.
-    assert (pages_cleared < 1000) == keeps
+    assert (pages_cleared < 300) == keeps
 
 
 @pytest.mark.parametrize(
@@ -250,6 +251,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
         RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:116] data. DefaultCPUAllocator: not enough memory"),
     ],
     ids=str,
 )

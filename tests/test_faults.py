@@ -10,20 +10,19 @@ import contextlib
 import csv
 import hashlib
 import json
-import os
 import random
 import re
 import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-import faults
 import pytest
 import torch
 from conftest import SMALL_TRAINING
 from PIL import Image
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs processes that are forked")
+pytest.importorskip("resource", reason="needs processes that are forked")
+faults = pytest.importorskip("faults")
 
 TRAIN = ("train_torchvision.py", "-dir", "PROJECT", *SMALL_TRAINING, "-num_epochs", 4, "-patience", 2)
 COMMANDS = {
@@ -165,7 +164,7 @@ def draw_classes(root):
 
 def run(name, project, **moment):
     script, *arguments = (str(word).replace("PROJECT", str(project)) for word in COMMANDS[name])
-    return faults.run(script, arguments, **moment)
+    return faults.run(project, script, arguments, **moment)
 
 
 def image_hashes(project):

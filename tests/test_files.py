@@ -29,6 +29,17 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_is_named_by_the_file_that_was_to_be(tmp_path):
+    for details in ((28, "No space left on device"), (28, "No space", "source", None, str(tmp_path / "named below"))):
+        with pytest.raises(OSError) as error, files.whole_file(tmp_path / "file") as temporary:
+            temporary.touch()
+            raise OSError(*details[:4], *([str(temporary)] if len(details) == 5 else []))
+        assert (error.value.errno, error.value.filename) == (28, str(tmp_path / "file"))
+    with pytest.raises(OSError) as error, files.whole_file(tmp_path / "file"):
+        raise OSError(2, "No such file or directory", "source")
+    assert error.value.filename == "source"
+
+
 def test_text_has_the_same_bytes_on_every_platform(tmp_path):
     files.write_text(tmp_path / "file", "é\n\udcff\n")
     assert (tmp_path / "file").read_bytes() == b"\xc3\xa9\n\xff\n"

@@ -104,6 +104,7 @@ def damage_value(value, choose):
         changes = (
             lambda: value * float("nan"), lambda: value.reshape(-1)[:0], lambda: value.double(), lambda: value.int(),
             lambda: value.unsqueeze(0), lambda: value * 1e38, lambda: value.to_sparse(), lambda: value.bfloat16(),
+            lambda: value.sum(), lambda: value.to("meta"),
         )  # fmt: skip
         return choose.choice(changes)()
     return copy.deepcopy(choose.choice(ODD_VALUES))

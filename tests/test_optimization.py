@@ -114,6 +114,10 @@ def test_a_state_that_is_not_this_optimizers_is_refused(name):
         lambda state: state["state"][0].update(more=torch.zeros(3, 4)),
         lambda state: state["state"][0].update({list(state["state"][0])[-1]: torch.zeros(2, 4)}),
         lambda state: state["state"][0].update({list(state["state"][0])[-1]: 0.5}),
+        lambda state: state["state"][0].update({list(state["state"][0])[-1]: torch.zeros(())}),
+        lambda state: state["state"][0].update({list(state["state"][0])[-1]: torch.zeros(3, 4).to_sparse()}),
+        lambda state: state["state"][0].update({list(state["state"][0])[-1]: torch.zeros(3, 4, device="meta")}),
+        lambda state: state["state"][0].update(step=torch.zeros(3, 4)),
     ):
         damaged = copy.deepcopy(state)
         damage(damaged)

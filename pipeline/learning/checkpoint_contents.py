@@ -3,24 +3,37 @@
 import torch
 
 from pipeline.learning.history import history_is_sound
-from pipeline.learning.preprocessing import preprocessing_is_sound
-
-LONGEST_SIDE = 100_000  # pixels of an image
+from pipeline.learning.preprocessing import LONGEST_SIDE, preprocessing_is_sound
 
 
 def content_faults(entries):
     """Return what is wrong inside of a dict of entries that are of the right type, or None for what is not said."""
-    return [
+    faults = [
         f"{name} {fault}" for name, (is_sound, fault) in CHECKS.items() if entries[name] and not is_sound(entries[name])
     ]
+    if not faults and entries["image_shape"] and entries["preprocessing"] and not _fit_together(entries):
+        faults.append("preprocessing has more channels than image_shape")
+    return faults
+
+
+def is_plain_tensor(value):
+    """Tell whether something is a tensor of numbers in memory, and not sparse, quantized or without content."""
+    return (
+        torch.is_tensor(value)
+        and value.layout == torch.strided
+        and not value.is_quantized
+        and value.device.type == "cpu"
+    )
+
+
+def _fit_together(entries):
+    preprocessing = entries["preprocessing"]
+    in_color = preprocessing.get("keep_color") or len(preprocessing.get("mean") or [0]) > 1
+    return entries["image_shape"][0] == 3 or not in_color
 
 
 def _holds_named_tensors(state_dict):
-    # Sparse or quantized ones fit no model of torchvision.
-    return _are_texts(state_dict) and all(
-        torch.is_tensor(weights) and weights.layout == torch.strided and not weights.is_quantized
-        for weights in state_dict.values()
-    )
+    return _are_texts(state_dict) and all(map(is_plain_tensor, state_dict.values()))
 
 
 def _are_class_names(names):
@@ -36,7 +49,15 @@ def _is_image_shape(shape):
 
 
 def _are_settings(options):
-    return _are_texts(options) and _are_texts(options.get("fresh weights") or [])
+    fresh = options.get("fresh weights")
+    fresh_is_sound = fresh is None or (isinstance(fresh, list) and _are_texts(fresh))
+    return _are_texts(options) and _is_plain(options) and fresh_is_sound
+
+
+def _is_plain(value):
+    if isinstance(value, dict):
+        return all(map(_is_plain, [*value.keys(), *value.values()]))
+    return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, (str, int, float, type(None)))
 
 
 def _are_content_hashes(seen_images):

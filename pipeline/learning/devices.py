@@ -19,7 +19,7 @@ BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 LARGE_MODEL = 200 * 2**20
 
 # Of mallopt, in glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 
 # Where a Linux container says how much memory it may take, of which the system's own figures know nothing.
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -84,7 +84,7 @@ def memory_shortage_named(batch_size, image_shape):
 def is_memory_shortage(error):
     """Tell whether an exception of Python or PyTorch means that memory ran out, of the machine or of a GPU."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        words in str(error) for words in ("can't allocate memory", "out of memory")
+        words in str(error) for words in ("can't allocate memory", "out of memory", "not enough memory")
     )
 
 
@@ -93,14 +93,16 @@ def keep_freed_memory(model):
 
     Otherwise it hands every large block back when it is freed, and the system has to clear it page by page when it is
     taken again at once: a tenth of a training step in bfloat16 (benchmarks/README.md). Not for models of large weights,
-    since the gaps between their gradients then take memory too (900 MB for vgg11_bn).
+    since the gaps between their gradients then take memory too (900 MB for vgg11_bn); one that follows a small model in
+    the same process gets what glibc by itself arrives at.
     """
     large = sum(weights.nbytes for weights in model.parameters()) > LARGE_MODEL
-    if not large and platform.libc_ver()[0] == "glibc":
+    if platform.libc_ver()[0] == "glibc":
         change_setting = ctypes.CDLL(None).mallopt
-        # Large blocks come from the heap like small ones, and the heap never shrinks.
-        change_setting(M_MMAP_MAX, 0)
-        change_setting(M_TRIM_THRESHOLD, -1)
+        # Kept: large blocks come from the heap like small ones, and the heap never shrinks.
+        change_setting(M_MMAP_MAX, 65_536 if large else 0)
+        change_setting(M_MMAP_THRESHOLD, 32 * 2**20)
+        change_setting(M_TRIM_THRESHOLD, 64 * 2**20 if large else -1)
 
 
 def free_memory(device):

@@ -13,8 +13,10 @@ def history_is_sound(history):
     """Tell whether a list, from a file that anyone may have written, is such a history."""
     return all(
         isinstance(epoch, dict)
-        and epoch.get("epoch") == number
+        and type(epoch.get("epoch")) is int
+        and epoch["epoch"] == number
         and all(isinstance(epoch.get(name), float) and math.isfinite(epoch[name]) for name in NUMBERS)
+        and abs(epoch["seconds"]) < 1e12  # they are added up
         for number, epoch in enumerate(history, start=1)
     )
 

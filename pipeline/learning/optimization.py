@@ -5,6 +5,8 @@ import functools
 import torch
 from torch.nn import functional
 
+from pipeline.learning.checkpoint_contents import is_plain_tensor
+
 # What is already trained is changed more carefully than what is not.
 PRETRAINED_RATE = 0.1
 
@@ -54,7 +56,8 @@ def restore(optimizer, saved):
         number in weights
         and isinstance(state, dict)
         and state.keys() == STATES[type(optimizer).__name__]
-        and all(torch.is_tensor(value) and value.shape in ((), weights[number].shape) for value in state.values())
+        and all(map(is_plain_tensor, state.values()))
+        and all(value.shape == (() if name == "step" else weights[number].shape) for name, value in state.items())
         for number, state in states.items()
     )
     if not sound:

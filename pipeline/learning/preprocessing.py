@@ -9,6 +9,8 @@ from PIL import Image
 
 from pipeline.errors import UserError
 
+LONGEST_SIDE = 100_000  # pixels
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -28,6 +30,8 @@ class Preprocessing:
         shape = " ".join(map(str, image_shape))
         if image_shape[0] not in (1, 3):
             raise UserError(f"-img_shape {shape}: {image_shape[0]} channels; give 1 or 3 channels, height and width")
+        if max(image_shape) > LONGEST_SIDE:
+            raise UserError(f"-img_shape {shape}: more than {LONGEST_SIDE} pixels high or wide; give a smaller one")
         if keep_color and image_shape[0] == 1:
             raise UserError(f"--keep_color, -img_shape {shape}: colour needs 3 channels; give -img_shape 3 ...")
         return cls(*image_shape, keep_color)

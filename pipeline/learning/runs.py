@@ -105,11 +105,12 @@ class Run:
                 )
             return None
         checkpoint = checkpoints.load(self.last)
-        if not checkpoint.history or not checkpoint.options:
+        if checkpoint.options:
+            self._require_same(settings, checkpoint.options, self.last)
+        if not _can_go_on(checkpoint, settings):
             raise UserError(
                 f"{self.last}: holds no training to go on with; use --overwrite or another -model_save_name"
             )
-        self._require_same(settings, checkpoint.options, self.last)
         if not processes.is_main():
             return checkpoint
         if kept_epoch(checkpoint.history, settings["weights kept"])["epoch"] == checkpoint.epoch:
@@ -184,3 +185,14 @@ class Run:
         ]
         if faults:
             raise UserError(*faults)
+
+
+def _can_go_on(checkpoint, settings):
+    """Tell whether a checkpoint, of a file that anyone may have written, has all that training with settings needs."""
+    if not (checkpoint.history and checkpoint.options and checkpoint.optimizer and checkpoint.preprocessing):
+        return False
+    return (
+        checkpoint.image_shape == settings["image shape"]
+        and (settings["schedule"] == "constant" or len(checkpoint.history) <= settings["maximum number of epochs"])
+        and not (settings["freeze backbone"] and checkpoint.options.get("fresh weights") is None)
+    )
