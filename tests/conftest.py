@@ -5,6 +5,7 @@ import importlib
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # The tensors of the tests are tiny: a second thread costs more than it brings, and where other programs want the cores
 # too it costs many times as much, since torch's threads wait for one another. Read when torch is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A job in the background is started with Ctrl-C ignored, and so would be the scripts that the tests stop by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A model with batch normalization that trains in a tenth of a second an epoch; 9 images make batches of 4 and 5.
 # Every processor computes in float32.
