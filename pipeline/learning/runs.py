@@ -114,8 +114,8 @@ class Run:
         if not processes.is_main():
             return checkpoint
         if kept_epoch(checkpoint.history, settings["weights kept"])["epoch"] == checkpoint.epoch:
-            # Training may have been killed before this copy was made.
-            files.copy_file(self.last, self.model)
+            # Training may have been killed before the model got these weights.
+            checkpoint.save(self.model)
         elif not self.model.exists():
             raise UserError(f"{self.model}: the best epoch's weights are gone; start anew with --overwrite")
         if checkpoint.positive_class != settings["positive class"]:
@@ -127,7 +127,7 @@ class Run:
     def save_epoch(self, trainer, settings):
         """Save the state after an epoch of a Trainer, and as the model too if its weights are to be kept so far."""
         newest = trainer.history[-1]
-        checkpoints.Checkpoint(
+        checkpoint = checkpoints.Checkpoint(
             state_dict=trainer.whole.state_dict(),
             optimizer=trainer.optimizer.state_dict(),
             architecture=settings["architecture"],
@@ -140,9 +140,11 @@ class Run:
             history=trainer.history,
             options=settings,
             seen_images=trainer.seen_images,
-        ).save(self.last)
+        )
+        checkpoint.save(self.last)
         if kept_epoch(trainer.history, trainer.recipe.keep) is newest:
-            files.copy_file(self.last, self.model)
+            # Not a copy of the other file, which a second run of the same name may have replaced meanwhile.
+            checkpoint.save(self.model)
 
     def write_records(self, settings, history):
         """Write loss values, curves and hyperparameters of a finished run; return the hyperparameters."""
