@@ -3,9 +3,10 @@
     python test_torchvision.py -dir DIR -classes 2 -batch_size 100 -save resnet_1.pth.tar -architecture resnet18
         -result_json_name resnet_1_preds.json -img_size 3 224 224 --use_GPU
     python test_torchvision.py -save MODEL.pth.tar -images FOLDER_OR_FILE -out FILE.csv
+    python test_torchvision.py -dir DIR -save resnet_1.pth.tar --explain -mc_samples 30
 
 Reads the checkpoint, which says by itself what it is, and the images; writes the predictions of a labelled partition as
-JSON into DIR, those of new images as CSV.
+JSON into DIR, those of new images as CSV; and if asked to, pictures of where in the images the model looks.
 """
 
 from pathlib import Path
@@ -19,7 +20,7 @@ def create_argparser():
         __file__,
         "Predict a project's test images, or any other images, with a trained model.\n\n"
         "reads:  DIR/models/NAME.pth.tar; DIR/csv and DIR/bin, or with -images any image files\n"
-        "writes: DIR/NAME_preds.json, or with -images a CSV file",
+        "writes: DIR/NAME_preds.json, or with -images a CSV file; with --explain pictures beside it",
         "python test_torchvision.py -dir DIR -classes 2 -batch_size 100 -save resnet_1.pth.tar "
         "-architecture resnet18\n      -result_json_name resnet_1_preds.json -img_size 3 224 224\n"
         "  python test_torchvision.py -save DIR/models/resnet_1.pth.tar -images FOLDER_OR_FILE -out FILE.csv",
@@ -46,6 +47,13 @@ def create_argparser():
     add_option(said, "-classes", "-num_classes", metavar="N", type=positive_integer, help="number of classes")
     add_option(said, "-img_size", "-img_shape", nargs=3, metavar=("C", "H", "W"), type=positive_integer,
                help="channels, height, width")
+    more = parser.add_argument_group("why, and how sure")
+    add_option(more, "--explain", action="store_true",
+               help="show what speaks for the predicted class: NAME_preds_explained.png with the images that tell "
+                    "most; of new images each, in FILE_explained/")
+    add_option(more, "-mc_samples", metavar="N", type=positive_integer,
+               help="predict each image so many times, leaving out other parts of the model by dropout: mean "
+                    "probabilities, and how unsure they are (default: predict once, with the whole model)")
     run = parser.add_argument_group("run")
     add_option(run, "-batch_size", metavar="N", type=positive_integer, default=100,
                help="images at a time (default: 100)")
@@ -60,7 +68,6 @@ def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
-    from pipeline.learning import new_images
     from pipeline.learning.devices import memory_shortage_named, pick_device
     from pipeline.project import Project
 
@@ -69,18 +76,17 @@ def main(argv=None):
     project = None if options.dir is None else Project(options.dir)
     device = pick_device(options.use_GPU)
     if options.images is not None:
-        _, checkpoint = load_checkpoint(project, None, options)
+        path, checkpoint = load_checkpoint(project, None, options)
         with memory_shortage_named(options.batch_size, checkpoint.image_shape):
-            model = checkpoint.build_model().to(device)
-            table = new_images.predict_files(options.images, checkpoint, model, device, options.batch_size)
-        write_table(options.out, table)
+            write_new_images(options, checkpoint, build_model(path, checkpoint, device, options), device)
         return
     project.require_organized()
     for fold in project.folds(options.fold):
         path, checkpoint = load_checkpoint(project, fold, options)
         with memory_shortage_named(options.batch_size, checkpoint.image_shape):
-            predictions = predict_partition(project, options.split, fold, path, checkpoint, device, options.batch_size)
-        write_predictions(project, options.result_json_name, predictions)
+            model = build_model(path, checkpoint, device, options)
+            images, predictions = predict_partition(project, fold, path, checkpoint, model, device, options)
+            write_predictions(project, options, model, images, predictions)
 
 
 def load_checkpoint(project, fold, options):
@@ -118,72 +124,112 @@ def require_one_task(options):
         raise UserError(
             f"-result_json_name {options.result_json_name}: -images has no labels; give -out FILE.csv instead"
         )
+    if options.explain and options.images is not None and options.out is None:
+        raise UserError("--explain: the pictures of new images go beside a file; give -out FILE.csv too")
     if options.out is not None and not options.out.parent.is_dir():
         raise UserError(f"-out {options.out}: no such folder {options.out.parent}; make it or give another name")
 
 
-def predict_partition(project, partition, fold, path, checkpoint, device, batch_size):
-    """Return the Predictions of the model in the checkpoint at `path` for one partition's images.
+def build_model(path, checkpoint, device, options):
+    """Return the model of the checkpoint at `path`; UserError where it cannot do what the options ask for."""
+    from pipeline.learning import dropout
+
+    model = checkpoint.build_model().to(device)
+    if options.mc_samples is not None:
+        dropout.require_dropout(model, path)
+    return model
+
+
+def predict_partition(project, fold, path, checkpoint, model, device, options):
+    """Return the ImageSet of the partition that the options mean, and the model's Predictions for it.
 
     Raises UserError where the partition is test and the model has seen one of the images in training.
     """
     from pipeline import split_files
-    from pipeline.learning import checkpoints, image_sets
+    from pipeline.learning import checkpoints, dropout, image_sets
     from pipeline.learning.inference import predict_probabilities
     from pipeline.predictions import Predictions
 
-    split = split_files.read_split(project, partition, fold)
+    split = split_files.read_split(project, options.split, fold)
     images = image_sets.load_image_set(project, split, checkpoint.build_preprocessing(), device)
-    if partition == "test":
+    if options.split == "test":
         checkpoints.require_unseen(checkpoint, path, split, images.content_hashes)
-    model = checkpoint.build_model().to(device)
-    probabilities = predict_probabilities(model, images.pixels_in_order(batch_size), images.preprocessing)
-    return Predictions(
+    batches = images.pixels_in_order(options.batch_size)
+    uncertainty = {}
+    if options.mc_samples is None:
+        probabilities = predict_probabilities(model, batches, images.preprocessing)
+    else:
+        sampled = dropout.predict_samples(model, batches, images.preprocessing, options.mc_samples)
+        probabilities = sampled.probabilities
+        uncertainty = {
+            "sample_count": options.mc_samples,
+            "predictive_entropy": sampled.predictive_entropy,
+            "mutual_information": sampled.mutual_information,
+        }
+    return images, Predictions(
         labels=images.labels.numpy(),
         predictions=probabilities.argmax(axis=1),
         probabilities=probabilities,
         class_names=checkpoint.class_names,
         positive_class=checkpoint.positive_class,
         file_names=split.file_names,
-        split=partition,
+        split=options.split,
         fold=fold,
         checkpoint=path.name,
+        **uncertainty,
     )
 
 
-def write_predictions(project, file_name, predictions):
-    """Write the predictions JSON and print a summary of it and the next command."""
+def write_predictions(project, options, model, images, predictions):
+    """Write the predictions JSON, and with --explain its gallery; print a summary of it and the next command."""
     from pipeline.project import MODEL_SUFFIX, fold_name
 
     name = predictions.checkpoint.removesuffix(MODEL_SUFFIX)
     suffix = "" if predictions.split == "test" else f"_{predictions.split}"
-    chosen = file_name and fold_name(file_name.removesuffix(".json"), predictions.fold) + ".json"
+    json_name = options.result_json_name
+    chosen = json_name and fold_name(json_name.removesuffix(".json"), predictions.fold) + ".json"
     path = project.root / (chosen or f"{name}{suffix}_preds.json")
-    replaced = path.exists()
-    predictions.write(path)
     correct = int((predictions.labels == predictions.predictions).sum())
     print(f"{predictions.split}: {correct} of {len(predictions.labels)} images classified correctly")
-    print(f"{'replaced' if replaced else 'wrote'} {path}")
+    if options.explain:
+        from pipeline.learning import overlays
+
+        gallery = path.with_name(f"{path.stem}_explained.png")
+        predictions.gallery = gallery.name
+        verb = "replaced" if gallery.exists() else "wrote"
+        overlays.draw_gallery(gallery, model, images, predictions)
+        print(f"{verb} {gallery}")
+    verb = "replaced" if path.exists() else "wrote"
+    predictions.write(path)
+    print(f"{verb} {path}")
     results = path.with_name(path.stem.removesuffix("_preds") + "_results.json")
     print(f"next: {command_line.command_text('python', 'calc_model_performance.py', path, results)}")
 
 
-def write_table(path, table):
-    """Write the predictions of new images as CSV to a file, or to standard output if there is none."""
+def write_new_images(options, checkpoint, model, device):
+    """Predict new images and write the table, as CSV, to a file, or to standard output if there is none."""
+    import contextlib
     import sys
 
     from pipeline import files
+    from pipeline.learning import new_images
 
-    text = table.to_csv(index=False, lineterminator="\n")
-    unreadable = int((table["error"] != "").sum())
+    path, count, unreadable = options.out, 0, 0
+    replaced = path is not None and path.exists()
+    overlay_folder = path.with_name(f"{path.stem}_explained") if options.explain else None
+    with contextlib.ExitStack() as stack:
+        file = sys.stdout if path is None else stack.enter_context(files.whole_text_file(path))
+        for table in new_images.predict_files(
+            options.images, checkpoint, model, device, options.batch_size, options.mc_samples, overlay_folder
+        ):
+            table.to_csv(file, index=False, lineterminator="\n", header=count == 0)
+            count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
     if unreadable:
-        command_line.note(f"{unreadable} of {len(table)} files cannot be read; the column error says why")
-    if path is None:
-        sys.stdout.write(text)
-    else:
-        replaced = path.exists()
-        files.write_text(path, text)
-        print(f"{len(table) - unreadable} images predicted; {'replaced' if replaced else 'wrote'} {path}")
+        command_line.note(f"{unreadable} of {count} files cannot be read; the column error says why")
+    if path is not None:
+        print(f"{count - unreadable} images predicted; {'replaced' if replaced else 'wrote'} {path}")
+    if overlay_folder:
+        print(f"what speaks for their predicted classes: {overlay_folder}")
 
 
 if __name__ == "__main__":

@@ -125,6 +125,9 @@ def add_training_options(parser):
                help="pull of the weights towards 0" + default("weight_decay"))
     add_option(recipe, "-label_smoothing", metavar="SHARE", type=share_number,
                help="share of the label that is spread over all classes" + default("label_smoothing"))
+    add_option(recipe, "-dropout", metavar="SHARE", type=share_number,
+               help="share of the inputs to leave out, at the dropout layers of the architecture or, where it has "
+                    "none, before its last layer (default: what the architecture has)")
     add_option(recipe, "-class_weights", choices=CLASS_WEIGHTS,
                help="balanced: images of rare classes count more" + default("class_weights"))
     add_option(recipe, "--average_flips", action=BooleanOptionalAction,
@@ -193,6 +196,7 @@ def resolve_recipe(options, batch_size=None, learning_rate=None):
         weight_decay=options.weight_decay,
         schedule=options.schedule,
         label_smoothing=options.label_smoothing,
+        dropout=options.dropout,
         class_weights=options.class_weights,
         normalize=options.normalize,
         augment=options.augment,
@@ -314,7 +318,7 @@ def start_or_resume(run, settings, recipe, train_set, val_set, overwrite):
 
     torch.manual_seed(settings["seed"])
     architecture, class_count = settings["architecture"], len(settings["class names"])
-    model = models.build_model(architecture, class_count, settings["image shape"])
+    model = models.build_model(architecture, class_count, settings["image shape"], recipe.dropout)
     models.require_batch_size(model, min(recipe.batch_size, len(train_set)), processes.count())
     last = None if overwrite else run.load_last(settings)
     if last is not None:
@@ -347,7 +351,7 @@ def make_trainer(model, start, settings, recipe, image_sets):
         head = transfer.freeze_backbone(
             model, settings["architecture"], class_count, settings["image shape"], start.fresh
         )
-        if recipe.augment == "none" and not recipe.average_flips:
+        if recipe.augment == "none" and not recipe.average_flips and not recipe.dropout:
             trained, image_sets = transfer.on_features(model, head, image_sets, settings["precision"])
     return training.Trainer(
         trained,

@@ -43,10 +43,21 @@ def copy_file(source, target):
         shutil.copyfile(source, temporary)
 
 
+@contextlib.contextmanager
+def whole_text_file(path):
+    """Give a file to write UTF-8 text to, whole or not at all, with `\\n` line ends on every platform.
+
+    Undecodable file names survive the round trip.
+    """
+    settings = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+    with whole_file(path) as temporary, open(temporary, "w", **settings) as file:
+        yield file
+
+
 def write_text(path, text):
-    """Write UTF-8 text with `\\n` line ends on every platform; undecodable file names survive the round trip."""
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
+    """Write text as a `whole_text_file`."""
+    with whole_text_file(path) as file:
+        file.write(text)
 
 
 def write_csv(path, rows):

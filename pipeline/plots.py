@@ -1,10 +1,14 @@
 """Writing pictures, and those of training: its curves and the sweep. Imports no torch."""
 
+import contextlib
+import warnings
+
 import matplotlib
 
 matplotlib.use("Agg")  # files only: no window, no display needed
 
 import numpy as np
+from matplotlib import font_manager
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
@@ -14,6 +18,35 @@ from pipeline.learning.history import best_epoch
 # Okabe and Ito's colours, told apart by colour-blind readers too (jfly.uni-koeln.de/color).
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = "osD^vP*"
+# More letters of a name do not fit beside an axis.
+NAME_LENGTH = 18
+
+# Fonts of the large systems for the letters that matplotlib's own lacks.
+FONTS = (
+    "Noto Sans CJK JP",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "PingFang SC",
+    "Arial Unicode MS",
+    "Noto Sans",
+)
+
+
+@contextlib.contextmanager
+def as_written():
+    """Draw names as they are: none is a formula ("$x$"), and letters that no font has are boxes, not warnings."""
+    installed = set(font_manager.get_font_names())
+    fonts = ["DejaVu Sans", *(font for font in FONTS if font in installed)]
+    with matplotlib.rc_context({"text.parse_math": False, "font.family": fonts}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield
+
+
+def shown_name(name):
+    """Return a name as pictures show it: on one line, and its beginning only where it is long."""
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
+    return shown if len(shown) <= NAME_LENGTH else shown[: NAME_LENGTH - 1] + "…"
 
 
 def save_figure(figure, path):

@@ -4,9 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import entr
 
 from pipeline import files
 from pipeline.errors import UserError
+from pipeline.project import is_plain_file_name
 
 # Softmax outputs in float32 sum to 1 within about 1e-6; files written by other tools are rounded.
 SUM_TOLERANCE = 1e-4
@@ -25,10 +27,31 @@ class Predictions:
     split: str = None  # train, val or test
     fold: int = None
     checkpoint: str = None  # file name
+    # Of Monte Carlo dropout, where the probabilities are means over so many samples; float (n,) in nats.
+    sample_count: int = None
+    predictive_entropy: np.ndarray = None
+    mutual_information: np.ndarray = None
+    gallery: str = None  # file name, beside this file, of the picture that explains some of the predictions
+    command_line: str = None  # that made them
+
+    def entropy(self):
+        """Return how unsure the model is of each image: the predictive entropy, float (n,), in nats."""
+        return self.predictive_entropy if self.sample_count else entr(self.probabilities).sum(axis=1)
 
     def write(self, path):
         """Write the JSON file; what a required list repeats is derived here and nowhere else."""
         one_hot = np.eye(len(self.class_names))[self.labels]
+        more = {}
+        if self.sample_count is not None:
+            more = {
+                "Monte Carlo samples": self.sample_count,
+                "predictive entropy": self.predictive_entropy.tolist(),
+                "mutual information": self.mutual_information.tolist(),
+            }
+        if self.gallery is not None:
+            more["gallery"] = self.gallery
+        if self.command_line is not None:
+            more["command line"] = self.command_line
         files.write_json(
             path,
             {
@@ -42,6 +65,7 @@ class Predictions:
                 "split": self.split,
                 "fold": self.fold,
                 "checkpoint": self.checkpoint,
+                **more,
             },
         )
 
@@ -67,6 +91,7 @@ def read(path):
         class_names = _names(content, "class names", class_count, faults)
         file_names = _names(content, "filenames", len(content["labels"]), faults)
         faults += _remark_faults(content)
+        uncertainty = _uncertainty(content, faults)
     if not faults:
         class_names = class_names or [str(index) for index in range(class_count)]
         faults += _agreement_faults(labels, probabilities, of_label, class_names, content.get("positive class"))
@@ -82,6 +107,9 @@ def read(path):
         split=content.get("split"),
         fold=content.get("fold"),
         checkpoint=content.get("checkpoint"),
+        gallery=content.get("gallery"),
+        command_line=content.get("command line"),
+        **uncertainty,
     )
 
 
@@ -173,15 +201,36 @@ def _remark_faults(content):
     """Return what is wrong with the single values that stand beside the lists."""
     faults = [
         f"{name!r} is not a string"
-        for name in ("positive class", "checkpoint")
+        for name in ("positive class", "checkpoint", "gallery", "command line")
         if not isinstance(content.get(name), str | None)
     ]
+    gallery = content.get("gallery")
+    if isinstance(gallery, str) and not is_plain_file_name(gallery):
+        faults.append(f"'gallery' is {gallery!r}, not the name of a file beside this one")
     if content.get("split") not in (None, "train", "val", "test"):
         faults.append(f"'split' is {content['split']!r}, not train, val or test")
     fold = content.get("fold")
     if fold is not None and (type(fold) is not int or fold < 0):
         faults.append(f"'fold' is {fold!r}, not a whole number from 0 or null")
     return faults
+
+
+def _uncertainty(content, faults):
+    """Return what Monte Carlo dropout says of the images, as Predictions has it; nothing where there was none."""
+    count = content.get("Monte Carlo samples")
+    if count is None:
+        return {}
+    if type(count) is not int or count < 1:
+        faults.append(f"'Monte Carlo samples' is {count!r}, not a whole number from 1")
+    found = {"sample_count": count}
+    for name in ("predictive entropy", "mutual information"):
+        values = content.get(name)
+        numbers = isinstance(values, list) and all(type(value) in (int, float) and value >= 0 for value in values)
+        if not numbers or len(values) != len(content["labels"]):
+            faults.append(f"{name!r} is not a list of {len(content['labels'])} numbers from 0 up, one an image")
+        else:
+            found[name.replace(" ", "_")] = np.array(values, dtype=np.float64)
+    return found
 
 
 def _agreement_faults(labels, probabilities, of_label, class_names, positive_class):

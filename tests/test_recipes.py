@@ -14,6 +14,7 @@ def test_the_published_recipe_is_the_published_one():
         "weight decay": 0.0,
         "schedule": "constant",
         "label smoothing": 0.0,
+        "dropout": None,
         "class weights": "none",
         "normalize": False,
         "augment": "none",

@@ -37,7 +37,7 @@ def build(class_count=2, channels=3, seed=0):
     ],
 )
 def test_the_head_is_the_last_layer(architecture, size, names):
-    assert transfer.head_names(architecture, 2, (3, size, size)) == names
+    assert models.head_names(architecture, 2, (3, size, size)) == names
 
 
 @pytest.mark.parametrize("form", ["checkpoint", "bare", "state dict", "DataParallel"])
@@ -163,7 +163,7 @@ def test_all_of_imagenets_weights_are_taken_over_whatever_they_are_called(fetche
     torch.manual_seed(0)
     model = models.build_model(architecture, 2, (3, size, size))
     start = transfer.start_from(model, "imagenet", architecture, 2, Preprocessing(3, size, size))
-    assert start.fresh == transfer.head_names(architecture, 2, (3, size, size))
+    assert start.fresh == models.head_names(architecture, 2, (3, size, size))
     assert all(
         torch.equal(weights, theirs[name]) for name, weights in model.state_dict().items() if name not in start.fresh
     )

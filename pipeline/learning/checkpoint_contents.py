@@ -75,6 +75,7 @@ CHECKS = {
     "class_names": (_are_class_names, "is not a list of different names"),
     "image_shape": (_is_image_shape, f"is not 1 or 3 channels, height and width up to {LONGEST_SIDE}"),
     "preprocessing": (preprocessing_is_sound, "holds something else than keep_color, mean, std and average_flips"),
+    "dropout": (lambda rate: 0 <= rate < 1, "is no share from 0 to below 1"),
     "history": (history_is_sound, "does not hold the numbers of every epoch"),
     "options": (_are_settings, "holds something else than named settings"),
     "seen_images": (_are_content_hashes, "holds something else than lists of content hashes"),

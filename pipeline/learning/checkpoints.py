@@ -40,6 +40,7 @@ class Checkpoint:
     class_names: list = None  # by class index
     image_shape: list = None  # [channels, height, width]
     preprocessing: dict = None  # its settings besides the shape
+    dropout: float = None  # the rate, see dropout.set_rate; None: what the architecture has
     positive_class: str = None  # a class name; None for more than two classes
     epoch: int = None  # from 1, of these weights
     validation_loss: float = None  # of these weights
@@ -62,7 +63,7 @@ class Checkpoint:
 
     def build_model(self):
         """Return the model with these weights, on the CPU; UserError where the weights are those of another."""
-        model = models.build_model(self.architecture, len(self.class_names), self.image_shape)
+        model = models.build_model(self.architecture, len(self.class_names), self.image_shape, self.dropout)
         self.load_weights(model)
         return model
 

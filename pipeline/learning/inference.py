@@ -33,7 +33,11 @@ def predict_probabilities(model, batches, preprocessing):
 
     Raises UserError where the model's outputs are not finite.
     """
-    logits = predict_logits(model, batches, preprocessing)
+    return require_finite(predict_logits(model, batches, preprocessing)).softmax(dim=1).numpy()
+
+
+def require_finite(logits):
+    """Return a model's outputs; UserError where they are not finite."""
     if not logits.isfinite().all():
         raise UserError("the model's outputs are not finite numbers; its weights are damaged or training diverged")
-    return logits.softmax(dim=1).numpy()
+    return logits

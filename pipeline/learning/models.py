@@ -8,6 +8,7 @@ from torch import nn
 from torchvision import models
 
 from pipeline.errors import UserError
+from pipeline.learning import dropout
 from pipeline.learning.devices import is_memory_shortage
 
 # The short names that the published commands use.
@@ -33,13 +34,14 @@ def resolve_architecture(name):
     )
 
 
-def build_model(architecture, class_count, image_shape):
+def build_model(architecture, class_count, image_shape, dropout_rate=None):
     """Build a model with fresh random weights, drawn from torch's global random state.
 
     Args:
         architecture: a name that `resolve_architecture` returns.
         class_count: size of the last layer.
         image_shape: (channels, height, width) of the images.
+        dropout_rate: see dropout.set_rate; None: what the architecture has.
 
     Returns an nn.Module that turns floats (n, channels, height, width) into logits (n, class_count), without
     auxiliary heads. Raises UserError, naming a size that works, where the architecture cannot take such images.
@@ -58,8 +60,25 @@ def build_model(architecture, class_count, image_shape):
             f"-img_shape {channels} {height} {width}: {architecture} cannot take images of this size; "
             f"{channels} {size} {size} works"
         ) from None
+    if dropout_rate is not None:
+        head = layer_of(model, head_names(architecture, class_count, image_shape))
+        dropout.set_rate(model, head, dropout_rate)
     # Laid out in memory as the images are, see Preprocessing.model_input.
     return model.to(memory_format=torch.channels_last)
+
+
+def head_names(architecture, class_count, image_shape):
+    """Return the names of the weights of the last layer: those whose shape depends on the number of classes."""
+    counts = (class_count, class_count + 1)
+    with torch.device("meta"):  # shapes only, no computation
+        one, other = (build_model(architecture, count, image_shape).state_dict() for count in counts)
+    return {name for name, weights in one.items() if weights.shape != other[name].shape}
+
+
+def layer_of(model, names):
+    """Return the layer of a model that the weights of these names belong to."""
+    (layer_name,) = {name.rpartition(".")[0] for name in names}
+    return model.get_submodule(layer_name)
 
 
 def require_batch_size(model, batch_size, process_count):

@@ -15,6 +15,7 @@ class Recipe:
     weight_decay: float = 0.0
     schedule: str = "constant"  # of the learning rate, one of SCHEDULES
     label_smoothing: float = 0.0
+    dropout: float | None = None  # share of the last layer's inputs to leave out; None: as the architecture does
     class_weights: str = "none"  # one of CLASS_WEIGHTS; balanced: rare classes count more in the loss
     normalize: bool = False  # to mean 0 and standard deviation 1 of the training images
     augment: str = "none"  # one of AUGMENTATIONS

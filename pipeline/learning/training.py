@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.learning import distributed, optimization
 from pipeline.learning.augmentation import make_augmentation
 from pipeline.learning.devices import autocast
+from pipeline.learning.dropout import dropout_layers
 from pipeline.learning.history import patience_ran_out
 from pipeline.learning.inference import predict_logits
 from pipeline.progress import progress_bar
@@ -114,6 +115,9 @@ class Trainer:
         """
         # Where a backbone is frozen, its running statistics stay as they are too.
         network.train(all(weights.requires_grad for weights in self.model.parameters()))
+        if self.recipe.dropout:
+            for layer in dropout_layers(network):
+                layer.train()
         image_set = self.train_set
         steps = batches(torch.randperm(len(image_set)), self.recipe.batch_size, processes.count())
         if not processes.is_main():

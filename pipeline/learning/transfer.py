@@ -16,14 +16,6 @@ IMAGENET = "imagenet"
 EARLIER = "earlier training"
 
 
-def head_names(architecture, class_count, image_shape):
-    """Return the names of the weights of the last layer: those whose shape depends on the number of classes."""
-    counts = (class_count, class_count + 1)
-    with torch.device("meta"):  # shapes only, no computation
-        one, other = (models.build_model(architecture, count, image_shape).state_dict() for count in counts)
-    return {name for name, weights in one.items() if weights.shape != other[name].shape}
-
-
 @dataclass(frozen=True)
 class Start:
     """What a training starts from."""
@@ -46,7 +38,7 @@ def start_from(model, source, architecture, class_count, preprocessing):
 
     Raises UserError for weights that do not exist, cannot be fetched or read, or are another architecture's.
     """
-    head = head_names(architecture, class_count, preprocessing.image_shape)
+    head = models.head_names(architecture, class_count, preprocessing.image_shape)
     load = _imagenet_weights if source == IMAGENET else _weights_of_file
     state_dict, numbers, seen_images = load(source, model, architecture)
     fresh = _take_over(model, state_dict, head, source)
@@ -72,7 +64,7 @@ def freeze_backbone(model, architecture, class_count, image_shape, fresh):
 
     Raises UserError where others are random, and would stay so.
     """
-    head = head_names(architecture, class_count, image_shape)
+    head = models.head_names(architecture, class_count, image_shape)
     if fresh - head:
         raise UserError(f"--freeze_backbone: {', '.join(sorted(fresh - head))} would stay random; leave the option out")
     for name, parameter in model.named_parameters():
@@ -100,8 +92,7 @@ def on_features(model, head, image_sets, precision):
     Returns the last layer, and sets with its inputs as their pixels; the model and the sets themselves where the
     model does more to the layer's outputs than to return them.
     """
-    (layer_name,) = {name.rpartition(".")[0] for name in head}
-    layer = model.get_submodule(layer_name)
+    layer = models.layer_of(model, head)
     found = [_features(model, layer, image_set, precision) for image_set in image_sets]
     return (model, image_sets) if None in found else (layer, found)
 

@@ -1,45 +1,18 @@
 """The pictures of a model's performance: each is drawn from Predictions and their results object. Imports no torch."""
 
-import contextlib
-import warnings
-
-import matplotlib
 import numpy as np
-from matplotlib import font_manager
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
 from pipeline.performance.formats import span
 from pipeline.performance.summary import of_class
-from pipeline.plots import COLORS, save_figure
+from pipeline.plots import COLORS, as_written, save_figure, shown_name
 
 LINE_STYLES = ["-", "--", "-.", ":"]
-# More letters of a class name do not fit beside an axis, nor more classes into a legend or cells with numbers in them.
-NAME_LENGTH = 18
+# More classes do not fit into a legend, nor into cells with numbers in them.
 CLASSES_IN_LEGEND = 20
 CLASSES_WITH_NUMBERS = 25
-
-# Fonts of the large systems for the letters that matplotlib's own lacks.
-FONTS = (
-    "Noto Sans CJK JP",
-    "Microsoft YaHei",
-    "Yu Gothic",
-    "Malgun Gothic",
-    "PingFang SC",
-    "Arial Unicode MS",
-    "Noto Sans",
-)
-
-
-@contextlib.contextmanager
-def as_written():
-    """Draw class names as they are: none is a formula ("$x$"), and letters that no font has are boxes, not warnings."""
-    installed = set(font_manager.get_font_names())
-    fonts = ["DejaVu Sans", *(font for font in FONTS if font in installed)]
-    with matplotlib.rc_context({"text.parse_math": False, "font.family": fonts}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")
-        yield
 
 
 @as_written()
@@ -49,7 +22,7 @@ def draw_confusion_matrix(path, results):
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
     class_count = len(counts)
-    names, size = [_short(name) for name in results["Class Names"]], 10
+    names, size = [shown_name(name) for name in results["Class Names"]], 10
     side = 2.2 + max(0.68, min(0.9, 9 / class_count)) * min(class_count, 15)
     figure, axes = plt.subplots(figsize=(side, side))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -87,7 +60,7 @@ def draw_roc(path, predictions, results):
             if interval is None or interval[0] == interval[1]:
                 interval, method = figures["ROC-AUC 95% Interval (Newcombe)"], "Newcombe"
             area = f"{figures['ROC-AUC']:.3f} ({span(interval, '.3f')}, {method})"
-            curves.append((*metrics.roc_curve(one.truth, one.probability)[:2], f"AUC of {_short(name)}: {area}"))
+            curves.append((*metrics.roc_curve(one.truth, one.probability)[:2], f"AUC of {shown_name(name)}: {area}"))
     _draw_curves(axes, curves, "default")
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="chance: 0.5", zorder=0)
     _add_legend(axes, len(curves))
@@ -103,7 +76,7 @@ def draw_precision_recall(path, predictions, results):
         average = results["Per Class"][name]["Average Precision"]
         if average is not None:
             precision, recall, _ = metrics.precision_recall_curve(one.truth, one.probability)
-            curves.append((recall, precision, f"average precision of {_short(name)}: {average:.3f}"))
+            curves.append((recall, precision, f"average precision of {shown_name(name)}: {average:.3f}"))
     _draw_curves(axes, curves, "steps-post")
     if predictions.positive_class is not None:
         prevalence = results["Prevalence"]
@@ -122,7 +95,7 @@ def draw_reliability(path, results):
         bins, what = results["Confidence Reliability Diagram"], "the most probable class"
         error = results["Confidence Calibration Error"]
     else:
-        bins, what = results["Reliability Diagram"], _short(results["Positive Class"])
+        bins, what = results["Reliability Diagram"], shown_name(results["Positive Class"])
         error = results["Calibration Error"]
     figure, (axes, below) = plt.subplots(
         2, 1, figsize=(4.8, 6.2), height_ratios=(3, 1), sharex=True, layout="constrained"
@@ -143,6 +116,25 @@ def draw_reliability(path, results):
     below.set(xlabel=f"predicted probability of {what}", ylabel="images")
     below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     below.grid(alpha=0.3, axis="y")
+    save_figure(figure, path)
+
+
+@as_written()
+def draw_referral(path, results):
+    """Draw the accuracy of the images that are left over the share of the least certain ones that go to a person."""
+    found, count = results["Referral"], results["n"]
+    figure, axes = plt.subplots(figsize=(6.4, 4))
+    shares = np.arange(count) / count
+    for color, style, (measure, figures) in zip(COLORS, LINE_STYLES, found["by"].items(), strict=False):
+        axes.plot(shares, figures["accuracies of the rest"], color=color, ls=style, label=f"least certain first ({measure})")
+    right = count - found["errors"]
+    best = np.minimum(1, right / np.arange(count, 0, -1))
+    axes.plot(shares, best, color="black", lw=1, alpha=0.6, label="wrong ones first: the best there is")
+    axes.axhline(right / count, ls=":", color="grey", label="at random", zorder=0)
+    axes.axvline(found["referred"] / count, color="grey", lw=0.8, zorder=0)
+    axes.set(xlabel="share of the images referred to a person", ylabel="accuracy of the rest", xlim=(0, 1))
+    axes.grid(alpha=0.3)
+    _legend_above(axes)
     save_figure(figure, path)
 
 
@@ -183,8 +175,3 @@ def _add_legend(axes, curve_count):
 def _legend_above(axes):
     # Within the axes it would cover points of the one or the other model.
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0, frameon=False, fontsize="small")
-
-
-def _short(name):
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
-    return shown if len(shown) <= NAME_LENGTH else shown[: NAME_LENGTH - 1] + "…"

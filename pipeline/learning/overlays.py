@@ -1,0 +1,117 @@
+"""Pictures of what `explanation` finds: the heat laid over an image, and a gallery of some of a partition's images."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib import pyplot as plt
+from PIL import Image
+
+from pipeline import files, image_files, plots
+from pipeline.learning.explanation import explain, scale_label
+from pipeline.performance.formats import one_line
+from pipeline.progress import map_in_threads
+
+COLOR_MAP = matplotlib.colormaps["inferno"]
+OPACITY = 0.6  # where the heat is greatest; in proportion elsewhere, so that a place without heat is as it was
+
+COLUMNS = 4  # of the gallery
+
+
+def overlay(image, heat):
+    """Lay heat (rows, columns), from 0 to 1, over a Pillow image; return an RGB image of the image's own size."""
+    heat = Image.fromarray(heat.astype(np.float32)).resize(image.size, Image.Resampling.BILINEAR)
+    heat = np.clip(np.asarray(heat)[..., None], 0, 1)
+    colors = COLOR_MAP(heat[..., 0])[..., :3] * 255
+    mixed = np.asarray(image.convert("RGB")) * (1 - OPACITY * heat) + colors * OPACITY * heat
+    return Image.fromarray(np.rint(mixed).astype(np.uint8))
+
+
+def write_overlays(target, folder, names, model, pixels, preprocessing, classes):
+    """Write TARGET/NAME.png for each of the files `names` in a folder: the image with what speaks for its class.
+
+    `pixels` are those of the files, as for `explain`; `classes` the indices of their predicted classes.
+    """
+    heat = explain(model, pixels, preprocessing, torch.tensor(classes, device=pixels.device)).numpy()
+
+    def write(task):
+        name, heat = task
+        path = Path(target, f"{name}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.whole_file(path) as temporary:
+            overlay(_decode(folder / name), heat).save(temporary, format="png")
+
+    map_in_threads(write, list(zip(names, heat, strict=True)))
+
+
+def choose(predictions, count=COLUMNS):
+    """Return {what they show: indices} of the images that tell most about a model, up to `count` of each kind.
+
+    The wrong ones that it is most confident of; of the others those that it is least certain of (largest predictive
+    entropy); and right ones that it is certain of, the classes in turn.
+    """
+    confidence = predictions.probabilities.max(axis=1)
+    wrong = predictions.predictions != predictions.labels
+    by_confidence = np.argsort(-confidence, kind="stable")
+    errors = by_confidence[wrong[by_confidence]][:count]
+    by_entropy = np.argsort(-predictions.entropy(), kind="stable")
+    unsure = by_entropy[~np.isin(by_entropy, errors)][:count]
+    certain = by_confidence[~wrong[by_confidence] & ~np.isin(by_confidence, unsure)]
+    # The most confident of each class, then the second of each, ...
+    rank = np.zeros(len(wrong), dtype=int)
+    for label in np.unique(predictions.labels):
+        of_class = certain[predictions.labels[certain] == label]
+        rank[of_class] = np.arange(len(of_class))
+    right = certain[np.argsort(rank[certain], kind="stable")][:count]
+    return {"most confident errors": errors, "least certain": unsure, "right, and certain": right}
+
+
+@plots.as_written()
+def draw_gallery(path, model, images, predictions):
+    """Draw the chosen images of an ImageSet, each as it is and with what speaks for its predicted class."""
+    kinds = choose(predictions)
+    chosen = np.concatenate(list(kinds.values()))
+    heat = _heat_of(model, images, chosen, predictions.predictions)
+    heights = [*[5.2] * len(kinds), 0.7]  # inches, of the last the scale's
+    figure = plt.figure(figsize=(2.4 * COLUMNS, sum(heights)), layout="constrained")
+    *parts, last = figure.subfigures(len(heights), height_ratios=heights)
+    for part, (kind, indices) in zip(parts, kinds.items(), strict=True):
+        part.suptitle(kind if len(indices) else f"{kind}: none", fontweight="bold")
+        tiles = part.subplots(2, COLUMNS)
+        for axes in tiles.flat:
+            axes.axis("off")
+        for (above, below), index in zip(tiles.T, indices, strict=False):
+            image = _decode(images.paths[index])
+            above.imshow(image.convert("RGB"))
+            above.set_title(_caption(predictions, index), fontsize="small")
+            below.imshow(overlay(image, heat[index]))
+    colors = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), COLOR_MAP)
+    last.colorbar(colors, cax=last.add_axes((0.2, 0.6, 0.6, 0.2)), location="bottom").set_label(scale_label(model))
+    plots.save_figure(figure, path)
+
+
+def _heat_of(model, images, chosen, classes):
+    """Return {index: heat} of the chosen images of a set."""
+    parts = list(torch.from_numpy(chosen).split(COLUMNS))
+    heat = [
+        explain(model, pixels, images.preprocessing, torch.from_numpy(classes[part.numpy()]).to(pixels.device))
+        for part, (pixels, _) in zip(parts, images.batches(parts), strict=True)
+    ]
+    return dict(zip(chosen, torch.cat(heat).numpy(), strict=True))
+
+
+def _caption(predictions, index):
+    true, predicted = (
+        plots.shown_name(predictions.class_names[classes[index]])
+        for classes in (predictions.labels, predictions.predictions)
+    )
+    name = one_line(predictions.file_names[index])
+    # The end of a long name tells it from others.
+    name = name if len(name) <= 26 else f"…{name[-25:]}"
+    probability = predictions.probabilities[index, predictions.predictions[index]]
+    return f"{name}\ntrue: {true}\npredicted: {predicted} ({probability:.2f})"
+
+
+def _decode(path):
+    return image_files.decode(image_files.read_bytes(path))

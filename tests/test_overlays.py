@@ -1,0 +1,125 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.learning import overlays
+from pipeline.predictions import Predictions
+
+SCRIPT = "test_torchvision.py"
+
+
+def predictions_of(labels, yes, **more):
+    """Predictions of two classes with these probabilities of the second one."""
+    yes = np.array(yes)
+    probabilities = np.stack([1 - yes, yes], axis=1)
+    names = [f"{number}.png" for number in range(len(yes))]
+    return Predictions(
+        np.array(labels), probabilities.argmax(axis=1), probabilities, ["no", "yes"], file_names=names, **more
+    )
+
+
+def test_where_there_is_no_heat_the_image_is_as_it_was():
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)
+    laid = overlays.overlay(Image.fromarray(pixels), np.zeros((7, 7)))
+    assert (laid.mode, laid.size) == ("RGB", (30, 20))
+    assert (np.asarray(laid) == pixels[..., None]).all()
+
+
+def test_the_heat_lies_at_its_place_at_the_images_own_size():
+    heat = np.zeros((7, 7))
+    heat[5, 1] = 1  # below, left
+    image = Image.new("L", (210, 140))
+    laid = np.asarray(overlays.overlay(image, heat)).sum(axis=2)
+    row, column = np.unravel_index(laid.argmax(), laid.shape)
+    assert (row // 20, column // 30) == (5, 1)
+    assert laid[:80].max() == laid[:, 90:].max() == 0
+    # The colour of the greatest heat, as opaque as it gets, over black.
+    expected = np.array(overlays.COLOR_MAP(1.0)[:3]) * 255 * overlays.OPACITY
+    assert np.asarray(overlays.overlay(image, np.ones((7, 7))))[70, 100] == pytest.approx(expected, abs=1)
+
+
+def test_a_colour_image_keeps_its_colours_beside_the_heat():
+    heat = np.zeros((2, 2))
+    laid = overlays.overlay(Image.new("RGB", (8, 8), (10, 200, 30)), heat)
+    assert set(laid.getdata()) == {(10, 200, 30)}
+
+
+def test_the_images_that_tell_most_are_chosen():
+    labels = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1]
+    yes = [0.9, 0.1, 0.6, 0.45, 0.05, 0.99, 0.98, 0.2, 0.52, 0.97, 0.95, 0.7]
+    chosen = overlays.choose(predictions_of(labels, yes), count=2)
+    assert {kind: indices.tolist() for kind, indices in chosen.items()} == {
+        "most confident errors": [0, 7],  # wrong with 0.9 and 0.8; the third is wrong with 0.6
+        "least certain": [8, 3],  # 0.52 and 0.55, the third error being less uncertain than these
+        "right, and certain": [5, 4],  # yes with 0.99, then no with 0.95
+    }
+
+
+def test_the_least_certain_are_those_of_the_largest_predictive_entropy():
+    entropy = np.array([0.1, 0.3, 0.2])
+    made = predictions_of(
+        [1, 1, 1], [0.9, 0.8, 0.6], sample_count=3, predictive_entropy=entropy, mutual_information=entropy
+    )
+    assert overlays.choose(made, count=1)["least certain"].tolist() == [1]
+    assert overlays.choose(predictions_of([1, 1, 1], [0.9, 0.8, 0.6]), count=1)["least certain"].tolist() == [2]
+
+
+def test_no_image_is_chosen_twice_and_kinds_may_be_empty():
+    chosen = overlays.choose(predictions_of([0, 1], [0.9, 0.8]))
+    assert [indices.tolist() for indices in chosen.values()] == [[0], [1], []]
+
+
+def test_a_project_gets_a_gallery_beside_its_predictions(run_script, telling):
+    result = run_script(SCRIPT, "-dir", telling, "--explain")
+    gallery, predictions = telling / "small_preds_explained.png", telling / "small_preds.json"
+    assert result.returncode == 0, result.stderr
+    assert f"wrote {gallery}\nwrote {predictions}\n" in result.stdout
+    content = json.loads(predictions.read_text(encoding="utf-8"))
+    assert content["gallery"] == gallery.name
+    with Image.open(gallery) as image:
+        assert image.format == "PNG" and min(image.size) > 500
+        assert len(set(image.convert("RGB").resize((200, 300)).getdata())) > 100  # no blank page
+    again = run_script(SCRIPT, "-dir", telling, "--explain")
+    assert f"replaced {gallery}\n" in again.stdout
+    # Without the option the predictions name no gallery.
+    run_script(SCRIPT, "-dir", telling)
+    assert "gallery" not in json.loads(predictions.read_text(encoding="utf-8"))
+
+
+def test_names_that_look_like_formulas_and_long_ones_are_drawn(call_script, telling):
+    (telling / "csv" / "classes.csv").write_text("0,no\n1,yes\n", encoding="utf-8")
+    name = "$x^{" + "very long name " * 8 + ".png"
+    (telling / "bin" / "test é0.png").rename(telling / "bin" / name)
+    test_csv = telling / "csv" / "test.csv"
+    test_csv.write_text(test_csv.read_text(encoding="utf-8").replace("test é0.png", name), encoding="utf-8")
+    assert call_script(SCRIPT, "-dir", telling, "--explain").returncode == 0
+
+
+def test_new_images_get_an_overlay_each_at_their_own_size(call_script, telling, tmp_path):
+    folder = tmp_path / "new é"
+    (folder / "below").mkdir(parents=True)
+    sizes = {"a.png": (40, 20), "a.jpg": (25, 50), "below/c.png": (32, 32)}
+    for name, size in sizes.items():
+        Image.effect_noise(size, 60).save(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    out = tmp_path / "predictions.csv"
+    result = call_script(
+        SCRIPT, "-save", telling / "models" / "small.pth.tar", "-images", folder, "-out", out, "--explain",
+        "-batch_size", 2,
+    )  # fmt: skip
+    explained = tmp_path / "predictions_explained"
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.endswith(f"\nwhat speaks for their predicted classes: {explained}\n")
+    written = sorted(path.relative_to(explained).as_posix() for path in explained.rglob("*") if path.is_file())
+    assert written == ["a.jpg.png", "a.png.png", "below/c.png.png"]
+    for name, size in sizes.items():
+        with Image.open(explained / f"{name}.png") as image:
+            assert image.size == size
+
+
+def test_pictures_of_new_images_need_a_place(call_script, telling):
+    result = call_script(SCRIPT, "-save", telling / "models" / "small.pth.tar", "-images", telling / "bin", "--explain")
+    message = "--explain: the pictures of new images go beside a file; give -out FILE.csv too"
+    assert (result.returncode, result.stderr) == (2, f"{SCRIPT}: error: {message}\n")
