@@ -4,6 +4,7 @@
     python calc_model_performance.py FOLD_0_PREDS.json FOLD_1_PREDS.json ... RESULTS.json
     python calc_model_performance.py PREDS.json RESULTS.json -threshold_from VAL_PREDS.json -min_sensitivity 0.95
     python calc_model_performance.py PREDS.json RESULTS.json -compare OTHER_PREDS.json -baselines baselines.json
+    python calc_model_performance.py PREDS.json RESULTS.json --report
 
 Reads predictions JSON files of test_torchvision.py; prints every figure with its interval as one page; writes the
 results JSON and, beside it, the page as Markdown and pictures of the confusion matrix, the ROC and precision-recall
@@ -23,7 +24,9 @@ def create_argparser():
         "Calculate the performance of a model from its predictions.\n\n"
         "reads:  PREDS, predictions JSON files of test_torchvision.py\n"
         "writes: RESULTS, the results JSON; beside it RESULTS.md (the page that is printed),\n"
-        "        RESULTS_confusion_matrix.png, RESULTS_roc.png, RESULTS_precision_recall.png, RESULTS_reliability.png",
+        "        RESULTS_confusion_matrix.png, RESULTS_roc.png, RESULTS_precision_recall.png,\n"
+        "        RESULTS_reliability.png; RESULTS_referral.png for predictions with -mc_samples;\n"
+        "        with --report NAME_report.html",
         "python calc_model_performance.py DIR/resnet_1_preds.json DIR/resnet_1_results.json",
     )
     parser.add_argument("PREDS", type=Path, nargs="+", help="predictions JSON; several are pooled as folds")
@@ -41,6 +44,8 @@ def create_argparser():
                help="another model's predictions of the same images; again for each further fold")
     add_option(others, "-baselines", metavar="FILE", type=Path,
                help="baselines.json of partition_datasets.py, shown beside the model's figures")
+    add_option(parser, "--report", action="store_true",
+               help="also write everything as one page for the browser, NAME_report.html, to hand on")
     # fmt: on
     return parser
 
@@ -50,7 +55,17 @@ def main(argv=None):
     options = create_argparser().parse_intermixed_args(argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import predictions
-    from pipeline.performance import baseline_figures, cautions, comparison, folds, report, summary, thresholds
+    from pipeline.performance import (
+        baseline_figures,
+        cautions,
+        comparison,
+        folds,
+        html_report,
+        referral,
+        report,
+        summary,
+        thresholds,
+    )
 
     require_consistent_options(options)
     parts = predictions.read_all(options.PREDS)
@@ -67,6 +82,8 @@ def main(argv=None):
         results["Threshold"] = operating_point
     if len(parts) > 1:
         add(results, *folds.spread(parts, made.positive_class))
+    if made.sample_count is not None:
+        add(results, *referral.referral(made))
     if options.compare:
         other = folds.pool(predictions.read_all(options.compare), options.compare)
         figures, undefined = comparison.compare(made, other, options.compare[0])
@@ -77,6 +94,9 @@ def main(argv=None):
 
     page = report.page(results)
     written = write(options.RESULTS, made, results, page)
+    if options.report:
+        command = command_line.command_text("python", Path(__file__).name, *argv)
+        written.append(html_report.write(options.RESULTS, page, results, parts, options.PREDS, command))
     print(page, *written, sep="\n")
 
 
@@ -143,19 +163,21 @@ def write(path, made, results, page):
     from pipeline import files
     from pipeline.performance import plots
 
-    beside = {
-        suffix: path.with_name(path.stem + suffix)
-        for suffix in (".md", "_confusion_matrix.png", "_roc.png", "_precision_recall.png", "_reliability.png")
+    drawings = {
+        "_confusion_matrix.png": lambda file: plots.draw_confusion_matrix(file, results),
+        "_roc.png": lambda file: plots.draw_roc(file, made, results),
+        "_precision_recall.png": lambda file: plots.draw_precision_recall(file, made, results),
+        "_reliability.png": lambda file: plots.draw_reliability(file, results),
     }
-    written = [*beside.values(), path]
-    verbs = ["replaced" if file.exists() else "wrote" for file in written]
-    files.write_text(beside[".md"], page)
-    plots.draw_confusion_matrix(beside["_confusion_matrix.png"], results)
-    plots.draw_roc(beside["_roc.png"], made, results)
-    plots.draw_precision_recall(beside["_precision_recall.png"], made, results)
-    plots.draw_reliability(beside["_reliability.png"], results)
+    if "Referral" in results:
+        drawings["_referral.png"] = lambda file: plots.draw_referral(file, results)
+    written = [path.with_name(path.stem + suffix) for suffix in (".md", *drawings)] + [path]
+    lines = [f"{'replaced' if file.exists() else 'wrote'} {file}" for file in written]
+    files.write_text(written[0], page)
+    for draw, file in zip(drawings.values(), written[1:-1], strict=True):
+        draw(file)
     files.write_json(path, results)
-    return [f"{verb} {file}" for verb, file in zip(verbs, written, strict=True)]
+    return lines
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def create_argparser():
 @command_line.entry_point
 def main(argv=None):
     options = create_argparser().parse_args(argv)
+    options.command_line = command_line.command_text("python", Path(__file__).name, *argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
     from pipeline.learning.devices import memory_shortage_named, pick_device
@@ -176,6 +177,7 @@ def predict_partition(project, fold, path, checkpoint, model, device, options):
         split=options.split,
         fold=fold,
         checkpoint=path.name,
+        command_line=options.command_line,
         **uncertainty,
     )
 

@@ -12,6 +12,7 @@ import itertools
 from argparse import BooleanOptionalAction
 from dataclasses import replace
 from os.path import abspath
+from pathlib import Path
 
 from pipeline import command_line, processes
 from pipeline.command_line import (
@@ -141,6 +142,7 @@ def add_training_options(parser):
 @command_line.entry_point
 def main(argv=None):
     options = create_argparser().parse_args(argv)
+    options.command_line = command_line.command_text("python", Path(__file__).name, *argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
     from pipeline.errors import UserError
@@ -274,6 +276,7 @@ def load_data(project, fold, options, device):
         "training images": len(train_set),
         "validation images": len(val_set),
         "split fingerprint": split_files.fingerprint(*splits),
+        "command line": options.command_line,
         "seed": options.seed,
         "device": str(device),
         "precision": devices.pick_precision(options.precision, device),

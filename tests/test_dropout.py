@@ -1,13 +1,17 @@
+import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from conftest import SMALL_TRAINING
 from torch import nn
 from torchvision import models as torchvision_models
 
+from pipeline import predictions
 from pipeline.errors import UserError
-from pipeline.learning import dropout, models
+from pipeline.learning import checkpoints, dropout, models
 from pipeline.learning.preprocessing import Preprocessing
 
 PIXELS = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -165,3 +169,114 @@ def test_a_model_without_dropout_is_told_from_one_with(model):
     assert error.value.faults == (
         "-mc_samples: the model of a.pth.tar has no dropout to sample from; train one with -dropout 0.2, say",
     )
+
+
+def trained_with_dropout(call_script, project, *options):
+    result = call_script(
+        "train_torchvision.py", "-dir", project, *SMALL_TRAINING, "-num_epochs", 1, "-save", "new.pth.tar",
+        "-dropout", 0.3, *options,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return project / "models" / "new.pth.tar"
+
+
+def test_a_checkpoint_says_its_dropout_and_is_rebuilt_with_it(call_script, trained):
+    path = trained_with_dropout(call_script, trained)
+    checkpoint = checkpoints.load(path)
+    assert checkpoint.dropout == 0.3
+    (layer,) = dropout.dropout_layers(checkpoint.build_model())
+    assert layer.p == 0.3
+    recorded = json.loads((trained / "results" / "new_hyperparameters.json").read_text(encoding="utf-8"))
+    assert recorded["dropout"] == 0.3
+    assert checkpoints.load(trained / "models" / "small.pth.tar").dropout is None
+    other = call_script(
+        "train_torchvision.py", "-dir", trained, *SMALL_TRAINING, "-num_epochs", 2, "-save", "new.pth.tar", "--resume"
+    )
+    assert other.returncode == 2
+    assert other.stderr.startswith("train_torchvision.py: error: -dropout None: ")
+
+
+def test_dropout_acts_in_training(call_script, trained):
+    def losses(name):
+        return json.loads((trained / "results" / f"{name}_loss_values.json").read_text(encoding="utf-8"))["loss values"]
+
+    trained_with_dropout(call_script, trained)
+    assert losses("new")[0] != losses("small")[0]
+
+
+def test_dropout_acts_before_a_last_layer_that_is_trained_alone(call_script, trained):
+    weights = ["-weights", trained / "models" / "small.pth.tar", "--freeze_backbone"]
+    path = trained_with_dropout(call_script, trained, *weights)
+    sure = call_script(
+        "train_torchvision.py", "-dir", trained, *SMALL_TRAINING, "-num_epochs", 1, "-save", "sure.pth.tar", *weights
+    )
+    assert sure.returncode == 0, sure.stderr
+    ours, theirs = (
+        torch.load(file, weights_only=True)["state_dict"] for file in (path, path.with_name("sure.pth.tar"))
+    )
+    assert {name for name in ours if not torch.equal(ours[name], theirs[name])} == {"fc.weight", "fc.bias"}
+
+
+@pytest.mark.parametrize("rate", ["1", "-0.1", "x"])
+def test_a_rate_that_is_no_share_is_an_error(call_script, trained, rate):
+    result = call_script("train_torchvision.py", "-dir", trained, f"-dropout={rate}")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith("train_torchvision.py: error: -dropout: ")
+
+
+def test_predictions_say_how_unsure_they_are(call_script, run_script, trained):
+    trained_with_dropout(call_script, trained)
+    result = run_script("test_torchvision.py", "-dir", trained, "-save", "new.pth.tar", "-mc_samples", 30)
+    assert result.returncode == 0, result.stderr
+    path = trained / "new_preds.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["Monte Carlo samples"] == 30
+    made = predictions.read(path)
+    expected = -(made.probabilities * np.log(made.probabilities)).sum(axis=1)
+    assert made.predictive_entropy == pytest.approx(expected)
+    assert (made.mutual_information >= 0).all() and made.mutual_information.max() > 0
+    assert (made.mutual_information <= made.predictive_entropy).all()
+    assert made.predictions.tolist() == made.probabilities.argmax(axis=1).tolist()
+    # The same command gives the same numbers.
+    run_script("test_torchvision.py", "-dir", trained, "-save", "new.pth.tar", "-mc_samples", 30)
+    assert json.loads(path.read_text(encoding="utf-8")) == content
+    page = run_script("calc_model_performance.py", path, trained / "new_results.json")
+    assert "## Referring the 1 least certain of 4 images to a person" in page.stdout
+    assert (trained / "new_results_referral.png").exists()
+    results = json.loads((trained / "new_results.json").read_text(encoding="utf-8"))
+    assert results["Referral"]["referred"] == 1
+
+
+def test_new_images_get_their_uncertainty_too(call_script, trained, tmp_path):
+    path = trained_with_dropout(call_script, trained)
+    (trained / "bin" / "notes.txt").write_text("no image")
+    out = tmp_path / "new.csv"
+    result = call_script(
+        "test_torchvision.py", "-save", path, "-images", trained / "bin", "-out", out, "-mc_samples", 8
+    )
+    assert result.returncode == 0, result.stderr
+    table = pd.read_csv(out)
+    assert list(table) == [
+        "file_name", "predicted_class", "probability_no", "probability_yes", "predictive_entropy", "mutual_information",
+        "error",
+    ]  # fmt: skip
+    read = table[table["error"].isna()]
+    assert len(read) == 18 and len(table) == 19
+    probabilities = read[["probability_no", "probability_yes"]].to_numpy()
+    assert read["predictive_entropy"].to_numpy() == pytest.approx(-(probabilities * np.log(probabilities)).sum(axis=1))
+    assert table[table["error"].notna()].iloc[0, 1:6].isna().all()
+
+
+def test_a_checkpoint_without_dropout_is_an_error(call_script, trained):
+    result = call_script("test_torchvision.py", "-dir", trained, "-save", "small.pth.tar", "-mc_samples", 30)
+    path = trained / "models" / "small.pth.tar"
+    message = f"-mc_samples: the model of {path} has no dropout to sample from; train one with -dropout 0.2, say"
+    assert (result.returncode, result.stderr) == (2, f"test_torchvision.py: error: {message}\n")
+
+
+def test_a_checkpoint_with_an_impossible_rate_is_an_error(call_script, trained):
+    path = trained / "models" / "small.pth.tar"
+    torch.save({**torch.load(path, weights_only=True), "dropout": 1.5}, path)
+    result = call_script("test_torchvision.py", "-dir", trained, "-save", "small.pth.tar")
+    assert result.returncode == 2
+    assert f"{path}: dropout is no share from 0 to below 1" in result.stderr

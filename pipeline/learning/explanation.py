@@ -34,11 +34,13 @@ def explain(model, pixels, preprocessing, classes):
     return torch.where(largest > 0, heat / largest, 0).float().cpu()
 
 
-def scale_label(model):
+def scale_label(model, preprocessing):
     """Return what the values that `explain` returns for a model mean, in words."""
     if isinstance(model, VisionTransformer):
         return "attention paid, of the image's greatest (attention rollout)"
-    return "evidence for the predicted class, of the image's greatest (Grad-CAM)"
+    blank = torch.zeros(1, *preprocessing.image_shape, device=next(model.parameters()).device)
+    _, is_last = _target_layer(model.eval(), blank)
+    return f"evidence for the predicted class, of the image's greatest ({'Grad-CAM' if is_last else 'HiResCAM'})"
 
 
 def _grad_cam(model, images, classes):

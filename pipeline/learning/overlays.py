@@ -86,8 +86,9 @@ def draw_gallery(path, model, images, predictions):
             above.imshow(image.convert("RGB"))
             above.set_title(_caption(predictions, index), fontsize="small")
             below.imshow(overlay(image, heat[index]))
+    label = scale_label(model, images.preprocessing)
     colors = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), COLOR_MAP)
-    last.colorbar(colors, cax=last.add_axes((0.2, 0.6, 0.6, 0.2)), location="bottom").set_label(scale_label(model))
+    last.colorbar(colors, cax=last.add_axes((0.2, 0.6, 0.6, 0.2)), location="bottom").set_label(label)
     plots.save_figure(figure, path)
 
 

@@ -33,7 +33,20 @@ def pool(parts, paths):
         positive_class=first.positive_class,
         file_names=[name for part in parts for name in part.file_names],
         split=first.split,
+        **_pooled_uncertainty(parts),
     )
+
+
+def _pooled_uncertainty(parts):
+    """Return what Monte Carlo dropout says of all images, where it was used for all of them in the same way."""
+    counts = {part.sample_count for part in parts}
+    if counts == {None} or len(counts) > 1:
+        return {}
+    return {
+        "sample_count": parts[0].sample_count,
+        "predictive_entropy": np.concatenate([part.predictive_entropy for part in parts]),
+        "mutual_information": np.concatenate([part.mutual_information for part in parts]),
+    }
 
 
 def spread(parts, positive_class):

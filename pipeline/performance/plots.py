@@ -126,7 +126,9 @@ def draw_referral(path, results):
     figure, axes = plt.subplots(figsize=(6.4, 4))
     shares = np.arange(count) / count
     for color, style, (measure, figures) in zip(COLORS, LINE_STYLES, found["by"].items(), strict=False):
-        axes.plot(shares, figures["accuracies of the rest"], color=color, ls=style, label=f"least certain first ({measure})")
+        axes.plot(
+            shares, figures["accuracies of the rest"], color=color, ls=style, label=f"least certain first ({measure})"
+        )
     right = count - found["errors"]
     best = np.minimum(1, right / np.arange(count, 0, -1))
     axes.plot(shares, best, color="black", lw=1, alpha=0.6, label="wrong ones first: the best there is")

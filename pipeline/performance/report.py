@@ -26,6 +26,7 @@ def page(results):
         _calibration(results),
         _threshold(results),
         _folds(results),
+        _referral(results),
         _comparison(results),
         _baselines(results),
         _undefined(results),
@@ -199,6 +200,30 @@ def _folds(results):
         "## Folds\n\n"
         + format_table(["fold", "images", "Accuracy", "ROC-AUC"], rows)
         + "\n\nThe figures above are of all folds' images together, their probabilities ranked as if of one model."
+    )
+
+
+def _referral(results):
+    if "Referral" not in results:
+        return ""
+    found = results["Referral"]
+    rows = [
+        (
+            measure,
+            f"{figures['errors referred']} of {found['errors']}",
+            percent(figures["accuracy of the rest"]),
+            span(figures["95% interval"]),
+            "undefined" if figures["gain"] is None else f"{100 * figures['gain']:+.2f} points",
+            number(figures["p-value"]),
+        )
+        for measure, figures in found["by"].items()
+    ]
+    return (
+        f"## Referring the {found['referred']} least certain of {results['n']} images to a person\n\n"
+        f"Uncertainty is that of {found['Monte Carlo samples']} predictions with Monte Carlo dropout. As many images "
+        f"drawn at random would hold {found['errors expected at random']:.1f} of the {found['errors']} errors (p: "
+        "hypergeometric, one-sided).\n\n"
+        + format_table(["referred by", "errors referred", "accuracy of the rest", "95% interval", "gain", "p"], rows)
     )
 
 

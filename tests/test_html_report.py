@@ -1,0 +1,179 @@
+import base64
+import contextlib
+import hashlib
+import html.parser
+import importlib
+import io
+import json
+import re
+
+import pytest
+from conftest import SMALL_TRAINING, _draw_project
+from made_predictions import random_two_class
+
+SCRIPT = "calc_model_performance.py"
+EMPTY_ELEMENTS = ("meta", "img", "br")
+
+
+class Page(html.parser.HTMLParser):
+    """What a report holds, read strictly: every element is closed, in order."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.open, self.tags, self.images, self.headings, self.text = [], [], [], [], ""
+        self.cells, self.addresses = [], []
+        self.feed(path.read_text(encoding="utf-8"))
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attributes.items() if name in ("src", "href", "action", "data")]
+        if tag == "img":
+            self.images.append(attributes)
+        if tag not in EMPTY_ELEMENTS:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        inside = self.open[-1] if self.open else ""
+        if inside in ("h1", "h2", "h3"):
+            self.headings.append((inside, data))
+        elif inside in ("td", "th"):
+            self.cells.append(data)
+        if inside != "style":
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """A project trained with dropout, tested with samples and explained, and its report: (root, Page)."""
+    root = _draw_project(tmp_path_factory.mktemp("reported") / "project é")
+    with contextlib.redirect_stdout(io.StringIO()):
+        importlib.import_module("train_torchvision").main(
+            ["-dir", root, *SMALL_TRAINING, "-num_epochs", 1, "-save", "small.pth.tar", "-dropout", 0.3]
+        )
+        importlib.import_module("test_torchvision").main(["-dir", root, "--explain", "-mc_samples", 4])
+        importlib.import_module("calc_model_performance").main(
+            [root / "small_preds.json", root / "small_results.json", "--report"]
+        )
+    return root, Page(root / "small_report.html")
+
+
+def test_the_report_holds_every_table_of_the_page(reported):
+    root, page = reported
+    shown = (root / "small_results.md").read_text(encoding="utf-8")
+    headings = [line.removeprefix("## ") for line in shown.splitlines() if line.startswith("## ")]
+    assert [text for _, text in page.headings] == [
+        "Performance of small.pth.tar on 4 test images", *headings, "Where the model looks", "Training", "small",
+        "Where this comes from", "Command lines",
+    ]  # fmt: skip
+    rows = [line for line in shown.splitlines() if line.startswith("| ") and not line.startswith("| --")]
+    cells = [cell.strip() for row in rows for cell in row.strip("| ").split(" | ")]
+    assert len(cells) > 60
+    assert set(filter(None, cells)) <= set(page.cells)
+    for sentence in re.findall(r"^- (.*)$", shown, re.MULTILINE):
+        assert sentence in page.text
+
+
+def test_the_report_holds_every_picture_with_a_text_that_says_what_it_shows(reported):
+    root, page = reported
+    files = [
+        *(root / f"small_results_{name}.png" for name in
+          ("confusion_matrix", "roc", "precision_recall", "reliability", "referral")),
+        root / "small_preds_explained.png",
+        *(root / "results" / f"small_{quantity}.png" for quantity in ("loss", "accuracy")),
+    ]  # fmt: skip
+    assert len(page.images) == len(files)
+    for image, file in zip(page.images, files, strict=True):
+        kind, data = image["src"].split(",")
+        assert kind == "data:image/png;base64"
+        assert base64.b64decode(data) == file.read_bytes()
+        assert len(image["alt"]) > 30
+    assert page.images[0]["alt"].startswith("Confusion matrix. Predicted rightly: ")
+
+
+def test_the_report_needs_no_network_and_no_script(reported):
+    _, page = reported
+    assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
+    assert "script" not in page.tags and "link" not in page.tags
+    style = (reported[0] / "small_report.html").read_text(encoding="utf-8").split("<style>")[1].split("</style>")[0]
+    assert "url(" not in style and "@import" not in style
+    assert "This is no medical device." in page.text
+
+
+def test_the_report_says_where_its_figures_come_from(reported):
+    root, page = reported
+    for path in ["csv/test.csv", "models/small.pth.tar", "small_preds.json"]:
+        assert hashlib.sha256((root / path).read_bytes()).hexdigest() in page.cells
+    for line in (
+        f"python train_torchvision.py -dir '{root}' -architecture shufflenet_v2_x0_5",
+        f"python test_torchvision.py -dir '{root}' --explain -mc_samples 4",
+        f"python calc_model_performance.py '{root}/small_preds.json' '{root}/small_results.json' --report",
+    ):
+        assert line in page.text
+    settings = json.loads((root / "results" / "small_hyperparameters.json").read_text(encoding="utf-8"))
+    assert f"torch {settings['versions']['torch']}" in page.text
+    assert settings["split fingerprint"] in page.cells
+
+
+def test_without_the_option_there_is_no_report_and_without_records_it_says_so(call_script, tmp_path):
+    random_two_class(0, checkpoint="resnet_1.pth.tar").write(tmp_path / "preds.json")
+    arguments = [tmp_path / "preds.json", tmp_path / "resnet_1_results.json"]
+    call_script(SCRIPT, *arguments)
+    assert not list(tmp_path.glob("*.html"))
+    result = call_script(SCRIPT, *arguments, "--report")
+    assert result.stdout.endswith(f"wrote {tmp_path / 'resnet_1_report.html'}\n")
+    page = Page(tmp_path / "resnet_1_report.html")
+    assert "There are no training records of resnet_1 beside preds.json." in page.text
+    assert len(page.images) == 4
+    again = call_script(SCRIPT, *arguments, "--report")
+    assert again.stdout.endswith(f"replaced {tmp_path / 'resnet_1_report.html'}\n")
+
+
+def test_folds_are_reported_together(call_script, tmp_path):
+    for fold in range(3):
+        made = random_two_class(fold, prefix=f"f{fold}_", fold=fold, checkpoint=f"m_fold_{fold}.pth.tar")
+        made.write(tmp_path / f"m_fold_{fold}_preds.json")
+    result = call_script(SCRIPT, *sorted(tmp_path.glob("*_preds.json")), tmp_path / "m_results.json", "--report")
+    assert result.returncode == 0, result.stderr
+    page = Page(tmp_path / "m_report.html")
+    assert page.headings[0] == ("h1", "Performance on 78 test images of 3 folds, pooled")
+    assert page.text.count("There are no training records of m_fold_") == 3
+
+
+def test_names_cannot_become_markup(call_script, tmp_path):
+    names = ['<script>alert("1")</script>', "a|b & [c](javascript:d) \udcff"]
+    made = random_two_class(0, checkpoint="<b>.pth.tar")
+    made.class_names, made.positive_class = names, names[1]
+    made.command_line = "python <img src=x> \udcff"
+    made.write(tmp_path / "preds.json")
+    result = call_script(SCRIPT, tmp_path / "preds.json", tmp_path / "r_results.json", "--report")
+    assert result.returncode == 0, result.stderr
+    page = Page(tmp_path / "r_report.html")
+    assert not {"script", "b", "a"} & set(page.tags)
+    assert len(page.images) == 4
+    assert names[0] in page.cells
+    assert "a|b & [c](javascript:d) \\udcff" in page.cells
+
+
+def test_a_gallery_that_is_gone_is_an_error_and_no_path_leads_outside(call_script, tmp_path):
+    made = random_two_class(0, gallery="gone.png")
+    made.write(tmp_path / "preds.json")
+    result = call_script(SCRIPT, tmp_path / "preds.json", tmp_path / "r_results.json", "--report")
+    message = (
+        f"{tmp_path / 'gone.png'}: no such file, which {tmp_path / 'preds.json'} names; predict with --explain again"
+    )
+    assert (result.returncode, result.stderr) == (2, f"{SCRIPT}: error: {message}\n")
+    made.gallery = "../secret.png"
+    made.write(tmp_path / "preds.json")
+    result = call_script(SCRIPT, tmp_path / "preds.json", tmp_path / "r_results.json", "--report")
+    assert result.returncode == 2
+    assert "'gallery' is '../secret.png', not the name of a file beside this one" in result.stderr
+    made.gallery, made.checkpoint = None, "../../x.pth.tar"
+    made.write(tmp_path / "preds.json")
+    result = call_script(SCRIPT, tmp_path / "preds.json", tmp_path / "r_results.json", "--report")
+    assert result.returncode == 0
+    assert "There are no training records of ../../x beside preds.json." in Page(tmp_path / "r_report.html").text

@@ -1,0 +1,87 @@
+import math
+
+import numpy as np
+import pytest
+from made_predictions import random_two_class, two_class
+from scipy import stats
+
+from pipeline.performance import plots, referral, report, summary
+from pipeline.performance.folds import pool
+
+
+def unsure(labels, yes, entropy, information=None):
+    entropy = np.array(entropy, dtype=float)
+    information = entropy if information is None else np.array(information, dtype=float)
+    return two_class(labels, yes, sample_count=5, predictive_entropy=entropy, mutual_information=information)
+
+
+def test_figures_of_a_case_counted_by_hand():
+    """20 images, 4 wrong: by entropy the two least certain are wrong; by mutual information one of them is."""
+    labels = [1] * 20
+    yes = [0.4, 0.4, 0.4, 0.4] + [0.9] * 16
+    entropy = [0.9, 0.8, 0.1, 0.2] + [0.5 - index / 100 for index in range(16)]
+    information = [0.9, 0.1, 0.1, 0.1, 0.8] + [0.5] * 15
+    found, undefined = referral.referral(unsure(labels, yes, entropy, information))
+    found = found["Referral"]
+    assert undefined == {}
+    assert (found["Monte Carlo samples"], found["referred"], found["errors"]) == (5, 2, 4)
+    assert found["errors expected at random"] == pytest.approx(0.4)
+    by_entropy, by_information = found["by"]["predictive entropy"], found["by"]["mutual information"]
+    assert (by_entropy["errors referred"], by_information["errors referred"]) == (2, 1)
+    assert by_entropy["accuracy of the rest"] == pytest.approx(16 / 18)
+    assert by_entropy["gain"] == pytest.approx(16 / 18 - 16 / 20)
+    exact = stats.binomtest(16, 18).proportion_ci(method="exact")
+    assert by_entropy["95% interval"] == pytest.approx([exact.low, exact.high])
+    # Both of two drawn from 20 are among the 4 wrong ones; at least one is.
+    assert by_entropy["p-value"] == pytest.approx(math.comb(4, 2) / math.comb(20, 2))
+    assert by_information["p-value"] == pytest.approx(1 - math.comb(16, 2) / math.comb(20, 2))
+    assert by_entropy["accuracies of the rest"][:4] == pytest.approx([16 / 20, 16 / 19, 16 / 18, 15 / 17])
+    assert by_entropy["accuracies of the rest"][-1] == 0  # the image of least entropy is wrong
+    assert len(by_entropy["accuracies of the rest"]) == 20
+
+
+def test_what_is_undefined_is_said():
+    found, undefined = referral.referral(unsure([1], [0.9], [0.1]))
+    assert found["Referral"]["by"]["predictive entropy"]["accuracy of the rest"] is None
+    assert set(undefined.values()) == {"there is one image only", "no image is predicted wrongly"}
+    found, undefined = referral.referral(unsure([1] * 4, [0.9] * 4, [0.1] * 4))
+    assert found["Referral"]["by"]["mutual information"]["gain"] == 0
+    assert undefined == {
+        f"referral p-value (by {measure})": "no image is predicted wrongly"
+        for measure in ("predictive entropy", "mutual information")
+    }
+
+
+def test_the_page_and_the_picture_show_it(tmp_path):
+    made = random_two_class(0, counts=(60, 60))
+    made.sample_count = 9
+    made.predictive_entropy = made.mutual_information = 0.5 - abs(made.probabilities[:, 1] - 0.5)
+    results = summary.summarize(made)
+    found, undefined = referral.referral(made)
+    results |= found
+    results["undefined"] |= undefined
+    results["Warnings"] = []
+    page = report.page(results)
+    assert "## Referring the 12 least certain of 120 images to a person" in page
+    by = found["Referral"]["by"]["predictive entropy"]
+    row = next(line for line in page.splitlines() if line.startswith("| predictive entropy"))
+    assert f"| {by['errors referred']} of {found['Referral']['errors']} " in row
+    assert f"{100 * by['gain']:+.2f} points" in row
+    plots.draw_referral(tmp_path / "referral.png", results)
+    assert (tmp_path / "referral.png").read_bytes().startswith(b"\x89PNG")
+    assert by["gain"] > 0  # those near the threshold are wrong more often
+
+
+def test_folds_are_pooled_where_all_say_how_unsure_they_are():
+    folds = [random_two_class(seed, prefix=f"fold_{seed}_", fold=seed) for seed in range(3)]
+    assert pool(folds, ["a", "b", "c"]).sample_count is None
+    for number, fold in enumerate(folds):
+        fold.sample_count = 7
+        fold.predictive_entropy = np.full(26, number / 10)
+        fold.mutual_information = np.full(26, number / 100)
+    pooled = pool(folds, ["a", "b", "c"])
+    assert pooled.sample_count == 7
+    assert pooled.predictive_entropy.tolist() == [0.0] * 26 + [0.1] * 26 + [0.2] * 26
+    assert pooled.mutual_information.tolist() == [0.0] * 26 + [0.01] * 26 + [0.02] * 26
+    folds[1].sample_count = 8
+    assert pool(folds, ["a", "b", "c"]).sample_count is None
