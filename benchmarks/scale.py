@@ -1,12 +1,13 @@
-"""Time and peak memory of every script on many small images, and training on more images than memory holds.
+"""Time and peak memory of every script on many small images, and of training on more images than memory holds.
 
     python benchmarks/scale.py [COUNT ...]
 
 Draws COUNT different images of 96 x 96 pixels, every tenth a recompressed near-duplicate of the one before it, and runs
 the scripts on them, training shufflenet_v2_x0_5 at 64 x 64 pixels in batches of 256 for two epochs, of whose second the
-images a second are. It trains twice: once with the images held in memory, once with the images read anew for every
-batch, as happens where they do not fit. Part of partitioning is to compare all pairs of difference hashes, which is
-timed by itself too. Unix only.
+images a second are; those of predicting are over the whole command. It trains twice: once with the images held in
+memory, once with the images read anew for every batch, as happens where they do not fit. Part of partitioning is to
+compare all pairs of difference hashes, which is timed by itself too. All images are predicted once more as new ones,
+and to compare with that the training images as a partition. Unix only.
 """
 
 import tempfile
@@ -55,7 +56,7 @@ def main(argv=None):
     counts = create_argparser().parse_args(argv).COUNT
     rows = [row for count in counts for row in measure(count)]
     print(f"{measuring.machine('torch', 'numpy', 'pillow')}\n")
-    print(format_table(["images", "step", "seconds", "peak memory (MB)", "training images/s"], rows))
+    print(format_table(["images", "step", "seconds", "peak memory (MB)", "images/s"], rows))
 
 
 def draw(folder, count):
@@ -73,7 +74,7 @@ def draw(folder, count):
 
 
 def measure(count):
-    """Yield a row for each script: images, step, seconds, peak memory in MB, training images a second."""
+    """Yield a row for each script: images, step, seconds, peak memory in MB, images a second."""
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         draw(project, count)
@@ -86,6 +87,12 @@ def measure(count):
         streamed = measuring.run("-c", STREAMING, measuring.SCRIPTS, *training, "--overwrite")
         yield row(count, "train, read anew", streamed, images_a_second(project))
         yield row(count, "test", measuring.run_script("test_torchvision.py", "-dir", project))
+        tested = measuring.run_script("test_torchvision.py", "-dir", project, "-split", "train")
+        rate = measuring.count_images(project, "train") / tested.seconds
+        yield row(count, "test, training images", tested, f"{rate:.0f}")
+        new = ["-dir", project, "-images", project / "bin", "-out", project / "new.csv"]
+        predicted = measuring.run_script("test_torchvision.py", *new)
+        yield row(count, "test, new images", predicted, f"{count / predicted.seconds:.0f}")
         files = [project / f"{ARCHITECTURE}_{ending}.json" for ending in ("preds", "results")]
         yield row(count, "calc", measuring.run_script("calc_model_performance.py", *files))
 

@@ -65,6 +65,11 @@ def draw_phantom(generator, lesion=None, size=(256, 256)):
 
     `generator` is a numpy.random.Generator, `lesion` one of LESIONS or None, `size` (width, height) in pixels.
     """
+    return draw_phantom_and_lesion(generator, lesion, size)[0]
+
+
+def draw_phantom_and_lesion(generator, lesion, size):
+    """Return what `draw_phantom` does, and where the lesion is: a bool array (height, width)."""
     x, y = _head_coordinates(generator, size)
     tissues = TISSUES_OF_SCAN[generator.choice(list(TISSUES_OF_SCAN))]
     outline = np.hypot(x, y) * (1 + 0.02 * _smooth_noise(generator, 4, size))
@@ -84,12 +89,14 @@ def draw_phantom(generator, lesion=None, size=(256, 256)):
     paint(tissues["fluid"], np.minimum(brain, np.minimum(0.02 - 0.08 * np.abs(folds), outline - 0.5)))  # furrows
     paint(tissues["fluid"], np.minimum(brain, np.minimum(0.008 - np.abs(x), np.abs(y) - 0.3)))  # between the halves
     _paint_ventricles(generator, paint, tissues, x, y)
+    inside = np.zeros_like(x, dtype=bool)
     if lesion is not None:
-        _paint_lesion(generator, paint, lesion, brain, x, y, 1 + 0.15 * _smooth_noise(generator, 10, size))
+        wobble = 1 + 0.15 * _smooth_noise(generator, 10, size)
+        inside = _paint_lesion(generator, paint, lesion, brain, x, y, wobble)
 
     pixels *= generator.uniform(0.6, 1.0) * (1 + 0.1 * _smooth_noise(generator, 3, size))  # uneven coil
     pixels += generator.uniform(0.01, 0.05) * generator.standard_normal(pixels.shape, dtype=np.float32)
-    return Image.fromarray(np.clip(np.abs(pixels) * 255, 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(np.abs(pixels) * 255, 0, 255).astype(np.uint8)), inside
 
 
 def _random_size(generator, sizes):
@@ -129,6 +136,7 @@ def _paint_ventricles(generator, paint, tissues, x, y):
 
 
 def _paint_lesion(generator, paint, lesion, brain, x, y, wobble):
+    """Paint a lesion and return where it is."""
     angle, distance = generator.uniform(0, 2 * math.pi), generator.uniform(0.2, 0.56)
     radius, squeeze = generator.uniform(0.14, 0.26), generator.uniform(0.75, 1.33)
     x, y = _rotate(x - distance * math.cos(angle), y - distance * math.sin(angle), generator.uniform(0, math.pi))
@@ -137,6 +145,7 @@ def _paint_lesion(generator, paint, lesion, brain, x, y, wobble):
     paint(generator.uniform(0.9, 1.0), np.minimum(brain, depth))
     if lesion == "ring":
         paint(generator.uniform(0.05, 0.35), depth - generator.uniform(0.25, 0.4) * radius)
+    return np.minimum(brain, depth) > 0
 
 
 def _lesion_of_class(generator, class_index, class_count):

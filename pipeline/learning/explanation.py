@@ -39,7 +39,7 @@ def scale_label(model, preprocessing):
     if isinstance(model, VisionTransformer):
         return "attention paid, of the image's greatest (attention rollout)"
     blank = torch.zeros(1, *preprocessing.image_shape, device=next(model.parameters()).device)
-    _, is_last = _target_layer(model.eval(), blank)
+    _, is_last = target_layer(model.eval(), blank)
     return f"evidence for the predicted class, of the image's greatest ({'Grad-CAM' if is_last else 'HiResCAM'})"
 
 
@@ -49,7 +49,7 @@ def _grad_cam(model, images, classes):
     Of an earlier layer than the last one, where the gradients' mean over all places says little of any one of them,
     the gradients are taken at their places (HiResCAM, Draelos and Carin 2020; benchmarks/README.md has what it brings).
     """
-    layer, is_last = _target_layer(model, images[:1])
+    layer, is_last = target_layer(model, images[:1])
     features = None
 
     def start_here(module, inputs, output):
@@ -66,8 +66,8 @@ def _grad_cam(model, images, classes):
     return (weights * features.detach()).sum(dim=1).relu()
 
 
-def _target_layer(model, image):
-    """Return the last layer that puts out a map of features of at least CELLS cells a side, or else of the most cells.
+def target_layer(model, image, cells=CELLS):
+    """Return the last layer that puts out a map of features of at least `cells` a side, or else of the most cells.
 
     And whether it is the last one that puts out a map of any size.
     """
@@ -78,13 +78,13 @@ def _target_layer(model, image):
 
     def look(module, inputs, output):
         if torch.is_tensor(output) and output.ndim == 4 and not isinstance(module, nn.AdaptiveAvgPool2d):
-            found.append((min(CELLS, *output.shape[2:]), output.shape, module))
+            found.append((min(cells, *output.shape[2:]), output.shape, module))
 
     with contextlib.ExitStack() as hooks, torch.no_grad():
         for module in _trunk(model):
             hooks.enter_context(module.register_forward_hook(look))
         model(image)
-    most = max(cells for cells, _, _ in found)
+    most = max(side for side, _, _ in found)
     *_, (_, shape, layer) = (entry for entry in found if entry[0] == most)
     return layer, shape == found[-1][1]
 
