@@ -69,6 +69,8 @@ def main(argv=None):
 
     require_consistent_options(options)
     parts = predictions.read_all(options.PREDS)
+    if options.report:
+        html_report.require_sources(parts, options.PREDS)
     set_positive_class(parts, options.PREDS, options.positive_class)
     made = folds.pool(parts, options.PREDS)
     operating_point = None

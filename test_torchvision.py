@@ -9,6 +9,7 @@ Reads the checkpoint, which says by itself what it is, and the images; writes th
 JSON into DIR, those of new images as CSV; and if asked to, pictures of where in the images the model looks.
 """
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 from pipeline import command_line
@@ -49,11 +50,11 @@ def create_argparser():
                help="channels, height, width")
     more = parser.add_argument_group("why, and how sure")
     add_option(more, "--explain", action="store_true",
-               help="show what speaks for the predicted class: NAME_preds_explained.png with the images that tell "
-                    "most; of new images each, in FILE_explained/")
-    add_option(more, "-mc_samples", metavar="N", type=positive_integer,
-               help="predict each image so many times, leaving out other parts of the model by dropout: mean "
-                    "probabilities, and how unsure they are (default: predict once, with the whole model)")
+               help="show where the model looks: NAME_preds_explained.png with the images that tell most; of new "
+                    "images each, in FILE_explained/")
+    add_option(more, "-mc_samples", metavar="N", type=sample_number,
+               help="predict each image so many times, 2 or more, leaving out other parts of the model by dropout: "
+                    "mean probabilities, and how unsure they are (default: predict once, with the whole model)")
     run = parser.add_argument_group("run")
     add_option(run, "-batch_size", metavar="N", type=positive_integer, default=100,
                help="images at a time (default: 100)")
@@ -88,6 +89,13 @@ def main(argv=None):
             model = build_model(path, checkpoint, device, options)
             images, predictions = predict_partition(project, fold, path, checkpoint, model, device, options)
             write_predictions(project, options, model, images, predictions)
+
+
+def sample_number(text):
+    """Read a whole number of at least 2 from an option."""
+    if positive_integer(text) == 1:
+        raise ArgumentTypeError("one sample cannot disagree with itself; give 2 or more")
+    return int(text)
 
 
 def load_checkpoint(project, fold, options):
@@ -127,17 +135,25 @@ def require_one_task(options):
         )
     if options.explain and options.images is not None and options.out is None:
         raise UserError("--explain: the pictures of new images go beside a file; give -out FILE.csv too")
+    if options.explain and options.images is not None and options.images.resolve() in options.out.resolve().parents:
+        raise UserError(
+            f"-out {options.out}: the pictures beside it would be new images of {options.images} the next time; "
+            "give another place"
+        )
     if options.out is not None and not options.out.parent.is_dir():
         raise UserError(f"-out {options.out}: no such folder {options.out.parent}; make it or give another name")
 
 
 def build_model(path, checkpoint, device, options):
     """Return the model of the checkpoint at `path`; UserError where it cannot do what the options ask for."""
+    import torch
+
     from pipeline.learning import dropout
 
     model = checkpoint.build_model().to(device)
     if options.mc_samples is not None:
         dropout.require_dropout(model, path)
+        torch.manual_seed(dropout.SEED)
     return model
 
 
@@ -230,8 +246,8 @@ def write_new_images(options, checkpoint, model, device):
         command_line.note(f"{unreadable} of {count} files cannot be read; the column error says why")
     if path is not None:
         print(f"{count - unreadable} images predicted; {'replaced' if replaced else 'wrote'} {path}")
-    if overlay_folder:
-        print(f"what speaks for their predicted classes: {overlay_folder}")
+    if overlay_folder and overlay_folder.is_dir():
+        print(f"where the model looks: {overlay_folder}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -20,8 +21,8 @@ def whole_file(path):
     A reader sees the old file or the new one, never a part, also after a power cut or with two writers.
     """
     path = Path(path)
-    # Of a long name the beginning only: no system takes more than 255 bytes.
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.part")
+    # Of a long name the beginning only: no system takes more than 255 bytes. Threads have numbers of their own.
+    temporary = path.with_name(f".{path.name[:40]}.{threading.get_native_id()}.part")
     try:
         yield temporary
         with open(temporary, "rb+") as file:

@@ -195,6 +195,9 @@ def test_attention_rollout_is_the_product_of_the_layers_attention():
         ("resnet18", 224, "Grad-CAM"),
         ("resnet18", 112, "HiResCAM"),
         ("swin_t", 64, "Grad-CAM"),
+        ("convnext_tiny", 224, "Grad-CAM"),
+        ("inception_v3", 299, "Grad-CAM"),
+        ("squeezenet1_1", 224, "Grad-CAM"),
         ("vit_b_32", 32, "rollout"),
     ],
 )

@@ -7,9 +7,10 @@ import io
 import json
 import re
 
+import numpy as np
 import pytest
 from conftest import SMALL_TRAINING, _draw_project
-from made_predictions import random_two_class
+from made_predictions import multiclass, random_two_class
 
 SCRIPT = "calc_model_performance.py"
 EMPTY_ELEMENTS = ("meta", "img", "br")
@@ -144,6 +145,19 @@ def test_folds_are_reported_together(call_script, tmp_path):
     assert page.text.count("There are no training records of m_fold_") == 3
 
 
+def test_with_more_than_two_classes_the_texts_are_those_of_the_pictures(call_script, tmp_path):
+    random = np.random.default_rng(0)
+    multiclass(random.integers(0, 3, 60), random.dirichlet([1, 1, 1], 60), ["a|b", "c", "d"]).write(tmp_path / "p.json")
+    result = call_script(SCRIPT, tmp_path / "p.json", tmp_path / "r_results.json", "--report")
+    assert result.returncode == 0, result.stderr
+    page = Page(tmp_path / "r_report.html")
+    results = json.loads((tmp_path / "r_results.json").read_text(encoding="utf-8"))
+    error, other = results["Confidence Calibration Error"], results["Calibration Error"]
+    assert f"calibration error {error:.4f}." in page.images[3]["alt"] and f"{error:.4f}" != f"{other:.4f}"
+    assert "images of a|b, " in page.images[0]["alt"]
+    assert "\\|" not in page.text
+
+
 def test_names_cannot_become_markup(call_script, tmp_path):
     names = ['<script>alert("1")</script>', "a|b & [c](javascript:d) \udcff"]
     made = random_two_class(0, checkpoint="<b>.pth.tar")
@@ -156,6 +170,7 @@ def test_names_cannot_become_markup(call_script, tmp_path):
     assert not {"script", "b", "a"} & set(page.tags)
     assert len(page.images) == 4
     assert names[0] in page.cells
+    assert not any("\\|" in text for text in [page.text, *(image["alt"] for image in page.images)])
     assert "a|b & [c](javascript:d) \\udcff" in page.cells
 
 
@@ -167,6 +182,7 @@ def test_a_gallery_that_is_gone_is_an_error_and_no_path_leads_outside(call_scrip
         f"{tmp_path / 'gone.png'}: no such file, which {tmp_path / 'preds.json'} names; predict with --explain again"
     )
     assert (result.returncode, result.stderr) == (2, f"{SCRIPT}: error: {message}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["preds.json"]
     made.gallery = "../secret.png"
     made.write(tmp_path / "preds.json")
     result = call_script(SCRIPT, tmp_path / "preds.json", tmp_path / "r_results.json", "--report")

@@ -2,9 +2,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from pipeline.learning import overlays
+from pipeline.learning.preprocessing import Preprocessing
 from pipeline.predictions import Predictions
 
 SCRIPT = "test_torchvision.py"
@@ -88,6 +91,56 @@ def test_a_project_gets_a_gallery_beside_its_predictions(run_script, telling):
     assert "gallery" not in json.loads(predictions.read_text(encoding="utf-8"))
 
 
+def test_a_caption_says_which_image_and_what_it_is_and_was_taken_for():
+    made = predictions_of([0, 1], [0.9, 0.834])
+    made.class_names = ["a|b", "$x^{"]
+    assert overlays._caption(made, 0) == "0.png\ntrue: a|b\npredicted: $x^{ (0.90)"
+    made.file_names = ["x\n.png", "0123456789" * 4 + "|.png"]
+    assert overlays._caption(made, 1) == "…01234567890123456789|.png\ntrue: $x^{\npredicted: $x^{ (0.83)"
+    assert overlays._caption(made, 0).startswith("x\\n.png\n")
+
+
+def test_files_whose_names_begin_alike_are_drawn_apart(tmp_path):
+    model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    prefix = "1.2.840.113619.2.55.3.604688119.868.1234567890."
+    names = [f"{prefix}{number:03}.png" for number in range(30)]
+    for number, name in enumerate(names):
+        Image.new("L", (16, 16), 8 * number).save(tmp_path / name)
+    pixels = torch.zeros(30, 1, 8, 8, dtype=torch.uint8)
+    # Nothing speaks for the class, so that each overlay is the image.
+    nn.init.zeros_(model[0].weight), nn.init.zeros_(model[0].bias)
+    overlays.write_overlays(tmp_path / "out", tmp_path, names, model, pixels, Preprocessing(3, 8, 8), [0] * 30)
+    for number, name in enumerate(names):
+        with Image.open(tmp_path / "out" / f"{name}.png") as image:
+            assert set(image.getdata()) == {(8 * number,) * 3}
+    assert len(list((tmp_path / "out").iterdir())) == 30
+
+
+def test_an_overlay_that_cannot_be_written_is_told_and_the_others_are(call_script, telling, tmp_path):
+    folder = tmp_path / "new"
+    folder.mkdir()
+    long_name = "n" * 251 + ".png"
+    for name in ("a.png", long_name):
+        Image.effect_noise((20, 20), 60).save(folder / name)
+    out = tmp_path / "predictions.csv"
+    result = call_script(
+        SCRIPT, "-save", telling / "models" / "small.pth.tar", "-images", folder, "-out", out, "--explain"
+    )
+    assert result.returncode == 0
+    assert result.stderr.startswith("note: ") and result.stderr.endswith("the file has no such picture\n")
+    assert [path.name for path in (tmp_path / "predictions_explained").iterdir()] == ["a.png.png"]
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_pictures_may_not_lie_among_the_new_images(call_script, telling):
+    out = telling / "bin" / "new.csv"
+    result = call_script(
+        SCRIPT, "-save", telling / "models" / "small.pth.tar", "-images", telling / "bin", "-out", out, "--explain"
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{SCRIPT}: error: -out {out}: the pictures beside it would be new images")
+
+
 def test_names_that_look_like_formulas_and_long_ones_are_drawn(call_script, telling):
     (telling / "csv" / "classes.csv").write_text("0,no\n1,yes\n", encoding="utf-8")
     name = "$x^{" + "very long name " * 8 + ".png"
@@ -111,7 +164,7 @@ def test_new_images_get_an_overlay_each_at_their_own_size(call_script, telling, 
     )  # fmt: skip
     explained = tmp_path / "predictions_explained"
     assert result.returncode == 0, result.stderr
-    assert result.stdout.endswith(f"\nwhat speaks for their predicted classes: {explained}\n")
+    assert result.stdout.endswith(f"\nwhere the model looks: {explained}\n")
     written = sorted(path.relative_to(explained).as_posix() for path in explained.rglob("*") if path.is_file())
     assert written == ["a.jpg.png", "a.png.png", "below/c.png.png"]
     for name, size in sizes.items():

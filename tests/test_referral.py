@@ -5,6 +5,7 @@ import pytest
 from made_predictions import random_two_class, two_class
 from scipy import stats
 
+from pipeline.errors import UserError
 from pipeline.performance import plots, referral, report, summary
 from pipeline.performance.folds import pool
 
@@ -43,13 +44,34 @@ def test_figures_of_a_case_counted_by_hand():
 def test_what_is_undefined_is_said():
     found, undefined = referral.referral(unsure([1], [0.9], [0.1]))
     assert found["Referral"]["by"]["predictive entropy"]["accuracy of the rest"] is None
-    assert set(undefined.values()) == {"there is one image only", "no image is predicted wrongly"}
-    found, undefined = referral.referral(unsure([1] * 4, [0.9] * 4, [0.1] * 4))
-    assert found["Referral"]["by"]["mutual information"]["gain"] == 0
     assert undefined == {
-        f"referral p-value (by {measure})": "no image is predicted wrongly"
+        f"{figure} (referred by {measure})": "there is one image only"
+        for figure in ("errors referred", "accuracy of the rest", "95% interval", "gain", "p-value")
         for measure in ("predictive entropy", "mutual information")
     }
+    found, undefined = referral.referral(unsure([1] * 4, [0.9] * 4, [0.4, 0.3, 0.2, 0.1]))
+    assert found["Referral"]["by"]["mutual information"]["gain"] == 0
+    assert undefined == {
+        f"p-value (referred by {measure})": "no image is predicted wrongly"
+        for measure in ("predictive entropy", "mutual information")
+    }
+
+
+def test_the_order_of_equally_uncertain_images_says_nothing():
+    """40 images, 6 wrong, all equally uncertain but for rounding: no figures, and a curve that stays where it is."""
+    yes = [0.4] * 6 + [0.9] * 34
+    found, undefined = referral.referral(unsure([1] * 40, yes, [0.5] * 40, 1e-16 * np.arange(40)))
+    for figures in found["Referral"]["by"].values():
+        assert figures["gain"] is figures["p-value"] is figures["errors referred"] is None
+        assert figures["accuracies of the rest"] == pytest.approx([34 / 40] * 40)
+    assert set(undefined.values()) == {"images that are referred and images that are not are equally uncertain"}
+    assert len(undefined) == 10
+
+
+@pytest.mark.parametrize("count, referred", [(2, 1), (14, 1), (15, 2), (25, 3), (35, 4), (253, 25)])
+def test_a_tenth_is_rounded_halves_up(count, referred):
+    found, _ = referral.referral(unsure([1] * count, [0.9] * count, np.arange(count) / 1000))
+    assert found["Referral"]["referred"] == referred
 
 
 def test_the_page_and_the_picture_show_it(tmp_path):
@@ -84,4 +106,5 @@ def test_folds_are_pooled_where_all_say_how_unsure_they_are():
     assert pooled.predictive_entropy.tolist() == [0.0] * 26 + [0.1] * 26 + [0.2] * 26
     assert pooled.mutual_information.tolist() == [0.0] * 26 + [0.01] * 26 + [0.02] * 26
     folds[1].sample_count = 8
-    assert pool(folds, ["a", "b", "c"]).sample_count is None
+    with pytest.raises(UserError, match="b: number of Monte Carlo samples 8, in a 7; pool the folds of one model only"):
+        pool(folds, ["a", "b", "c"])

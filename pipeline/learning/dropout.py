@@ -4,6 +4,7 @@ After Gal and Ghahramani, Dropout as a Bayesian approximation (2016).
 """
 
 import contextlib
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,11 @@ from torch import nn
 from pipeline.errors import UserError
 from pipeline.learning.inference import require_finite
 
-# Of the random choices of dropout, so that predicting again gives the same.
+# Of the random choices when predicting, so that predicting again gives the same.
 SEED = 0
+
+# So many samples at once at most, which are as many images to the last layers.
+LARGEST_PASS = 1000
 
 
 def set_rate(model, head, rate):
@@ -59,18 +63,18 @@ def predict_samples(model, batches, preprocessing, sample_count):
 
     Args:
         model: nn.Module with dropout; put into evaluation mode and left there.
-        batches: iterable of uint8 tensors (m, 1 or 3, height, width) on the model's device. What is left out of the
-            model for an image depends on which others are in its batch.
+        batches: iterable of uint8 tensors (m, 1 or 3, height, width) on the model's device.
         preprocessing: the model's Preprocessing.
         sample_count: how many.
+
+    What is left out comes from torch's global random state: for an image it depends on those before it.
 
     The mutual information is the entropy of the mean less the mean of the entropies (Houlsby et al. 2011). Raises
     UserError where the model's outputs are not finite.
     """
     model.eval()
-    torch.manual_seed(SEED)
     means, spread = [], []
-    for pixels in batches:
+    for pixels in itertools.chain.from_iterable(batch.split(max(1, LARGEST_PASS // sample_count)) for batch in batches):
         images = preprocessing.model_input(pixels)
         with _sampling(model, len(images), sample_count):
             logits = model(images).float()

@@ -84,6 +84,8 @@ def target_layer(model, image, cells=CELLS):
         for module in _trunk(model):
             hooks.enter_context(module.register_forward_hook(look))
         model(image)
+    # What is a single cell comes after the features have been averaged, unless there is nothing else.
+    found = [entry for entry in found if entry[0] > 1] or found
     most = max(side for side, _, _ in found)
     *_, (_, shape, layer) = (entry for entry in found if entry[0] == most)
     return layer, shape == found[-1][1]

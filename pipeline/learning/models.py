@@ -70,8 +70,12 @@ def build_model(architecture, class_count, image_shape, dropout_rate=None):
 def head_names(architecture, class_count, image_shape):
     """Return the names of the weights of the last layer: those whose shape depends on the number of classes."""
     counts = (class_count, class_count + 1)
-    with torch.device("meta"):  # shapes only, no computation
-        one, other = (build_model(architecture, count, image_shape).state_dict() for count in counts)
+    try:
+        with torch.device("meta"):  # shapes only, no computation
+            one, other = (build_model(architecture, count, image_shape).state_dict() for count in counts)
+    except NotImplementedError:  # regnet computes its widths with tensors
+        with torch.random.fork_rng(devices=[]):
+            one, other = (build_model(architecture, count, image_shape).state_dict() for count in counts)
     return {name for name, weights in one.items() if weights.shape != other[name].shape}
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from pipeline.errors import UserError
-from pipeline.learning import dropout, image_sets, overlays
+from pipeline.learning import dropout, image_sets
 from pipeline.learning.inference import predict_probabilities
 from pipeline.progress import progress_bar, stream_in_threads
 
@@ -22,7 +22,7 @@ def predict_files(place, checkpoint, model, device, batch_size, sample_count=Non
     Yields a table for each batch, with a row for each file: file_name (below the folder), predicted_class,
     probability_CLASS for each class, and error, the reason for a file that cannot be read. With `sample_count`, of
     dropout.predict_samples, also predictive_entropy and mutual_information. With `overlay_folder` it writes there, for
-    each file, what speaks for the predicted class. Raises UserError where there is no file.
+    each image, where the model looks. Raises UserError where there is no file.
     """
     preprocessing = checkpoint.build_preprocessing()
     names = find_files(place)
@@ -40,6 +40,8 @@ def predict_files(place, checkpoint, model, device, batch_size, sample_count=Non
                 table.insert(position, column, None)
                 table.loc[table["error"] == "", column] = values
             if overlay_folder and readable:
+                from pipeline.learning import overlays  # not for everyone: it takes a second to import
+
                 chosen = table[table["error"] == ""]
                 classes = chosen["predicted_class"].map(checkpoint.class_names.index).tolist()
                 overlays.write_overlays(

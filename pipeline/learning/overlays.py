@@ -9,8 +9,9 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from pipeline import files, image_files, plots
+from pipeline.command_line import note
 from pipeline.learning.explanation import explain, scale_label
-from pipeline.performance.formats import one_line
+from pipeline.performance.formats import printable
 from pipeline.progress import map_in_threads
 
 COLOR_MAP = matplotlib.colormaps["inferno"]
@@ -21,26 +22,31 @@ COLUMNS = 4  # of the gallery
 
 def overlay(image, heat):
     """Lay heat (rows, columns), from 0 to 1, over a Pillow image; return an RGB image of the image's own size."""
-    heat = Image.fromarray(heat.astype(np.float32)).resize(image.size, Image.Resampling.BILINEAR)
-    heat = np.clip(np.asarray(heat)[..., None], 0, 1)
-    colors = COLOR_MAP(heat[..., 0])[..., :3] * 255
-    mixed = np.asarray(image.convert("RGB")) * (1 - OPACITY * heat) + colors * OPACITY * heat
-    return Image.fromarray(np.rint(mixed).astype(np.uint8))
+    # All in 8 bits, since images may be large.
+    heat = Image.fromarray(np.rint(heat * 255).astype(np.uint8)).resize(image.size, Image.Resampling.BILINEAR)
+    mask = heat.point([round(OPACITY * value) for value in range(256)])
+    colors = heat.copy()
+    colors.putpalette(COLOR_MAP(np.arange(256), bytes=True)[:, :3].tobytes())
+    return Image.composite(colors.convert("RGB"), image.convert("RGB"), mask)
 
 
 def write_overlays(target, folder, names, model, pixels, preprocessing, classes):
-    """Write TARGET/NAME.png for each of the files `names` in a folder: the image with what speaks for its class.
+    """Write TARGET/NAME.png for each of the files `names` in a folder: the image with what `explain` finds in it.
 
-    `pixels` are those of the files, as for `explain`; `classes` the indices of their predicted classes.
+    `pixels` are those of the files, as for `explain`; `classes` the indices of their predicted classes. Where one
+    cannot be written (a name too long, say) there is a note, and the others are.
     """
     heat = explain(model, pixels, preprocessing, torch.tensor(classes, device=pixels.device)).numpy()
 
     def write(task):
         name, heat = task
         path = Path(target, f"{name}.png")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with files.whole_file(path) as temporary:
-            overlay(_decode(folder / name), heat).save(temporary, format="png")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with files.whole_file(path) as temporary:
+                overlay(_decode(folder / name), heat).save(temporary, format="png")
+        except OSError as error:
+            note(f"{path}: {error.strerror}; the file has no such picture")
 
     map_in_threads(write, list(zip(names, heat, strict=True)))
 
@@ -69,7 +75,7 @@ def choose(predictions, count=COLUMNS):
 
 @plots.as_written()
 def draw_gallery(path, model, images, predictions):
-    """Draw the chosen images of an ImageSet, each as it is and with what speaks for its predicted class."""
+    """Draw the chosen images of an ImageSet, each as it is and below with what `explain` finds in it."""
     kinds = choose(predictions)
     chosen = np.concatenate(list(kinds.values()))
     heat = _heat_of(model, images, chosen, predictions.predictions)
@@ -107,7 +113,7 @@ def _caption(predictions, index):
         plots.shown_name(predictions.class_names[classes[index]])
         for classes in (predictions.labels, predictions.predictions)
     )
-    name = one_line(predictions.file_names[index])
+    name = printable(predictions.file_names[index])
     # The end of a long name tells it from others.
     name = name if len(name) <= 26 else f"…{name[-25:]}"
     probability = predictions.probabilities[index, predictions.predictions[index]]

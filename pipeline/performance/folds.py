@@ -38,9 +38,8 @@ def pool(parts, paths):
 
 
 def _pooled_uncertainty(parts):
-    """Return what Monte Carlo dropout says of all images, where it was used for all of them in the same way."""
-    counts = {part.sample_count for part in parts}
-    if counts == {None} or len(counts) > 1:
+    """Return what Monte Carlo dropout says of all images, where it was used."""
+    if parts[0].sample_count is None:
         return {}
     return {
         "sample_count": parts[0].sample_count,
@@ -101,6 +100,7 @@ def _faults(parts, paths):
             ("class names", part.class_names, first.class_names),
             ("positive class", part.positive_class, first.positive_class),
             ("split", part.split, first.split),
+            ("number of Monte Carlo samples", part.sample_count, first.sample_count),
         ):
             if theirs != ours:
                 faults.append(f"{path}: {what} {theirs!r}, in {paths[0]} {ours!r}; pool the folds of one model only")

@@ -18,10 +18,14 @@ def span(interval, written=".1%"):
     return "undefined" if interval is None else f"{interval[0]:{written}} to {interval[1]:{written}}"
 
 
+def printable(text):
+    """Write a name on one line, whatever letters it holds."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def one_line(text):
     """Write a name on one line that leaves a Markdown table whole, whatever letters it holds."""
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-    return shown.replace("|", "\\|")
+    return printable(text).replace("|", "\\|")
 
 
 def counts_behind(name, figures):

@@ -18,7 +18,7 @@ import sklearn
 
 from pipeline import files
 from pipeline.errors import UserError
-from pipeline.performance.formats import number, one_line
+from pipeline.performance.formats import number, printable
 from pipeline.project import MODEL_SUFFIX, PARTITIONS, is_plain_file_name
 
 DISCLAIMER = (
@@ -56,6 +56,22 @@ class Picture:
     text: str
 
 
+def require_sources(parts, part_paths):
+    """Raise UserError, with a line a fault, where a report of these predictions would lack what they name."""
+    faults = []
+    for part, place in zip(parts, part_paths, strict=True):
+        if part.gallery and not (place.parent / part.gallery).is_file():
+            faults.append(
+                f"{place.parent / part.gallery}: no such file, which {place} names; predict with --explain again"
+            )
+        try:
+            _training_record(part, place)
+        except UserError as error:
+            faults += error.faults
+    if faults:
+        raise UserError(*faults)
+
+
 def write(results_path, page, results, parts, part_paths, command):
     """Write NAME_report.html beside NAME_results.json and the pictures of it, and return a line that says so.
 
@@ -71,13 +87,13 @@ def write(results_path, page, results, parts, part_paths, command):
     title, *sections = _sections(page)
     galleries = [_gallery(part, place) for part, place in zip(parts, part_paths, strict=True) if part.gallery]
     body = [
-        f"<h1>{_escape(title[0])}</h1>",
+        f"<h1>{_escape(_unmarked(title[0]))}</h1>",
         f'<p class="warning">{DISCLAIMER}</p>',
         _blocks(title[1:]),
         '<div class="pair">',
         *map(_figure, _pictures(results_path, results)),
         "</div>",
-        *(f"<section><h2>{_escape(heading)}</h2>{_blocks(lines)}</section>" for heading, *lines in sections),
+        *(f"<section><h2>{_escape(_unmarked(heading))}</h2>{_blocks(lines)}</section>" for heading, *lines in sections),
         *(["<section><h2>Where the model looks</h2>", *map(_figure, galleries), "</section>"] if galleries else []),
         "<section><h2>Training</h2>",
         *(_training(part, place) for part, place in zip(parts, part_paths, strict=True)),
@@ -87,7 +103,8 @@ def write(results_path, page, results, parts, part_paths, command):
     files.write_text(
         path,
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<title>{_escape(title[0])}</title><meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_escape(_unmarked(title[0]))}</title>"
         f"<style>{STYLE}</style></head>\n<body><main>\n" + "\n".join(body) + "\n</main></body></html>\n",
     )
     return f"{verb} {path}"
@@ -97,22 +114,29 @@ def _pictures(results_path, results):
     """Return the Pictures of the performance."""
     matrix = results["Confusion Matrix"]
     rights = [
-        f"{row[index]} of {sum(row)} images of {one_line(name)}"
+        f"{row[index]} of {sum(row)} images of {printable(name)}"
         for index, (name, row) in enumerate(zip(results["Class Names"], matrix, strict=True))
     ]
-    of_class = "each class" if results["Positive Class"] is None else one_line(results["Positive Class"])
+    of_class, error = "each class", results["Confidence Calibration Error"]
+    if results["Positive Class"] is not None:
+        of_class, error = printable(results["Positive Class"]), results["Calibration Error"]
     texts = {
         "confusion_matrix": f"Confusion matrix. Predicted rightly: {', '.join(rights)}.",
         "roc": f"ROC curve of {of_class}, sensitivity over 1 - specificity; area {number(results['ROC-AUC'])}.",
         "precision_recall": f"Precision over recall of {of_class}; average {number(results['Average Precision'])}.",
         "reliability": "How often what was predicted came true, over its probability; calibration error "
-        f"{number(results['Calibration Error'])}.",
+        f"{number(error)}.",
     }
     if "Referral" in results:
         texts["referral"] = (
             "Accuracy of the images that are left, over the share of the least certain ones that go to a person."
         )
     return [Picture(results_path.with_name(f"{results_path.stem}_{name}.png"), text) for name, text in texts.items()]
+
+
+def _unmarked(text):
+    """Return a piece of the page as it was before it was made safe for a Markdown table."""
+    return text.replace("\\|", "|")
 
 
 def _escape(text):
@@ -134,14 +158,14 @@ def _blocks(lines):
             header, rule, *rows = [_cells(row) for row in rows]
             blocks.append(_table(header, rows, [cell.endswith(":") for cell in rule]))
         elif block.startswith("- "):
-            blocks.append("<ul>" + "".join(f"<li>{_escape(row[2:])}</li>" for row in rows) + "</ul>")
+            blocks.append("<ul>" + "".join(f"<li>{_escape(_unmarked(row[2:]))}</li>" for row in rows) + "</ul>")
         elif block:
-            blocks.append(f"<p>{_escape(block)}</p>")
+            blocks.append(f"<p>{_escape(_unmarked(block))}</p>")
     return "\n".join(blocks)
 
 
 def _cells(row):
-    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+    return [_unmarked(cell.strip()) for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
 
 
 def _table(header, rows, numeric=None, caption=""):
@@ -153,27 +177,25 @@ def _table(header, rows, numeric=None, caption=""):
         cells = "".join(f"<td{kind}>{_escape(str(cell))}</td>" for kind, cell in zip(classes[1:], others, strict=True))
         body += f'<tr><th scope="row"{classes[0]}>{_escape(str(first))}</th>{cells}</tr>'
     title = f"<caption>{_escape(caption)}</caption>" if caption else ""
-    return f'<div class="wide"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    table = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide" tabindex="0">{table}</div>'
 
 
 def _figure(picture):
     data = base64.b64encode(picture.path.read_bytes()).decode("ascii")
     text = _escape(picture.text)
-    return f'<figure><img src="data:image/png;base64,{data}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+    # A screen reader is to say it once.
+    caption = f'<figcaption aria-hidden="true">{text}</figcaption>'
+    return f'<figure><img src="data:image/png;base64,{data}" alt="{text}">{caption}</figure>'
 
 
 def _gallery(part, place):
-    """Return the Picture that explains some of the predictions in the file `place`.
-
-    Raises UserError where it is gone.
-    """
+    """Return the Picture that explains some of the predictions in the file `place`."""
     path = place.parent / part.gallery
-    if not path.is_file():
-        raise UserError(f"{path}: no such file, which {place} names; predict with --explain again")
     return Picture(
         path,
-        f"{one_line(_model_name(part))}: the most confident errors, the least certain and some right predictions, each "
-        "image as it is and below with what speaks for its predicted class, the brighter the more.",
+        f"{printable(_model_name(part))}: the most confident errors, the least certain and some right predictions, "
+        "each image as it is and below with where the model looks, the brighter the more.",
     )
 
 
@@ -187,11 +209,11 @@ def _training(part, place):
     """Return the HTML of one model's training: its curves and its settings, where there are records of them."""
     name, settings = _model_name(part), _training_record(part, place)
     if not settings:
-        return f"<p>There are no training records of {_escape(one_line(name))} beside {_escape(place.name)}.</p>"
+        return f"<p>There are no training records of {_escape(printable(name))} beside {_escape(place.name)}.</p>"
     curves = [
         Picture(
             place.parent / "results" / f"{name}_{quantity}.png",
-            f"{one_line(name)}: {quantity} of training and validation images over "
+            f"{printable(name)}: {quantity} of training and validation images over "
             f"{settings.get('number of epochs')} epochs, best epoch {settings.get('best epoch')}.",
         )
         for quantity in ("loss", "accuracy")
@@ -199,7 +221,7 @@ def _training(part, place):
     rows = [(key, _shown(value)) for key, value in settings.items() if key not in ("command line", "fresh weights")]
     return "\n".join(
         [
-            f"<h3>{_escape(one_line(name))}</h3>",
+            f"<h3>{_escape(printable(name))}</h3>",
             '<div class="pair">',
             *(_figure(picture) for picture in curves if picture.path.is_file()),
             "</div>",
@@ -232,9 +254,9 @@ def _origin(parts, part_paths, command):
     return "\n".join(
         [
             "<section><h2>Where this comes from</h2>",
-            "<p>The same fingerprint means the same file; csv/images.csv holds the hash of every image's content, its "
-            "group and where it came from.</p>",
-            _table(["file", "SHA-256"], prints.items(), caption="Fingerprints"),
+            "<p>Files with the same fingerprint are the same. An images.csv holds the hash of every image's content, "
+            "its group and where it came from.</p>",
+            _table(["file", "SHA-256"], prints.items(), caption="Fingerprints of the files when this was written"),
             "<h3>Command lines</h3>",
             f"<pre>{_escape(chr(10).join(dict.fromkeys([*commands, command])))}</pre>",
             _table(["package", "version"], versions.items(), caption="Calculated with"),

@@ -210,7 +210,7 @@ def _referral(results):
     rows = [
         (
             measure,
-            f"{figures['errors referred']} of {found['errors']}",
+            "undefined" if figures["errors referred"] is None else f"{figures['errors referred']} of {found['errors']}",
             percent(figures["accuracy of the rest"]),
             span(figures["95% interval"]),
             "undefined" if figures["gain"] is None else f"{100 * figures['gain']:+.2f} points",
