@@ -9,11 +9,17 @@ Reads the checkpoint, which says by itself what it is, and the images; writes th
 JSON into DIR, those of new images as CSV; and if asked to, pictures of where in the images the model looks.
 """
 
-from argparse import ArgumentTypeError
 from pathlib import Path
 
 from pipeline import command_line
-from pipeline.command_line import add_option, add_pixel_limit, fold_choice, folder_path, positive_integer
+from pipeline.command_line import (
+    add_option,
+    add_pixel_limit,
+    fold_choice,
+    folder_path,
+    positive_integer,
+    sample_count,
+)
 
 
 def create_argparser():
@@ -52,7 +58,7 @@ def create_argparser():
     add_option(more, "--explain", action="store_true",
                help="show where the model looks: NAME_preds_explained.png with the images that tell most; of new "
                     "images each, in FILE_explained/")
-    add_option(more, "-mc_samples", metavar="N", type=sample_number,
+    add_option(more, "-mc_samples", metavar="N", type=sample_count,
                help="predict each image so many times, 2 or more, leaving out other parts of the model by dropout: "
                     "mean probabilities, and how unsure they are (default: predict once, with the whole model)")
     run = parser.add_argument_group("run")
@@ -89,13 +95,6 @@ def main(argv=None):
             model = build_model(path, checkpoint, device, options)
             images, predictions = predict_partition(project, fold, path, checkpoint, model, device, options)
             write_predictions(project, options, model, images, predictions)
-
-
-def sample_number(text):
-    """Read a whole number of at least 2 from an option."""
-    if positive_integer(text) == 1:
-        raise ArgumentTypeError("one sample cannot disagree with itself; give 2 or more")
-    return int(text)
 
 
 def load_checkpoint(project, fold, options):

@@ -92,6 +92,13 @@ def positive_integer_or_none(text):
     return text if text == "none" else positive_integer(text)
 
 
+def sample_count(text):
+    """Read a whole number of at least 2 from an option."""
+    if positive_integer(text) == 1:
+        raise argparse.ArgumentTypeError("one sample cannot disagree with itself; give 2 or more")
+    return int(text)
+
+
 def seed_number(text):
     """Read a seed, a whole number from 0 to 2**32 - 1 (what NumPy takes), from an option."""
     if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) >= 2**32:

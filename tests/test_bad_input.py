@@ -155,7 +155,7 @@ def test_new_images_of_every_kind_get_a_row_each(data, call_script):
         assert call_script(script, *arguments).returncode == 0
     out = data / "out.csv"
     model = data / "models" / "m.pth.tar"
-    result = call_script("test_torchvision.py", "-save", model, "-images", data / "odd", "-out", out)
+    result = call_script("test_torchvision.py", "-save", model, "-images", data / "odd", "-out", out, "--explain")
     assert result.returncode == 0, result.stderr
     with open(out, newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = {row["file_name"]: row for row in csv.DictReader(file)}
@@ -164,6 +164,7 @@ def test_new_images_of_every_kind_get_a_row_each(data, call_script):
     for name, reason in expected.items():
         assert rows[name]["error"].startswith(reason) and bool(rows[name]["error"]) == bool(reason), name
         assert bool(rows[name]["predicted_class"]) != bool(reason), name
+        assert os.path.exists(os.fsencode(data / "out_explained" / f"{name}.png")) != bool(reason), name
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -187,6 +188,7 @@ NUMBERS = {
     for name in (
         "positive_integer", "positive_integer_or_none", "seed_number", "fold_count", "hash_distance", "fold_choice",
         "positive_number", "number_from_zero", "share_number", "held_out_proportion",
+        "sample_count",
     )
 }  # fmt: skip
 SCRIPTS = {
