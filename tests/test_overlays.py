@@ -46,7 +46,7 @@ def test_the_heat_lies_at_its_place_at_the_images_own_size():
 def test_a_colour_image_keeps_its_colours_beside_the_heat():
     heat = np.zeros((2, 2))
     laid = overlays.overlay(Image.new("RGB", (8, 8), (10, 200, 30)), heat)
-    assert set(laid.getdata()) == {(10, 200, 30)}
+    assert np.asarray(laid).reshape(-1, 3).tolist() == [[10, 200, 30]] * 64
 
 
 def test_the_images_that_tell_most_are_chosen():
@@ -83,7 +83,7 @@ def test_a_project_gets_a_gallery_beside_its_predictions(run_script, telling):
     assert content["gallery"] == gallery.name
     with Image.open(gallery) as image:
         assert image.format == "PNG" and min(image.size) > 500
-        assert len(set(image.convert("RGB").resize((200, 300)).getdata())) > 100  # no blank page
+        assert len(np.unique(np.asarray(image.convert("L")))) > 100  # no blank page
     again = run_script(SCRIPT, "-dir", telling, "--explain")
     assert f"replaced {gallery}\n" in again.stdout
     # Without the option the predictions name no gallery.
@@ -112,7 +112,7 @@ def test_files_whose_names_begin_alike_are_drawn_apart(tmp_path):
     overlays.write_overlays(tmp_path / "out", tmp_path, names, model, pixels, Preprocessing(3, 8, 8), [0] * 30)
     for number, name in enumerate(names):
         with Image.open(tmp_path / "out" / f"{name}.png") as image:
-            assert set(image.getdata()) == {(8 * number,) * 3}
+            assert (np.asarray(image) == 8 * number).all() and image.mode == "RGB"
     assert len(list((tmp_path / "out").iterdir())) == 30
 
 
