@@ -11,6 +11,7 @@ from pipeline.project import PARTITIONS
 TABLES = (
     *(f"{partition}.csv" for partition in PARTITIONS),
     "classes.csv",
+    "partition.json",
     "near_duplicates.png",
     "baselines.json",
     "images.csv",

@@ -65,7 +65,7 @@ def require_sources(parts, part_paths):
                 f"{place.parent / part.gallery}: no such file, which {place} names; predict with --explain again"
             )
         try:
-            _training_record(part, place)
+            _partition_record(place), _training_record(part, place)
         except UserError as error:
             faults += error.faults
     if faults:
@@ -205,6 +205,12 @@ def _training_record(part, place):
     return files.read_json_object(record) if is_plain_file_name(record.name) and record.is_file() else {}
 
 
+def _partition_record(place):
+    """Return how the project that predictions lie in was split; or {}."""
+    record = place.parent / "csv" / "partition.json"
+    return files.read_json_object(record) if record.is_file() else {}
+
+
 def _training(part, place):
     """Return the HTML of one model's training: its curves and its settings, where there are records of them."""
     name, settings = _model_name(part), _training_record(part, place)
@@ -238,12 +244,12 @@ def _origin(parts, part_paths, command):
         for path in _sources(part, place)
         if path.is_file()
     }
-    commands = [
-        line
+    records = [
+        record
         for part, place in zip(parts, part_paths, strict=True)
-        for line in (_training_record(part, place).get("command line"), part.command_line)
-        if isinstance(line, str)
+        for record in (_partition_record(place), _training_record(part, place), {"command line": part.command_line})
     ]
+    commands = [record["command line"] for record in records if isinstance(record.get("command line"), str)]
     versions = {
         "python": platform.python_version(),
         "numpy": numpy.__version__,
