@@ -44,6 +44,7 @@ figcaption { color: #444; max-width: 40rem; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f3f3f3; padding: .75rem; }
 td { overflow-wrap: break-word; }
 @media print { body { max-width: none; font-size: 10pt; padding: 0; } tr, pre { break-inside: avoid; }
+  td:not(.number) { overflow-wrap: anywhere; }
   h2, h3 { break-after: avoid; } figure img { max-height: 23cm; } .pair { grid-template-columns: 1fr 1fr; } }
 """
 
