@@ -27,8 +27,7 @@ def create_argparser():
         __file__,
         "Split a folder of labelled images into training, validation and test sets.\n\n"
         "reads:  the class folders in DIR, every file in them that decodes as an image\n"
-        "writes: train.csv, val.csv, test.csv, classes.csv, images.csv and partition.json (how the split was made)\n"
-        "        in DIR (in DIR/csv once organized)",
+        "writes: train.csv, val.csv, test.csv, classes.csv and images.csv in DIR (in DIR/csv once organized)",
         "python partition_datasets.py -proj_dir DIR -val_test_prop 0.1 -num_classes 2",
     )
     # fmt: off
@@ -64,7 +63,6 @@ def create_argparser():
 @command_line.entry_point
 def main(argv=None):
     options = create_argparser().parse_args(argv)
-    options.command_line = command_line.command_text("python", Path(__file__).name, *argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files, split_files
     from pipeline.partitioning import baselines, splitting
@@ -90,7 +88,7 @@ def main(argv=None):
         )
         assignments = dict(enumerate(folds))
         print_fold_counts(chosen["class_name"], folds)
-    write_tables(project, images, chosen, class_names, assignments, options.command_line)
+    write_tables(project, images, chosen, class_names, assignments)
     if options.baselines:
         baselines.report(project, chosen, class_names, options.folds or 5, options.seed)
     print(f"next: {command_line.command_text('python', 'organize_files.py', project.root)}")
@@ -170,15 +168,14 @@ def print_fold_counts(class_names, folds):
     print()
 
 
-def write_tables(project, images, chosen, class_names, assignments, how):
-    """Write the split files, classes.csv, how they were made, and images.csv; `chosen` images are in partitions."""
-    from pipeline import files, split_files
+def write_tables(project, images, chosen, class_names, assignments):
+    """Write the split files, classes.csv and images.csv; `chosen` are the images that are in partitions."""
+    from pipeline import split_files
     from pipeline.partitioning import catalogue
 
     verb = "replaced" if (project.tables / "images.csv").exists() else "wrote"
     split_files.write_splits(project, chosen, class_names, assignments)
     split_files.write_classes(project.tables / "classes.csv", class_names)
-    files.write_json(project.tables / "partition.json", {"command line": how})
     catalogue.write(project.tables / "images.csv", images)
     if None in assignments:
         print(f"{verb} train.csv, val.csv, test.csv, classes.csv and images.csv in {project.tables}")

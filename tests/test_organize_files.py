@@ -8,7 +8,7 @@ from pipeline.command_line import command_text
 from pipeline.files import content_hash
 
 PARTITION, SCRIPT = "partition_datasets.py", "organize_files.py"
-TABLES = ["train.csv", "val.csv", "test.csv", "classes.csv", "partition.json", "images.csv"]
+TABLES = ["train.csv", "val.csv", "test.csv", "classes.csv", "images.csv"]
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def organized(before):
 
 
 def tables(folder):
-    return {name: (folder / name).read_bytes() for name in TABLES if name.endswith(".csv")}
+    return {name: (folder / name).read_bytes() for name in TABLES}
 
 
 def next_command(folder):
@@ -302,8 +302,7 @@ def test_partitioning_again_takes_another_seed_and_proportion(
     before = contents(data)
     partition(data, "-seed", 1)
     after = contents(data)
-    changed = {f"csv/{name}" for name in (*TABLES[:3], "partition.json")}
-    assert {path for path in after if after[path] != before[path]} == changed
+    assert {path for path in after if after[path] != before[path]} == {f"csv/{name}" for name in TABLES[:3]}
     partition(data, "-val_test_prop", 0.1)
     assert len((data / "csv" / "val.csv").read_bytes().splitlines()) == 2
     assert "nothing to do" in call_script(SCRIPT, data).stdout
@@ -343,7 +342,7 @@ def test_partitioning_between_two_halves_of_organizing_loses_nothing(data, parti
     for name in ("no0.png", "no1.png"):
         shutil.move(data / "no" / name, data / "bin" / name)
     partition(data)
-    assert tables(data) == {name: before[name] for name in TABLES if name.endswith(".csv")}
+    assert tables(data) == {name: before[name] for name in TABLES}
     call_script(SCRIPT, data)
     assert contents(data) == organized(before)
 

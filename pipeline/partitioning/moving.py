@@ -11,7 +11,6 @@ from pipeline.project import PARTITIONS
 TABLES = (
     *(f"{partition}.csv" for partition in PARTITIONS),
     "classes.csv",
-    "partition.json",
     "near_duplicates.png",
     "baselines.json",
     "images.csv",

@@ -66,7 +66,7 @@ def require_sources(parts, part_paths):
                 f"{place.parent / part.gallery}: no such file, which {place} names; predict with --explain again"
             )
         try:
-            _partition_record(place), _training_record(part, place)
+            _training_record(part, place)
         except UserError as error:
             faults += error.faults
     if faults:
@@ -206,12 +206,6 @@ def _training_record(part, place):
     return files.read_json_object(record) if is_plain_file_name(record.name) and record.is_file() else {}
 
 
-def _partition_record(place):
-    """Return how the project that predictions lie in was split; or {}."""
-    record = place.parent / "csv" / "partition.json"
-    return files.read_json_object(record) if record.is_file() else {}
-
-
 def _training(part, place):
     """Return the HTML of one model's training: its curves and its settings, where there are records of them."""
     name, settings = _model_name(part), _training_record(part, place)
@@ -245,12 +239,12 @@ def _origin(parts, part_paths, command):
         for path in _sources(part, place)
         if path.is_file()
     }
-    records = [
-        record
+    commands = [
+        line
         for part, place in zip(parts, part_paths, strict=True)
-        for record in (_partition_record(place), _training_record(part, place), {"command line": part.command_line})
+        for line in (_training_record(part, place).get("command line"), part.command_line)
+        if isinstance(line, str)
     ]
-    commands = [record["command line"] for record in records if isinstance(record.get("command line"), str)]
     versions = {
         "python": platform.python_version(),
         "numpy": numpy.__version__,
@@ -265,6 +259,8 @@ def _origin(parts, part_paths, command):
             "its group and where it came from.</p>",
             _table(["file", "SHA-256"], prints.items(), caption="Fingerprints of the files when this was written"),
             "<h3>Command lines</h3>",
+            "<p>Of training, testing and calculating, as far as they are known; how the images were split is what the "
+            "fingerprints of the CSV files stand for.</p>",
             f"<pre>{_escape(chr(10).join(dict.fromkeys([*commands, command])))}</pre>",
             _table(["package", "version"], versions.items(), caption="Calculated with"),
             "</section>",
