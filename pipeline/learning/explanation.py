@@ -4,6 +4,7 @@ import contextlib
 
 import torch
 from torch import nn
+from torch.nn import functional
 from torchvision.models import SwinTransformer, VisionTransformer
 
 # Cells along the shorter side of the feature map that is explained, at least, if the model has such a one: the usual
@@ -47,7 +48,8 @@ def _grad_cam(model, images, classes):
     """Return Grad-CAM maps (n, rows, columns), from 0 up (Selvaraju et al. 2017, equations 1 and 2).
 
     Of an earlier layer than the last one, where the gradients' mean over all places says little of any one of them,
-    the gradients are taken at their places (HiResCAM, Draelos and Carin 2020; benchmarks/README.md has what it brings).
+    the gradients are taken at their places (HiResCAM, Draelos and Carin 2020; benchmarks/README.md has what it brings),
+    as means of 3 x 3 cells: a layer that takes steps of two leaves every second cell without any.
     """
     layer, is_last = target_layer(model, images[:1])
     features = None
@@ -62,7 +64,10 @@ def _grad_cam(model, images, classes):
     with torch.no_grad(), layer.register_forward_hook(start_here):
         scores = model(images).gather(1, classes[:, None])
     (gradients,) = torch.autograd.grad(scores.sum(), features)
-    weights = gradients.mean(dim=(2, 3), keepdim=True) if is_last else gradients
+    if is_last:
+        weights = gradients.mean(dim=(2, 3), keepdim=True)
+    else:
+        weights = functional.avg_pool2d(gradients, 3, stride=1, padding=1, count_include_pad=False)
     return (weights * features.detach()).sum(dim=1).relu()
 
 
