@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline import files
 from pipeline.learning.history import best_epoch
+from pipeline.performance.formats import printable
 
 # Okabe and Ito's colours, told apart by colour-blind readers too (jfly.uni-koeln.de/color).
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -45,7 +46,7 @@ def as_written():
 
 def shown_name(name):
     """Return a name as pictures show it: on one line, and its beginning only where it is long."""
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
+    shown = printable(name)
     return shown if len(shown) <= NAME_LENGTH else shown[: NAME_LENGTH - 1] + "…"
 
 

@@ -38,7 +38,7 @@ INCIDENTAL = {"seconds", "training seconds", "command line"}
 
 
 @pytest.fixture(scope="module")
-def stages(tmp_path_factory, request):
+def stages(tmp_path_factory):
     """Return {name of a command: (a project as it is before it, what it means when it is done, how that ended)}."""
     project = tmp_path_factory.mktemp("stages") / "start"
     draw_classes(project)
