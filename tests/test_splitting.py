@@ -177,6 +177,15 @@ def test_every_image_is_tested_in_one_fold_and_no_group_is_divided_in_any():
     assert assign_folds(classes, groups, 5, TENTH, seed=4) != folds
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_every_fold_tests_its_share_of_every_class(seed):
+    # In scikit-learn before 1.8 shuffling spoilt the stratification.
+    classes = ["no"] * 98 + ["yes"] * 155
+    folds = [sizes(classes, partitions) for partitions in assign_folds(classes, range(253), 5, TENTH, seed)]
+    assert sorted(fold["no"][1] for fold in folds) == [19, 19, 20, 20, 20]
+    assert [fold["yes"][1] for fold in folds] == [31] * 5
+
+
 def test_classes_that_are_too_small_for_folds_are_named_with_what_they_need():
     with pytest.raises(UserError) as error:
         assign_folds(["no"] * 9 + ["yes"] * 20, range(29), 10, TENTH, seed=0)
