@@ -96,6 +96,17 @@ def row(name, seed, folds, seconds):
     ]
 
 
+def agreement(seeds):
+    """Return a sentence on the images that are right, and those that are wrong, in each seed's list of Predictions."""
+    names = [name for fold in seeds[0] for name in fold.file_names]
+    right = np.array([np.concatenate([fold.labels == fold.predictions for fold in folds]) for folds in seeds])
+    wrong = [name for name, ever in zip(names, right.any(axis=0), strict=True) if not ever]
+    return (
+        f"With every seed {right.all(axis=0).sum()} of {len(names)} images are right, and {len(wrong)} wrong: "
+        f"{', '.join(wrong)}"
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
@@ -107,11 +118,15 @@ def main():
     parser.add_argument("--inner", action="store_true")
     arguments, options = parser.parse_known_args()
     projects = (inner_projects if arguments.inner else outer_projects)(arguments.folder, arguments.work)
-    rows = [row(arguments.name, seed, *measure(projects, arguments.name, seed, options)) for seed in arguments.seeds]
+    measured = [measure(projects, arguments.name, seed, options) for seed in arguments.seeds]
+    rows = [row(arguments.name, seed, *result) for seed, result in zip(arguments.seeds, measured, strict=True)]
     print(measuring.machine("torch", "torchvision"))
     print()
     header = ["name", "seed", "right", "accuracy", "ROC-AUC", "kappa", "log loss", "folds: range, spread", "seconds"]
     print(format_table(header, rows))
+    if len(measured) > 1:
+        print()
+        print(agreement([folds for folds, _ in measured]))
 
 
 if __name__ == "__main__":
