@@ -5,7 +5,7 @@
 COUNT images (default: 300), as many of each digit, the same ones every time.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +15,21 @@ from sklearn.model_selection import train_test_split
 
 
 def main():
-    folder, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 300
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("count", type=int, nargs="?", default=300)
+    arguments = parser.parse_args()
     digits = load_digits()
     chosen, _ = train_test_split(
-        np.arange(len(digits.target)), train_size=count, stratify=digits.target, random_state=0
+        np.arange(len(digits.target)), train_size=arguments.count, stratify=digits.target, random_state=0
     )
     for number in chosen:
-        path = folder / str(digits.target[number]) / f"{number}.png"
+        path = arguments.folder / str(digits.target[number]) / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((digits.images[number] * 255 / 16).astype(np.uint8)).save(path)
-    print(f"wrote {count} images to {folder}")
+    print(f"wrote {arguments.count} images to {arguments.folder}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,61 @@
+"""The benchmarks are run by hand; here only what their figures of accuracy rest on, and that none is left behind."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from made_predictions import random_two_class, two_class
+from PIL import Image
+from sklearn.metrics import accuracy_score, cohen_kappa_score, log_loss, roc_auc_score
+
+BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+
+
+@pytest.fixture(autouse=True)
+def benchmarks_importable(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_all_that_a_benchmark_imports_is_there(name):
+    assert importlib.import_module(name).__doc__
+
+
+def test_a_row_pools_the_folds():
+    accuracy = importlib.import_module("accuracy")
+    folds = [random_two_class(seed, prefix=f"fold {seed} ") for seed in range(5)]
+    labels, probabilities, predicted = [
+        [value for fold in folds for value in values(fold)]
+        for values in (lambda fold: fold.labels, lambda fold: fold.probabilities[:, 1], lambda fold: fold.predictions)
+    ]
+    shares = [accuracy_score(fold.labels, fold.predictions) for fold in folds]
+    name, seed, right, share, area, kappa, loss, spread, seconds = accuracy.row("strong", 3, folds, 12.4)
+    assert (name, seed, seconds) == ("strong", 3, "12")
+    assert right == f"{accuracy_score(labels, predicted, normalize=False):.0f} of 130"
+    expected = [
+        accuracy_score(labels, predicted),
+        roc_auc_score(labels, probabilities),
+        cohen_kappa_score(labels, predicted),
+        log_loss(labels, probabilities),
+    ]
+    # Rounded to three places, and before their intervals.
+    assert [float(text.split()[0]) for text in (share, area, kappa, loss)] == pytest.approx(expected, abs=6e-4)
+    assert spread.startswith(f"{min(shares):.2f} to {max(shares):.2f}, ")
+
+
+def test_images_that_every_seed_gets_wrong_are_named():
+    accuracy = importlib.import_module("accuracy")
+    first = [two_class([0, 1], [0.1, 0.2], file_names=["a", "b"]), two_class([1], [0.9], file_names=["c"])]
+    second = [two_class([0, 1], [0.7, 0.3], file_names=["a", "b"]), two_class([1], [0.6], file_names=["c"])]
+    assert accuracy.agreement([first, second]) == "With every seed 1 of 3 images are right, and 1 wrong: b"
+
+
+def test_digits_come_as_class_folders(tmp_path):
+    command = [sys.executable, str(ROOT / "benchmarks" / "digits.py"), str(tmp_path / "digits"), "50"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout == f"wrote 50 images to {tmp_path / 'digits'}\n"
+    paths = sorted((tmp_path / "digits").glob("*/*.png"))
+    assert [len(list((tmp_path / "digits" / str(digit)).iterdir())) for digit in range(10)] == [5] * 10
+    assert {Image.open(path).size for path in paths} == {(8, 8)}
