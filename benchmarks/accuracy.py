@@ -1,17 +1,20 @@
 """Accuracy of a way of training, in grouped 5-fold cross-validation, over all images of FOLDER and several seeds.
 
-    python benchmarks/accuracy.py FOLDER WORK NAME [-seeds 0 1 2] [--inner] [OPTIONS OF train_torchvision.py]
+    python benchmarks/accuracy.py FOLDER WORK NAME [-seeds 0 1 2] [--inner] [-leave_out IMAGE ...] [OPTION ...]
     python benchmarks/accuracy.py brain_mri work published
     python benchmarks/accuracy.py brain_mri work strong -recipe strong
 
 FOLDER holds a folder per class and is left as it is; WORK is made, and keeps every fold's model and predictions under
-NAME, so that a run that was stopped goes on where it was. Every image is tested once per seed, by a model that has seen
-neither it nor its near-duplicates. With --inner no outer test image takes part: each fold's training and validation
-images are split once more, and the fifth of them that is held out there is tested. That is where settings are chosen.
+NAME, so that a run that was stopped goes on where it was. OPTIONs are those of train_torchvision.py. Every image is
+tested once per seed, by a model that has seen neither it nor its near-duplicates. With --inner no outer test image
+takes part: each fold's training and validation images are split once more, and the fifth of them that is held out there
+is tested. That is where settings are chosen. With -leave_out images are trained on and predicted as ever, but not
+counted in the figures.
 """
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import measuring
@@ -55,7 +58,14 @@ def inner_projects(folder, work):
     return projects
 
 
-def measure(projects, name, seed, options):
+def without(made, left_out):
+    """Return Predictions without the images of some file names."""
+    keep = ~np.isin(made.file_names, left_out)
+    kept = {name: getattr(made, name)[keep] for name in ("labels", "predictions", "probabilities")}
+    return replace(made, **kept, file_names=[name for name in made.file_names if name not in left_out])
+
+
+def measure(projects, name, seed, left_out, options):
     """Train and test a model of each project; return the folds' Predictions, and the seconds of all epochs."""
     model, folds, seconds = f"{name}_seed_{seed}", [], 0.0
     for project, fold in projects:
@@ -64,7 +74,7 @@ def measure(projects, name, seed, options):
             "--resume", *options,
         )  # fmt: skip
         measuring.run_script("test_torchvision.py", "-dir", project, "-fold", fold, "-save", f"{model}.pth.tar")
-        folds.append(predictions.read(project / f"{model}_fold_{fold}_preds.json"))
+        folds.append(without(predictions.read(project / f"{model}_fold_{fold}_preds.json"), left_out))
         seconds += sum(measuring.epoch_seconds(project, f"{model}_fold_{fold}"))
     return folds, seconds
 
@@ -116,9 +126,10 @@ def main():
     parser.add_argument("name")
     parser.add_argument("-seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--inner", action="store_true")
+    parser.add_argument("-leave_out", nargs="+", default=[], help="file names that the figures shall not count")
     arguments, options = parser.parse_known_args()
     projects = (inner_projects if arguments.inner else outer_projects)(arguments.folder, arguments.work)
-    measured = [measure(projects, arguments.name, seed, options) for seed in arguments.seeds]
+    measured = [measure(projects, arguments.name, seed, arguments.leave_out, options) for seed in arguments.seeds]
     rows = [row(arguments.name, seed, *result) for seed, result in zip(arguments.seeds, measured, strict=True)]
     print(measuring.machine("torch", "torchvision"))
     print()

@@ -52,6 +52,14 @@ def test_images_that_every_seed_gets_wrong_are_named():
     assert accuracy.agreement([first, second]) == "With every seed 1 of 3 images are right, and 1 wrong: b"
 
 
+def test_figures_can_leave_images_out():
+    accuracy = importlib.import_module("accuracy")
+    made = two_class([0, 1, 1], [0.1, 0.2, 0.9], file_names=["a", "b", "c"])
+    kept = accuracy.without(made, ["b"])
+    assert (kept.file_names, kept.labels.tolist(), kept.predictions.tolist()) == (["a", "c"], [0, 1], [0, 1])
+    assert kept.probabilities.tolist() == [[0.9, 0.1], [pytest.approx(0.1), 0.9]]
+
+
 def test_digits_come_as_class_folders(tmp_path):
     command = [sys.executable, str(ROOT / "benchmarks" / "digits.py"), str(tmp_path / "digits"), "50"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
