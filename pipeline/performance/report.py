@@ -26,6 +26,7 @@ def page(results):
         _calibration(results),
         _threshold(results),
         _folds(results),
+        _surest_mistakes(results),
         _referral(results),
         _comparison(results),
         _baselines(results),
@@ -200,6 +201,19 @@ def _folds(results):
         "## Folds\n\n"
         + format_table(["fold", "images", "Accuracy", "ROC-AUC"], rows)
         + "\n\nThe figures above are of all folds' images together, their probabilities ranked as if of one model."
+    )
+
+
+def _surest_mistakes(results):
+    if not results["Surest Mistakes"]:
+        return ""
+    rows = [
+        (*(one_line(mistake[key]) for key in ("file name", "class", "predicted")), number(mistake["probability"]))
+        for mistake in results["Surest Mistakes"]
+    ]
+    return (
+        "## The surest mistakes\n\nLook here first for what the model does not know, and for wrong labels.\n\n"
+        + format_table(["image", "class", "predicted", "probability"], rows)
     )
 
 

@@ -6,6 +6,7 @@ from pipeline.performance import metrics
 from pipeline.performance.calibration import calibration_error, reliability_bins
 from pipeline.performance.intervals import accuracy_test, exact_interval, kappa_interval, symmetry_test
 from pipeline.performance.metrics import OneAgainstRest, evaluate
+from pipeline.performance.mistakes import surest
 from pipeline.performance.roc import delong_interval, newcombe_interval, roc_auc
 
 PUBLISHED = ("Sensitivity", "Specificity", "ROC-AUC", "Accuracy", "Cohen's Kappa")
@@ -96,6 +97,7 @@ def summarize(predictions):
         "Predictions Not Most Probable": _unusual_predictions(predictions),
         **{name: value for name, value in figures.items() if name not in PUBLISHED},
         "Per Class": per_class,
+        "Surest Mistakes": surest(predictions),
         "undefined": undefined,
     }
 
