@@ -13,6 +13,7 @@ counted in the figures.
 """
 
 import argparse
+import glob
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -107,13 +108,16 @@ def row(name, seed, folds, seconds):
 
 
 def agreement(seeds):
-    """Return a sentence on the images that are right, and those that are wrong, in each seed's list of Predictions."""
+    """Return a sentence on the images that are right, and those that are wrong, in each seed's list of Predictions.
+
+    Every image is in one of the folds.
+    """
     names = [name for fold in seeds[0] for name in fold.file_names]
     right = np.array([np.concatenate([fold.labels == fold.predictions for fold in folds]) for folds in seeds])
     wrong = [name for name, ever in zip(names, right.any(axis=0), strict=True) if not ever]
     return (
-        f"With every seed {right.all(axis=0).sum()} of {len(names)} images are right, and {len(wrong)} wrong: "
-        f"{', '.join(wrong)}"
+        f"With every seed {right.all(axis=0).sum()} of {len(names)} images are right, and {len(wrong)} wrong"
+        + "".join(f"\n  {name}" for name in wrong)
     )
 
 
@@ -128,6 +132,9 @@ def main():
     parser.add_argument("--inner", action="store_true")
     parser.add_argument("-leave_out", nargs="+", default=[], help="file names that the figures shall not count")
     arguments, options = parser.parse_known_args()
+    absent = [name for name in arguments.leave_out if not any(arguments.folder.glob(f"*/{glob.escape(name)}"))]
+    if absent:
+        parser.error(f"-leave_out: no such image in {arguments.folder}: {', '.join(absent)}")
     projects = (inner_projects if arguments.inner else outer_projects)(arguments.folder, arguments.work)
     measured = [measure(projects, arguments.name, seed, arguments.leave_out, options) for seed in arguments.seeds]
     rows = [row(arguments.name, seed, *result) for seed, result in zip(arguments.seeds, measured, strict=True)]
@@ -135,7 +142,7 @@ def main():
     print()
     header = ["name", "seed", "right", "accuracy", "ROC-AUC", "kappa", "log loss", "folds: range, spread", "seconds"]
     print(format_table(header, rows))
-    if len(measured) > 1:
+    if len(measured) > 1 and not arguments.inner:
         print()
         print(agreement([folds for folds, _ in measured]))
 

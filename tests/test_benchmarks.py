@@ -49,7 +49,8 @@ def test_images_that_every_seed_gets_wrong_are_named():
     accuracy = importlib.import_module("accuracy")
     first = [two_class([0, 1], [0.1, 0.2], file_names=["a", "b"]), two_class([1], [0.9], file_names=["c"])]
     second = [two_class([0, 1], [0.7, 0.3], file_names=["a", "b"]), two_class([1], [0.6], file_names=["c"])]
-    assert accuracy.agreement([first, second]) == "With every seed 1 of 3 images are right, and 1 wrong: b"
+    assert accuracy.agreement([first, second]) == "With every seed 1 of 3 images are right, and 1 wrong\n  b"
+    assert accuracy.agreement([first[1:], second[1:]]) == "With every seed 1 of 1 images are right, and 0 wrong"
 
 
 def test_figures_can_leave_images_out():
@@ -58,6 +59,15 @@ def test_figures_can_leave_images_out():
     kept = accuracy.without(made, ["b"])
     assert (kept.file_names, kept.labels.tolist(), kept.predictions.tolist()) == (["a", "c"], [0, 1], [0, 1])
     assert kept.probabilities.tolist() == [[0.9, 0.1], [pytest.approx(0.1), 0.9]]
+
+
+def test_an_image_to_leave_out_must_be_there(class_folders, tmp_path):
+    folder = class_folders(tmp_path / "data", {"no": 1, "yes": 1})
+    (name,) = (path.name for path in (folder / "no").iterdir())
+    command = [sys.executable, str(ROOT / "benchmarks" / "accuracy.py"), folder, tmp_path / "work", "x", "-leave_out"]
+    result = subprocess.run([*command, name, "No.png"], capture_output=True, text=True)
+    assert (result.returncode, (tmp_path / "work").exists()) == (2, False)
+    assert result.stderr.endswith(f"error: -leave_out: no such image in {folder}: No.png\n")
 
 
 def test_digits_come_as_class_folders(tmp_path):

@@ -290,7 +290,10 @@ def test_new_images_are_sampled_as_a_partitions_are(call_script, trained, tmp_pa
     for name in made.file_names:
         shutil.copy(trained / "bin" / name, tmp_path / "images")
     out = tmp_path / "new.csv"
-    call_script("test_torchvision.py", "-save", path, "-images", tmp_path / "images", "-out", out, "-mc_samples", 4)
+    call_script(
+        "test_torchvision.py", "-save", path, "-images", tmp_path / "images", "-out", out, "-mc_samples", 4,
+        "-batch_size", 2,
+    )  # fmt: skip
     table = pd.read_csv(out).set_index("file_name").loc[made.file_names]
     assert table["probability_yes"].to_numpy() == pytest.approx(made.probabilities[:, 1], abs=1e-6)
     assert table["mutual_information"].to_numpy() == pytest.approx(made.mutual_information, abs=1e-6)

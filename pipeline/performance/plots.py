@@ -104,7 +104,7 @@ def draw_reliability(path, results):
     limits = np.array([one["observed share 95% interval"] for one in bins])
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="perfectly calibrated")
     axes.errorbar(
-        means, shares, yerr=[shares - limits[:, 0], limits[:, 1] - shares], fmt="o-", color=COLORS[0], capsize=3,
+        means, shares, yerr=np.abs(limits.T - shares).tolist(), fmt="o-", color=COLORS[0], capsize=3,
         elinewidth=1, label=f"observed, with 95% interval (calibration error {error:.3f})",
     )  # fmt: skip
     axes.set(ylabel=f"share that is {what}", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))

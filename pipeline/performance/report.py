@@ -26,7 +26,7 @@ def page(results):
         _calibration(results),
         _threshold(results),
         _folds(results),
-        _surest_mistakes(results),
+        _most_confident_errors(results),
         _referral(results),
         _comparison(results),
         _baselines(results),
@@ -204,16 +204,17 @@ def _folds(results):
     )
 
 
-def _surest_mistakes(results):
-    if not results["Surest Mistakes"]:
+def _most_confident_errors(results):
+    if not results["Most Confident Errors"]:
         return ""
     rows = [
-        (*(one_line(mistake[key]) for key in ("file name", "class", "predicted")), number(mistake["probability"]))
-        for mistake in results["Surest Mistakes"]
+        (*(one_line(error[key]) for key in ("file name", "class", "predicted")), number(error["probability"]))
+        for error in results["Most Confident Errors"]
     ]
     return (
-        "## The surest mistakes\n\nLook here first for what the model does not know, and for wrong labels.\n\n"
-        + format_table(["image", "class", "predicted", "probability"], rows)
+        "## The most confident errors\n\n"
+        "Look here first for what the model has not learnt, and for wrong labels. The probability is that of the class "
+        "that was predicted.\n\n" + format_table(["image", "class", "predicted", "probability"], rows)
     )
 
 

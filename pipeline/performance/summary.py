@@ -1,12 +1,12 @@
-"""The results object: every figure of a model's predictions under its name. Imports no torch."""
+"""The results object: every figure of a model's predictions, and its errors, under their names. Imports no torch."""
 
 import numpy as np
 
 from pipeline.performance import metrics
 from pipeline.performance.calibration import calibration_error, reliability_bins
+from pipeline.performance.confident_errors import most_confident_errors
 from pipeline.performance.intervals import accuracy_test, exact_interval, kappa_interval, symmetry_test
 from pipeline.performance.metrics import OneAgainstRest, evaluate
-from pipeline.performance.mistakes import surest
 from pipeline.performance.roc import delong_interval, newcombe_interval, roc_auc
 
 PUBLISHED = ("Sensitivity", "Specificity", "ROC-AUC", "Accuracy", "Cohen's Kappa")
@@ -56,6 +56,7 @@ PROBABILITY_FIGURES = {
     "Log Loss": lambda made: metrics.log_loss(made.labels, made.probabilities),
     "Confidence Calibration Error": lambda made: calibration_error(_confidence_bins(made)),
     "Confidence Reliability Diagram": lambda made: _confidence_bins(made),
+    "Most Confident Errors": most_confident_errors,
 }
 # As the literature has it, the Brier score of two classes counts one of them, and that of more all.
 MULTICLASS_FIGURES = {"Brier Score": lambda made: metrics.multiclass_brier_score(made.labels, made.probabilities)}
@@ -97,7 +98,6 @@ def summarize(predictions):
         "Predictions Not Most Probable": _unusual_predictions(predictions),
         **{name: value for name, value in figures.items() if name not in PUBLISHED},
         "Per Class": per_class,
-        "Surest Mistakes": surest(predictions),
         "undefined": undefined,
     }
 

@@ -1,17 +1,20 @@
-"""The mistakes that a model was surest of: where its labels, or the model, are to be looked at first."""
+"""The errors that a model is most confident of: the images, and the labels, to be looked at first."""
 
 import numpy as np
 
-MOST = 5  # of the mistakes that are listed
+from pipeline.performance.metrics import Undefined
+
+MOST = 10  # of the errors that are listed
 
 
-def surest(predictions):
-    """Return the wrong predictions of highest probability, the surest first, a dict for each; none without file names.
+def most_confident_errors(predictions):
+    """Return the wrong predictions of highest probability, the highest first, a dict for each.
 
-    The probability is that of the class that was predicted.
+    The probability is that of the class that was predicted. Raises Undefined where the predictions hold no
+    file names.
     """
     if predictions.file_names is None:
-        return []
+        raise Undefined("the predictions hold no file names")
     of_prediction = predictions.probabilities[np.arange(len(predictions.labels)), predictions.predictions]
     wrong = np.flatnonzero(predictions.predictions != predictions.labels)
     names = predictions.class_names

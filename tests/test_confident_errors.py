@@ -1,0 +1,67 @@
+import json
+
+import pytest
+from made_predictions import multiclass, two_class
+
+from pipeline.performance import report, summary, thresholds
+from pipeline.performance.confident_errors import most_confident_errors
+from pipeline.performance.metrics import Undefined
+
+
+def test_the_most_confident_come_first():
+    made = two_class([0, 0, 1, 1, 0, 1], [0.7, 0.1, 0.05, 0.9, 0.99, 0.4], file_names=["a", "b", "c", "d", "e", "f"])
+    assert [tuple(error.values()) for error in most_confident_errors(made)] == [
+        ("e", "no", "yes", 0.99),
+        ("c", "yes", "no", 0.95),
+        ("a", "no", "yes", 0.7),
+        ("f", "yes", "no", 0.6),
+    ]
+
+
+def test_no_more_than_ten_are_listed_and_equals_in_the_order_of_the_files():
+    made = two_class([0] * 12, [0.8] * 12, file_names=list("lkjihgfedcba"))
+    assert [error["file name"] for error in most_confident_errors(made)] == list("lkjihgfedc")
+
+
+def test_the_probability_is_that_of_the_class_a_threshold_predicts():
+    made = two_class([0, 0], [0.3, 0.1], file_names=["a", "b"])
+    (error,) = most_confident_errors(thresholds.apply(made, 0.2))
+    assert error == {"file name": "a", "class": "no", "predicted": "yes", "probability": 0.3}
+
+
+def test_of_more_classes_the_predicted_one_counts():
+    made = multiclass([0, 2], [[0.2, 0.5, 0.3], [0.1, 0.3, 0.6]], file_names=["a", "b"])
+    assert most_confident_errors(made) == [{"file name": "a", "class": "A", "predicted": "B", "probability": 0.5}]
+
+
+def test_without_errors_there_is_nothing_to_list():
+    results = summary.summarize(two_class([0, 1], [0.1, 0.9], file_names=["a", "b"]))
+    assert results["Most Confident Errors"] == []
+    assert "confident errors" not in report.page({**results, "Warnings": []})
+
+
+def test_without_file_names_they_are_undefined():
+    made = two_class([0, 1], [0.9, 0.9])
+    with pytest.raises(Undefined):
+        most_confident_errors(made)
+    results = summary.summarize(made)
+    assert results["Most Confident Errors"] is None
+    assert "- the predictions hold no file names: Most Confident Errors\n" in report.page({**results, "Warnings": []})
+
+
+def test_the_page_lists_those_of_all_folds(call_script, tmp_path):
+    for fold, (names, probabilities) in enumerate([(["a|b.png", "c"], [0.876, 0.9]), (["d\ne", "f"], [0.6, 0.3])]):
+        two_class([0, 1], probabilities, file_names=names, split="test", fold=fold).write(tmp_path / f"{fold}.json")
+    result = call_script("calc_model_performance.py", tmp_path / "0.json", tmp_path / "1.json", tmp_path / "all.json")
+    assert (
+        "## The most confident errors\n\n"
+        "Look here first for what the model has not learnt, and for wrong labels. The probability is that of the class "
+        "that was predicted.\n\n"
+        "| image    | class | predicted | probability |\n"
+        "| -------- | ----- | --------- | ----------: |\n"
+        "| a\\|b.png | no    | yes       |      0.8760 |\n"
+        "| f        | yes   | no        |      0.7000 |\n"
+        "| d\\ne     | no    | yes       |      0.6000 |\n\n"
+    ) in result.stdout
+    recorded = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))["Most Confident Errors"]
+    assert [error["file name"] for error in recorded] == ["a|b.png", "f", "d\ne"]
