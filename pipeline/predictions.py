@@ -34,6 +34,10 @@ class Predictions:
     gallery: str = None  # file name, beside this file, of the picture that explains some of the predictions
     command_line: str = None  # that made them
 
+    def probabilities_of_predictions(self):
+        """Return the probability of each image's predicted class, float (n,)."""
+        return self.probabilities[np.arange(len(self.labels)), self.predictions]
+
     def entropy(self):
         """Return how unsure the model is of each image: the predictive entropy, float (n,), in nats."""
         return self.predictive_entropy if self.sample_count else entr(self.probabilities).sum(axis=1)

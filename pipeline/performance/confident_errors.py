@@ -15,7 +15,7 @@ def most_confident_errors(predictions):
     """
     if predictions.file_names is None:
         raise Undefined("the predictions hold no file names")
-    of_prediction = predictions.probabilities[np.arange(len(predictions.labels)), predictions.predictions]
+    of_prediction = predictions.probabilities_of_predictions()
     wrong = np.flatnonzero(predictions.predictions != predictions.labels)
     names = predictions.class_names
     return [

@@ -139,6 +139,4 @@ def _confidence_bins(predictions):
 
 
 def _unusual_predictions(predictions):
-    probabilities = predictions.probabilities
-    of_prediction = probabilities[np.arange(len(probabilities)), predictions.predictions]
-    return int((of_prediction < probabilities.max(axis=1)).sum())
+    return int((predictions.probabilities_of_predictions() < predictions.probabilities.max(axis=1)).sum())
