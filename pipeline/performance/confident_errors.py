@@ -10,8 +10,7 @@ MOST = 10  # of the errors that are listed
 def most_confident_errors(predictions):
     """Return the wrong predictions of highest probability, the highest first, a dict for each.
 
-    The probability is that of the class that was predicted. Raises Undefined where the predictions hold no
-    file names.
+    The probability is that of the class that was predicted. Raises Undefined where the predictions hold no file names.
     """
     if predictions.file_names is None:
         raise Undefined("the predictions hold no file names")
