@@ -11,11 +11,12 @@ errors, as one page; writes the results JSON and, beside it, the page as Markdow
 the ROC and precision-recall curves and the reliability of the probabilities.
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline import command_line
 from pipeline.command_line import add_option
+from pipeline.messages import command_text, note
+from pipeline.readers import number
 
 
 def create_argparser():
@@ -37,7 +38,7 @@ def create_argparser():
     threshold = parser.add_argument_group("threshold (two classes; default: the predictions as they are)")
     add_option(threshold, "-threshold_from", metavar="VAL_PREDS", type=Path,
                help="predictions of -split val: choose on them the threshold of the positive class, apply it to PREDS")
-    add_option(threshold, "-min_sensitivity", metavar="SHARE", type=share,
+    add_option(threshold, "-min_sensitivity", metavar="SHARE", type=number(above=0, at_most=1),
                help="choose the highest specificity at this sensitivity or above (default: by Youden's index)")
     others = parser.add_argument_group("beside other results")
     add_option(others, "-compare", metavar="PREDS", type=Path, action="append", default=[],
@@ -97,20 +98,9 @@ def main(argv=None):
     page = report.page(results)
     written = write(options.RESULTS, made, results, page)
     if options.report:
-        command = command_line.command_text("python", Path(__file__).name, *argv)
+        command = command_text("python", Path(__file__).name, *argv)
         written.append(html_report.write(options.RESULTS, page, results, parts, options.PREDS, command))
     print(page, *written, sep="\n")
-
-
-def share(text):
-    """Read a number above 0 and up to 1 from an option."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1")
-    return number
 
 
 def require_consistent_options(options):
@@ -151,7 +141,7 @@ def set_positive_class(parts, paths, asked):
             instead.setdefault(recorded, path)
     for recorded, path in instead.items():
         chosen = "each class in turn" if parts[0].positive_class is None else f"positive class {asked!r}"
-        command_line.note(f"{chosen} instead of {recorded!r}, which {path} names")
+        note(f"{chosen} instead of {recorded!r}, which {path} names")
 
 
 def add(results, figures, undefined):

@@ -14,8 +14,10 @@ import sys
 from pathlib import Path
 
 from pipeline import command_line
-from pipeline.command_line import add_option, folder_path
+from pipeline.command_line import add_option
 from pipeline.errors import UserError
+from pipeline.messages import command_text
+from pipeline.readers import folder_path
 
 SCRIPTS = Path(__file__).resolve().parent
 # As many images and as uneven classes as in the public brain MRI set.
@@ -130,7 +132,7 @@ def draw_images(out):
 def run(script, *arguments):
     """Print the command line of one step and run it; a step that fails ends the demo with its exit status."""
     shown = os.path.relpath(SCRIPTS / script) if SCRIPTS.drive == Path.cwd().drive else SCRIPTS / script
-    print(f"\n{command_line.command_text('python', shown, *arguments)}\n", flush=True)
+    print(f"\n{command_text('python', shown, *arguments)}\n", flush=True)
     command = [sys.executable, SCRIPTS / script, *map(str, arguments)]
     # Unbuffered: each epoch is to be seen when it is over, through a pipe too.
     with subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as step:

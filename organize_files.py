@@ -8,7 +8,9 @@ completes the work.
 """
 
 from pipeline import command_line
-from pipeline.command_line import add_option, folder_path
+from pipeline.command_line import add_option
+from pipeline.messages import command_text
+from pipeline.readers import folder_path
 
 
 def create_argparser():
@@ -41,7 +43,7 @@ def main(argv=None):
     project = Project(options.DIR or options.proj_dir)
     table_path = project.tables / "images.csv"
     if not table_path.exists():
-        partition = command_line.command_text("python", "partition_datasets.py", "-proj_dir", project.root)
+        partition = command_text("python", "partition_datasets.py", "-proj_dir", project.root)
         raise UserError(f"{table_path}: no such file; run: {partition}")
     images = catalogue.read(table_path)
     images = images[images["file_name"] != ""]
@@ -61,7 +63,7 @@ def main(argv=None):
         print(f"removed the emptied class folders: {', '.join(emptied)}")
     if not (gathered or tables_moved or removed or emptied):
         print(f"{project.root} is organized already: {len(images)} images in {project.bin}; nothing to do")
-    print(f"next: {command_line.command_text('python', 'train_torchvision.py', '-project_directory', project.root)}")
+    print(f"next: {command_text('python', 'train_torchvision.py', '-project_directory', project.root)}")
 
 
 if __name__ == "__main__":

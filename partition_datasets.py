@@ -13,13 +13,9 @@ from pipeline import command_line
 from pipeline.command_line import (
     add_option,
     add_pixel_limit,
-    fold_count,
-    folder_path,
-    hash_distance,
-    held_out_proportion,
-    positive_integer,
-    seed_number,
 )
+from pipeline.messages import command_text, note
+from pipeline.readers import folder_path, whole_number
 
 
 def create_argparser():
@@ -34,18 +30,18 @@ def create_argparser():
     data = parser.add_argument_group("data")
     add_option(data, "-proj_dir", "-project_directory", "-dir", metavar="DIR", required=True, type=folder_path,
                help="folder that holds one folder per class (required)")
-    add_option(data, "-num_classes", "-classes", metavar="N", type=positive_integer,
+    add_option(data, "-num_classes", "-classes", metavar="N", type=whole_number(),
                help="how many classes there should be, as a check (default: as many as found)")
     add_pixel_limit(data)
     split = parser.add_argument_group("split")
     add_option(split, "-val_test_prop", metavar="P", default=Fraction("0.1"), type=held_out_proportion,
                help="share of the images for validation, and as much again for test (default: 0.1)")
-    add_option(split, "-seed", metavar="N", type=seed_number, default=0,
+    add_option(split, "-seed", metavar="N", type=whole_number(0, 2**32 - 1), default=0,
                help="the same seed gives the same split (default: 0)")
-    add_option(split, "-folds", metavar="K", type=fold_count,
+    add_option(split, "-folds", metavar="K", type=whole_number(2, 100),
                help="cross-validation: K splits in DIR/csv/fold_0, fold_1, ..., every image tested in one of them")
     together = parser.add_argument_group("what must stay in one partition")
-    add_option(together, "-near_duplicates", metavar="BITS", type=hash_distance, default=10,
+    add_option(together, "-near_duplicates", metavar="BITS", type=whole_number(0, 64), default=10,
                help="how many of the 256 bits of two images' difference hashes may differ for them to count as the "
                     "same image; 0: only identical images do (default: 10)")
     add_option(together, "-group_csv", metavar="FILE.csv", type=Path,
@@ -58,6 +54,19 @@ def create_argparser():
                     "baselines.json")
     # fmt: on
     return parser
+
+
+def held_out_proportion(text):
+    """Read a proportion between 0 and 0.5 as an exact fraction: 0.1 is 1/10, not the float beside it."""
+    try:
+        proportion = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        proportion = Fraction(0)
+    if not 0 < proportion < Fraction(1, 2):
+        raise ValueError(
+            f"{text!r} is not a number above 0 and below 0.5 (the proportion of validation and of test images each)"
+        )
+    return proportion
 
 
 @command_line.entry_point
@@ -91,7 +100,7 @@ def main(argv=None):
     write_tables(project, images, chosen, class_names, assignments)
     if options.baselines:
         baselines.report(project, chosen, class_names, options.folds or 5, options.seed)
-    print(f"next: {command_line.command_text('python', 'organize_files.py', project.root)}")
+    print(f"next: {command_text('python', 'organize_files.py', project.root)}")
 
 
 def find_images(project):
@@ -102,7 +111,7 @@ def find_images(project):
     known = catalogue.images_in_bin(project)
     images = catalogue.assign_bin_names(known, catalogue.scan_class_folders(project, known))
     for row in images[images["left_out"] != ""].itertuples():
-        command_line.note(f"left out: {catalogue.location(project, row)}: {row.left_out}")
+        note(f"left out: {catalogue.location(project, row)}: {row.left_out}")
     if images.loc[images["left_out"] == "", "class_name"].nunique() < 2:
         raise UserError(
             f"{project.root}: images of fewer than two classes in it; give the folder that holds one folder of "
@@ -131,9 +140,9 @@ def print_counts(class_names, partitions, proportion):
     """Print the sizes of the partitions, over all and by class, and where groups kept them from being exact."""
     import pandas as pd
 
+    from pipeline.messages import format_table
     from pipeline.partitioning import splitting
     from pipeline.project import PARTITIONS
-    from pipeline.tables import format_table
 
     counts = pd.crosstab(pd.Series(partitions), class_names.array).reindex(PARTITIONS)
     print("\nImages per partition\n")
@@ -145,7 +154,7 @@ def print_counts(class_names, partitions, proportion):
         asked = splitting.held_out_counts(int(counts[class_name].sum()), proportion)
         found = (counts.loc["val", class_name], counts.loc["test", class_name])
         if asked != found:
-            command_line.note(
+            note(
                 f"class {class_name!r}: {found[0]} validation and {found[1]} test images instead of {asked[0]} "
                 f"and {asked[1]}, since images that belong together stay together"
             )
@@ -155,8 +164,8 @@ def print_fold_counts(class_names, folds):
     """Print the sizes of each fold's partitions, over all and by class."""
     import pandas as pd
 
+    from pipeline.messages import format_table
     from pipeline.project import PARTITIONS
-    from pipeline.tables import format_table
 
     rows = []
     for number, partitions in enumerate(folds):

@@ -15,11 +15,9 @@ from pipeline import command_line
 from pipeline.command_line import (
     add_option,
     add_pixel_limit,
-    fold_choice,
-    folder_path,
-    positive_integer,
-    sample_count,
 )
+from pipeline.messages import command_text, note
+from pipeline.readers import fold_choice, folder_path, whole_number
 
 
 def create_argparser():
@@ -51,18 +49,18 @@ def create_argparser():
                help="the class whose finding is called positive (default: what the checkpoint says)")
     said = parser.add_argument_group("what the checkpoint says already (checked; needed for one that says nothing)")
     add_option(said, "-architecture", metavar="NAME", help="torchvision's name of the model")
-    add_option(said, "-classes", "-num_classes", metavar="N", type=positive_integer, help="number of classes")
-    add_option(said, "-img_size", "-img_shape", nargs=3, metavar=("C", "H", "W"), type=positive_integer,
+    add_option(said, "-classes", "-num_classes", metavar="N", type=whole_number(), help="number of classes")
+    add_option(said, "-img_size", "-img_shape", nargs=3, metavar=("C", "H", "W"), type=whole_number(),
                help="channels, height, width")
     more = parser.add_argument_group("why, and how sure")
     add_option(more, "--explain", action="store_true",
                help="show where the model looks: NAME_preds_explained.png with the images that tell most; of new "
                     "images each, in FILE_explained/")
-    add_option(more, "-mc_samples", metavar="N", type=sample_count,
+    add_option(more, "-mc_samples", metavar="N", type=whole_number(2),
                help="predict each image so many times, 2 or more, leaving out other parts of the model by dropout: "
                     "mean probabilities, and how unsure they are (default: predict once, with the whole model)")
     run = parser.add_argument_group("run")
-    add_option(run, "-batch_size", metavar="N", type=positive_integer, default=100,
+    add_option(run, "-batch_size", metavar="N", type=whole_number(), default=100,
                help="images at a time (default: 100)")
     add_option(run, "--use_GPU", action="store_true", help="predict on the GPU (default: on the CPU)")
     add_pixel_limit(run)
@@ -73,7 +71,7 @@ def create_argparser():
 @command_line.entry_point
 def main(argv=None):
     options = create_argparser().parse_args(argv)
-    options.command_line = command_line.command_text("python", Path(__file__).name, *argv)
+    options.command_line = command_text("python", Path(__file__).name, *argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
     from pipeline.learning.devices import memory_shortage_named, pick_device
@@ -116,7 +114,7 @@ def load_checkpoint(project, fold, options):
     recorded = checkpoint.positive_class
     checkpoint.positive_class = resolve_positive_class(checkpoint.class_names, options.positive_class, recorded)
     if recorded not in (None, checkpoint.positive_class):
-        command_line.note(f"positive class {checkpoint.positive_class!r} instead of {recorded!r}, which {path} names")
+        note(f"positive class {checkpoint.positive_class!r} instead of {recorded!r}, which {path} names")
     return path, checkpoint
 
 
@@ -220,7 +218,7 @@ def write_predictions(project, options, model, images, predictions):
     predictions.write(path)
     print(f"{verb} {path}")
     results = path.with_name(path.stem.removesuffix("_preds") + "_results.json")
-    print(f"next: {command_line.command_text('python', 'calc_model_performance.py', path, results)}")
+    print(f"next: {command_text('python', 'calc_model_performance.py', path, results)}")
 
 
 def write_new_images(options, checkpoint, model, device):
@@ -242,7 +240,7 @@ def write_new_images(options, checkpoint, model, device):
             table.to_csv(file, index=False, lineterminator="\n", header=count == 0)
             count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
     if unreadable:
-        command_line.note(f"{unreadable} of {count} files cannot be read; the column error says why")
+        note(f"{unreadable} of {count} files cannot be read; the column error says why")
     if path is not None:
         print(f"{count - unreadable} images predicted; {'replaced' if replaced else 'wrote'} {path}")
     if overlay_folder and overlay_folder.is_dir():

@@ -18,17 +18,11 @@ from pipeline import command_line, processes
 from pipeline.command_line import (
     add_option,
     add_pixel_limit,
-    fold_choice,
-    folder_path,
-    number_from_zero,
-    positive_integer,
-    positive_integer_or_none,
-    positive_number,
-    seed_number,
-    share_number,
 )
 from pipeline.learning import recipes
 from pipeline.learning.recipes import AUGMENTATIONS, CLASS_WEIGHTS, KEPT_EPOCHS, OPTIMIZERS, RECIPES, SCHEDULES
+from pipeline.messages import command_text, note
+from pipeline.readers import fold_choice, folder_path, number, whole_number
 
 
 def default(name):
@@ -61,9 +55,9 @@ def create_argparser():
                help="project folder, as organize_files.py leaves it (required)")
     add_option(data, "-fold", metavar="K", type=fold_choice,
                help="fold of a cross-validation (partition_datasets.py -folds), or all, one after the other")
-    add_option(data, "-num_classes", "-classes", metavar="N", type=positive_integer,
+    add_option(data, "-num_classes", "-classes", metavar="N", type=whole_number(),
                help="how many classes there should be, as a check (default: what the split says)")
-    add_option(data, "-img_shape", "-img_size", nargs=3, metavar=("C", "H", "W"), type=positive_integer,
+    add_option(data, "-img_shape", "-img_size", nargs=3, metavar=("C", "H", "W"), type=whole_number(),
                default=[3, 224, 224], help="channels (1 or 3), height, width (default: 3 224 224)")
     add_option(data, "--keep_color", action="store_true",
                help="keep the images' colour instead of their grey values")
@@ -74,7 +68,7 @@ def create_argparser():
                help="the model's file name (default: ARCHITECTURE.pth.tar; sweep.pth.tar for a sweep)")
     add_option(run, "-positive_class", metavar="CLASS",
                help="the class whose finding is called positive (default: the last of two)")
-    add_option(run, "-seed", metavar="N", type=seed_number, default=0,
+    add_option(run, "-seed", metavar="N", type=whole_number(0, 2**32 - 1), default=0,
                help="of the first weights and the order of the images (default: 0)")
     add_option(run, "--use_GPU", action="store_true", help="train on the GPU (default: on the CPU)")
     add_option(run, "-precision", choices=["auto", "float32", "bfloat16"], default="auto",
@@ -100,14 +94,14 @@ def add_training_options(parser):
                     "layer's (default: random weights)")
     add_option(model, "--freeze_backbone", action="store_true",
                help="with -weights: train the last layer alone (default: all, the others at a tenth of the rate)")
-    add_option(model, "-batch_size", nargs="+", metavar="N", type=positive_integer,
+    add_option(model, "-batch_size", nargs="+", metavar="N", type=whole_number(),
                help="images a training step" + default("batch_size"))
-    add_option(model, "-learning_rate", nargs="+", metavar="RATE", type=positive_number,
+    add_option(model, "-learning_rate", nargs="+", metavar="RATE", type=number(above=0),
                help="of the optimizer, at its highest" + default("learning_rate"))
     stop = parser.add_argument_group("when to stop")
-    add_option(stop, "-num_epochs", metavar="N", type=positive_integer,
+    add_option(stop, "-num_epochs", metavar="N", type=whole_number(),
                help="at most so many passes over the training images" + default("max_epochs"))
-    add_option(stop, "-patience", metavar="N|none", type=positive_integer_or_none,
+    add_option(stop, "-patience", metavar="N|none", type=lambda text: text if text == "none" else whole_number()(text),
                help="stop after so many epochs in a row without a lower validation loss; none: do not"
                     + default("patience"))
     recipe = parser.add_argument_group("recipe")
@@ -122,11 +116,11 @@ def add_training_options(parser):
     add_option(recipe, "-optimizer", choices=OPTIMIZERS, help="the rule of a step" + default("optimizer"))
     add_option(recipe, "-schedule", choices=SCHEDULES,
                help="of the learning rate; one-cycle: up, then down to nothing" + default("schedule"))
-    add_option(recipe, "-weight_decay", metavar="RATE", type=number_from_zero,
+    add_option(recipe, "-weight_decay", metavar="RATE", type=number(at_least=0),
                help="pull of the weights towards 0" + default("weight_decay"))
-    add_option(recipe, "-label_smoothing", metavar="SHARE", type=share_number,
+    add_option(recipe, "-label_smoothing", metavar="SHARE", type=number(at_least=0, below=1),
                help="share of the label that is spread over all classes" + default("label_smoothing"))
-    add_option(recipe, "-dropout", metavar="SHARE", type=share_number,
+    add_option(recipe, "-dropout", metavar="SHARE", type=number(at_least=0, below=1),
                help="share of the inputs to leave out, at the dropout layers of the architecture or, where it has "
                     "none, before its last layer (default: what the architecture has)")
     add_option(recipe, "-class_weights", choices=CLASS_WEIGHTS,
@@ -142,7 +136,7 @@ def add_training_options(parser):
 @command_line.entry_point
 def main(argv=None):
     options = create_argparser().parse_args(argv)
-    options.command_line = command_line.command_text("python", Path(__file__).name, *argv)
+    options.command_line = command_text("python", Path(__file__).name, *argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
     from pipeline.errors import UserError
@@ -255,7 +249,7 @@ def load_data(project, fold, options, device):
     preprocessing = replace(preprocessing, average_flips=recipe.average_flips)
     train_set, val_set = [image_sets.load_image_set(project, split, preprocessing, device) for split in splits]
     if train_set.in_color and not options.keep_color:
-        command_line.note(
+        note(
             f"{train_set.in_color} of {len(train_set)} training images show colour, of which the model sees grey "
             "values only; --keep_color keeps it"
         )
@@ -398,7 +392,7 @@ def print_epoch(trainer):
 
 def print_hyperparameters(run, hyperparameters):
     """Print the published table of hyperparameters, and where everything lies."""
-    from pipeline.tables import format_table
+    from pipeline.messages import format_table
 
     shown = ("batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience")
     print(f"\nHyperparameters of {hyperparameters['model name']} ({hyperparameters['architecture']})\n")

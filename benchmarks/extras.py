@@ -14,7 +14,7 @@ from pathlib import Path
 
 import measuring
 
-from pipeline.tables import format_table
+from pipeline.messages import format_table
 
 
 def main():

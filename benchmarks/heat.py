@@ -20,7 +20,7 @@ from torch.nn import functional
 from pipeline import phantoms
 from pipeline.learning import explanation, models
 from pipeline.learning.preprocessing import Preprocessing
-from pipeline.tables import format_table
+from pipeline.messages import format_table
 
 TRAINED, TESTED, EPOCHS = 300, 100, 15
 

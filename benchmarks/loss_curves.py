@@ -13,10 +13,10 @@ from pathlib import Path
 
 import measuring
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from pipeline import phantoms, plots
-from pipeline.tables import format_table
+from pipeline.messages import format_table
 
 DRAWN_IMAGES = 600  # of each class
 DRAWN_EPOCHS = 15
@@ -76,7 +76,8 @@ def train(project, name, quantity, *options):
 
 def draw(path, losses, label):
     """Draw the median of the seeds over the epochs, and the range between them."""
-    figure, axes = plt.subplots(figsize=(6.4, 4))
+    figure = Figure(figsize=(6.4, 4))
+    axes = figure.subplots()
     for color, (way, runs) in zip(plots.COLORS, losses.items(), strict=False):
         epochs = np.arange(1, len(runs[0]) + 1)
         axes.plot(epochs, np.median(runs, axis=0), color=color, label=way)

@@ -16,8 +16,9 @@ from pathlib import Path
 import measuring
 
 from pipeline import command_line
-from pipeline.command_line import add_option, folder_path, positive_integer
-from pipeline.tables import format_table
+from pipeline.command_line import add_option
+from pipeline.messages import format_table
+from pipeline.readers import folder_path, whole_number
 
 TRAINING = ("-architecture", "resnet18", "-num_epochs", 3, "-batch_size", 25)
 
@@ -65,7 +66,7 @@ def create_argparser():
         "python benchmarks/pipeline_speed.py FOLDER",
     )
     parser.add_argument("FOLDER", type=folder_path, help="class folders of images; copied, never changed")
-    add_option(parser, "-repeats", metavar="N", type=positive_integer, default=3, help="of all scripts (default: 3)")
+    add_option(parser, "-repeats", metavar="N", type=whole_number(), default=3, help="of all scripts (default: 3)")
     return parser
 
 

@@ -19,10 +19,10 @@ import numpy as np
 from PIL import Image
 
 from pipeline import command_line
-from pipeline.command_line import positive_integer
+from pipeline.messages import format_table
 from pipeline.partitioning import duplicates
 from pipeline.progress import map_in_threads
-from pipeline.tables import format_table
+from pipeline.readers import whole_number
 
 ARCHITECTURE = "shufflenet_v2_x0_5"
 TRAINING = ("-architecture", ARCHITECTURE, "-img_shape", 3, 64, 64, "-batch_size", 256, "-num_epochs", 2)
@@ -46,7 +46,7 @@ def create_argparser():
         "python benchmarks/scale.py 1000 10000 100000",
     )
     parser.add_argument(
-        "COUNT", nargs="*", type=positive_integer, default=[10_000, 100_000], help="images (default: 10000 100000)"
+        "COUNT", nargs="*", type=whole_number(), default=[10_000, 100_000], help="images (default: 10000 100000)"
     )
     return parser
 

@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 from pipeline import command_line
 from pipeline.command_line import add_option
 from pipeline.learning import devices
-from pipeline.tables import format_table
+from pipeline.messages import format_table
 
 STEPS = 3
 # How the profiler's names of operations begin, without "aten::".

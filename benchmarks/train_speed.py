@@ -23,8 +23,9 @@ import training_sides
 from training_sides import BATCH_SIZE
 
 from pipeline import command_line
-from pipeline.command_line import add_option, folder_path, positive_integer
-from pipeline.tables import format_table
+from pipeline.command_line import add_option
+from pipeline.messages import format_table
+from pipeline.readers import folder_path, whole_number
 
 EPOCHS = 3  # the first is warm-up
 SIDES = ("naive", "lightning", "ours, float32", "ours", "bare")
@@ -41,7 +42,7 @@ def create_argparser():
     # fmt: off
     add_option(parser, "-architecture", nargs="+", metavar="NAME", default=["resnet18", "densenet121", "vgg11_bn"],
                help="torchvision's names; testing is measured with the first (default: resnet18 densenet121 vgg11_bn)")
-    add_option(parser, "-repeats", metavar="N", type=positive_integer, default=3, help="of all sides (default: 3)")
+    add_option(parser, "-repeats", metavar="N", type=whole_number(), default=3, help="of all sides (default: 3)")
     add_option(parser, "--use_GPU", action="store_true", help="all sides on the GPU, in batches of 256 instead of 25")
     # fmt: on
     return parser

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from pipeline import command_line
 from pipeline.errors import UserError
+from pipeline.messages import command_text
 
 RESERVED_FOLDERS = ("bin", "csv", "models", "results")
 PARTITIONS = ("train", "val", "test")
@@ -70,7 +70,7 @@ class Project:
         if self.bin.is_dir() and self.csv.is_dir():
             return
         if (self.root / "images.csv").exists():
-            organize = command_line.command_text("python", "organize_files.py", self.root)
+            organize = command_text("python", "organize_files.py", self.root)
             raise UserError(f"{self.root}: not organized yet; run: {organize}")
         raise UserError(
             f"{self.root}: no bin and csv folders in it; run partition_datasets.py and organize_files.py first"

@@ -21,6 +21,32 @@ class Split:
     class_names: list  # by class index
 
 
+@dataclass(frozen=True)
+class SplitRecord:
+    """How the images were split: split.json, beside the split files."""
+
+    command_line: str
+    seed: int
+    date: str  # ISO 8601, UTC
+
+    def write(self, path):
+        files.write_json(path, {"command line": self.command_line, "seed": self.seed, "date": self.date})
+
+
+def read_split_record(path):
+    """Read split.json; None where there is none, since split files may come from elsewhere.
+
+    Raises UserError for a file that is not as SplitRecord.write leaves it.
+    """
+    if not Path(path).exists():
+        return None
+    content = files.read_json_object(path)
+    command_line, seed, date = (content.get(name) for name in ("command line", "seed", "date"))
+    if not isinstance(command_line, str) or type(seed) is not int or not isinstance(date, str):
+        raise UserError(f"{path}: is not the record of a split; remove it, or run partition_datasets.py again")
+    return SplitRecord(command_line, seed, date)
+
+
 def write_split(path, file_names, labels):
     """Write a split CSV: no header; file name, class index."""
     files.write_csv(path, zip(file_names, labels, strict=True))

@@ -3,7 +3,6 @@ import shutil
 
 import pytest
 from made_predictions import GOLDEN, content, multiclass, random_two_class, two_class
-from matplotlib import pyplot as plt
 
 SCRIPT = "calc_model_performance.py"
 WRITTEN = {
@@ -39,7 +38,6 @@ def calculate(folder, call_script, monkeypatch):
 
     def save_nothing(figure, path):
         path.write_bytes(b"")
-        plt.close(figure)
 
     monkeypatch.setattr("pipeline.performance.plots.save_figure", save_nothing)
 
@@ -240,7 +238,7 @@ def test_results_need_a_json_name_and_a_folder(folder, faults):
 def test_a_least_sensitivity_is_a_share(faults, folder, share):
     options = ["-threshold_from", folder / "val_preds.json", "-min_sensitivity", share]
     assert faults(folder / "preds.json", folder / "results.json", *options) == [
-        f"-min_sensitivity: {share!r} is not a number above 0 and up to 1; see --help"
+        f"-min_sensitivity: {share!r} is not a number above 0 and at most 1; see --help"
     ]
 
 

@@ -1,17 +1,16 @@
 import os
-import re
 import shlex
 import signal
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from pipeline import command_line
+from pipeline import command_line, messages
 from pipeline.errors import UserError
+from pipeline.readers import whole_number
 
 SCRIPTS = [
     "partition_datasets.py",
@@ -28,7 +27,7 @@ def parser():
     parser = command_line.ArgumentParser("/somewhere/script.py", "Do something.", "python script.py")
     command_line.add_option(parser, "-save", "-model_save_name", metavar="NAME", required=True)
     command_line.add_option(parser, "--use_GPU", action="store_true")
-    command_line.add_option(parser, "-epochs", "-num_epochs", metavar="N", type=command_line.positive_integer)
+    command_line.add_option(parser, "-epochs", "-num_epochs", metavar="N", type=whole_number())
     return parser
 
 
@@ -90,55 +89,6 @@ def test_help_of_a_script_says_what_it_reads_and_writes_and_imports_nothing_slow
     assert slow_imports(script, "--help") == set()
 
 
-@pytest.mark.parametrize(
-    ("reader", "text", "value"),
-    [
-        (command_line.positive_integer, "1", 1),
-        (command_line.positive_integer, "256", 256),
-        (command_line.seed_number, "0", 0),
-        (command_line.seed_number, "4294967295", 2**32 - 1),
-        (command_line.fold_count, "100", 100),
-        (command_line.hash_distance, "0", 0),
-        (command_line.hash_distance, "64", 64),
-        (command_line.fold_choice, "0", 0),
-        (command_line.fold_choice, "all", "all"),
-        (command_line.positive_number, "1e-3", 0.001),
-        (command_line.held_out_proportion, "0.1", Fraction(1, 10)),
-        (command_line.held_out_proportion, "1/8", Fraction(1, 8)),
-        (command_line.held_out_proportion, "0.4999", Fraction(4999, 10000)),
-    ],
-)
-def test_a_number_is_read(reader, text, value):
-    assert reader(text) == value
-
-
-@pytest.mark.parametrize(
-    ("reader", "texts"),
-    [
-        (command_line.positive_integer, ["0", "-1", "1.0", "1e3", "", "1_000", "²", "1000000000"]),
-        (command_line.seed_number, ["-1", "4294967296", "0.5", "", "x"]),
-        (command_line.fold_count, ["1", "101", "-5", "5.0", ""]),
-        (command_line.hash_distance, ["65", "-1", "1.5", ""]),
-        (command_line.fold_choice, ["ALL", "-1", "1.5", ""]),
-        (command_line.positive_number, ["0", "-0.1", "inf", "nan", "", "x"]),
-        (command_line.held_out_proportion, ["0", "0.5", "-0.1", "1", "10%", "nan", "inf", "1/0", ""]),
-    ],
-)
-def test_what_is_no_such_number_is_refused(reader, texts):
-    for text in texts:
-        with pytest.raises(command_line.argparse.ArgumentTypeError, match=re.escape(repr(text))):
-            reader(text)
-
-
-@pytest.mark.parametrize("tail", ["", "/", "\\", '"', "'", '\\"', '/"', "//"])
-def test_a_trailing_quote_or_separator_is_stripped_from_a_folder(tail):
-    assert command_line.folder_path("some folder/é" + tail) == Path("some folder/é")
-
-
-def test_the_root_folder_stays_what_it_is():
-    assert command_line.folder_path("/") == Path("/")
-
-
 @pytest.mark.parametrize(("count", "lines"), [(1, 1), (20, 20), (21, 21), (50, 21)])
 def test_at_most_twenty_faults_are_shown_and_then_their_count(ends, count, lines):
     def main(argv):
@@ -169,7 +119,7 @@ def test_what_the_operating_system_refuses_is_one_line(ends, tmp_path):
     code, errors = ends(main, missing)
     assert code == 2
     assert errors == [
-        f"{THIS_FILE}: error: {missing}: No such file or directory; mend this and run the same command again"
+        f"{THIS_FILE}: error: {missing}: No such file or directory; fix this and run the same command again"
     ]
 
 
@@ -183,7 +133,7 @@ def test_a_bug_keeps_its_traceback(run_python):
 
 
 def test_a_note_is_one_line_on_standard_error(capsys):
-    command_line.note("left\nout")
+    messages.note("left\nout")
     assert capsys.readouterr() == ("", "note: left\\nout\n")
 
 
@@ -258,7 +208,7 @@ def test_of_several_processes_the_main_one_alone_prints(capsys, launched):
     @command_line.entry_point
     def main(argv):
         print("a result")
-        command_line.note("a remark")
+        messages.note("a remark")
 
     launched(1, 2)
     main([])
@@ -304,8 +254,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
 
 def test_letters_that_the_terminal_lacks_are_escaped(run_python):
     code = (
-        "from pipeline import command_line\n__file__ = 'x.py'\n"
-        "@command_line.entry_point\ndef main(argv): print('caf\\xe9'); command_line.note('caf\\xe9')\nmain()"
+        "from pipeline import command_line, messages\n__file__ = 'x.py'\n"
+        "@command_line.entry_point\ndef main(argv): print('caf\\xe9'); messages.note('caf\\xe9')\nmain()"
     )
     result = run_python(code, PYTHONIOENCODING="ascii:strict")
     assert (result.returncode, result.stdout, result.stderr) == (0, "caf\\xe9\n", "note: caf\\xe9\n")
@@ -314,4 +264,4 @@ def test_letters_that_the_terminal_lacks_are_escaped(run_python):
 @pytest.mark.skipif(os.name == "nt", reason="the quoting is that of POSIX shells")
 def test_a_printed_command_can_be_copied():
     words = ["python", "a b.py", "-dir", "it's", 3]
-    assert shlex.split(command_line.command_text(*words)) == ["python", "a b.py", "-dir", "it's", "3"]
+    assert shlex.split(messages.command_text(*words)) == ["python", "a b.py", "-dir", "it's", "3"]

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from pipeline.command_line import command_text
 from pipeline.files import content_hash
+from pipeline.messages import command_text
 
 PARTITION, SCRIPT = "partition_datasets.py", "organize_files.py"
 TABLES = ["train.csv", "val.csv", "test.csv", "classes.csv", "images.csv"]

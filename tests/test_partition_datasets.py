@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.command_line import command_text
+from pipeline.messages import command_text
 
 SCRIPT = "partition_datasets.py"
 TABLES = {"train.csv", "val.csv", "test.csv", "classes.csv", "images.csv"}

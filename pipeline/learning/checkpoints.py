@@ -10,11 +10,11 @@ import torchvision
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from pipeline import files
-from pipeline.command_line import note
 from pipeline.errors import UserError
 from pipeline.learning import models
 from pipeline.learning.checkpoint_contents import content_faults
 from pipeline.learning.preprocessing import Preprocessing
+from pipeline.messages import note
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
 

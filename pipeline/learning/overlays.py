@@ -5,13 +5,12 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline import files, image_files, plots
-from pipeline.command_line import note
 from pipeline.learning.explanation import explain, scale_label
-from pipeline.performance.formats import printable
+from pipeline.messages import note, printable
 from pipeline.progress import map_in_threads
 
 COLOR_MAP = matplotlib.colormaps["inferno"]
@@ -73,14 +72,14 @@ def choose(predictions, count=COLUMNS):
     return {"most confident errors": errors, "least certain": unsure, "right, and certain": right}
 
 
-@plots.as_written()
+@plots.own_style()
 def draw_gallery(path, model, images, predictions):
     """Draw the chosen images of an ImageSet, each as it is and below with what `explain` finds in it."""
     kinds = choose(predictions)
     chosen = np.concatenate(list(kinds.values()))
     heat = _heat_of(model, images, chosen, predictions.predictions)
     heights = [*[5.2] * len(kinds), 0.7]  # inches, of the last the scale's
-    figure = plt.figure(figsize=(2.4 * COLUMNS, sum(heights)), layout="constrained")
+    figure = Figure(figsize=(2.4 * COLUMNS, sum(heights)), layout="constrained")
     *parts, last = figure.subfigures(len(heights), height_ratios=heights)
     for part, (kind, indices) in zip(parts, kinds.items(), strict=True):
         part.suptitle(kind if len(indices) else f"{kind}: none", fontweight="bold")

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from pipeline import files, plots, processes
-from pipeline.command_line import note
+from pipeline import files, processes
 from pipeline.errors import UserError
-from pipeline.learning import checkpoints, recipes
+from pipeline.learning import checkpoints, curves, recipes
 from pipeline.learning.history import best_epoch, kept_epoch
+from pipeline.messages import note
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project
 
 # What must be the same for training to go on, and the option it comes from.
@@ -167,8 +167,8 @@ class Run:
             "training seconds": round(sum(epoch["seconds"] for epoch in history), 3),
         }
         files.write_json(self.record("loss_values.json"), values)
-        plots.draw_curves(self.record("loss.png"), history, "loss", "cross-entropy loss (mean over images)")
-        plots.draw_curves(self.record("accuracy.png"), history, "accuracy", "accuracy")
+        curves.draw_curves(self.record("loss.png"), history, "loss", "cross-entropy loss (mean over images)")
+        curves.draw_curves(self.record("accuracy.png"), history, "accuracy", "accuracy")
         # Last, since it says that the run is finished.
         files.write_json(self.record("hyperparameters.json"), hyperparameters)
         return hyperparameters

@@ -13,10 +13,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pipeline import files, image_files
+from pipeline.messages import format_table
 from pipeline.partitioning import catalogue, splitting
 from pipeline.performance import intervals, roc
 from pipeline.progress import map_in_threads, progress_bar
-from pipeline.tables import format_table
 
 THUMBNAIL_SIDE = 16
 # Below this grey value, out of 255, a pixel counts as dark: the black surroundings of a scan.

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline import files, image_files
-from pipeline.command_line import note
 from pipeline.errors import UserError
+from pipeline.messages import note
 from pipeline.partitioning import duplicates
 from pipeline.progress import map_in_threads
 from pipeline.project import RESERVED_FOLDERS, is_plain_file_name

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 
-from pipeline.command_line import note
+from pipeline.messages import note
 from pipeline.partitioning import catalogue, duplicates
 from pipeline.partitioning.contact_sheet import draw_contact_sheet
 

@@ -1,5 +1,7 @@
 """How figures of a results object are written for people: shares, intervals, p-values, counts. Imports no torch."""
 
+from pipeline.messages import printable
+
 
 def percent(share):
     """Write a share as a percentage, 93.75%; "undefined" for None."""
@@ -16,11 +18,6 @@ def number(value):
 def span(interval, written=".1%"):
     """Write an interval as "74.9% to 99.1%", or in the format given; "undefined" for None."""
     return "undefined" if interval is None else f"{interval[0]:{written}} to {interval[1]:{written}}"
-
-
-def printable(text):
-    """Write a name on one line, whatever letters it holds."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def one_line(text):

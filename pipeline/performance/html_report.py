@@ -18,7 +18,8 @@ import sklearn
 
 from pipeline import files
 from pipeline.errors import UserError
-from pipeline.performance.formats import number, printable
+from pipeline.messages import printable
+from pipeline.performance.formats import number
 from pipeline.project import MODEL_SUFFIX, PARTITIONS, is_plain_file_name
 
 DISCLAIMER = (

@@ -1,13 +1,13 @@
 """The pictures of a model's performance: each is drawn from Predictions and their results object. Imports no torch."""
 
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
 from pipeline.performance.formats import span
 from pipeline.performance.summary import of_class
-from pipeline.plots import COLORS, as_written, save_figure, shown_name
+from pipeline.plots import COLORS, own_style, save_figure, shown_name
 
 LINE_STYLES = ["-", "--", "-.", ":"]
 # More classes do not fit into a legend, nor into cells with numbers in them.
@@ -15,7 +15,7 @@ CLASSES_IN_LEGEND = 20
 CLASSES_WITH_NUMBERS = 25
 
 
-@as_written()
+@own_style()
 def draw_confusion_matrix(path, results):
     """Draw the confusion matrix: counts and row percentages, a row a true class, a column a predicted one."""
     counts = np.asarray(results["Confusion Matrix"])
@@ -24,7 +24,8 @@ def draw_confusion_matrix(path, results):
     class_count = len(counts)
     names, size = [shown_name(name) for name in results["Class Names"]], 10
     side = 2.2 + max(0.68, min(0.9, 9 / class_count)) * min(class_count, 15)
-    figure, axes = plt.subplots(figsize=(side, side))
+    figure = Figure(figsize=(side, side))
+    axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if class_count <= CLASSES_WITH_NUMBERS:
         size = min(10, 150 / class_count)
@@ -45,7 +46,7 @@ def draw_confusion_matrix(path, results):
     save_figure(figure, path)
 
 
-@as_written()
+@own_style()
 def draw_roc(path, predictions, results):
     """Draw the ROC curve of the positive class, or of each class against the rest, with the area's interval.
 
@@ -67,7 +68,7 @@ def draw_roc(path, predictions, results):
     save_figure(figure, path)
 
 
-@as_written()
+@own_style()
 def draw_precision_recall(path, predictions, results):
     """Draw precision over recall of the positive class, or of each class against the rest; for one, the prevalence."""
     figure, axes = _square_axes("recall (sensitivity)", "precision")
@@ -85,7 +86,7 @@ def draw_precision_recall(path, predictions, results):
     save_figure(figure, path)
 
 
-@as_written()
+@own_style()
 def draw_reliability(path, results):
     """Draw how often what was predicted came true, over its probability, above how many images each bin holds.
 
@@ -97,9 +98,8 @@ def draw_reliability(path, results):
     else:
         bins, what = results["Reliability Diagram"], shown_name(results["Positive Class"])
         error = results["Calibration Error"]
-    figure, (axes, below) = plt.subplots(
-        2, 1, figsize=(4.8, 6.2), height_ratios=(3, 1), sharex=True, layout="constrained"
-    )
+    figure = Figure(figsize=(4.8, 6.2), layout="constrained")
+    axes, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     means, shares = (np.array([one[key] for one in bins]) for key in ("mean probability", "observed share"))
     limits = np.array([one["observed share 95% interval"] for one in bins])
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="perfectly calibrated")
@@ -119,11 +119,12 @@ def draw_reliability(path, results):
     save_figure(figure, path)
 
 
-@as_written()
+@own_style()
 def draw_referral(path, results):
     """Draw the accuracy of the images that are left over the share of the least certain ones that go to a person."""
     found, count = results["Referral"], results["n"]
-    figure, axes = plt.subplots(figsize=(6.4, 4))
+    figure = Figure(figsize=(6.4, 4))
+    axes = figure.subplots()
     shares = np.arange(count) / count
     for color, style, (measure, figures) in zip(COLORS, LINE_STYLES, found["by"].items(), strict=False):
         axes.plot(
@@ -147,7 +148,8 @@ def _classes_shown(predictions):
 
 
 def _square_axes(x_label, y_label):
-    figure, axes = plt.subplots(figsize=(4.8, 4.8))
+    figure = Figure(figsize=(4.8, 4.8))
+    axes = figure.subplots()
     axes.set(xlabel=x_label, ylabel=y_label, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.grid(alpha=0.3)
     return figure, axes

@@ -3,8 +3,8 @@
 Imports no torch.
 """
 
+from pipeline.messages import format_table
 from pipeline.performance.formats import counted, counts_behind, number, one_line, percent, span
-from pipeline.tables import format_table
 
 INTERVALS = "Intervals: exact (shares); DeLong's, and method 5 of Newcombe (area); Fleiss, Cohen and Everitt's (kappa)."
 MORE_FIGURES = (

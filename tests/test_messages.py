@@ -1,4 +1,4 @@
-from pipeline.tables import format_table
+from pipeline.messages import format_table
 
 
 def test_numbers_are_aligned_to_the_right_and_names_to_the_left():

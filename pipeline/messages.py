@@ -1,0 +1,67 @@
+"""What the scripts print: notes, tables, names and command lines, each safe for any terminal."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+from pipeline import processes
+
+# Longer lists are cut here, with the count behind them.
+MOST_LINES = 20
+
+
+def note(message):
+    """Print a remark for the user on standard error, beside the results."""
+    if processes.is_main():
+        print(f"note: {one_line(message)}", file=sys.stderr)
+
+
+def note_each(messages, where_all=""):
+    """Print the first notes of a list, then how many there are; `where_all` says where to find all of them."""
+    messages = list(messages)
+    for message in messages[:MOST_LINES]:
+        note(message)
+    if len(messages) > MOST_LINES:
+        note(f"... {len(messages)} in all{where_all and '; ' + where_all}")
+
+
+def printable(text):
+    """Return a name on one line, with every character that a terminal would act on escaped."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def one_line(text):
+    """Return a message on one line that standard error can print."""
+    encoding = sys.stderr.encoding or "utf-8"
+    return printable(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def command_text(*words):
+    """Join words to a command line that can be copied into this system's shell."""
+    words = [str(word) for word in words]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def format_table(headers, rows):
+    """Return a plain-text table, one line a row, that Markdown renders too; columns of numbers are right-aligned."""
+    rows = list(rows)
+    columns = [[str(header), *(str(row[i]) for row in rows)] for i, header in enumerate(headers)]
+    widths = [max(2, *map(len, column)) for column in columns]  # Markdown needs a rule of two characters or more
+    numeric = [all(is_number(row[i]) for row in rows) for i in range(len(headers))]
+
+    def line(cells):
+        aligned = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, numeric, strict=True)
+        )
+        return "| " + " | ".join(aligned) + " |"
+
+    rule = ["-" * (width - 1) + ":" if right else "-" * width for width, right in zip(widths, numeric, strict=True)]
+    header, *body = zip(*columns, strict=True)
+    return "\n".join(line(cells) for cells in (header, rule, *body))
+
+
+def is_number(cell):
+    """Tell whether a table's cell is a number or a percentage."""
+    return isinstance(cell, (int, float)) or str(cell).rstrip("%").replace(".", "", 1).lstrip("-").isdigit()

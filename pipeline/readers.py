@@ -1,0 +1,53 @@
+"""Reading the values of options from text. Each reader raises ValueError with a message for the user."""
+
+import re
+from pathlib import Path
+
+
+def whole_number(low=1, high=999_999_999):
+    """Return a function that reads a whole number from `low` to `high`, both included."""
+
+    def read(text):
+        if not re.fullmatch(r"\+?[0-9]{1,10}", text) or not low <= int(text) <= high:
+            raise ValueError(f"{text!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def number(*, above=None, at_least=None, at_most=None, below=None):
+    """Return a function that reads a finite number within the bounds; a bound of None does not bind."""
+    bounds = {"above": above, "at least": at_least, "at most": at_most, "below": below}
+    described = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
+
+    def read(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        sound = (
+            abs(value) < float("inf")
+            and (above is None or value > above)
+            and (at_least is None or value >= at_least)
+            and (at_most is None or value <= at_most)
+            and (below is None or value < below)
+        )
+        if not sound:
+            raise ValueError(f"{text!r} is not a number {described}".rstrip())
+        return value
+
+    return read
+
+
+def fold_choice(text):
+    """Read a fold's number from 0, or "all"."""
+    if text == "all":
+        return text
+    if not re.fullmatch(r"[0-9]{1,4}", text):
+        raise ValueError(f"{text!r} is neither a fold's number, from 0, nor all")
+    return int(text)
+
+
+def folder_path(text):
+    """Read a folder's path, less the trailing quote or separator that Windows shells leave of "C:\\data\\"."""
+    return Path(text.rstrip("\"'").rstrip("/\\") or text)

@@ -1,0 +1,61 @@
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from partition_datasets import held_out_proportion
+from pipeline.readers import fold_choice, folder_path, number, whole_number
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "value"),
+    [
+        (whole_number(), "1", 1),
+        (whole_number(), "256", 256),
+        (whole_number(0, 2**32 - 1), "0", 0),
+        (whole_number(0, 2**32 - 1), "4294967295", 2**32 - 1),
+        (whole_number(2, 100), "100", 100),
+        (whole_number(0, 64), "0", 0),
+        (whole_number(0, 64), "64", 64),
+        (fold_choice, "0", 0),
+        (fold_choice, "all", "all"),
+        (number(above=0), "1e-3", 0.001),
+        (number(at_least=0, below=1), "0", 0.0),
+        (number(above=0, at_most=1), "1", 1.0),
+        (held_out_proportion, "0.1", Fraction(1, 10)),
+        (held_out_proportion, "1/8", Fraction(1, 8)),
+        (held_out_proportion, "0.4999", Fraction(4999, 10000)),
+    ],
+)
+def test_a_number_is_read(reader, text, value):
+    assert reader(text) == value
+
+
+@pytest.mark.parametrize(
+    ("reader", "texts"),
+    [
+        (whole_number(), ["0", "-1", "1.0", "1e3", "", "1_000", "²", "1000000000"]),
+        (whole_number(0, 2**32 - 1), ["-1", "4294967296", "0.5", "", "x"]),
+        (whole_number(2, 100), ["1", "101", "-5", "5.0", ""]),
+        (whole_number(0, 64), ["65", "-1", "1.5", ""]),
+        (fold_choice, ["ALL", "-1", "1.5", ""]),
+        (number(above=0), ["0", "-0.1", "inf", "nan", "", "x"]),
+        (number(at_least=0, below=1), ["-0.1", "1", "inf"]),
+        (number(above=0, at_most=1), ["0", "1.1", "-inf"]),
+        (held_out_proportion, ["0", "0.5", "-0.1", "1", "10%", "nan", "inf", "1/0", ""]),
+    ],
+)
+def test_what_is_no_such_number_is_refused(reader, texts):
+    for text in texts:
+        with pytest.raises(ValueError, match=re.escape(repr(text))):
+            reader(text)
+
+
+@pytest.mark.parametrize("tail", ["", "/", "\\", '"', "'", '\\"', '/"', "//"])
+def test_a_trailing_quote_or_separator_is_stripped_from_a_folder(tail):
+    assert folder_path("some folder/é" + tail) == Path("some folder/é")
+
+
+def test_the_root_folder_stays_what_it_is():
+    assert folder_path("/") == Path("/")
