@@ -5,6 +5,7 @@ Imports the standard library only, so that `--help` answers at once.
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import os
 import signal
@@ -50,6 +51,29 @@ def add_option(group, name, *other_names, **settings):
     if "type" in settings:
         settings["type"] = _telling(settings["type"])
     return group.add_argument(*names, *swapped, **settings)
+
+
+def add_choices(groups, config_class, default_text):
+    """Add an option for each field of a configuration class, a dataclass whose fields carry an Option.
+
+    Args:
+        groups: {name: argument group}; a field's option goes into the group that it names.
+        config_class: see pipeline.learning.config.TrainingConfig.
+        default_text: function from a field to what its help says of the default.
+
+    An option that is not given leaves None under the field's name.
+    """
+    for field in dataclasses.fields(config_class):
+        option = field.metadata["option"]
+        settings = {"dest": field.name, "help": option.help + default_text(field)}
+        if isinstance(field.default, bool):
+            settings |= {"action": Switch}
+        else:
+            count = len(field.default) if isinstance(field.default, tuple) else "+" if option.several else None
+            letter = {int: "N", float: "X"}.get(type(field.default))
+            settings |= {"nargs": count, "choices": option.values, "type": option.read or str}
+            settings |= {"metavar": option.metavar or letter}
+        add_option(groups[option.group], option.name, *option.other_names, **settings)
 
 
 class Switch(argparse.Action):

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from tqdm import tqdm
@@ -12,6 +13,12 @@ from pipeline import processes
 def progress_bar(iterable=None, **settings):
     """Return a tqdm bar on standard error, shown on a terminal only, by one process only."""
     return tqdm(iterable, disable=None if processes.is_main() else True, dynamic_ncols=True, **settings)
+
+
+def print_line(text):
+    """Print a line on standard output at once, above a progress bar if one is shown."""
+    tqdm.write(text)
+    sys.stdout.flush()
 
 
 def map_in_threads(function, items, description=None):

@@ -11,16 +11,16 @@ from pipeline import files
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far images may be changed at most; how far each one is, is drawn anew for every image."""
+    """The ranges of random changes; how much an image is changed is drawn at random for each image."""
 
-    mirrored: float = 0.5  # share of the images that are mirrored left to right
+    mirrored: float = 0.5  # probability of mirroring left to right
     turn: float = 0.0  # degrees, either way
     shear: float = 0.0  # degrees, either way
-    zoom: float = 0.0  # share of the size, larger or smaller
-    shift: float = 0.0  # share of width and of height, in all four directions
-    brightness: float = 0.0  # share, more or less
-    contrast: float = 0.0  # share, more or less
-    erased: float = 0.0  # share of the images in which a rectangle is blacked out, see `draw_rectangles`
+    zoom: float = 0.0  # fraction of the size, larger or smaller
+    shift: float = 0.0  # fraction of width and of height, in all four directions
+    brightness: float = 0.0  # fraction, more or less
+    contrast: float = 0.0  # fraction, more or less
+    erased: float = 0.0  # probability of blacking out a rectangle, see `draw_rectangles`
 
     def __call__(self, images):
         """Return changed copies of uint8 images (n, 1 or 3, height, width).
@@ -47,14 +47,9 @@ class Augmentation:
 
 
 AUGMENTATIONS = {
-    "light": Augmentation(turn=10),
+    "none": lambda images: images,
     "strong": Augmentation(turn=20, shear=12, zoom=0.25, shift=0.1, brightness=0.3, contrast=0.3, erased=0.25),
 }
-
-
-def make_augmentation(strength):
-    """Return a function from uint8 images (n, 1 or 3, height, width) to as many changed ones; "none" changes none."""
-    return AUGMENTATIONS.get(strength, lambda images: images)
 
 
 def around(middle, most, count, device):
@@ -66,7 +61,7 @@ def affine_matrices(turn, shear, mirror, zoom, shift_x, shift_y, aspect):
     """Return matrices (n, 2, 3) for `move`: from points of the changed images to where they are taken from.
 
     Images are mirrored (-1; 1: not), sheared, turned clockwise (radians both) and enlarged (zoom, above 1) around
-    their middle, as torchvision.transforms.v2.functional.affine does it; and what is seen of them moves (shares of
+    their middle, as torchvision.transforms.v2.functional.affine does it; and what is seen of them moves (fractions of
     width and height). `aspect` is width / height; all other arguments are tensors (n,).
     """
     # Undone one after the other: (turn, then shear) transposed and inverted, mirrored, and made smaller again.
@@ -97,14 +92,14 @@ def change_tone(images, brightness, contrast):
     return ((images - means) * contrast + means).clamp_(0, 255)
 
 
-def draw_rectangles(share, count, height, width, device):
-    """Return a mask (n, 1, height, width): true in a random rectangle of a share of the images.
+def draw_rectangles(probability, count, height, width, device):
+    """Return a mask (n, 1, height, width): true in a random rectangle of some images, each with this probability.
 
     A rectangle takes 2 to 15 % of the image and has sides of a ratio up to about 3, after Random Erasing (Zhong et
     al., arXiv 1708.04896).
     """
     area = torch.empty(count, device=device).uniform_(0.02, 0.15)
-    area *= torch.rand(count, device=device) < share
+    area *= torch.rand(count, device=device) < probability
     ratio = around(0, 1.2, count, device).exp()
     bands = []  # of rows and of columns, (n, height) and (n, width)
     for length, part in ((height, (area * ratio).sqrt()), (width, (area / ratio).sqrt())):
@@ -115,9 +110,8 @@ def draw_rectangles(share, count, height, width, device):
     return (bands[0][:, :, None] & bands[1][:, None, :])[:, None]
 
 
-def draw_augmented(path, image_set, strength, rows=4, columns=6):
-    """Draw the first images of an ImageSet, a row each: as they are, then changed in several ways."""
-    augment = make_augmentation(strength)
+def draw_augmented(path, image_set, augment, rows=4, columns=6):
+    """Draw the first images of an ImageSet, one row each: as they are, then augmented several times."""
     ((pixels, _),) = image_set.batches([torch.arange(min(rows, len(image_set)))])
     tiles = [torch.cat([image[None], augment(image.expand(columns - 1, -1, -1, -1))]) for image in pixels]
     grid = make_grid(torch.cat(tiles).cpu() / 255, nrow=columns, padding=4, pad_value=1.0)

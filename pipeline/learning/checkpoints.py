@@ -2,7 +2,7 @@
 
 import platform
 import warnings
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -12,10 +12,12 @@ from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 from pipeline import files
 from pipeline.errors import UserError
 from pipeline.learning import models
-from pipeline.learning.checkpoint_contents import content_faults
-from pipeline.learning.preprocessing import Preprocessing
+from pipeline.learning.history import Epoch
+from pipeline.learning.preprocessing import LONGEST_SIDE, Preprocessing, preprocessing_is_sound
 from pipeline.messages import note
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
+
+OURS = "is it a checkpoint of train_torchvision.py?"
 
 
 def current_versions():
@@ -35,28 +37,32 @@ class Checkpoint:
     """
 
     state_dict: dict
-    optimizer: dict
+    optimizer: dict = None  # in NAME.last.pth.tar only, to resume from
     architecture: str = None  # torchvision's name
     class_names: list = None  # by class index
     image_shape: list = None  # [channels, height, width]
     preprocessing: dict = None  # its settings besides the shape
-    dropout: float = None  # the rate, see dropout.set_rate; None: what the architecture has
+    dropout: float = None  # probability, see models.set_dropout; None: what the architecture has
     positive_class: str = None  # a class name; None for more than two classes
     epoch: int = None  # from 1, of these weights
     validation_loss: float = None  # of these weights
-    history: list = None  # a dict an epoch up to this one, as training.epochs makes them
-    options: dict = None  # what training was told, under readable names
+    history: list = None  # of Epoch, up to this one; dicts in the file
+    options: dict = None  # the training record: what training was told, under readable names
     seen_images: dict = None  # content hashes of the images trained ("train") and tuned ("val") on; "earlier training":
-    # of those that the first weights come from, None if these do not say
+    # of those that the pretrained weights come from, None if these do not say
+    fresh_weights: list = None  # names of those that were random at the start; None: all
+    finished: bool = None  # whether training ended by itself
     versions: dict = field(default_factory=current_versions)
 
     def save(self, path):
         """Write the file whole or not at all."""
+        content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        content["history"] = self.history and [asdict(epoch) for epoch in self.history]
         with files.whole_file(path) as temporary:
             try:
-                torch.save({entry.name: getattr(self, entry.name) for entry in fields(self)}, temporary)
+                torch.save(content, temporary)
             except RuntimeError:
-                # torch keeps to itself why a file cannot be written: ask the system.
+                # torch does not tell why a file cannot be written: ask the system.
                 with open(temporary, "ab") as file:
                     file.write(bytes(2**20))
                 raise
@@ -86,13 +92,33 @@ class Checkpoint:
 def load(path, plain_weights=False):
     """Read a checkpoint file, onto the CPU, without running any code that it may hold.
 
-    With `plain_weights` a state dict by itself will do too. Raises UserError for a missing file, one that is no
-    checkpoint, and entries of a wrong type.
+    With `plain_weights` a state dict by itself is valid too. Raises UserError for a missing file, one that is not a
+    checkpoint, and entries that are not what Checkpoint.save writes: anyone may have written the file.
     """
+    content = _read(path)
+    if plain_weights and isinstance(content, dict) and content and all(map(torch.is_tensor, content.values())):
+        content = {"state_dict": content}
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise UserError(f"{path}: holds no state_dict; {OURS}")
+    entries = {entry.name: content.get(entry.name) for entry in fields(Checkpoint)}
+    faults = [
+        f"{path}: {entry.name} is a {type(entries[entry.name]).__name__}, not a {entry.type.__name__}; {OURS}"
+        for entry in fields(Checkpoint)
+        if entries[entry.name] is not None and not isinstance(entries[entry.name], entry.type)
+    ] or [f"{path}: {fault}; {OURS}" for fault in _content_faults(entries)]
+    if faults:
+        raise UserError(*faults)
+    # Weights saved from a model inside DataParallel carry its prefix.
+    consume_prefix_in_state_dict_if_present(entries["state_dict"], "module.")
+    entries["history"] = entries["history"] and [Epoch.from_plain(entry) for entry in entries["history"]]
+    return Checkpoint(**entries)
+
+
+def _read(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's remarks on files that it then refuses
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the name") from None
     except (IsADirectoryError, PermissionError) as error:
@@ -102,33 +128,38 @@ def load(path, plain_weights=False):
             f"{path}: not a checkpoint of tensors and plain types, or damaged; anything else in such a file could "
             "run code and is not read"
         ) from None
-    if plain_weights and _is_state_dict(content):
-        content = {"state_dict": content}
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise UserError(f"{path}: holds no state_dict; is it a checkpoint of train_torchvision.py?")
-    known = {entry.name: content.get(entry.name) for entry in fields(Checkpoint)}
-    faults = [
-        f"{path}: {entry.name} is a {type(known[entry.name]).__name__}, not a {entry.type.__name__}; "
-        "is it a checkpoint of train_torchvision.py?"
-        for entry in fields(Checkpoint)
-        if known[entry.name] is not None and not isinstance(known[entry.name], entry.type)
-    ] or [f"{path}: {fault}; is it a checkpoint of train_torchvision.py?" for fault in content_faults(known)]
-    if faults:
-        raise UserError(*faults)
-    # Weights saved from a model inside DataParallel carry its prefix.
-    consume_prefix_in_state_dict_if_present(known["state_dict"], "module.")
-    return Checkpoint(**known)
 
 
-def _is_state_dict(content):
-    return isinstance(content, dict) and bool(content) and all(map(torch.is_tensor, content.values()))
+def find(name, project, fold=None):
+    """Return the path of the checkpoint that the user means.
+
+    `name` is a file name in the project's models/ or a path; None means the only model there is. With a fold, the
+    model of that fold. `project` may be None. Raises UserError where there is none, or more than one to choose from.
+    """
+    if name is not None and fold is not None:
+        name = fold_name(name.removesuffix(MODEL_SUFFIX), fold) + MODEL_SUFFIX
+    if name is not None:
+        places = [project.models / name] if project else []
+        places.append(Path(name))
+        for place in places:
+            if place.is_file():
+                return place
+        raise UserError(f"{places[0]}: no such checkpoint; train_torchvision.py writes it")
+    if project is None:
+        raise UserError("-save: give the checkpoint to use")
+    pattern = fold_name("*", fold) + MODEL_SUFFIX
+    found = sorted(path for path in project.models.glob(pattern) if not path.name.endswith(LAST_SUFFIX))
+    if len(found) != 1:
+        listed = ", ".join(path.name for path in found) or "none"
+        raise UserError(f"-save: {project.models} has {len(found)} models ({listed}); give the name of one with -save")
+    return found[0]
 
 
 def complete(checkpoint, path, *, architecture=None, class_count=None, image_shape=None, class_names=None):
     """Fill in what a bare file does not say from the options, and check the options against what it says.
 
     Args:
-        architecture, class_count, image_shape: what the person said, None where nothing.
+        architecture, class_count, image_shape: what the options say, None where nothing.
         class_names: the project's, None without a project.
 
     Raises UserError for every contradiction, naming both sides, and for everything that neither side says.
@@ -180,29 +211,86 @@ def require_unseen(checkpoint, path, split, content_hashes):
         raise UserError(*faults)
 
 
-def find(name, project, fold=None):
-    """Return the path of the checkpoint that the person means.
+def is_plain_tensor(value):
+    """Tell whether something is a tensor of numbers in memory, and not sparse, quantized or without content."""
+    return (
+        torch.is_tensor(value)
+        and value.layout == torch.strided
+        and not value.is_quantized
+        and value.device.type == "cpu"
+    )
 
-    `name` is a file name in the project's models/ or a path; None means the only model there is. With a fold, the
-    model of that fold. `project` may be None. Raises UserError where there is none, or more than one to choose from.
-    """
-    if name is not None and fold is not None:
-        name = fold_name(name.removesuffix(MODEL_SUFFIX), fold) + MODEL_SUFFIX
-    if name is not None:
-        places = [project.models / name] if project else []
-        places.append(Path(name))
-        for place in places:
-            if place.is_file():
-                return place
-        raise UserError(f"{places[0]}: no such checkpoint; train_torchvision.py writes it")
-    if project is None:
-        raise UserError("-save: give the checkpoint to use")
-    pattern = fold_name("*", fold) + MODEL_SUFFIX
-    found = sorted(path for path in project.models.glob(pattern) if not path.name.endswith(LAST_SUFFIX))
-    if len(found) != 1:
-        listed = ", ".join(path.name for path in found) or "none"
-        raise UserError(f"-save: {project.models} has {len(found)} models ({listed}); give the name of one with -save")
-    return found[0]
+
+def _content_faults(entries):
+    """Return what is wrong inside of entries that are of the right type, or None where the file says nothing."""
+    faults = [
+        f"{name} {fault}"
+        for name, (is_sound, fault) in _CHECKS.items()
+        if entries[name] and not is_sound(entries[name])
+    ]
+    if not faults and entries["image_shape"] and entries["preprocessing"]:
+        preprocessing = entries["preprocessing"]
+        in_color = preprocessing.get("keep_color") or len(preprocessing.get("mean") or [0]) > 1
+        if in_color and entries["image_shape"][0] == 1:
+            faults.append("preprocessing has more channels than image_shape")
+    return faults
+
+
+def _holds_named_tensors(state_dict):
+    return _are_texts(state_dict) and all(map(is_plain_tensor, state_dict.values()))
+
+
+def _are_class_names(names):
+    return _are_texts(names) and all(names) and len(set(names)) == len(names)
+
+
+def _is_image_shape(shape):
+    return (
+        [type(length) for length in shape] == [int] * 3
+        and shape[0] in (1, 3)
+        and all(1 <= length <= LONGEST_SIDE for length in shape)
+    )
+
+
+def _is_history(entries):
+    try:
+        epochs = [Epoch.from_plain(entry) for entry in entries]
+    except ValueError:
+        return False
+    return [epoch.epoch for epoch in epochs] == list(range(1, len(epochs) + 1))
+
+
+def _is_record(options):
+    return _are_texts(options) and _is_plain(options)
+
+
+def _is_plain(value):
+    if isinstance(value, dict):
+        return all(map(_is_plain, [*value.keys(), *value.values()]))
+    return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, (str, int, float, type(None)))
+
+
+def _are_content_hashes(seen_images):
+    return _are_texts(seen_images) and all(
+        hashes is None or (isinstance(hashes, list) and _are_texts(hashes)) for hashes in seen_images.values()
+    )
+
+
+def _are_texts(values):
+    return isinstance(values, (list, dict)) and all(isinstance(value, str) for value in values)
+
+
+_CHECKS = {
+    "state_dict": (_holds_named_tensors, "holds something other than named tensors"),
+    "class_names": (_are_class_names, "is not a list of different names"),
+    "image_shape": (_is_image_shape, f"is not 1 or 3 channels, height and width up to {LONGEST_SIDE}"),
+    "preprocessing": (preprocessing_is_sound, "holds something other than keep_color, mean, std and average_flips"),
+    "dropout": (lambda probability: 0 <= probability < 1, "is not a probability from 0 to below 1"),
+    "history": (_is_history, "does not hold the numbers of every epoch"),
+    "options": (_is_record, "holds something other than named settings"),
+    "fresh_weights": (_are_texts, "is not a list of names"),
+    "seen_images": (_are_content_hashes, "holds something other than lists of content hashes"),
+}
 
 
 def _shown(value):

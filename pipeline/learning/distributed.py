@@ -1,4 +1,4 @@
-"""Training one model in several processes, as torchrun starts them: each takes its share of every batch.
+"""Training one model in several processes, as torchrun starts them: each takes its part of every batch.
 
 A command started without torchrun is one process, for which everything here does nothing.
 """
@@ -58,7 +58,7 @@ def average_running_statistics(model):
                 buffer /= processes.count()
 
 
-def share(indices):
+def part_of(indices):
     """Return this process's part of the indices; the parts differ in length by one at most."""
     return indices[processes.rank() :: processes.count()]
 

@@ -1,36 +1,49 @@
-"""The epochs of a training run: a list with a dict an epoch, and what follows from it.
-
-An epoch's dict has `epoch` (from 1), `loss`, `accuracy`, `val_loss`, `val_accuracy` (means over images; the first
-two gathered during the epoch, in training mode) and `seconds`.
-"""
+"""The epochs of a training: what is recorded of each, the CSV file of them, and what follows from them."""
 
 import math
+from dataclasses import astuple, dataclass, fields
 
-NUMBERS = {"loss", "accuracy", "val_loss", "val_accuracy", "seconds"}
+from pipeline import files
 
 
-def history_is_sound(history):
-    """Tell whether a list, from a file that anyone may have written, is such a history."""
-    return all(
-        isinstance(epoch, dict)
-        and type(epoch.get("epoch")) is int
-        and epoch["epoch"] == number
-        and all(isinstance(epoch.get(name), float) and math.isfinite(epoch[name]) for name in NUMBERS)
-        and abs(epoch["seconds"]) < 1e12  # they are added up
-        for number, epoch in enumerate(history, start=1)
-    )
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch; losses and accuracies are means over images, those of training gathered during the epoch."""
+
+    epoch: int  # from 1
+    learning_rate: float  # at its end, of the weights that were random at the start of the training
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+    @classmethod
+    def from_plain(cls, entry):
+        """Return the Epoch of a dict as `asdict` makes it; ValueError for anything else, since a file may hold it."""
+        names = [field.name for field in fields(cls)]
+        numbers = [entry.get(name) for name in names] if isinstance(entry, dict) else []
+        sound = [type(value) for value in numbers] == [int] + [float] * (len(names) - 1)
+        if not sound or not all(map(math.isfinite, numbers)) or abs(numbers[-1]) > 1e12:
+            raise ValueError("not the numbers of an epoch")
+        return cls(*numbers)
+
+
+def write_epochs(path, history):
+    """Write the epochs as CSV: a header, then one row an epoch."""
+    files.write_csv(path, [[field.name for field in fields(Epoch)], *map(astuple, history)])
 
 
 def best_epoch(history):
-    """Return the epoch (its dict) of the lowest validation loss, the first of equals."""
-    return min(history, key=lambda epoch: epoch["val_loss"])
+    """Return the epoch of the lowest validation loss, the first if several are equal."""
+    return min(history, key=lambda epoch: epoch.val_loss)
 
 
 def kept_epoch(history, keep):
-    """Return the epoch whose weights are the model: for `keep` "best" the best one, for "last" the last one."""
+    """Return the epoch whose weights are the model: the best one for `keep` "best", the last one for "last"."""
     return best_epoch(history) if keep == "best" else history[-1]
 
 
 def patience_ran_out(history, patience):
-    """Tell whether the last `patience` epochs brought no strictly lower validation loss; for None, never."""
-    return bool(history) and patience is not None and len(history) - best_epoch(history)["epoch"] >= patience
+    """Tell whether the last `patience` epochs brought no strictly lower validation loss; for 0, never."""
+    return bool(history and patience) and len(history) - best_epoch(history).epoch >= patience

@@ -1,4 +1,4 @@
-"""The images of a partition as tensors: held in memory where they fit, read anew for every batch where not."""
+"""The images of a partition as tensors: held in memory where they fit, else read again for every batch."""
 
 import contextlib
 import itertools
@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pipeline import files, image_files
+from pipeline import files, image_files, split_files
 from pipeline.errors import UserError
 from pipeline.learning import devices
 from pipeline.learning.preprocessing import Preprocessing
+from pipeline.messages import note
 from pipeline.progress import progress_bar, stream_in_threads
 
-# The share of a device's free memory that images may take. The rest is for the model, whose intermediate results
+# The fraction of a device's free memory that images may take. The rest is for the model, whose intermediate results
 # take far more than a batch of images does.
-SHARE_OF_FREE_MEMORY = 0.5
+FRACTION_OF_FREE_MEMORY = 0.5
 
 # How many images may be decoded before they are taken over.
 READ_AHEAD = 64
@@ -32,7 +33,7 @@ class ImageSet:
     content_hashes: list  # of the files, parallel to the labels
     in_color: int  # how many of the files show colour
     device: torch.device  # the model's, to which batches go
-    pixels: torch.Tensor = None  # uint8 (n, 1 or 3, height, width), on `device` if they fit there; None: read anew
+    pixels: torch.Tensor = None  # uint8 (n, 1 or 3, height, width), on `device` if they fit there; None: read again
 
     def __len__(self):
         return len(self.labels)
@@ -57,7 +58,7 @@ class ImageSet:
         """
         if not parts:
             return
-        pixels = self._batches_in_memory(parts) if self.pixels is not None else self._batches_read_anew(parts)
+        pixels = self._batches_in_memory(parts) if self.pixels is not None else self._batches_from_files(parts)
         # All indices and labels at once, since small copies to a GPU wait for it.
         labels = self.labels[torch.cat(parts)].to(self.device).split([len(part) for part in parts])
         yield from zip(pixels, labels, strict=True)
@@ -73,7 +74,7 @@ class ImageSet:
             # Apple's GPUs may read what is no longer there (pytorch/pytorch#189690), so they have to wait for the copy.
             yield self.pixels[part].to(self.device, non_blocking=self.device.type == "cuda")
 
-    def _batches_read_anew(self, parts):
+    def _batches_from_files(self, parts):
         paths = (self.paths[index] for index in torch.cat(parts).tolist())
         # One batch ahead: the cores read it while the model works on the one before.
         stream = stream_in_threads(
@@ -89,6 +90,34 @@ class ImageSet:
                         )
                     pixels[number] = image.pixels
                 yield torch.from_numpy(pixels).to(self.device)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The training and the validation images of a project, or of one fold of it."""
+
+    train: ImageSet
+    val: ImageSet
+    class_names: list  # by class index
+    fold: int  # None for a split without folds
+    split_fingerprint: str  # see split_files.fingerprint
+
+
+def load_training_data(project, fold, preprocessing, device, class_count=None):
+    """Read the training and the validation images of a project; see `load_image_set`.
+
+    Raises UserError where there are not `class_count` classes, if that is given.
+    """
+    splits = [split_files.read_split(project, partition, fold) for partition in ("train", "val")]
+    class_names = splits[0].class_names
+    split_files.require_class_count(class_names, class_count, "-num_classes")
+    train, val = (load_image_set(project, split, preprocessing, device) for split in splits)
+    if train.in_color and not preprocessing.keep_color:
+        note(
+            f"{train.in_color} of {len(train)} training images show colour, of which the model sees grey values only; "
+            "--keep_color keeps it"
+        )
+    return TrainingData(train, val, class_names, fold, split_files.fingerprint(*splits))
 
 
 def load_image_set(project, split, preprocessing, device):
@@ -127,7 +156,7 @@ def load_image_set(project, split, preprocessing, device):
 def _place_for(size, device):
     """Return the device that images of so many bytes are held on, best the model's; None where none has the room."""
     for place in (device, torch.device("cpu")):
-        if size <= SHARE_OF_FREE_MEMORY * devices.free_memory(place):
+        if size <= FRACTION_OF_FREE_MEMORY * devices.free_memory(place):
             return place
     return None
 

@@ -1,8 +1,20 @@
-"""A model's outputs for images."""
+"""A model's outputs for images: logits, probabilities, and with Monte Carlo dropout how certain they are."""
 
+import contextlib
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 
 from pipeline.errors import UserError
+from pipeline.learning.models import dropout_layers
+
+# Random seed of Monte Carlo dropout, so that predicting again gives the same.
+SAMPLING_SEED = 0
+
+# The last layers see this many samples at once at most, each as large as an image's.
+LARGEST_PASS = 1000
 
 
 @torch.inference_mode()
@@ -41,3 +53,74 @@ def require_finite(logits):
     if not logits.isfinite().all():
         raise UserError("the model's outputs are not finite numbers; its weights are damaged or training diverged")
     return logits
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model says of n images; how certain it is with Monte Carlo dropout only."""
+
+    probabilities: np.ndarray  # float64 (n, classes), with dropout means over the samples
+    predictive_entropy: np.ndarray = None  # float64 (n,), in nats: of these means; the whole uncertainty
+    mutual_information: np.ndarray = None  # float64 (n,), in nats: the part of it that is disagreement of the samples
+
+
+def predict(model, batches, preprocessing, sample_count=None):
+    """Return the Outputs of a model for images, with Monte Carlo dropout if there is a `sample_count`."""
+    if sample_count is None:
+        return Outputs(predict_probabilities(model, batches, preprocessing))
+    return predict_samples(model, batches, preprocessing, sample_count)
+
+
+@torch.inference_mode()
+def predict_samples(model, batches, preprocessing, sample_count):
+    """Predict images `sample_count` times each with random dropout: Monte Carlo dropout (Gal and Ghahramani 2016).
+
+    Args:
+        model: nn.Module with dropout; put into evaluation mode and left there.
+        batches: iterable of uint8 tensors (m, 1 or 3, height, width) on the model's device.
+        preprocessing: the model's Preprocessing.
+        sample_count: how many.
+
+    Returns Outputs. The mutual information is the entropy of the mean less the mean of the entropies
+    (Houlsby et al. 2011). What is dropped follows from SAMPLING_SEED: for an image it depends on those before it.
+    Raises UserError where the model has no dropout or its outputs are not finite.
+    """
+    if not dropout_layers(model):
+        raise UserError("-mc_samples: this model has no dropout to sample from; train one with -dropout 0.2, say")
+    model.eval()
+    torch.manual_seed(SAMPLING_SEED)
+    means, spread = [], []
+    for pixels in itertools.chain.from_iterable(batch.split(max(1, LARGEST_PASS // sample_count)) for batch in batches):
+        images = preprocessing.model_input(pixels)
+        with _sampling(model, len(images), sample_count):
+            logits = model(images).float()
+            if preprocessing.average_flips:
+                logits = (logits + model(images.flip(-1)).float()) / 2
+        samples = require_finite(logits.cpu().double()).softmax(dim=1).view(len(images), sample_count, -1)
+        means.append(samples.mean(dim=1))
+        spread.append(_entropy(means[-1]) - _entropy(samples).mean(dim=1))
+    probabilities = torch.cat(means)
+    return Outputs(
+        probabilities.numpy(),
+        _entropy(probabilities).numpy(),
+        # A difference of equal entropies may come out a little below 0.
+        torch.cat(spread).clamp(min=0).numpy(),
+    )
+
+
+@contextlib.contextmanager
+def _sampling(model, image_count, sample_count):
+    """Let the dropout layers drop, and the first of them repeat each image: what comes before is computed once."""
+
+    def repeat(module, inputs):
+        return inputs[0].repeat_interleave(sample_count, dim=0) if len(inputs[0]) == image_count else None
+
+    with contextlib.ExitStack() as hooks:
+        for layer in dropout_layers(model):
+            hooks.callback(layer.eval)
+            hooks.enter_context(layer.train().register_forward_pre_hook(repeat))
+        yield
+
+
+def _entropy(probabilities):
+    return torch.special.entr(probabilities).sum(dim=-1)

@@ -8,13 +8,12 @@ from torch import nn
 from torchvision import models
 
 from pipeline.errors import UserError
-from pipeline.learning import dropout
 from pipeline.learning.devices import is_memory_shortage
 
 # The short names that the published commands use.
 ALIASES = {"vgg": "vgg11_bn", "densenet": "densenet121"}
 
-# The families whose image size is part of the architecture, and how they are told.
+# The families whose image size is part of the architecture, and the argument that sets it.
 SIZE_ARGUMENTS = {
     "vit": lambda height, width: {"image_size": height},
     "maxvit": lambda height, width: {"input_size": (height, width)},
@@ -34,14 +33,14 @@ def resolve_architecture(name):
     )
 
 
-def build_model(architecture, class_count, image_shape, dropout_rate=None):
+def build_model(architecture, class_count, image_shape, dropout=None):
     """Build a model with fresh random weights, drawn from torch's global random state.
 
     Args:
         architecture: a name that `resolve_architecture` returns.
         class_count: size of the last layer.
         image_shape: (channels, height, width) of the images.
-        dropout_rate: see dropout.set_rate; None: what the architecture has.
+        dropout: probability, see set_dropout; None: what the architecture has.
 
     Returns an nn.Module that turns floats (n, channels, height, width) into logits (n, class_count), without
     auxiliary heads. Raises UserError, naming a size that works, where the architecture cannot take such images.
@@ -60,9 +59,9 @@ def build_model(architecture, class_count, image_shape, dropout_rate=None):
             f"-img_shape {channels} {height} {width}: {architecture} cannot take images of this size; "
             f"{channels} {size} {size} works"
         ) from None
-    if dropout_rate is not None:
+    if dropout is not None:
         head = layer_of(model, head_names(architecture, class_count, image_shape))
-        dropout.set_rate(model, head, dropout_rate)
+        set_dropout(model, head, dropout)
     # Laid out in memory as the images are, see Preprocessing.model_input.
     return model.to(memory_format=torch.channels_last)
 
@@ -85,6 +84,25 @@ def layer_of(model, names):
     return model.get_submodule(layer_name)
 
 
+def set_dropout(model, head, probability):
+    """Set the dropout probability of a model's dropout layers; if it has none, add one before `head`, its last layer.
+
+    The names of the weights stay as they are.
+    """
+    layers = dropout_layers(model)
+    if not layers:
+        head.dropout = nn.Dropout()
+        head.register_forward_pre_hook(lambda module, inputs: (module.dropout(inputs[0]),))
+        layers = [head.dropout]
+    for layer in layers:
+        layer.p = probability
+
+
+def dropout_layers(model):
+    """Return the dropout layers of a model, those of probability 0 left out."""
+    return [module for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0]
+
+
 def require_batch_size(model, batch_size, process_count):
     """Raise UserError where a process would get no image of a batch, or a single one to normalize over."""
     normalizes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
@@ -93,7 +111,7 @@ def require_batch_size(model, batch_size, process_count):
         reason = (
             "this architecture normalizes over the images of a batch and cannot train on one image at a time"
             if normalizes
-            else "every process takes a share of each batch"
+            else "every process takes a part of each batch"
         )
         shared = f" for each of the {process_count} processes" if process_count > 1 else ""
         raise UserError(f"-batch_size: {reason}; give at least {smallest}{shared}")

@@ -1,11 +1,11 @@
-"""What a recipe's words mean in torch: optimizer, learning rate schedule and loss."""
+"""Optimizer, learning rate schedule and loss of a training configuration."""
 
 import functools
 
 import torch
 from torch.nn import functional
 
-from pipeline.learning.checkpoint_contents import is_plain_tensor
+from pipeline.learning.checkpoints import is_plain_tensor
 
 # What is already trained is changed more carefully than what is not.
 PRETRAINED_RATE = 0.1
@@ -18,8 +18,30 @@ STATES = {
 }
 
 
-def make_optimizer(model, recipe, fresh=None):
-    """Return the recipe's optimizer; biases and normalization weights, vectors all of them, do not decay.
+class Stepper:
+    """Takes the optimizer steps: gradients, weights, learning rate; in float16 it scales the gradients too."""
+
+    def __init__(self, optimizer, config, steps_per_epoch, epochs_done, device):
+        self.optimizer = optimizer
+        self.schedule = make_schedule(optimizer, config, steps_per_epoch, epochs_done)
+        # Of use for float16 only, whose small gradients would vanish.
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
+
+    @property
+    def learning_rate(self):
+        return self.optimizer.param_groups[0]["lr"]
+
+    def step(self, loss):
+        """Take one step down the gradient of a loss, a scalar tensor."""
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+
+
+def make_optimizer(model, config, fresh=None):
+    """Return the optimizer of a TrainingConfig; biases and normalization weights, all of them vectors, do not decay.
 
     Where `fresh` names the weights that are random, the others are pretrained, and learn at a tenth of the rate.
     """
@@ -30,24 +52,24 @@ def make_optimizer(model, recipe, fresh=None):
                 for name, weights in model.named_parameters()
                 if weights.requires_grad and (weights.ndim > 1) == decays and (fresh is None or name in fresh) == random
             ],
-            "lr": recipe.learning_rate * (1.0 if random else PRETRAINED_RATE),
-            "weight_decay": recipe.weight_decay if decays else 0.0,
+            "lr": config.learning_rate * (1.0 if random else PRETRAINED_RATE),
+            "weight_decay": config.weight_decay if decays else 0.0,
         }
         for random in (True, False)
         for decays in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "SGD":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True, fused=True)
-    optimizer = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[recipe.optimizer]
-    return optimizer(groups, lr=recipe.learning_rate, fused=True)
+    if config.optimizer == "SGD":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True, fused=True)
+    optimizer = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[config.optimizer]
+    return optimizer(groups, lr=config.learning_rate, fused=True)
 
 
 def restore(optimizer, saved):
-    """Give an optimizer, just made, the state of its weights that its `state_dict` once held.
+    """Give a new optimizer the state of its weights that its `state_dict` once held.
 
-    Everything else follows from the recipe. Raises ValueError for what cannot be such a state: the file that it comes
-    from may be anyone's, torch checks little, and a fused step would read beyond the end of a tensor too small.
+    Everything else follows from the configuration. Raises ValueError for what cannot be such a state: anyone may
+    have written the file, torch checks little, and a fused step would read beyond the end of a tensor too small.
     """
     groups = optimizer.state_dict()["param_groups"]
     weights = dict(enumerate(tensor for group in optimizer.param_groups for tensor in group["params"]))
@@ -70,24 +92,39 @@ def restore(optimizer, saved):
                 state[name] = torch.empty_like(tensor).copy_(value)
 
 
-def make_schedule(optimizer, recipe, steps_per_epoch, epochs_done):
+def make_schedule(optimizer, config, steps_per_epoch, epochs_done):
     """Return the schedule of the learning rate, to be stepped after every optimizer step.
 
-    `optimizer` has just been made, or restored after `epochs_done` epochs. One-cycle is Smith and Topin's (arXiv
-    1708.07120), as torch has it: the rate rises to the recipe's within 30 % of the training and falls to almost nothing
+    `optimizer` is new, or restored after `epochs_done` epochs. One-cycle is Smith and Topin's (arXiv
+    1708.07120), as torch has it: the rate rises to its peak within 30 % of the training and falls to almost nothing
     at its end, while momentum (Adam's beta 1) falls from 0.95 to 0.85 and rises again.
     """
-    if recipe.schedule == "constant":
+    if config.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     one_cycle = functools.partial(
         torch.optim.lr_scheduler.OneCycleLR,
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=recipe.max_epochs * steps_per_epoch + 1,
+        total_steps=config.num_epochs * steps_per_epoch + 1,
     )
     schedule = one_cycle()
     # It goes on from what it has written into the optimizer's groups when it began.
     return one_cycle(last_epoch=epochs_done * steps_per_epoch - 1) if epochs_done else schedule
+
+
+def make_loss(config, labels, class_count, device):
+    """Return the function that training minimizes: from logits and labels to the summed cross-entropy of the images.
+
+    `labels` are those of all training images, for `-class_weights balanced`.
+    """
+    weights = class_weights(labels, class_count).to(device) if config.class_weights == "balanced" else None
+
+    def loss(logits, labels):
+        return functional.cross_entropy(
+            logits.float(), labels, weight=weights, label_smoothing=config.label_smoothing, reduction="sum"
+        )
+
+    return loss
 
 
 def class_weights(labels, class_count):
@@ -97,10 +134,3 @@ def class_weights(labels, class_count):
     """
     counts = torch.bincount(labels, minlength=class_count)
     return torch.where(counts > 0, len(labels) / ((counts > 0).sum() * counts), 0.0)
-
-
-def training_loss(logits, labels, recipe, weights=None):
-    """Return the sum over images of the cross-entropy that the recipe trains on, smoothed and weighted."""
-    return functional.cross_entropy(
-        logits.float(), labels, weight=weights, label_smoothing=recipe.label_smoothing, reduction="sum"
-    )

@@ -29,13 +29,14 @@ def overlay(image, heat):
     return Image.composite(colors.convert("RGB"), image.convert("RGB"), mask)
 
 
-def write_overlays(target, folder, names, model, pixels, preprocessing, classes):
+def write_overlays(target, classifier, folder, names, pixels, classes):
     """Write TARGET/NAME.png for each of the files `names` in a folder: the image with what `explain` finds in it.
 
     `pixels` are those of the files, as for `explain`; `classes` the indices of their predicted classes. Where one
     cannot be written (a name too long, say) there is a note, and the others are.
     """
-    heat = explain(model, pixels, preprocessing, torch.tensor(classes, device=pixels.device)).numpy()
+    classes = torch.tensor(classes, device=pixels.device)
+    heat = explain(classifier.model, pixels, classifier.preprocessing, classes).numpy()
 
     def write(task):
         name, heat = task
@@ -53,8 +54,8 @@ def write_overlays(target, folder, names, model, pixels, preprocessing, classes)
 def choose(predictions, count=COLUMNS):
     """Return {what they show: indices} of the images that tell most about a model, up to `count` of each kind.
 
-    The wrong ones that it is most confident of; of the others those that it is least certain of (largest predictive
-    entropy); and right ones that it is certain of, the classes in turn.
+    The errors that it is most confident of; of the others those that it is least certain of (largest predictive
+    entropy); and correct ones that it is certain of, the classes in turn.
     """
     confidence = predictions.probabilities.max(axis=1)
     wrong = predictions.predictions != predictions.labels
@@ -69,15 +70,15 @@ def choose(predictions, count=COLUMNS):
         of_class = certain[predictions.labels[certain] == label]
         rank[of_class] = np.arange(len(of_class))
     right = certain[np.argsort(rank[certain], kind="stable")][:count]
-    return {"most confident errors": errors, "least certain": unsure, "right, and certain": right}
+    return {"most confident errors": errors, "least certain": unsure, "correct, and certain": right}
 
 
 @plots.own_style()
-def draw_gallery(path, model, images, predictions):
+def draw_gallery(path, classifier, images, predictions):
     """Draw the chosen images of an ImageSet, each as it is and below with what `explain` finds in it."""
     kinds = choose(predictions)
     chosen = np.concatenate(list(kinds.values()))
-    heat = _heat_of(model, images, chosen, predictions.predictions)
+    heat = _heat_of(classifier.model, images, chosen, predictions.predictions)
     heights = [*[5.2] * len(kinds), 0.7]  # inches, of the last the scale's
     figure = Figure(figsize=(2.4 * COLUMNS, sum(heights)), layout="constrained")
     *parts, last = figure.subfigures(len(heights), height_ratios=heights)
@@ -91,7 +92,7 @@ def draw_gallery(path, model, images, predictions):
             above.imshow(image.convert("RGB"))
             above.set_title(_caption(predictions, index), fontsize="small")
             below.imshow(overlay(image, heat[index]))
-    label = scale_label(model, images.preprocessing)
+    label = scale_label(classifier.model, images.preprocessing)
     colors = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), COLOR_MAP)
     last.colorbar(colors, cax=last.add_axes((0.2, 0.6, 0.6, 0.2)), location="bottom").set_label(label)
     plots.save_figure(figure, path)

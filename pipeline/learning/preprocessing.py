@@ -86,7 +86,7 @@ def _per_channel(values, device):
 
 
 def preprocessing_is_sound(settings):
-    """Tell whether a dict, of a file that anyone may have written, is what `Preprocessing.settings` returns."""
+    """Tell whether a dict, since anyone may have written the file, is what `Preprocessing.settings` returns."""
 
     def is_numbers(values):
         return isinstance(values, list) and len(values) in (1, 3) and all(type(value) is float for value in values)

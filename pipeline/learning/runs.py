@@ -1,51 +1,26 @@
-"""One training run on disk: its files, how it is started and resumed, and its records."""
+"""One training run on disk: its files, what may be resumed, and its records."""
 
 from dataclasses import dataclass, replace
 
 from pipeline import files, processes
 from pipeline.errors import UserError
-from pipeline.learning import checkpoints, curves, recipes
-from pipeline.learning.history import best_epoch, kept_epoch
+from pipeline.learning import checkpoints, curves
+from pipeline.learning.config import TrainingConfig
+from pipeline.learning.history import best_epoch, kept_epoch, write_epochs
 from pipeline.messages import note
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project
 
-# What must be the same for training to go on, and the option it comes from.
-FIXED_SETTINGS = {
-    "architecture": "-architecture",
-    "batch size": "-batch_size",
-    "learning rate": "-learning_rate",
-    "image shape": "-img_shape",
-    "keep color": "--keep_color",
-    "normalize": "--normalize",
-    "augment": "-augment",
-    "optimizer": "-optimizer",
-    "weight decay": "-weight_decay",
-    "schedule": "-schedule",
-    "label smoothing": "-label_smoothing",
-    "dropout": "-dropout",
-    "class weights": "-class_weights",
-    "average flips": "--average_flips",
-    "weights kept": "-keep",
-    "weights": "-weights",
-    "freeze backbone": "--freeze_backbone",
-    "seed": "-seed",
-    "precision": "-precision",
-    "class names": "class names",
-    "split fingerprint": "split files",
-}
-ADJUSTABLE_SETTINGS = ("maximum number of epochs", "patience", "positive class")
-# What a record of before these choices existed means.
-NOT_RECORDED = {**recipes.resolve("published").settings(), "weights": None, "freeze backbone": False}
-# A schedule of the learning rate is laid out over the whole training.
-FIXED_BY_A_SCHEDULE = {"maximum number of epochs": "-num_epochs"}
+WAYS_OUT = "use --overwrite, or another -model_save_name"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training run of a project, by name."""
+    """A training run of a project."""
 
     project: Project
     name: str
+    config: TrainingConfig
+    fold: int = None
 
     @property
     def model(self):
@@ -57,24 +32,32 @@ class Run:
 
     @property
     def augmented(self):
-        return self.record("augmented.png")
+        return self._result("augmented.png")
 
-    def record(self, ending):
-        return self.project.results / f"{self.name}_{ending}"
+    @property
+    def epochs(self):
+        return self._result("epochs.csv")
+
+    @property
+    def hyperparameters(self):
+        return self._result("hyperparameters.json")
 
     @property
     def files(self):
-        endings = ("hyperparameters.json", "loss_values.json", "accuracy.png", "loss.png")
-        return [self.model, self.last, *map(self.record, endings)]
+        pictures = [self._result("accuracy.png"), self._result("loss.png")]
+        return [self.model, self.last, self.hyperparameters, self._result("loss_values.json"), self.epochs, *pictures]
+
+    def _result(self, ending):
+        return self.project.results / f"{self.name}_{ending}"
 
     def prepare(self, may_exist):
-        """Make the folders; UserError where an earlier run of this name left something and that is not expected."""
+        """Create the folders; UserError where an earlier run of this name left something and that is not expected."""
         for folder in (self.project.models, self.project.results):
             folder.mkdir(exist_ok=True)
         existing = [path for path in self.files if path.exists()]
         if existing and not may_exist:
             raise UserError(
-                f"{existing[0]}: exists already; --resume goes on with that training, --overwrite starts anew, "
+                f"{existing[0]}: exists already; --resume goes on with that training, --overwrite starts again, "
                 "-model_save_name takes another name"
             )
 
@@ -83,73 +66,50 @@ class Run:
         for path in [*self.files, self.augmented]:
             path.unlink(missing_ok=True)
 
-    def finished_hyperparameters(self, settings):
-        """Return the recorded hyperparameters where this very training has been finished, else None."""
-        path = self.record("hyperparameters.json")
-        if not path.exists() or not self.model.exists():
+    def read_finished(self, data):
+        """Return the recorded hyperparameters where this very training on TrainingData has been finished, else None."""
+        if not self.hyperparameters.exists() or not self.model.exists():
             return None
-        recorded = files.read_json_object(path)
-        self._require_same(settings, recorded, path)
-        same = all(recorded.get(name) == settings[name] for name in ADJUSTABLE_SETTINGS)
+        recorded = files.read_json_object(self.hyperparameters)
+        self._require_same(data, recorded, self.hyperparameters)
+        same = all(recorded.get(name) == value for name, value in self.config.record().items())
         return recorded if same else None
 
-    def load_last(self, settings):
+    def load_last(self, data):
         """Return the checkpoint of the last whole epoch; None where no epoch was finished.
 
-        What an interruption left behind is mended. Raises UserError where it was trained with other settings, or
-        where the best epoch's weights are gone.
+        Completes what an interruption left behind. Raises UserError where it was trained with another configuration or
+        on other data, or where the best epoch's weights are gone.
         """
         if not self.last.exists():
             if self.model.exists():
-                raise UserError(
-                    f"{self.last}: no such file to resume from; use --overwrite or another -model_save_name"
-                )
+                raise UserError(f"{self.last}: no such file to resume from; {WAYS_OUT}")
             return None
         checkpoint = checkpoints.load(self.last)
         if checkpoint.options:
-            self._require_same(settings, checkpoint.options, self.last)
-        if not _can_go_on(checkpoint, settings):
-            raise UserError(
-                f"{self.last}: holds no training to go on with; use --overwrite or another -model_save_name"
-            )
-        if not processes.is_main():
-            return checkpoint
-        if kept_epoch(checkpoint.history, settings["weights kept"])["epoch"] == checkpoint.epoch:
-            # Training may have been killed before the model got these weights.
-            checkpoint.save(self.model)
-        elif not self.model.exists():
-            raise UserError(f"{self.model}: the best epoch's weights are gone; start anew with --overwrite")
-        if checkpoint.positive_class != settings["positive class"]:
-            self._replace_positive_class(checkpoint.positive_class, settings["positive class"])
-        # While training goes on, nothing may say that it is finished.
-        self.record("hyperparameters.json").unlink(missing_ok=True)
+            self._require_same(data, checkpoint.options, self.last)
+        if not self._can_go_on(checkpoint):
+            raise UserError(f"{self.last}: holds no training to go on with; {WAYS_OUT}")
+        if processes.is_main():
+            self._complete(checkpoint)
         return checkpoint
 
-    def save_epoch(self, trainer, settings):
-        """Save the state after an epoch of a Trainer, and as the model too if its weights are to be kept so far."""
-        newest = trainer.history[-1]
-        checkpoint = checkpoints.Checkpoint(
-            state_dict=trainer.whole.state_dict(),
-            optimizer=trainer.optimizer.state_dict(),
-            architecture=settings["architecture"],
-            class_names=settings["class names"],
-            image_shape=trainer.train_set.preprocessing.image_shape,
-            preprocessing=trainer.train_set.preprocessing.settings(),
-            dropout=settings["dropout"],
-            positive_class=settings["positive class"],
-            epoch=newest["epoch"],
-            validation_loss=newest["val_loss"],
-            history=trainer.history,
-            options=settings,
-            seen_images=trainer.seen_images,
-        )
+    def save_epoch(self, checkpoint):
+        """Save the state after an epoch, a Checkpoint, and as the model too if its weights are to be kept so far."""
         checkpoint.save(self.last)
-        if kept_epoch(trainer.history, trainer.recipe.keep) is newest:
+        if kept_epoch(checkpoint.history, self.config.keep) is checkpoint.history[-1]:
             # Not a copy of the other file, which a second run of the same name may have replaced meanwhile.
-            checkpoint.save(self.model)
+            replace(checkpoint, optimizer=None).save(self.model)
+        write_epochs(self.epochs, checkpoint.history)
 
-    def write_records(self, settings, history):
-        """Write loss values, curves and hyperparameters of a finished run; return the hyperparameters."""
+    def draw_curves(self):
+        """Draw the curves of loss and accuracy, from the file of the epochs."""
+        for quantity in ("loss", "accuracy"):
+            curves.draw_curves(self._result(f"{quantity}.png"), self.epochs, quantity)
+
+    def finish(self, record, history):
+        """Mark the model as finished, write the records and draw the curves; return the hyperparameters."""
+        replace(checkpoints.load(self.model), finished=True).save(self.model)
         best = best_epoch(history)
         series = {
             "loss values": "loss",
@@ -157,46 +117,61 @@ class Run:
             "val loss values": "val_loss",
             "val accuracy values": "val_accuracy",
         }
-        values = {name: [[epoch["epoch"], epoch[key]] for epoch in history] for name, key in series.items()}
+        values = {name: [[epoch.epoch, getattr(epoch, key)] for epoch in history] for name, key in series.items()}
         hyperparameters = {
-            **settings,
+            **record,
             "number of epochs": len(history),
-            "best epoch": best["epoch"],
-            "kept epoch": kept_epoch(history, settings["weights kept"])["epoch"],
-            "minimum validation loss": best["val_loss"],
-            "training seconds": round(sum(epoch["seconds"] for epoch in history), 3),
+            "best epoch": best.epoch,
+            "kept epoch": kept_epoch(history, self.config.keep).epoch,
+            "minimum validation loss": best.val_loss,
+            "training seconds": round(sum(epoch.seconds for epoch in history), 3),
         }
-        files.write_json(self.record("loss_values.json"), values)
-        curves.draw_curves(self.record("loss.png"), history, "loss", "cross-entropy loss (mean over images)")
-        curves.draw_curves(self.record("accuracy.png"), history, "accuracy", "accuracy")
+        files.write_json(self._result("loss_values.json"), values)
+        self.draw_curves()
         # Last, since it says that the run is finished.
-        files.write_json(self.record("hyperparameters.json"), hyperparameters)
+        files.write_json(self.hyperparameters, hyperparameters)
         return hyperparameters
 
-    def _replace_positive_class(self, recorded, chosen):
-        # No part of training: what was said last holds for the whole run.
-        note(f"positive class {chosen!r} instead of {recorded!r}, which {self.last} names")
-        for path in (self.model, self.last):
-            replace(checkpoints.load(path), positive_class=chosen).save(path)
-
-    def _require_same(self, settings, recorded, path):
-        fixed = FIXED_SETTINGS if settings["schedule"] == "constant" else FIXED_SETTINGS | FIXED_BY_A_SCHEDULE
+    def _require_same(self, data, recorded, path):
+        contradictions = self.config.contradictions(recorded)
+        contradictions += [
+            (what, ours, name, recorded.get(name))
+            for what, name, ours in (
+                ("class names", "class names", data.class_names),
+                ("split files", "split fingerprint", data.split_fingerprint),
+            )
+            if recorded.get(name) != ours
+        ]
         faults = [
-            f"{option} {settings[name]}: {path} was trained with {name} {recorded.get(name, NOT_RECORDED.get(name))}; "
-            "give the same, use --overwrite, or another -model_save_name"
-            for name, option in fixed.items()
-            if recorded.get(name, NOT_RECORDED.get(name)) != settings[name]
+            f"{option} {ours}: {path} was trained with {name} {theirs}; give the same, {WAYS_OUT}"
+            for option, ours, name, theirs in contradictions
         ]
         if faults:
             raise UserError(*faults)
 
+    def _can_go_on(self, checkpoint):
+        """Tell whether a checkpoint has all that going on with it takes: anyone may have written the file."""
+        if not (checkpoint.history and checkpoint.options and checkpoint.optimizer and checkpoint.preprocessing):
+            return False
+        return (
+            checkpoint.image_shape == list(self.config.image_shape)
+            and (self.config.schedule == "constant" or len(checkpoint.history) <= self.config.num_epochs)
+            and not (self.config.freeze_backbone and checkpoint.fresh_weights is None)
+        )
 
-def _can_go_on(checkpoint, settings):
-    """Tell whether a checkpoint, of a file that anyone may have written, has all that training with settings needs."""
-    if not (checkpoint.history and checkpoint.options and checkpoint.optimizer and checkpoint.preprocessing):
-        return False
-    return (
-        checkpoint.image_shape == settings["image shape"]
-        and (settings["schedule"] == "constant" or len(checkpoint.history) <= settings["maximum number of epochs"])
-        and not (settings["freeze backbone"] and checkpoint.options.get("fresh weights") is None)
-    )
+    def _complete(self, checkpoint):
+        """Bring the other files of the run to the state of its last epoch, and none of them says it is finished."""
+        self.hyperparameters.unlink(missing_ok=True)
+        if kept_epoch(checkpoint.history, self.config.keep).epoch == checkpoint.epoch:
+            # Training may have been killed before the model got these weights.
+            replace(checkpoint, optimizer=None).save(self.model)
+        elif not self.model.exists():
+            raise UserError(f"{self.model}: the best epoch's weights are gone; start again with --overwrite")
+        model, chosen = checkpoints.load(self.model), self.config.positive_class
+        if checkpoint.positive_class != chosen:
+            # Not a part of training: what was said last holds for the whole run.
+            note(f"positive class {chosen!r} instead of {checkpoint.positive_class!r}, which {self.last} names")
+            replace(checkpoint, positive_class=chosen).save(self.last)
+        if model.finished or model.positive_class != chosen:
+            replace(model, positive_class=chosen, finished=False).save(self.model)
+        write_epochs(self.epochs, checkpoint.history)

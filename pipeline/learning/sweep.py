@@ -1,13 +1,21 @@
-"""Training a grid of architectures, batch sizes and learning rates: names, table, plot."""
+"""Several trainings in one command, folds or a grid of choices: names, order, table, plot."""
 
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline import files, plots
+from pipeline import files, plots, processes
+from pipeline.errors import UserError
+from pipeline.learning import config, devices, image_sets, models, training
+from pipeline.learning.preprocessing import Preprocessing
+from pipeline.learning.runs import Run
+from pipeline.learning.transfer import IMAGENET
 from pipeline.messages import format_table
+from pipeline.project import MODEL_SUFFIX, fold_name
 
 COLUMNS = [
     "model name",
@@ -21,30 +29,75 @@ COLUMNS = [
 ]
 
 
-def grid(architectures, batch_sizes, learning_rates):
-    """Return every combination once, as (architecture, batch size, learning rate), in the order given."""
-    return list(dict.fromkeys(itertools.product(architectures, batch_sizes, learning_rates)))
+def configurations(chosen, device):
+    """Return the TrainingConfigs that the options mean on a device, see config.grid, with names and paths resolved."""
+    return list(
+        dict.fromkeys(
+            replace(
+                one,
+                architecture=models.resolve_architecture(one.architecture),
+                weights=str(Path(one.weights).absolute()) if one.weights not in (None, IMAGENET) else one.weights,
+                precision=devices.pick_precision(one.precision, device),
+            )
+            for one in config.grid(chosen)
+        )
+    )
 
 
-def run_name(name, architecture, recipe):
+def plan_runs(project, configs, folds, file_name=None):
+    """Return the name that the model's file name means, and a Run for each fold and configuration."""
+    default = configs[0].architecture if len(configs) == 1 else "sweep"
+    name = project.model_path(file_name or f"{default}{MODEL_SUFFIX}").name.removesuffix(MODEL_SUFFIX)
+    return name, [
+        Run(project, fold_name(run_name(name, one) if len(configs) > 1 else name, fold), one, fold)
+        for fold in folds
+        for one in configs
+    ]
+
+
+def run_name(name, one):
     """Return the name of one run of the sweep called `name`."""
-    return f"{name}_{architecture}_b{recipe.batch_size}_lr{recipe.learning_rate:g}"
+    return f"{name}_{one.architecture}_b{one.batch_size}_lr{one.learning_rate:g}"
+
+
+def train_all(runs, device, command_line, class_count=None, overwrite=False):
+    """Train every Run; return the hyperparameters of the finished ones, and a line for each that failed.
+
+    A run that fails (one that diverges, or an architecture that cannot take the images) does not end the others; but a
+    single run, or one of several processes, for which the others would wait, raises its UserError.
+    """
+    finished, failed = [], []
+    for fold, of_fold in itertools.groupby(runs, key=lambda run: run.fold):
+        of_fold = list(of_fold)
+        first = of_fold[0]
+        preprocessing = Preprocessing.from_options(first.config.image_shape, first.config.keep_color)
+        with devices.memory_shortage_named(1, first.config.image_shape):
+            data = image_sets.load_training_data(first.project, fold, preprocessing, device, class_count)
+        for run in of_fold:
+            if len(runs) > 1:
+                print(f"\nrun {len(finished) + len(failed) + 1} of {len(runs)}: {run.name}")
+            try:
+                with devices.memory_shortage_named(run.config.batch_size, run.config.image_shape):
+                    finished.append(training.train(run, data, command_line, overwrite))
+            except UserError as error:
+                if len(runs) == 1 or processes.count() > 1:
+                    raise
+                print(f"failed: {'; '.join(error.faults)}")
+                failed.append(f"{run.name}: {'; '.join(error.faults)}")
+        del data  # room for the images of the next fold
+    return finished, failed
 
 
 def print_table(finished):
-    """Print the finished runs, the lowest validation loss first; `finished` as for `report`."""
+    """Print the finished runs, the lowest validation loss first; `finished` as `train_all` returns them."""
     shown = _table(finished)
     shown["minimum validation loss"] = shown["minimum validation loss"].map("{:.4f}".format)
     print("\nRuns, lowest validation loss first\n")
     print(format_table(COLUMNS, shown.itertuples(index=False)))
 
 
-def report(results_folder, name, finished):
-    """Print the table of a sweep's runs, write it as NAME_sweep.csv and draw NAME_sweep.png.
-
-    `finished` is a list of hyperparameters, as runs.Run.write_records returns them.
-    """
-    print_table(finished)
+def write_report(results_folder, name, finished):
+    """Write the table of a sweep's runs as NAME_sweep.csv and draw NAME_sweep.png."""
     table = _table(finished)
     csv_path, plot_path = results_folder / f"{name}_sweep.csv", results_folder / f"{name}_sweep.png"
     verb = "replaced" if csv_path.exists() else "wrote"

@@ -1,177 +1,147 @@
-"""Training with early stopping: one epoch, one evaluation, and the loop around them."""
+"""Training with early stopping: the loop over the epochs, and what one epoch does."""
 
 import math
 import time
+from dataclasses import replace
 
 import torch
 from torch.nn import functional
 
 from pipeline import processes
+from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
-from pipeline.learning import distributed, optimization
-from pipeline.learning.augmentation import make_augmentation
-from pipeline.learning.devices import autocast
-from pipeline.learning.dropout import dropout_layers
-from pipeline.learning.history import patience_ran_out
+from pipeline.learning import devices, distributed, models, optimization
+from pipeline.learning.augmentation import AUGMENTATIONS, draw_augmented
+from pipeline.learning.config import TrainingConfig, in_words
+from pipeline.learning.history import Epoch, best_epoch, patience_ran_out
 from pipeline.learning.inference import predict_logits
-from pipeline.progress import progress_bar
+from pipeline.learning.state import start_or_resume
+from pipeline.messages import format_table
+from pipeline.progress import print_line, progress_bar
+
+# Seconds between two drawings of the curves while training runs; drawing takes about half a second.
+REDRAW_EVERY = 15
 
 
-class Trainer:
-    """A model on its way through training, with all that changes from epoch to epoch.
+def train(run, data, command_line, overwrite=False):
+    """Train the model of a Run on TrainingData, or go on with it, and write the records; return the hyperparameters."""
+    positive_class = resolve_positive_class(data.class_names, run.config.positive_class)
+    run = replace(run, config=replace(run.config, positive_class=positive_class))
+    with distributed.main_process_first():
+        finished = None if overwrite else run.read_finished(data)
+        if finished:
+            print(f"{run.model}: finished already, after {finished['number of epochs']} epochs; nothing to do")
+            return finished
+        training = start_or_resume(run, data, overwrite)
+    print_plan(run, training)
+    record = training.record(run.name, command_line)
+    train_epochs(run, training, record)
+    if not processes.is_main():
+        return record
+    hyperparameters = run.finish(record, training.history)
+    print_hyperparameters(run, hyperparameters)
+    return hyperparameters
+
+
+def train_epochs(run, training, record):
+    """Train until epochs or patience run out, and save every epoch.
+
+    The random choices of an epoch follow from the seed and its number, so that a training that is resumed goes on as if
+    it had never stopped (in float16, except for the scale of the gradients). UserError where a loss is not finite.
+    """
+    config, history, image_count = training.config, training.history, len(training.train_set)
+    device, drawn = training.train_set.device, time.monotonic()
+    if device.type == "cpu" and config.precision == "bfloat16":
+        devices.keep_freed_memory(training.model)  # in float32 it would take some 500 MB more
+    network = distributed.wrap(training.learner)
+    loss = optimization.make_loss(config, training.train_set.labels, len(training.data.class_names), device)
+    steps_per_epoch = len(batches(torch.arange(image_count), config.batch_size, processes.count()))
+    stepper = optimization.Stepper(training.optimizer, config, steps_per_epoch, len(history), device)
+    with progress_bar(total=config.num_epochs * image_count, initial=len(history) * image_count, unit="image") as bar:
+        for epoch in range(len(history) + 1, config.num_epochs + 1):
+            if patience_ran_out(history, config.patience):
+                break
+            bar.set_description(f"epoch {epoch} of {config.num_epochs}")
+            torch.manual_seed(config.seed * 1_000_003 + epoch)
+            started = time.perf_counter()
+            trained = train_one_epoch(network, training.train_set, stepper, loss, config, bar)
+            distributed.average_running_statistics(training.learner)
+            validated = evaluate(training.learner, training.val_set, config)
+            seconds = time.perf_counter() - started
+            require_finite(epoch, trained["loss"], validated["loss"])
+            history.append(Epoch(epoch, stepper.learning_rate, *trained.values(), *validated.values(), seconds))
+            if processes.is_main():
+                run.save_epoch(training.checkpoint(record))
+                if time.monotonic() - drawn > REDRAW_EVERY:
+                    run.draw_curves()
+                    drawn = time.monotonic()
+            print_epoch(history)
+
+
+def train_one_epoch(network, images, stepper, loss, config, bar):
+    """Take one optimizer step per batch, over all images of an ImageSet in random order.
 
     Args:
-        model: nn.Module with its first weights, on the sets' device.
-        train_set, val_set: ImageSets.
-        recipe: a Recipe; its batch size is that of all processes together.
-        class_count: of the labels.
-        fresh: names of the weights that are random, where the others are pretrained; None: all are random.
-        whole: the model that `model` is the last layer of, where only that one is trained, on features.
-        seen_before: images, as in a Checkpoint, that the pretrained weights have seen.
-        seed: every random choice of an epoch follows from the seed and the epoch's number, so that training resumed
-            after any epoch goes on as if it had never stopped (in float16, but for the scale of the gradients).
-        precision: number format, as devices.pick_precision returns it.
+        network: the model, or what distributes it over processes.
+        images: ImageSet; each process takes its part of every batch.
+        stepper, loss: as optimization.Stepper and optimization.make_loss return them.
+        config: TrainingConfig.
+        bar: progress bar, which counts images.
+
+    Returns {"loss": ..., "accuracy": ...}, means over the images; the loss is not finite where a step's is not.
     """
+    set_training_mode(network, config)
+    augment = AUGMENTATIONS[config.augment]
+    parts = batches(torch.randperm(len(images)), config.batch_size, processes.count())
+    if not processes.is_main():
+        # Other random choices (dropout) than those of the other processes, which see other images.
+        torch.manual_seed(torch.initial_seed() + processes.rank() * 2**32)
+    losses, correct = [], torch.zeros((), dtype=torch.int64, device=images.device)
+    own_parts = [distributed.part_of(indices) for indices in parts]
+    for (pixels, labels), indices in zip(images.batches(own_parts), parts, strict=True):
+        model_input = images.preprocessing.model_input(augment(pixels))
+        with devices.autocast(images.device, config.precision):
+            logits = network(model_input)
+        batch_loss = loss(logits, labels)
+        # The mean over the whole batch: gradients are averaged over the processes, whose losses add up.
+        stepper.step(batch_loss / len(indices) * processes.count())
+        # Looked at only after the epoch: at every step, a GPU would have to be waited for.
+        losses.append(batch_loss.detach())
+        correct += (logits.detach().argmax(dim=1) == labels).sum()
+        bar.update(len(indices))
+    sums = torch.stack([torch.stack(losses).cpu().double().sum(), correct.cpu().double()])
+    loss_sum, correct_count = distributed.total(sums, images.device).tolist()
+    return {"loss": loss_sum / len(images), "accuracy": correct_count / len(images)}
 
-    def __init__(
-        self,
-        model,
-        train_set,
-        val_set,
-        recipe,
-        *,
-        class_count,
-        seed,
-        precision,
-        fresh=None,
-        whole=None,
-        seen_before=None,
-    ):
-        self.model, self.whole = model, whole or model
-        self.train_set, self.val_set = train_set, val_set
-        self.recipe, self.seed, self.precision = recipe, seed, precision
-        self.device = train_set.device
-        self.fresh = fresh
-        self.optimizer = optimization.make_optimizer(self.whole, recipe, fresh)
-        self.augment = make_augmentation(recipe.augment)
-        self.class_weights = None
-        if recipe.class_weights == "balanced":
-            self.class_weights = optimization.class_weights(train_set.labels, class_count).to(self.device)
-        self.seen_images = {"train": train_set.content_hashes, "val": val_set.content_hashes, **(seen_before or {})}
-        self.history = []  # see pipeline.learning.history
 
-    def settings(self):
-        """Return what the training records say besides the options."""
-        preprocessing = self.train_set.preprocessing
-        return {
-            "image mean": preprocessing.mean,
-            "image standard deviation": preprocessing.std,
-            "fresh weights": None if self.fresh is None else sorted(self.fresh),
-        }
+def evaluate(model, images, config):
+    """Return {"loss": ..., "accuracy": ...} of a model in evaluation mode; each image of the ImageSet counts once."""
+    own_part = distributed.part_of(torch.arange(len(images)))
+    sums = torch.zeros(2, dtype=torch.float64)
+    if len(own_part):
+        pixels = (pixels for pixels, _ in images.batches(list(own_part.split(config.batch_size))))
+        with devices.autocast(images.device, config.precision):
+            logits = predict_logits(model, pixels, images.preprocessing)
+        labels = images.labels[own_part]
+        sums[0] = functional.cross_entropy(logits, labels, reduction="sum")
+        sums[1] = (logits.argmax(dim=1) == labels).sum()
+    loss, correct = distributed.total(sums, images.device).tolist()
+    return {"loss": loss / len(images), "accuracy": correct / len(images)}
 
-    def resume(self, optimizer, history):
-        """Go on after the epochs of `history`, with the optimizer's state after the last of them.
 
-        The model has the weights of that epoch already. Raises ValueError for a state of another optimizer.
-        """
-        optimization.restore(self.optimizer, optimizer)
-        self.history = list(history)
+def require_finite(epoch, loss, val_loss):
+    """Raise UserError where one of the losses of an epoch is not finite."""
+    for name, value in (("training", loss), ("validation", val_loss)):
+        if not math.isfinite(value):
+            raise UserError(f"epoch {epoch}: the {name} loss is {value}; try a smaller -learning_rate")
 
-    def epochs(self):
-        """Train until patience or epochs run out; a generator that yields after every epoch, for saving and printing.
 
-        Raises UserError, naming epoch and step, for a loss that is not finite.
-        """
-        network = distributed.wrap(self.model)
-        steps = len(batches(torch.arange(len(self.train_set)), self.recipe.batch_size, processes.count()))
-        schedule = optimization.make_schedule(self.optimizer, self.recipe, steps, len(self.history))
-        # Of use for float16 only, whose small gradients would vanish.
-        scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
-        while not self._finished():
-            epoch = len(self.history) + 1
-            started = time.perf_counter()
-            torch.manual_seed(self.seed * 1_000_003 + epoch)
-            trained = self.train_one_epoch(network, schedule, scaler, epoch)
-            distributed.average_running_statistics(self.model)
-            validated = self.evaluate(self.val_set)
-            if not math.isfinite(validated["loss"]):
-                raise UserError(
-                    f"epoch {epoch}: the validation loss is {validated['loss']}; try a smaller -learning_rate"
-                )
-            self.history.append(
-                {
-                    "epoch": epoch,
-                    **trained,
-                    **{f"val_{key}": value for key, value in validated.items()},
-                    "seconds": time.perf_counter() - started,
-                }
-            )
-            yield
-
-    def train_one_epoch(self, network, schedule, scaler, epoch):
-        """Take one optimizer step per batch, over all images in random order; return mean loss and accuracy.
-
-        `network` is the model, or what distributes it over processes.
-        """
-        # Where a backbone is frozen, its running statistics stay as they are too.
-        network.train(all(weights.requires_grad for weights in self.model.parameters()))
-        if self.recipe.dropout:
-            for layer in dropout_layers(network):
-                layer.train()
-        image_set = self.train_set
-        steps = batches(torch.randperm(len(image_set)), self.recipe.batch_size, processes.count())
-        if not processes.is_main():
-            # Other random choices (dropout) than those of the other processes, which see other images.
-            torch.manual_seed(torch.initial_seed() + processes.rank() * 2**32)
-        sizes = torch.tensor([len(indices) for indices in steps])
-        losses, correct = [], torch.zeros((), dtype=torch.int64, device=self.device)
-        with progress_bar(total=len(image_set), desc=f"epoch {epoch}", unit="image", leave=False) as bar:
-            shares = image_set.batches([distributed.share(indices) for indices in steps])
-            for (pixels, labels), size in zip(shares, sizes.tolist(), strict=True):
-                images = image_set.preprocessing.model_input(self.augment(pixels))
-                with autocast(self.device, self.precision):
-                    logits = network(images)
-                # This process's share of the mean over the whole batch.
-                loss = optimization.training_loss(logits, labels, self.recipe, self.class_weights) / size
-                self.optimizer.zero_grad()
-                # Gradients are averaged over the processes, whose losses add up.
-                scaler.scale(loss * processes.count()).backward()
-                scaler.step(self.optimizer)
-                scaler.update()
-                schedule.step()
-                losses.append(loss.detach())
-                correct += (logits.detach().argmax(dim=1) == labels).sum()
-                bar.update(size)
-        # Looked at once an epoch and not at every step, for which a GPU would have to be waited for.
-        losses = distributed.total(torch.stack(losses).cpu().double(), self.device)
-        if not losses.isfinite().all():
-            step = int((~losses.isfinite()).nonzero()[0]) + 1
-            raise UserError(
-                f"epoch {epoch}, step {step}: the training loss is {losses[step - 1].item()}; "
-                "try a smaller -learning_rate"
-            )
-        correct = distributed.total(correct.cpu().double(), self.device)
-        return {
-            "loss": (losses * sizes).sum().item() / len(image_set),
-            "accuracy": correct.item() / len(image_set),
-        }
-
-    def evaluate(self, image_set):
-        """Return mean cross-entropy and accuracy over a set, in evaluation mode; every image counts once."""
-        mine = distributed.share(torch.arange(len(image_set)))
-        sums = torch.zeros(2, dtype=torch.float64)
-        if len(mine):
-            pixels = (pixels for pixels, _ in image_set.batches(list(mine.split(self.recipe.batch_size))))
-            with autocast(self.device, self.precision):
-                logits = predict_logits(self.model, pixels, image_set.preprocessing)
-            labels = image_set.labels[mine]
-            sums[0] = functional.cross_entropy(logits, labels, reduction="sum")
-            sums[1] = (logits.argmax(dim=1) == labels).sum()
-        loss, correct = distributed.total(sums, self.device).tolist()
-        return {"loss": loss / len(image_set), "accuracy": correct / len(image_set)}
-
-    def _finished(self):
-        return len(self.history) >= self.recipe.max_epochs or patience_ran_out(self.history, self.recipe.patience)
+def set_training_mode(network, config):
+    """Put a model into training mode; where a backbone is frozen, its running statistics stay as they are."""
+    network.train(all(weights.requires_grad for weights in network.parameters()))
+    if config.dropout:
+        for layer in models.dropout_layers(network):
+            layer.train()
 
 
 def batches(indices, batch_size, process_count=1):
@@ -184,3 +154,46 @@ def batches(indices, batch_size, process_count=1):
     if len(parts) > 1 and len(parts[-1]) < min(2 * process_count, batch_size):
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts
+
+
+def print_plan(run, training):
+    """Print what is trained on what, and how where that is not the published way; draw the augmented images."""
+    config, data = training.config, training.data
+    together = f", {processes.count()} processes" if processes.count() > 1 else ""
+    print(
+        f"training {config.architecture} on {data.train.device}{together}, {config.precision}: "
+        f"{len(data.train)} training images, {len(data.val)} validation images"
+    )
+    # What the training runs on differs for every user and is not a part of the recipe.
+    own = ("image_shape", "positive_class", "architecture", "precision")
+    published = replace(TrainingConfig(), **{name: getattr(config, name) for name in own}).record()
+    differing = [f"{name} {in_words(value)}" for name, value in config.record().items() if value != published[name]]
+    if differing:
+        print(f"other than published: {', '.join(differing)}")
+    if config.augment != "none" and processes.is_main():
+        draw_augmented(run.augmented, training.train_set, AUGMENTATIONS[config.augment])
+        print(f"augmented training images: {run.augmented}")
+    print("\nepoch      loss  accuracy  val loss  val accuracy  best", flush=True)
+
+
+def print_epoch(history):
+    """Print one line for the newest epoch."""
+    newest = history[-1]
+    print_line(
+        f"{newest.epoch:5}  {newest.loss:8.4f}  {newest.accuracy:8.4f}  {newest.val_loss:8.4f}  "
+        f"{newest.val_accuracy:12.4f}  {best_epoch(history).epoch:4}"
+    )
+
+
+def print_hyperparameters(run, hyperparameters):
+    """Print the published table of hyperparameters, and where everything is."""
+    shown = ("batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience")
+    print(f"\nHyperparameters of {run.name} ({run.config.architecture})\n")
+    print(format_table(["hyperparameter", "value"], [(name, in_words(hyperparameters[name])) for name in shown]))
+    print(
+        f"\nbest epoch: {hyperparameters['best epoch']}, validation loss "
+        f"{hyperparameters['minimum validation loss']:.4f}"
+    )
+    print(f"saved epoch {hyperparameters['kept epoch']} as {run.model}\nwrote:")
+    for path in run.files[1:]:
+        print(f"  {path}")

@@ -1,4 +1,4 @@
-"""Starting from weights that were trained on other images, and training the last layer alone."""
+"""Starting from weights that were trained on other images, and training only the last layer."""
 
 import itertools
 from dataclasses import dataclass, field, replace
@@ -30,18 +30,18 @@ def start_from(model, source, architecture, class_count, preprocessing):
 
     Args:
         model: nn.Module, as models.build_model returns it.
-        source: "imagenet", for torchvision's weights, fetched once and kept by torch; or the path of a checkpoint or
-            of a plain state dict.
+        source: "imagenet", for torchvision's weights, downloaded once and kept by torch; or the path of a checkpoint
+            or of a plain state dict.
         architecture: torchvision's name.
         class_count: of the model.
         preprocessing: of the images; what the weights say of theirs (mean and standard deviation) replaces a part.
 
-    Raises UserError for weights that do not exist, cannot be fetched or read, or are another architecture's.
+    Raises UserError for weights that do not exist, cannot be downloaded or read, or are another architecture's.
     """
     head = models.head_names(architecture, class_count, preprocessing.image_shape)
     load = _imagenet_weights if source == IMAGENET else _weights_of_file
     state_dict, numbers, seen_images = load(source, model, architecture)
-    fresh = _take_over(model, state_dict, head, source)
+    fresh = _copy_all_weights(model, state_dict, head, source)
     if numbers is not None:
         mean, std = numbers
         if mean is not None and len(mean) > preprocessing.channels:
@@ -54,22 +54,20 @@ def start_from(model, source, architecture, class_count, preprocessing):
 
 def start_of(checkpoint):
     """Return the Start of a training that goes on with the state in a checkpoint."""
-    fresh = checkpoint.options.get("fresh weights")
+    fresh = checkpoint.fresh_weights
     seen = {key: value for key, value in (checkpoint.seen_images or {}).items() if key == EARLIER}
     return Start(checkpoint.build_preprocessing(), None if fresh is None else frozenset(fresh), seen)
 
 
-def freeze_backbone(model, architecture, class_count, image_shape, fresh):
-    """Let training change the last layer's weights only, and return their names.
+def freeze_backbone(model, head, fresh):
+    """Let training change only the weights named in `head`, those of the last layer.
 
     Raises UserError where others are random, and would stay so.
     """
-    head = models.head_names(architecture, class_count, image_shape)
     if fresh - head:
         raise UserError(f"--freeze_backbone: {', '.join(sorted(fresh - head))} would stay random; leave the option out")
     for name, parameter in model.named_parameters():
         parameter.requires_grad = name in head
-    return head
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class Features(Preprocessing):
 
 
 def on_features(model, head, image_sets, precision):
-    """Return what trains the last layer alone on features that are computed once, where nothing changes them.
+    """Return what trains only the last layer, on features that are computed once.
 
     Args:
         model: nn.Module whose weights but for the `head` are frozen.
@@ -117,12 +115,12 @@ def _features(model, layer, image_set, precision):
 
 
 @torch.no_grad()
-def _take_over(model, state_dict, head, source):
+def _copy_all_weights(model, state_dict, head, source):
     own = model.state_dict()
     fresh = frozenset(name for name in own if not _copy_weights(own[name], state_dict.get(name), name in head))
     if len(fresh) == len(own):
         raise UserError(f"-weights {source}: none of its weights fits this architecture; give weights of the same one")
-    print(f"weights of {source}: {len(own) - len(fresh)} of {len(own)} taken over; fresh: {', '.join(sorted(fresh))}")
+    print(f"weights of {source}: {len(own) - len(fresh)} of {len(own)} loaded; random: {', '.join(sorted(fresh))}")
     return fresh
 
 

@@ -1,0 +1,82 @@
+"""A trained model, ready to predict: for the scripts, and for Python programs."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from pipeline import image_files
+from pipeline.errors import UserError
+from pipeline.learning import checkpoints, image_sets
+from pipeline.learning.checkpoints import Checkpoint
+from pipeline.learning.inference import predict_probabilities
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model with all that it takes to predict images with it.
+
+    >>> classifier = Classifier.load("brain_mri/models/resnet_1.pth.tar")
+    >>> probabilities = classifier.predict(["scan_1.jpg", "scan_2.png"])
+    >>> classifier.class_names[probabilities[0].argmax()]
+    'yes'
+    """
+
+    model: nn.Module
+    checkpoint: Checkpoint  # what its file says of it, without the weights
+    path: Path  # of the file
+    device: torch.device
+
+    @classmethod
+    def load(cls, path, device="cpu"):
+        """Load a checkpoint of train_torchvision.py; UserError for a file that is not one."""
+        return cls.from_checkpoint(checkpoints.complete(checkpoints.load(path), path), path, device)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint, path, device):
+        """Build the model of a complete Checkpoint; UserError where its weights are those of another model."""
+        model = checkpoint.build_model().to(device)
+        return cls(model, replace(checkpoint, state_dict={}, optimizer=None), Path(path), torch.device(device))
+
+    @property
+    def class_names(self):
+        """The names of the classes, in the order of the probabilities."""
+        return self.checkpoint.class_names
+
+    @property
+    def preprocessing(self):
+        """The Preprocessing that the model was trained with."""
+        return self.checkpoint.build_preprocessing()
+
+    def predict(self, images, batch_size=100):
+        """Return the probability of each class for each image, float64 (n, classes), classes as in `class_names`.
+
+        Args:
+            images: paths of image files, or Pillow images of any mode (16-bit ones are scaled as the scripts do it).
+            batch_size: how many images the model sees at a time.
+
+        Raises UserError for an image that cannot be read.
+        """
+        images = list(images)
+        if not images:
+            return np.empty((0, len(self.class_names)))
+        batches = (
+            np.stack([self._pixels(image) for image in images[start : start + batch_size]])
+            for start in range(0, len(images), batch_size)
+        )
+        batches = (torch.from_numpy(pixels).to(self.device) for pixels in batches)
+        return predict_probabilities(self.model, batches, self.preprocessing)
+
+    def _pixels(self, image):
+        if isinstance(image, Image.Image):
+            try:
+                return self.preprocessing.pixels(image_files.upright_8_bit(image))
+            except image_files.UnreadableImage as reason:
+                raise UserError(f"image: {reason}") from None
+        loaded = image_sets.load_image(image, self.preprocessing)
+        if loaded.unreadable:
+            raise UserError(f"{image}: {loaded.unreadable}")
+        return loaded.pixels

@@ -1,0 +1,169 @@
+"""Every choice of a training, in one place: its option, its name in the records, its defaults in the recipes.
+
+To add a choice, add a field to TrainingConfig and use it. Its option in train_torchvision.py, its entry in the training
+records and the check on `--resume` follow from the field.
+"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+
+from pipeline.errors import UserError
+from pipeline.readers import number, whole_number
+
+# The groups of options in --help, by what they are about.
+DATA, MODEL, STOP, RUN, PARTS = "data", "model and training", "when to stop", "run", "single parts of a recipe"
+
+# What the recipes change of the defaults below; docs/recipe.md has the evidence.
+RECIPES = {
+    "published": {},
+    "strong": {
+        "learning_rate": 0.002,
+        "num_epochs": 160,
+        "patience": 0,
+        "optimizer": "AdamW",
+        "weight_decay": 0.05,
+        "schedule": "one-cycle",
+        "label_smoothing": 0.1,
+        "normalize": True,
+        "augment": "strong",
+        "average_flips": True,
+        "keep": "last",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a choice is named on the command line and in the training records."""
+
+    name: str  # the spelling that --help shows
+    help: str
+    group: str = PARTS
+    read: Callable = None  # a reader of numbers; None: the text as it is, or for a bool a switch
+    values: tuple = None  # all that are valid
+    metavar: str | tuple = None
+    other_names: tuple = ()
+    several: bool = False  # more than one value is a sweep
+    record: str = None  # the name in the records; None: the field's, with spaces
+    may_change: bool = False  # on --resume
+
+
+def choice(default, *option, **details):
+    """Return a dataclass field with a default and an Option."""
+    return field(default=default, metadata={"option": Option(*option, **details)})
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained. The defaults are the published recipe."""
+
+    # fmt: off
+    image_shape: tuple = choice((3, 224, 224), "-img_shape", "channels (1 or 3), height, width",
+                                DATA, whole_number(), metavar=("C", "H", "W"), other_names=("-img_size",))
+    keep_color: bool = choice(False, "--keep_color", "keep the images' colour instead of their grey values", DATA)
+    positive_class: str | None = choice(None, "-positive_class", "the class whose finding is called positive "
+                                        "(default: the last of two)", DATA, metavar="CLASS", may_change=True)
+
+    recipe: str = choice("published", "-recipe", "published: as in the published work; strong: learns most from a few "
+                         "hundred images; options of single parts change either", MODEL, values=(*RECIPES,),
+                         may_change=True)
+    architecture: str = choice("resnet18", "-architecture", "any torchvision classification model, or vgg (vgg11_bn) "
+                               "or densenet (densenet121)", MODEL, metavar="NAME", several=True)
+    weights: str | None = choice(None, "-weights", "start from torchvision's ImageNet weights (downloaded once) or "
+                                 "those in a file, all but the last layer's (default: random weights)", MODEL,
+                                 metavar="imagenet|FILE")
+    freeze_backbone: bool = choice(False, "--freeze_backbone", "with -weights, train the last layer only; otherwise "
+                                   "all layers, the pretrained ones at a tenth of the learning rate", MODEL)
+    batch_size: int = choice(25, "-batch_size", "total batch size", MODEL, whole_number(), several=True)
+    learning_rate: float = choice(0.001, "-learning_rate", "learning rate; with a schedule, the peak learning rate",
+                                  MODEL, number(above=0), several=True)
+
+    num_epochs: int = choice(256, "-num_epochs", "maximum number of epochs", STOP, whole_number(),
+                             record="maximum number of epochs", may_change=True)
+    patience: int = choice(5, "-patience", "stop after this many epochs in a row without a lower validation loss; "
+                           "0: never", STOP, whole_number(0), may_change=True)
+
+    seed: int = choice(0, "-seed", "random seed of the initial weights and the order of the images",
+                       RUN, whole_number(0, 2**32 - 1))
+    precision: str = choice("auto", "-precision", "number format of the computations; auto: bfloat16 where the "
+                            "processor has instructions for it", RUN, values=("auto", "float32", "bfloat16"))
+
+    normalize: bool = choice(False, "--normalize", "scale images to mean 0 and standard deviation 1 of the training "
+                             "images")
+    augment: str = choice("none", "-augment", "random changes of training images; NAME_augmented.png shows them",
+                          values=("none", "strong"))
+    optimizer: str = choice("Adam", "-optimizer", "optimizer", values=("Adam", "AdamW", "SGD"))
+    schedule: str = choice("constant", "-schedule", "learning rate schedule; one-cycle: up to the peak, then down to "
+                           "almost 0", values=("constant", "one-cycle"))
+    weight_decay: float = choice(0.0, "-weight_decay", "weight decay (L2 penalty)", PARTS, number(at_least=0))
+    label_smoothing: float = choice(0.0, "-label_smoothing", "fraction of each label that is spread over all classes",
+                                    PARTS, number(at_least=0, below=1))
+    dropout: float | None = choice(None, "-dropout", "dropout probability, at the architecture's dropout layers or, if "
+                                   "it has none, before its last layer (default: the architecture's)", PARTS,
+                                   number(at_least=0, below=1), metavar="X")
+    class_weights: str = choice("none", "-class_weights", "balanced: images of rare classes count more in the loss",
+                                values=("none", "balanced"))
+    average_flips: bool = choice(False, "--average_flips", "predict from an image and its mirror image")
+    keep: str = choice("best", "-keep", "keep the weights of the epoch with the lowest validation loss, or of the last "
+                       "epoch", values=("best", "last"), record="weights kept")
+    # fmt: on
+
+    def __post_init__(self):
+        if self.freeze_backbone and not self.weights:
+            raise UserError("--freeze_backbone: random weights would stay random; give -weights too")
+
+    def record(self):
+        """Return all choices under their names in the training records, as plain types."""
+        values = {record_name(entry): getattr(self, entry.name) for entry in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def contradictions(self, recorded):
+        """Return (option, value, name in the record, recorded value) for each choice that has to be as recorded."""
+        ours = self.record()
+        # A schedule of the learning rate is laid out over the whole training.
+        fixed = {"num_epochs"} if self.schedule != "constant" else set()
+        return [
+            (entry.metadata["option"].name, ours[name], name, recorded.get(name))
+            for entry in fields(self)
+            for name in [record_name(entry)]
+            if (entry.name in fixed or not entry.metadata["option"].may_change) and ours[name] != recorded.get(name)
+        ]
+
+
+def grid(chosen):
+    """Return the configurations that `chosen`, {field: value}, means: every combination of several values, once.
+
+    Where a field takes several values, the value is a list. What is not chosen is the recipe's.
+    """
+    several = [entry.name for entry in fields(TrainingConfig) if entry.metadata["option"].several]
+    swept = {name: values for name, values in chosen.items() if name in several}
+    base = RECIPES[chosen.get("recipe", "published")] | chosen
+    if "image_shape" in chosen:
+        base |= {"image_shape": tuple(chosen["image_shape"])}
+    combinations = dict.fromkeys(itertools.product(*swept.values()))
+    return [replace(TrainingConfig(), **base | dict(zip(swept, values, strict=True))) for values in combinations]
+
+
+def default_text(entry):
+    """Return a field's defaults in the recipes, in words; nothing where its help says them."""
+    if entry.default is None:
+        return ""
+    values = {recipe: changes.get(entry.name, entry.default) for recipe, changes in RECIPES.items()}
+    published = in_words(values.pop("published"))
+    others = [f"; {recipe}: {in_words(value)}" for recipe, value in values.items() if in_words(value) != published]
+    return f" (default: {published}{''.join(others)})"
+
+
+def in_words(value):
+    """Return the value of a choice in words."""
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value))
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def record_name(entry):
+    """Return a field's name in the training records."""
+    return entry.metadata["option"].record or entry.name.replace("_", " ")

@@ -1,0 +1,119 @@
+"""A training: how it starts or goes on, what belongs to it, and what is saved of it."""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import nn
+
+from pipeline import processes
+from pipeline.errors import UserError
+from pipeline.learning import models, optimization, transfer
+from pipeline.learning.checkpoints import Checkpoint, current_versions
+from pipeline.learning.config import TrainingConfig
+from pipeline.learning.image_sets import ImageSet, TrainingData
+
+
+@dataclass
+class Training:
+    """A model in training: how it learns, from what, and what changes from epoch to epoch."""
+
+    config: TrainingConfig
+    data: TrainingData
+    model: nn.Module  # the whole model, which is saved
+    learner: nn.Module  # what is trained: the model, or its last layer on features that are computed once
+    train_set: ImageSet  # what the learner sees
+    val_set: ImageSet
+    optimizer: torch.optim.Optimizer
+    start: transfer.Start
+    history: list = field(default_factory=list)  # of Epoch
+
+    def checkpoint(self, record):
+        """Return the Checkpoint after the newest epoch; `record` as the method of this name returns it."""
+        newest, fresh = self.history[-1], self.start.fresh
+        seen_images = {"train": self.data.train.content_hashes, "val": self.data.val.content_hashes}
+        return Checkpoint(
+            state_dict=self.model.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            architecture=self.config.architecture,
+            class_names=self.data.class_names,
+            image_shape=self.start.preprocessing.image_shape,
+            preprocessing=self.start.preprocessing.settings(),
+            dropout=self.config.dropout,
+            positive_class=self.config.positive_class,
+            epoch=newest.epoch,
+            validation_loss=newest.val_loss,
+            history=self.history,
+            options=record,
+            seen_images=seen_images | self.start.seen_images,
+            fresh_weights=None if fresh is None else sorted(fresh),
+            finished=False,
+        )
+
+    def record(self, name, command_line):
+        """Return what the records say of a training before it runs, in plain types: choices, data and machine."""
+        return {
+            "model name": name,
+            **self.config.record(),
+            "loss": "cross-entropy",
+            "class names": self.data.class_names,
+            "fold": self.data.fold,
+            "training images": len(self.data.train),
+            "validation images": len(self.data.val),
+            "split fingerprint": self.data.split_fingerprint,
+            "image mean": self.start.preprocessing.mean,
+            "image standard deviation": self.start.preprocessing.std,
+            "command line": command_line,
+            "device": str(self.data.train.device),
+            "processes": processes.count(),
+            "versions": current_versions(),
+        }
+
+
+def start_or_resume(run, data, overwrite):
+    """Return the Training of a Run: a new one, or as it was after the last whole epoch."""
+    config, class_count = run.config, len(data.class_names)
+    torch.manual_seed(config.seed)
+    model = models.build_model(config.architecture, class_count, config.image_shape, config.dropout)
+    models.require_batch_size(model, min(config.batch_size, len(data.train)), processes.count())
+    last = None if overwrite else run.load_last(data)
+    if last is not None:
+        start = transfer.start_of(last)
+        last.load_weights(model)
+    else:
+        start = new_start(config, model, data)
+    training = make_training(config, data, model, start)
+    if last is not None:
+        try:
+            optimization.restore(training.optimizer, last.optimizer)
+        except ValueError as error:
+            raise UserError(f"{run.last}: holds {error}; start again with --overwrite") from None
+        training.history = last.history
+        print(f"going on after epoch {last.epoch} of {run.last}")
+    elif overwrite and processes.is_main():
+        # Only now that nothing stands in the way of the new training any more.
+        run.remove()
+    return training
+
+
+def make_training(config, data, model, start):
+    """Return a Training of a model, or of its last layer on features where nothing changes these."""
+    model = learner = model.to(data.train.device)
+    image_sets = [replace(images, preprocessing=start.preprocessing) for images in (data.train, data.val)]
+    if config.freeze_backbone:
+        head = models.head_names(config.architecture, len(data.class_names), config.image_shape)
+        transfer.freeze_backbone(model, head, start.fresh)
+        if config.augment == "none" and not config.average_flips and not config.dropout:
+            learner, image_sets = transfer.on_features(model, head, image_sets, config.precision)
+    optimizer = optimization.make_optimizer(model, config, start.fresh)
+    return Training(config, data, model, learner, *image_sets, optimizer, start)
+
+
+def new_start(config, model, data):
+    """Give a model its initial weights, and return the Start with the preprocessing that goes with them."""
+    preprocessing = replace(data.train.preprocessing, average_flips=config.average_flips)
+    if config.normalize:
+        mean, std = data.train.channel_statistics()
+        preprocessing = replace(preprocessing, mean=mean, std=std)
+    if config.weights is None:
+        return transfer.Start(preprocessing)
+    return transfer.start_from(model, config.weights, config.architecture, len(data.class_names), preprocessing)

@@ -1,0 +1,95 @@
+"""Predicting a labelled partition of a project: the model that is meant, its predictions, the files of them."""
+
+from dataclasses import dataclass
+
+from pipeline import split_files
+from pipeline.classes import resolve_positive_class
+from pipeline.learning import checkpoints, image_sets, inference, models
+from pipeline.learning.classifier import Classifier
+from pipeline.learning.devices import memory_shortage_named
+from pipeline.messages import command_text, note
+from pipeline.predictions import Predictions
+from pipeline.project import MODEL_SUFFIX, Project, fold_name
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The checkpoint that the options of test_torchvision.py mean, and what they say of it; None where nothing."""
+
+    name: str
+    project: Project
+    architecture: str
+    class_count: int
+    image_shape: list
+    positive_class: str
+
+    def load(self, device, fold=None, class_names=None):
+        """Return the Classifier; UserError where the options, or `class_names` of a project, contradict the file."""
+        path = checkpoints.find(self.name, self.project, fold)
+        checkpoint = checkpoints.complete(
+            checkpoints.load(path),
+            path,
+            architecture=self.architecture and models.resolve_architecture(self.architecture),
+            class_count=self.class_count,
+            image_shape=self.image_shape,
+            class_names=class_names,
+        )
+        recorded = checkpoint.positive_class
+        chosen = resolve_positive_class(checkpoint.class_names, self.positive_class, recorded)
+        if recorded not in (None, chosen):
+            note(f"positive class {chosen!r} instead of {recorded!r}, which {path} names")
+        checkpoint.positive_class = chosen
+        return Classifier.from_checkpoint(checkpoint, path, device)
+
+
+def predict_partition(choice, project, partition, fold, device, *, batch_size, sample_count, command_line):
+    """Predict a partition of a project with the model that a ModelChoice means.
+
+    Returns the Classifier, the partition's ImageSet and the Predictions. Raises UserError where the partition is test
+    and the model has seen one of the images in training.
+    """
+    classifier = choice.load(device, fold, split_files.read_class_names(project, fold))
+    split = split_files.read_split(project, partition, fold)
+    with memory_shortage_named(batch_size, classifier.preprocessing.image_shape):
+        images = image_sets.load_image_set(project, split, classifier.preprocessing, device)
+        if partition == "test":
+            checkpoints.require_unseen(classifier.checkpoint, classifier.path, split, images.content_hashes)
+        batches = images.pixels_in_order(batch_size)
+        outputs = inference.predict(classifier.model, batches, images.preprocessing, sample_count)
+    predictions = Predictions(
+        labels=images.labels.numpy(),
+        predictions=outputs.probabilities.argmax(axis=1),
+        probabilities=outputs.probabilities,
+        class_names=classifier.class_names,
+        positive_class=classifier.checkpoint.positive_class,
+        file_names=split.file_names,
+        split=partition,
+        fold=fold,
+        checkpoint=classifier.path.name,
+        command_line=command_line,
+        sample_count=sample_count,
+        predictive_entropy=outputs.predictive_entropy,
+        mutual_information=outputs.mutual_information,
+    )
+    return classifier, images, predictions
+
+
+def predictions_path(project, predictions, json_name=None):
+    """Return where the predictions JSON goes: under the name that the user gave, or under the model's."""
+    if json_name:
+        return project.root / f"{fold_name(json_name.removesuffix('.json'), predictions.fold)}.json"
+    suffix = "" if predictions.split == "test" else f"_{predictions.split}"
+    return project.root / f"{predictions.checkpoint.removesuffix(MODEL_SUFFIX)}{suffix}_preds.json"
+
+
+def write_predictions(path, predictions):
+    """Write the predictions JSON; print how many are correct, and the next command."""
+    correct = int((predictions.labels == predictions.predictions).sum())
+    print(f"{predictions.split}: {correct} of {len(predictions.labels)} images classified correctly")
+    if predictions.gallery:
+        print(f"where the model looks: {path.with_name(predictions.gallery)}")
+    verb = "replaced" if path.exists() else "wrote"
+    predictions.write(path)
+    print(f"{verb} {path}")
+    results = path.with_name(path.stem.removesuffix("_preds") + "_results.json")
+    print(f"next: {command_text('python', 'calc_model_performance.py', path, results)}")
