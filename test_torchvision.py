@@ -17,7 +17,7 @@ from pipeline.command_line import add_option, add_pixel_limit
 from pipeline.errors import UserError
 from pipeline.messages import command_text
 from pipeline.project import Project
-from pipeline.readers import fold_choice, folder_path, whole_number
+from pipeline.readers import fold_choice, folder_path, number, whole_number
 
 
 def create_argparser():
@@ -52,6 +52,10 @@ def create_argparser():
     add_option(said, "-classes", "-num_classes", metavar="N", type=whole_number(), help="number of classes")
     add_option(said, "-img_size", "-img_shape", nargs=3, metavar=("C", "H", "W"), type=whole_number(),
                help="channels, height, width")
+    add_option(said, "--keep_color", action="store_true", default=None, help="the model sees colour, not grey values")
+    add_option(said, "-mean", nargs="+", metavar="X", type=number(),
+               help="subtracted from the images' values in [0, 1], one number or one a channel")
+    add_option(said, "-std", nargs="+", metavar="X", type=number(above=0), help="what they are divided by then")
     more = parser.add_argument_group("where the model looks, and how certain it is")
     add_option(more, "--explain", action="store_true",
                help="show where the model looks: NAME_preds_explained.png with the most telling images; with -images, "
@@ -82,8 +86,10 @@ def main(argv=None):
     image_files.limit_pixels(options.max_pixels)
     project = None if options.dir is None else Project(options.dir)
     device = devices.pick_device(options.use_GPU)
+    said = {"keep_color": options.keep_color, "mean": options.mean, "std": options.std}
+    said = {name: value for name, value in said.items() if value is not None}
     choice = testing.ModelChoice(
-        options.save, project, options.architecture, options.classes, options.img_size, options.positive_class
+        options.save, project, options.architecture, options.classes, options.img_size, said, options.positive_class
     )
     manner = {"batch_size": options.batch_size, "sample_count": options.mc_samples}
 

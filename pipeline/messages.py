@@ -26,6 +26,12 @@ def note_each(messages, where_all=""):
         note(f"... {len(messages)} in all{where_all and '; ' + where_all}")
 
 
+def shortened(text, length):
+    """Return a text of at most so many characters, its middle left out."""
+    half = (length - 1) // 2
+    return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"
+
+
 def printable(text):
     """Return a name on one line, with every character that a terminal would act on escaped."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

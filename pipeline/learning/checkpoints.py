@@ -1,23 +1,29 @@
 """The checkpoint file (.pth.tar): the only place that saves it, loads it and says what is in it."""
 
 import platform
+import re
 import warnings
-from dataclasses import asdict, dataclass, field, fields
+import zipfile
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
 import torchvision
-from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from pipeline import files
 from pipeline.errors import UserError
 from pipeline.learning import models
 from pipeline.learning.history import Epoch
 from pipeline.learning.preprocessing import LONGEST_SIDE, Preprocessing, preprocessing_is_sound
-from pipeline.messages import note
+from pipeline.messages import note, shortened
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
 OURS = "is it a checkpoint of train_torchvision.py?"
+HOW_TO_SAVE = "save weights with torch.save({'state_dict': model.state_dict()}, FILE)"
+# Where programs put the weights, and what DataParallel, torch.compile and Lightning put in front of their names.
+WEIGHTS = ("state_dict", "model_state_dict", "model")
+PREFIXES = ("module.", "_orig_mod.", "model.")
+PREPROCESSING_OPTIONS = {"keep_color": "--keep_color", "mean": "-mean", "std": "-std"}
 
 
 def current_versions():
@@ -89,18 +95,23 @@ class Checkpoint:
         return Preprocessing(*self.image_shape, **self.preprocessing)
 
 
-def load(path, plain_weights=False):
+def load(path):
     """Read a checkpoint file, onto the CPU, without running any code that it may hold.
 
-    With `plain_weights` a state dict by itself is valid too. Raises UserError for a missing file, one that is not a
-    checkpoint, and entries that are not what Checkpoint.save writes: anyone may have written the file.
+    Weights that another program saved are read too: a state dict by itself or under one of WEIGHTS, with names that
+    share one of PREFIXES. Raises UserError for a missing file, one without weights, and entries that are not what
+    Checkpoint.save writes: anyone may have written the file.
     """
     content = _read(path)
-    if plain_weights and isinstance(content, dict) and content and all(map(torch.is_tensor, content.values())):
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds a {type(content).__name__} and no weights; {HOW_TO_SAVE}")
+    if content and all(map(torch.is_tensor, content.values())):
         content = {"state_dict": content}
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise UserError(f"{path}: holds no state_dict; {OURS}")
-    entries = {entry.name: content.get(entry.name) for entry in fields(Checkpoint)}
+    weights = next((content[key] for key in WEIGHTS if isinstance(content.get(key), dict)), None)
+    if weights is None:
+        keys = ", ".join(sorted(map(str, content))[:5]) or "nothing"
+        raise UserError(f"{path}: holds {shortened(keys, 80)}, and no {' or '.join(WEIGHTS)}; {HOW_TO_SAVE}")
+    entries = {entry.name: content.get(entry.name) for entry in fields(Checkpoint)} | {"state_dict": weights}
     faults = [
         f"{path}: {entry.name} is a {type(entries[entry.name]).__name__}, not a {entry.type.__name__}; {OURS}"
         for entry in fields(Checkpoint)
@@ -108,26 +119,40 @@ def load(path, plain_weights=False):
     ] or [f"{path}: {fault}; {OURS}" for fault in _content_faults(entries)]
     if faults:
         raise UserError(*faults)
-    # Weights saved from a model inside DataParallel carry its prefix.
-    consume_prefix_in_state_dict_if_present(entries["state_dict"], "module.")
+    entries["state_dict"] = _without_prefix(weights)
     entries["history"] = entries["history"] and [Epoch.from_plain(entry) for entry in entries["history"]]
     return Checkpoint(**entries)
 
 
 def _read(path):
+    if Path(path).exists() and not Path(path).is_file():
+        raise UserError(f"{path}: not a regular file; give a checkpoint file")
     try:
+        if zipfile.is_zipfile(path) and any(entry.compress_type for entry in zipfile.ZipFile(path).infolist()):
+            # torch.save compresses nothing; what someone has compressed may fill any memory.
+            raise UserError(f"{path}: is compressed; {HOW_TO_SAVE}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's remarks on files that it then refuses
             return torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the name") from None
-    except (IsADirectoryError, PermissionError) as error:
+    except PermissionError as error:
         raise UserError(f"{path}: {error.strerror}; give a checkpoint file that can be read") from None
-    except Exception:  # torch raises anything on damaged files: RuntimeError, EOFError, UnpicklingError, ...
+    except Exception as error:  # torch raises anything on damaged files: RuntimeError, EOFError, UnpicklingError, ...
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"holds a {shortened(refused[1], 80)}" if refused else "not a checkpoint, or damaged"
         raise UserError(
-            f"{path}: not a checkpoint of tensors and plain types, or damaged; anything else in such a file could "
-            "run code and is not read"
+            f"{path}: {what}; only tensors and plain types are read, since others could run code; {HOW_TO_SAVE}"
         ) from None
+
+
+def _without_prefix(state_dict):
+    """Return weights without the prefixes that wrappers put in front of all names."""
+    while state_dict and (prefix := next((p for p in PREFIXES if all(n.startswith(p) for n in state_dict)), None)):
+        state_dict = {name.removeprefix(prefix): weights for name, weights in state_dict.items()}
+    return state_dict
 
 
 def find(name, project, fold=None):
@@ -155,11 +180,14 @@ def find(name, project, fold=None):
     return found[0]
 
 
-def complete(checkpoint, path, *, architecture=None, class_count=None, image_shape=None, class_names=None):
+def complete(
+    checkpoint, path, *, architecture=None, class_count=None, image_shape=None, preprocessing=None, class_names=None
+):
     """Fill in what a bare file does not say from the options, and check the options against what it says.
 
     Args:
         architecture, class_count, image_shape: what the options say, None where nothing.
+        preprocessing: {"keep_color": ..., "mean": ..., "std": ...}, as far as the options say it.
         class_names: the project's, None without a project.
 
     Raises UserError for every contradiction, naming both sides, and for everything that neither side says.
@@ -177,6 +205,10 @@ def complete(checkpoint, path, *, architecture=None, class_count=None, image_sha
     checkpoint.image_shape = settle("-img_size", image_shape, checkpoint.image_shape)
     names, source = (checkpoint.class_names, path) if checkpoint.class_names else (class_names, "the project")
     class_count = settle("-classes", class_count, len(names) if names else None, source)
+    for name, said in (preprocessing or {}).items():
+        recorded = said if checkpoint.preprocessing is None else checkpoint.preprocessing.get(name)
+        if said != recorded:
+            faults.append(f"{PREPROCESSING_OPTIONS[name]}: {path} says {recorded}; leave the option out")
     if checkpoint.class_names and class_names and checkpoint.class_names != class_names:
         faults.append(
             f"{path}: was trained on the classes {', '.join(checkpoint.class_names)}, "
@@ -187,8 +219,25 @@ def complete(checkpoint, path, *, architecture=None, class_count=None, image_sha
     checkpoint.architecture = models.resolve_architecture(checkpoint.architecture)
     checkpoint.class_names = names or [str(index) for index in range(class_count)]
     if checkpoint.preprocessing is None:
-        checkpoint.preprocessing = Preprocessing.from_options(checkpoint.image_shape, keep_color=False).settings()
+        checkpoint.preprocessing = _said_preprocessing(checkpoint.image_shape, preprocessing or {}, path)
     return checkpoint
+
+
+def _said_preprocessing(image_shape, said, path):
+    """Return the preprocessing settings that the options say, for a file that says nothing of them."""
+    if not said:
+        options = ", ".join(PREPROCESSING_OPTIONS.values())
+        note(f"{path} does not say how images are prepared: grey values from 0 to 1 are assumed; else give {options}")
+    preprocessing = Preprocessing.from_options(image_shape, said.get("keep_color", False))
+    numbers = [said.get("mean"), said.get("std")]
+    if numbers != [None, None]:
+        lengths = [0 if values is None else len(values) for values in numbers]
+        if lengths not in ([1, 1], [preprocessing.pixels_shape[0]] * 2) or min(numbers[1]) <= 0:
+            raise UserError(
+                f"-mean, -std: give both, one number or {preprocessing.pixels_shape[0]} each, the deviations above 0"
+            )
+        preprocessing = replace(preprocessing, mean=numbers[0], std=numbers[1])
+    return preprocessing.settings()
 
 
 def require_unseen(checkpoint, path, split, content_hashes):
@@ -223,11 +272,14 @@ def is_plain_tensor(value):
 
 def _content_faults(entries):
     """Return what is wrong inside of entries that are of the right type, or None where the file says nothing."""
-    faults = [
-        f"{name} {fault}"
-        for name, (is_sound, fault) in _CHECKS.items()
-        if entries[name] and not is_sound(entries[name])
-    ]
+    try:
+        faults = [
+            f"{name} {fault}"
+            for name, (is_sound, fault) in _CHECKS.items()
+            if entries[name] and not is_sound(entries[name])
+        ]
+    except RecursionError:
+        return ["an entry is nested too deep"]
     if not faults and entries["image_shape"] and entries["preprocessing"]:
         preprocessing = entries["preprocessing"]
         in_color = preprocessing.get("keep_color") or len(preprocessing.get("mean") or [0]) > 1

@@ -21,6 +21,7 @@ class ModelChoice:
     architecture: str
     class_count: int
     image_shape: list
+    preprocessing: dict  # "keep_color", "mean", "std", as far as said
     positive_class: str
 
     def load(self, device, fold=None, class_names=None):
@@ -32,6 +33,7 @@ class ModelChoice:
             architecture=self.architecture and models.resolve_architecture(self.architecture),
             class_count=self.class_count,
             image_shape=self.image_shape,
+            preprocessing=self.preprocessing,
             class_names=class_names,
         )
         recorded = checkpoint.positive_class

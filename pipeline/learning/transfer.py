@@ -137,7 +137,7 @@ def _copy_weights(own, weights, is_head):
 
 
 def _weights_of_file(path, model, architecture):
-    checkpoint = checkpoints.load(path, plain_weights=True)
+    checkpoint = checkpoints.load(path)
     if checkpoint.architecture not in (None, architecture):
         raise UserError(f"-weights {path}: holds a {checkpoint.architecture}, not a {architecture}; give the same")
     numbers = None
