@@ -237,13 +237,13 @@ def train_all(project, runs, options, device):
 def load_data(project, fold, options, device):
     """Return training and validation set, with the preprocessing, and the settings that all runs on them share."""
     from pipeline import split_files
-    from pipeline.classes import resolve_positive_class
+    from pipeline.classes import require_class_count, resolve_positive_class
     from pipeline.learning import checkpoints, devices, image_sets
     from pipeline.learning.preprocessing import Preprocessing
 
     splits = [split_files.read_split(project, partition, fold) for partition in ("train", "val")]
     class_names = splits[0].class_names
-    split_files.require_class_count(class_names, options.num_classes, "-num_classes")
+    require_class_count(class_names, options.num_classes, "-num_classes")
     recipe = resolve_recipe(options)
     preprocessing = Preprocessing.from_options(options.img_shape, options.keep_color)
     preprocessing = replace(preprocessing, average_flips=recipe.average_flips)
