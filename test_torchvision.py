@@ -34,7 +34,7 @@ def create_argparser():
     data = parser.add_argument_group("a project's labelled images")
     add_option(data, "-dir", "-proj_dir", "-project_directory", metavar="DIR", type=folder_path,
                help="project folder (required, unless -images is given)")
-    add_option(data, "-split", choices=["train", "val", "test"], default="test", help="partition (default: test)")
+    add_option(data, "-split", choices=["train", "val", "test"], help="partition (default: test)")
     add_option(data, "-fold", metavar="K", type=fold_choice,
                help="fold of a cross-validation, or all: one predictions file each")
     add_option(data, "-result_json_name", metavar="NAME.json",
@@ -75,7 +75,18 @@ def create_argparser():
 @command_line.entry_point
 def main(argv=None):
     options = create_argparser().parse_args(argv)
-    require_one_task(options.dir, options.images, options.out, options.result_json_name, options.explain)
+    require_one_task(
+        options.dir,
+        options.images,
+        of_project={
+            "-split": options.split,
+            "-fold": options.fold,
+            "-result_json_name": options.result_json_name,
+            "-positive_class": options.positive_class,
+        },
+        of_new_images={"-out": options.out},
+    )
+    require_places(options.dir, options.images, options.result_json_name, options.out, options.explain)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
     from pipeline.learning import devices, new_images, testing
@@ -106,7 +117,7 @@ def main(argv=None):
     command = command_text("python", Path(__file__).name, *argv)
     for fold in project.folds(options.fold):
         classifier, images, predictions = testing.predict_partition(
-            choice, project, options.split, fold, device, command_line=command, **manner
+            choice, project, options.split or "test", fold, device, command_line=command, **manner
         )
         path = testing.predictions_path(project, predictions, options.result_json_name)
         if options.explain:
@@ -115,24 +126,38 @@ def main(argv=None):
         testing.write_predictions(path, predictions)
 
 
-def require_one_task(project, images, out, json_name, explain):
-    """Raise UserError unless the options are those of either a project's images or new ones."""
+def require_one_task(project, images, of_project, of_new_images):
+    """Raise UserError unless the options are those of a project's labelled images, or those of new images.
+
+    `of_project` and `of_new_images` are {option: value}, None where it is not given, of the options of one task only.
+    """
     if project is None and images is None:
         raise UserError("-dir: give the project folder, or -images for new images")
-    if images is None:
-        if out is not None:
-            raise UserError(f"-out {out}: is for new images; give -images too, or -result_json_name instead")
+    useless, why = (of_new_images, "without -images") if images is None else (of_project, "with -images")
+    faults = [f"{name} {value}: has no effect {why}" for name, value in useless.items() if value is not None]
+    if faults:
+        raise UserError(*faults)
+
+
+def require_places(project, images, json_name, out, explain):
+    """Raise UserError where what is to be written has no folder, or would be read as images the next time."""
+    if json_name is not None and not (project / json_name).parent.is_dir():
+        raise UserError(f"-result_json_name {json_name}: no such folder in {project}; create it or give another name")
+    if out is not None and not out.parent.is_dir():
+        raise UserError(f"-out {out}: no such folder {out.parent}; create it or give another name")
+    if not explain or images is None:
         return
-    if json_name is not None:
-        raise UserError(f"-result_json_name {json_name}: -images has no labels; give -out FILE.csv instead")
-    if explain and out is None:
+    if out is None:
         raise UserError("--explain: the pictures of new images go beside a file; give -out FILE.csv too")
-    if explain and images.resolve() in out.resolve().parents:
+    if images.resolve() in out.resolve().parents:
         raise UserError(
             f"-out {out}: the pictures beside it would be new images of {images} the next time; give another place"
         )
-    if out is not None and not out.parent.is_dir():
-        raise UserError(f"-out {out}: no such folder {out.parent}; create it or give another name")
+    if (out.parent / "csv").is_dir() and (out.parent / "bin").is_dir():
+        raise UserError(
+            f"-out {out}: the folder of pictures beside it would be a class at the next split of {out.parent}; give "
+            "another place"
+        )
 
 
 if __name__ == "__main__":

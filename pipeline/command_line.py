@@ -6,6 +6,7 @@ Imports the standard library only, so that `--help` answers at once.
 import argparse
 import contextlib
 import dataclasses
+import difflib
 import functools
 import os
 import signal
@@ -38,11 +39,19 @@ class ArgumentParser(argparse.ArgumentParser):
         return []
 
     def error(self, message):
+        if message.startswith("unrecognized arguments: "):
+            message += self._nearest(message.split()[2])
         # argparse joins all spellings of an option; one is enough for the user.
         for action in self._actions:
             if action.option_strings:
                 message = message.replace("/".join(action.option_strings), action.option_strings[0])
         fail(self.prog, [message.removeprefix("argument ") + "; see --help"])
+
+    def _nearest(self, word):
+        """Return a hint at the option that a misspelt one may mean."""
+        names = {name.lstrip("-"): name for action in self._actions for name in action.option_strings[:1]}
+        nearest = difflib.get_close_matches(word.lstrip("-"), names, n=1, cutoff=0.6)
+        return f"; did you mean {names[nearest[0]]}?" if word.startswith("-") and nearest else ""
 
 
 def add_option(group, name, *other_names, **settings):

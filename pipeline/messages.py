@@ -9,6 +9,7 @@ from pipeline import processes
 
 # Longer lists are cut here, with the count behind them.
 MOST_LINES = 20
+LONGEST_LINE = 1000  # characters
 
 
 def note(message):
@@ -38,9 +39,9 @@ def printable(text):
 
 
 def one_line(text):
-    """Return a message on one line that standard error can print."""
+    """Return a message on one line that standard error can print, cut where it is very long."""
     encoding = sys.stderr.encoding or "utf-8"
-    return printable(text).encode(encoding, "backslashreplace").decode(encoding)
+    return shortened(printable(text), LONGEST_LINE).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def command_text(*words):

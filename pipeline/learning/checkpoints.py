@@ -15,7 +15,7 @@ from pipeline.errors import UserError
 from pipeline.learning import models
 from pipeline.learning.history import Epoch
 from pipeline.learning.preprocessing import LONGEST_SIDE, Preprocessing, preprocessing_is_sound
-from pipeline.messages import note, shortened
+from pipeline.messages import MOST_LINES, note, shortened
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
 OURS = "is it a checkpoint of train_torchvision.py?"
@@ -166,18 +166,27 @@ def find(name, project, fold=None):
     if name is not None:
         places = [project.models / name] if project else []
         places.append(Path(name))
-        for place in places:
+        for place in [*places, *(place.with_name(place.name + MODEL_SUFFIX) for place in places if place.name)]:
             if place.is_file():
                 return place
-        raise UserError(f"{places[0]}: no such checkpoint; train_torchvision.py writes it")
+        listed = f"; there are {_listed(_models_of(project))}" if project else ""
+        raise UserError(f"{places[0]}: no such checkpoint{listed}")
     if project is None:
         raise UserError("-save: give the checkpoint to use")
-    pattern = fold_name("*", fold) + MODEL_SUFFIX
-    found = sorted(path for path in project.models.glob(pattern) if not path.name.endswith(LAST_SUFFIX))
+    found = _models_of(project, fold)
     if len(found) != 1:
-        listed = ", ".join(path.name for path in found) or "none"
-        raise UserError(f"-save: {project.models} has {len(found)} models ({listed}); give the name of one with -save")
+        raise UserError(f"-save: {project.models} has {_listed(found)}; give the name of one with -save")
     return found[0]
+
+
+def _models_of(project, fold=None):
+    pattern = fold_name("*", fold) + MODEL_SUFFIX
+    return sorted(path for path in project.models.glob(pattern) if not path.name.endswith(LAST_SUFFIX))
+
+
+def _listed(paths):
+    names = ", ".join(path.name for path in paths[:MOST_LINES])
+    return f"{len(paths)} models{names and ': '}{names}{', ...' if len(paths) > MOST_LINES else ''}"
 
 
 def complete(

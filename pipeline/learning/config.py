@@ -72,7 +72,7 @@ class TrainingConfig:
                                "or densenet (densenet121)", MODEL, metavar="NAME", several=True)
     weights: str | None = choice(None, "-weights", "start from torchvision's ImageNet weights (downloaded once) or "
                                  "those in a file, all but the last layer's (default: random weights)", MODEL,
-                                 metavar="imagenet|FILE")
+                                 metavar="imagenet|FILE", may_change=True)
     freeze_backbone: bool = choice(False, "--freeze_backbone", "with -weights, train the last layer only; otherwise "
                                    "all layers, the pretrained ones at a tenth of the learning rate", MODEL)
     batch_size: int = choice(25, "-batch_size", "total batch size", MODEL, whole_number(), several=True)
@@ -89,8 +89,8 @@ class TrainingConfig:
     precision: str = choice("auto", "-precision", "number format of the computations; auto: bfloat16 where the "
                             "processor has instructions for it", RUN, values=("auto", "float32", "bfloat16"))
 
-    normalize: bool = choice(False, "--normalize", "scale images to mean 0 and standard deviation 1 of the training "
-                             "images")
+    normalize: bool | None = choice(False, "--normalize", "scale images to mean 0 and standard deviation 1 of the "
+                                    "training images; without it, -weights scales them as its own images were")
     augment: str = choice("none", "-augment", "random changes of training images; NAME_augmented.png shows them",
                           values=("none", "strong"))
     optimizer: str = choice("Adam", "-optimizer", "optimizer", values=("Adam", "AdamW", "SGD"))
@@ -134,9 +134,12 @@ class TrainingConfig:
 def grid(chosen):
     """Return the configurations that `chosen`, {field: value}, means: every combination of several values, once.
 
-    Where a field takes several values, the value is a list. What is not chosen is the recipe's.
+    Where a field takes several values, the value is a list. What is not chosen is the recipe's; but images for weights
+    of another training are by default scaled as that training's images were (normalize None).
     """
     several = [entry.name for entry in fields(TrainingConfig) if entry.metadata["option"].several]
+    if chosen.get("weights"):
+        chosen = {"normalize": None} | chosen  # as the weights' images were
     swept = {name: values for name, values in chosen.items() if name in several}
     base = RECIPES[chosen.get("recipe", "published")] | chosen
     if "image_shape" in chosen:

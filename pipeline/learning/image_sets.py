@@ -112,6 +112,7 @@ def load_training_data(project, fold, preprocessing, device, class_count=None):
     splits = [split_files.read_split(project, partition, fold) for partition in ("train", "val")]
     class_names = splits[0].class_names
     require_class_count(class_names, class_count, "-num_classes")
+    _require_classes(splits, class_names)
     train, val = (load_image_set(project, split, preprocessing, device) for split in splits)
     if train.in_color and not preprocessing.keep_color:
         note(
@@ -119,6 +120,21 @@ def load_training_data(project, fold, preprocessing, device, class_count=None):
             "--keep_color keeps it"
         )
     return TrainingData(train, val, class_names, fold, split_files.fingerprint(*splits))
+
+
+def _require_classes(splits, class_names):
+    """Raise UserError where a class has no training image, or the validation images are all of one class."""
+    train, val = splits
+    without = [name for index, name in enumerate(class_names) if index not in set(train.labels)]
+    faults = [
+        f"{train.path}: holds no image of class {name!r}; training needs images of each class" for name in without
+    ]
+    if len(class_names) < 2:
+        faults.append(f"{train.path}: all images are of class {class_names[0]!r}; training needs at least two classes")
+    if len(set(val.labels)) < 2:
+        faults.append(f"{val.path}: all images are of one class, which cannot choose an epoch; add some of another")
+    if faults:
+        raise UserError(*faults)
 
 
 def load_image_set(project, split, preprocessing, device):

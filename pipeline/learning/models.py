@@ -28,8 +28,7 @@ def resolve_architecture(name):
         return resolved
     nearest = difflib.get_close_matches(resolved, [*known, *ALIASES], n=5, cutoff=0.4)
     raise UserError(
-        f"-architecture {name}: torchvision has no such classification model; "
-        f"nearest: {', '.join(nearest) or 'none'}; all: {', '.join(known)}"
+        f"-architecture {name}: torchvision has no such classification model; nearest: {', '.join(nearest) or 'none'}"
     )
 
 

@@ -46,10 +46,17 @@ def predict_files(classifier, place, batch_size, sample_count=None, explain=None
     Monte Carlo dropout, also predictive_entropy and mutual_information. `explain` is called for each batch, as
     `overlays.write_overlays` with the folder to write to is. Raises UserError where there is no file.
     """
-    names = find_files(place)
+    found = find_files(place)
+    names = list(found)
     folder = place.parent if place.is_file() else place
     preprocessing = classifier.preprocessing
-    stream = stream_in_threads(lambda name: image_sets.load_image(folder / name, preprocessing), names, batch_size)
+
+    def load(name):
+        if found[name]:
+            return image_sets.LoadedImage(unreadable=found[name])
+        return image_sets.load_image(folder / name, preprocessing)
+
+    stream = stream_in_threads(load, names, batch_size)
     with contextlib.closing(stream), progress_bar(total=len(names), desc="predicting", unit="image") as bar:
         for start in range(0, len(names), batch_size):
             batch = names[start : start + batch_size]
@@ -70,19 +77,33 @@ def predict_files(classifier, place, batch_size, sample_count=None, explain=None
 
 
 def find_files(place):
-    """Return the names of the files below a folder, hidden ones passed over, sorted; or of the one that was given."""
+    """Return {name: why it cannot be read, or ""} of the files below a folder, or of the one that was given.
+
+    Hidden files are passed over; linked folders are followed, each once. What cannot be listed has an entry too.
+    """
     if place.is_file():
-        return [place.name]
+        return {place.name: ""}
     if not place.is_dir():
         raise UserError(f"-images {place}: no such file or folder; check the name")
-    names = []
-    for folder, below, file_names in os.walk(place):
-        below[:] = [name for name in below if not name.startswith(".")]
-        inside = os.path.relpath(folder, place)
-        names += [os.path.normpath(os.path.join(inside, name)) for name in file_names if not name.startswith(".")]
-    if not names:
+    found, visited = {}, set()
+
+    def name_below(path):
+        return os.path.relpath(path, place).replace(os.sep, "/")
+
+    def closed(error):
+        found[name_below(error.filename)] = f"the folder cannot be read: {error.strerror}"
+
+    for folder, below, file_names in os.walk(place, followlinks=True, onerror=closed):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in visited:
+            below.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        found |= {name_below(os.path.join(folder, name)): "" for name in file_names if not name.startswith(".")}
+    if not found:
         raise UserError(f"-images {place}: no files in it; give a folder with images")
-    return sorted((name.replace(os.sep, "/") for name in names), key=lambda name: name.split("/"))
+    return dict(sorted(found.items(), key=lambda entry: entry[0].split("/")))
 
 
 def _columns(classifier, pixels, sample_count):

@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 from pipeline import files, processes
 from pipeline.errors import UserError
 from pipeline.learning import checkpoints, curves
-from pipeline.learning.config import TrainingConfig
+from pipeline.learning.config import TrainingConfig, in_words
 from pipeline.learning.history import best_epoch, kept_epoch, write_epochs
+from pipeline.learning.transfer import weights_fingerprint
 from pipeline.messages import note
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project
 
+# What a finished training has in its record.
+RESULTS = ("number of epochs", "best epoch", "kept epoch", "minimum validation loss", "training seconds")
 WAYS_OUT = "use --overwrite, or another -model_save_name"
 
 
@@ -29,6 +32,10 @@ class Run:
     @property
     def last(self):
         return self.project.models / f"{self.name}{LAST_SUFFIX}"
+
+    @property
+    def lock(self):
+        return self.project.models / f".{self.name}.lock"
 
     @property
     def augmented(self):
@@ -61,16 +68,16 @@ class Run:
                 "-model_save_name takes another name"
             )
 
-    def remove(self):
-        """Remove what an earlier run of this name left."""
-        for path in [*self.files, self.augmented]:
-            path.unlink(missing_ok=True)
-
     def read_finished(self, data):
         """Return the recorded hyperparameters where this very training on TrainingData has been finished, else None."""
         if not self.hyperparameters.exists() or not self.model.exists():
             return None
-        recorded = files.read_json_object(self.hyperparameters)
+        try:
+            recorded = files.read_json_object(self.hyperparameters)
+        except UserError:
+            return None  # damaged: written again from the last epoch's checkpoint
+        if not all(type(recorded.get(name)) in (int, float) for name in RESULTS):
+            return None
         self._require_same(data, recorded, self.hyperparameters)
         same = all(recorded.get(name) == value for name, value in self.config.record().items())
         return recorded if same else None
@@ -96,9 +103,13 @@ class Run:
 
     def save_epoch(self, checkpoint):
         """Save the state after an epoch, a Checkpoint, and as the model too if its weights are to be kept so far."""
+        if len(checkpoint.history) == 1:
+            # The records of an earlier run of this name; its model stays until there is a new one.
+            for path in self.files:
+                if path not in (self.model, self.last):
+                    path.unlink(missing_ok=True)
         checkpoint.save(self.last)
         if kept_epoch(checkpoint.history, self.config.keep) is checkpoint.history[-1]:
-            # Not a copy of the other file, which a second run of the same name may have replaced meanwhile.
             replace(checkpoint, optimizer=None).save(self.model)
         write_epochs(self.epochs, checkpoint.history)
 
@@ -118,14 +129,9 @@ class Run:
             "val accuracy values": "val_accuracy",
         }
         values = {name: [[epoch.epoch, getattr(epoch, key)] for epoch in history] for name, key in series.items()}
-        hyperparameters = {
-            **record,
-            "number of epochs": len(history),
-            "best epoch": best.epoch,
-            "kept epoch": kept_epoch(history, self.config.keep).epoch,
-            "minimum validation loss": best.val_loss,
-            "training seconds": round(sum(epoch.seconds for epoch in history), 3),
-        }
+        results = [len(history), best.epoch, kept_epoch(history, self.config.keep).epoch, best.val_loss]
+        results.append(round(sum(epoch.seconds for epoch in history), 3))
+        hyperparameters = record | dict(zip(RESULTS, results, strict=True))
         files.write_json(self._result("loss_values.json"), values)
         self.draw_curves()
         # Last, since it says that the run is finished.
@@ -133,18 +139,25 @@ class Run:
         return hyperparameters
 
     def _require_same(self, data, recorded, path):
-        contradictions = self.config.contradictions(recorded)
-        contradictions += [
-            (what, ours, name, recorded.get(name))
-            for what, name, ours in (
-                ("class names", "class names", data.class_names),
-                ("split files", "split fingerprint", data.split_fingerprint),
-            )
-            if recorded.get(name) != ours
-        ]
+        """Raise UserError where a record, read from `path`, is that of a training with other choices or on other data."""
+        ours = {
+            "class names": data.class_names,
+            "split fingerprint": data.split_fingerprint,
+            "weights fingerprint": weights_fingerprint(self.config.weights),
+        }
+        words = {
+            "class names": "the class names",
+            "split fingerprint": "the split files",
+            "weights fingerprint": "-weights",
+        }
         faults = [
-            f"{option} {ours}: {path} was trained with {name} {theirs}; give the same, {WAYS_OUT}"
-            for option, ours, name, theirs in contradictions
+            f"{option} {in_words(value)}: {path} was trained with {name} {in_words(theirs)}; give the same, {WAYS_OUT}"
+            for option, value, name, theirs in self.config.contradictions(recorded)
+        ]
+        faults += [
+            f"{words[name]}: not as when {path} was trained; give the same, {WAYS_OUT}"
+            for name, value in ours.items()
+            if recorded.get(name) != value
         ]
         if faults:
             raise UserError(*faults)

@@ -60,6 +60,7 @@ class Training:
             "training images": len(self.data.train),
             "validation images": len(self.data.val),
             "split fingerprint": self.data.split_fingerprint,
+            "weights fingerprint": transfer.weights_fingerprint(self.config.weights),
             "image mean": self.start.preprocessing.mean,
             "image standard deviation": self.start.preprocessing.std,
             "command line": command_line,
@@ -89,9 +90,6 @@ def start_or_resume(run, data, overwrite):
             raise UserError(f"{run.last}: holds {error}; start again with --overwrite") from None
         training.history = last.history
         print(f"going on after epoch {last.epoch} of {run.last}")
-    elif overwrite and processes.is_main():
-        # Only now that nothing stands in the way of the new training any more.
-        run.remove()
     return training
 
 
@@ -111,9 +109,8 @@ def make_training(config, data, model, start):
 def new_start(config, model, data):
     """Give a model its initial weights, and return the Start with the preprocessing that goes with them."""
     preprocessing = replace(data.train.preprocessing, average_flips=config.average_flips)
-    if config.normalize:
-        mean, std = data.train.channel_statistics()
-        preprocessing = replace(preprocessing, mean=mean, std=std)
-    if config.weights is None:
-        return transfer.Start(preprocessing)
-    return transfer.start_from(model, config.weights, config.architecture, len(data.class_names), preprocessing)
+    if config.weights is not None:
+        statistics = data.train.channel_statistics
+        return transfer.start_from(model, config, len(data.class_names), preprocessing, statistics)
+    mean, std = data.train.channel_statistics() if config.normalize else (None, None)
+    return transfer.Start(replace(preprocessing, mean=mean, std=std))

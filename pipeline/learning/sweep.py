@@ -1,5 +1,6 @@
 """Several trainings in one command, folds or a grid of choices: names, order, table, plot."""
 
+import gc
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.learning import config, devices, image_sets, models, training
 from pipeline.learning.preprocessing import Preprocessing
 from pipeline.learning.runs import Run
 from pipeline.learning.transfer import IMAGENET
+from pipeline.locks import only_one
 from pipeline.messages import format_table
 from pipeline.project import MODEL_SUFFIX, fold_name
 
@@ -77,13 +79,16 @@ def train_all(runs, device, command_line, class_count=None, overwrite=False):
             if len(runs) > 1:
                 print(f"\nrun {len(finished) + len(failed) + 1} of {len(runs)}: {run.name}")
             try:
-                with devices.memory_shortage_named(run.config.batch_size, run.config.image_shape):
+                shortage = devices.memory_shortage_named(run.config.batch_size, run.config.image_shape)
+                with only_one(run.lock, run.model), shortage:
                     finished.append(training.train(run, data, command_line, overwrite))
             except UserError as error:
                 if len(runs) == 1 or processes.count() > 1:
                     raise
                 print(f"failed: {'; '.join(error.faults)}")
                 failed.append(f"{run.name}: {'; '.join(error.faults)}")
+            # A trainer holds itself in cycles (its schedule wraps its optimizer), and with it hundreds of megabytes.
+            gc.collect()
         del data  # room for the images of the next fold
     return finished, failed
 

@@ -41,6 +41,9 @@ class ModelChoice:
         if recorded not in (None, chosen):
             note(f"positive class {chosen!r} instead of {recorded!r}, which {path} names")
         checkpoint.positive_class = chosen
+        if checkpoint.finished is False:
+            of = (checkpoint.options or {}).get("maximum number of epochs", "?")
+            note(f"{path}: training was stopped, this is epoch {checkpoint.epoch} of at most {of}; --resume goes on")
         return Classifier.from_checkpoint(checkpoint, path, device)
 
 

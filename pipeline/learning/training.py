@@ -167,9 +167,12 @@ def print_plan(run, training):
     # What the training runs on differs for every user and is not a part of the recipe.
     own = ("image_shape", "positive_class", "architecture", "precision")
     published = replace(TrainingConfig(), **{name: getattr(config, name) for name in own}).record()
-    differing = [f"{name} {in_words(value)}" for name, value in config.record().items() if value != published[name]]
+    differing = [
+        f"{name} {in_words(value)}" for name, value in config.record().items() if value not in (None, published[name])
+    ]
     if differing:
         print(f"other than published: {', '.join(differing)}")
+    run.augmented.unlink(missing_ok=True)
     if config.augment != "none" and processes.is_main():
         draw_augmented(run.augmented, training.train_set, AUGMENTATIONS[config.augment])
         print(f"augmented training images: {run.augmented}")

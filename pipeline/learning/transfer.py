@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torchvision.models import get_model, get_model_weights
 
+from pipeline import files
 from pipeline.errors import UserError
 from pipeline.learning import checkpoints, models
 from pipeline.learning.devices import autocast
@@ -25,31 +26,54 @@ class Start:
     seen_images: dict = field(default_factory=dict)  # as in a Checkpoint, of the training that the others come from
 
 
-def start_from(model, source, architecture, class_count, preprocessing):
+@dataclass(frozen=True)
+class Pretrained:
+    """What is known of weights that were trained on other images."""
+
+    state_dict: dict
+    seen_images: dict  # as in a Checkpoint
+    scaling: tuple = None  # (mean, standard deviation) of their images, each None where they were left as they are
+
+
+def start_from(model, config, class_count, preprocessing, channel_statistics):
     """Load the weights that `-weights` means into a model, all but the last layer's, and return the Start.
 
     Args:
         model: nn.Module, as models.build_model returns it.
-        source: "imagenet", for torchvision's weights, downloaded once and kept by torch; or the path of a checkpoint
-            or of a plain state dict.
-        architecture: torchvision's name.
+        config: TrainingConfig; its `weights` are "imagenet", for torchvision's, downloaded once and kept by torch, or
+            the path of a checkpoint or of a plain state dict.
         class_count: of the model.
-        preprocessing: of the images; what the weights say of theirs (mean and standard deviation) replaces a part.
+        preprocessing: of the images, not scaled.
+        channel_statistics: function that returns the mean and standard deviation of the training images.
 
     Raises UserError for weights that do not exist, cannot be downloaded or read, or are another architecture's.
     """
-    head = models.head_names(architecture, class_count, preprocessing.image_shape)
-    load = _imagenet_weights if source == IMAGENET else _weights_of_file
-    state_dict, numbers, seen_images = load(source, model, architecture)
-    fresh = _copy_all_weights(model, state_dict, head, source)
-    if numbers is not None:
-        mean, std = numbers
+    source = config.weights
+    head = models.head_names(config.architecture, class_count, preprocessing.image_shape)
+    pretrained = (_imagenet_weights if source == IMAGENET else _weights_of_file)(source, model, config.architecture)
+    fresh = _copy_all_weights(model, pretrained.state_dict, head, source)
+    if config.normalize is False:
+        mean = std = None
+    elif config.normalize or pretrained.scaling is None:
+        mean, std = channel_statistics()
+    else:
+        mean, std = pretrained.scaling
         if mean is not None and len(mean) > preprocessing.channels:
             # A model of one channel sees the mean of three.
             mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
-        preprocessing = replace(preprocessing, mean=mean, std=std)
-        print(f"images are scaled as those of {source}: mean {_shown(mean)}, standard deviation {_shown(std)}")
-    return Start(preprocessing, fresh, seen_images)
+    shown = "not scaled" if mean is None else f"scaled by mean {_shown(mean)}, standard deviation {_shown(std)}"
+    print(f"images are {shown}")
+    return Start(replace(preprocessing, mean=mean, std=std), fresh, pretrained.seen_images)
+
+
+def weights_fingerprint(source):
+    """Return a hash of the file that `-weights` means, which may move; for imagenet and None, that itself."""
+    if source in (None, IMAGENET):
+        return source
+    try:
+        return files.content_hash(Path(source).read_bytes())
+    except OSError as error:
+        raise UserError(f"-weights {source}: {error.strerror}; check the name") from None
 
 
 def start_of(checkpoint):
@@ -140,13 +164,14 @@ def _weights_of_file(path, model, architecture):
     checkpoint = checkpoints.load(path)
     if checkpoint.architecture not in (None, architecture):
         raise UserError(f"-weights {path}: holds a {checkpoint.architecture}, not a {architecture}; give the same")
-    numbers = None
+    scaling = None
     if checkpoint.preprocessing is not None:
-        numbers = checkpoint.preprocessing.get("mean"), checkpoint.preprocessing.get("std")
+        scaling = checkpoint.preprocessing.get("mean"), checkpoint.preprocessing.get("std")
     # A file that does not say what it has seen makes a model that does not either.
     seen = checkpoint.seen_images or {EARLIER: None}
     known = None not in seen.values()
-    return checkpoint.state_dict, numbers, {EARLIER: list(itertools.chain(*seen.values())) if known else None}
+    seen = {EARLIER: list(itertools.chain(*seen.values())) if known else None}
+    return Pretrained(checkpoint.state_dict, seen, scaling)
 
 
 def _imagenet_weights(source, model, architecture):
@@ -162,12 +187,12 @@ def _imagenet_weights(source, model, architecture):
             f"it into {Path(torch.hub.get_dir(), 'checkpoints')}"
         ) from None
     transforms = weights.transforms()
-    numbers = transforms.mean, transforms.std
+    scaling = transforms.mean, transforms.std
     if hasattr(model, "transform_input"):
         # googlenet and inception_v3 were trained with these, which torchvision applies inside of the model.
-        numbers = [0.5] * 3, [0.5] * 3
-    return state_dict, tuple(map(list, numbers)), {}
+        scaling = [0.5] * 3, [0.5] * 3
+    return Pretrained(state_dict, {}, tuple(map(list, scaling)))
 
 
 def _shown(numbers):
-    return "none" if numbers is None else ", ".join(f"{number:.3f}" for number in numbers)
+    return ", ".join(f"{number:.3f}" for number in numbers)

@@ -1,0 +1,34 @@
+"""One process at a time on what two would spoil for each other."""
+
+import contextlib
+import os
+import platform
+
+from filelock import FileLock, Timeout
+
+from pipeline import processes
+from pipeline.errors import UserError
+
+
+@contextlib.contextmanager
+def only_one(path, what):
+    """Hold the lock `path`, a hidden file, for as long as the block lasts.
+
+    Raises UserError, naming process and host, where another process works on `what`. The system releases the lock of a
+    process that dies. Of several processes that work together, the main one holds it for all.
+    """
+    if not processes.is_main():
+        yield
+        return
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = path.read_text(encoding="utf-8") or "another process"
+        raise UserError(f"{what}: {holder} is at work on it; wait until it has finished, or stop it") from None
+    try:
+        path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
