@@ -139,7 +139,7 @@ class Run:
         return hyperparameters
 
     def _require_same(self, data, recorded, path):
-        """Raise UserError where a record, read from `path`, is that of a training with other choices or on other data."""
+        """Raise UserError where the record in `path` is that of a training with other choices or on other data."""
         ours = {
             "class names": data.class_names,
             "split fingerprint": data.split_fingerprint,
