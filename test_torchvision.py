@@ -97,10 +97,10 @@ def main(argv=None):
     image_files.limit_pixels(options.max_pixels)
     project = None if options.dir is None else Project(options.dir)
     device = devices.pick_device(options.use_GPU)
-    said = {"keep_color": options.keep_color, "mean": options.mean, "std": options.std}
-    said = {name: value for name, value in said.items() if value is not None}
+    given = {"keep_color": options.keep_color, "mean": options.mean, "std": options.std}
+    given = {name: value for name, value in given.items() if value is not None}
     choice = testing.ModelChoice(
-        options.save, project, options.architecture, options.classes, options.img_size, said, options.positive_class
+        options.save, project, options.architecture, options.classes, options.img_size, given, options.positive_class
     )
     manner = {"batch_size": options.batch_size, "sample_count": options.mc_samples}
 

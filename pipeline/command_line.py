@@ -187,7 +187,7 @@ def fail(script, faults):
 
 
 def _command_to_go_on(script, arguments):
-    # train alone has something to resume; there a second --overwrite would throw the finished epochs away.
+    # Only train has something to resume; there a second --overwrite would throw the finished epochs away.
     if script == "train_torchvision.py":
         arguments = [word for word in arguments if word.lstrip("-") not in ("overwrite", "resume")] + ["--resume"]
     program = ["python"]

@@ -1,4 +1,4 @@
-"""The one exception for what the person at the shell can mend."""
+"""The one exception for what the user at the shell can fix."""
 
 
 class UserError(Exception):

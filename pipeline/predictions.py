@@ -32,7 +32,7 @@ class Predictions:
     predictive_entropy: np.ndarray = None
     mutual_information: np.ndarray = None
     gallery: str = None  # file name, beside this file, of the picture that explains some of the predictions
-    command_line: str = None  # that made them
+    command_line: str = None  # that created them
 
     def probabilities_of_predictions(self):
         """Return the probability of each image's predicted class, float (n,)."""
@@ -79,7 +79,7 @@ def read(path):
 
     Raises UserError with every fault found: missing lists, different lengths, values of a wrong type or out of
     range, probabilities that do not sum to 1, label probabilities that are not the labels, duplicate file names, a
-    positive class that is no class.
+    positive class that is not a class.
     """
     content = files.read_json_object(path)
     faults = _list_faults(content)
@@ -142,7 +142,7 @@ def _list_faults(content):
     """Return what is wrong with the required lists as such: missing, empty, of different lengths."""
     required = ("labels", "predictions", "predictive probabilities", "label probabilities")
     faults = [
-        f"{name!r} is missing or no list; is it a file of test_torchvision.py?"
+        f"{name!r} is missing or not a list; is it a file of test_torchvision.py?"
         for name in required
         if not isinstance(content.get(name), list)
     ]

@@ -195,28 +195,28 @@ def complete(
     """Fill in what a bare file does not say from the options, and check the options against what it says.
 
     Args:
-        architecture, class_count, image_shape: what the options say, None where nothing.
-        preprocessing: {"keep_color": ..., "mean": ..., "std": ...}, as far as the options say it.
+        architecture, class_count, image_shape: what the options give, None where nothing.
+        preprocessing: {"keep_color": ..., "mean": ..., "std": ...}, as far as the options give it.
         class_names: the project's, None without a project.
 
     Raises UserError for every contradiction, naming both sides, and for everything that neither side says.
     """
     faults = []
 
-    def settle(option, said, recorded, source=path):
-        if said is None and recorded is None:
+    def settle(option, given, recorded, source=path):
+        if given is None and recorded is None:
             faults.append(f"{path}: does not say what {option} it was trained with; give {option}")
-        elif said is not None and recorded is not None and said != recorded:
-            faults.append(f"{option} {_shown(said)}: {source} says {_shown(recorded)}; leave the option out")
-        return recorded if recorded is not None else said
+        elif given is not None and recorded is not None and given != recorded:
+            faults.append(f"{option} {_shown(given)}: {source} says {_shown(recorded)}; leave the option out")
+        return recorded if recorded is not None else given
 
     checkpoint.architecture = settle("-architecture", architecture, checkpoint.architecture)
     checkpoint.image_shape = settle("-img_size", image_shape, checkpoint.image_shape)
     names, source = (checkpoint.class_names, path) if checkpoint.class_names else (class_names, "the project")
     class_count = settle("-classes", class_count, len(names) if names else None, source)
-    for name, said in (preprocessing or {}).items():
-        recorded = said if checkpoint.preprocessing is None else checkpoint.preprocessing.get(name)
-        if said != recorded:
+    for name, given in (preprocessing or {}).items():
+        recorded = given if checkpoint.preprocessing is None else checkpoint.preprocessing.get(name)
+        if given != recorded:
             faults.append(f"{PREPROCESSING_OPTIONS[name]}: {path} says {recorded}; leave the option out")
     if checkpoint.class_names and class_names and checkpoint.class_names != class_names:
         faults.append(
@@ -228,17 +228,17 @@ def complete(
     checkpoint.architecture = models.resolve_architecture(checkpoint.architecture)
     checkpoint.class_names = names or [str(index) for index in range(class_count)]
     if checkpoint.preprocessing is None:
-        checkpoint.preprocessing = _said_preprocessing(checkpoint.image_shape, preprocessing or {}, path)
+        checkpoint.preprocessing = _given_preprocessing(checkpoint.image_shape, preprocessing or {}, path)
     return checkpoint
 
 
-def _said_preprocessing(image_shape, said, path):
-    """Return the preprocessing settings that the options say, for a file that says nothing of them."""
-    if not said:
+def _given_preprocessing(image_shape, given, path):
+    """Return the preprocessing settings that the options give, for a file that says nothing of them."""
+    if not given:
         options = ", ".join(PREPROCESSING_OPTIONS.values())
         note(f"{path} does not say how images are prepared: grey values from 0 to 1 are assumed; else give {options}")
-    preprocessing = Preprocessing.from_options(image_shape, said.get("keep_color", False))
-    numbers = [said.get("mean"), said.get("std")]
+    preprocessing = Preprocessing.from_options(image_shape, given.get("keep_color", False))
+    numbers = [given.get("mean"), given.get("std")]
     if numbers != [None, None]:
         lengths = [0 if values is None else len(values) for values in numbers]
         if lengths not in ([1, 1], [preprocessing.pixels_shape[0]] * 2) or min(numbers[1]) <= 0:

@@ -182,7 +182,7 @@ class Run:
             raise UserError(f"{self.model}: the best epoch's weights are gone; start again with --overwrite")
         model, chosen = checkpoints.load(self.model), self.config.positive_class
         if checkpoint.positive_class != chosen:
-            # Not a part of training: what was said last holds for the whole run.
+            # Not a part of training: the last choice holds for the whole run.
             note(f"positive class {chosen!r} instead of {checkpoint.positive_class!r}, which {self.last} names")
             replace(checkpoint, positive_class=chosen).save(self.last)
         if model.finished or model.positive_class != chosen:

@@ -14,14 +14,14 @@ from pipeline.project import MODEL_SUFFIX, Project, fold_name
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """The checkpoint that the options of test_torchvision.py mean, and what they say of it; None where nothing."""
+    """The checkpoint that the options of test_torchvision.py mean, and what they give of its settings, else None."""
 
     name: str
     project: Project
     architecture: str
     class_count: int
     image_shape: list
-    preprocessing: dict  # "keep_color", "mean", "std", as far as said
+    preprocessing: dict  # "keep_color", "mean", "std", as far as given
     positive_class: str
 
     def load(self, device, fold=None, class_names=None):
