@@ -64,19 +64,20 @@ def create_argparser():
 @command_line.entry_point
 def main(argv=None):
     options = create_argparser().parse_args(argv)
-    # The rest is imported only now, so that --help answers at once.
+    project = Project(options.project_directory)
+    project.require_organized()
+    folds = project.folds(options.fold)
+    # The rest is imported only now, so that --help and what is wrong with the folder are told at once.
     from pipeline import image_files
     from pipeline.learning import devices, distributed, sweep
 
     image_files.limit_pixels(options.max_pixels)
-    project = Project(options.project_directory)
-    project.require_organized()
     device = devices.pick_device(options.use_GPU)
 
     values = {field.name: getattr(options, field.name) for field in fields(TrainingConfig)}
     chosen = {name: value for name, value in values.items() if value is not None}
     configs = sweep.configurations(chosen, device)
-    name, runs = sweep.plan_runs(project, configs, project.folds(options.fold), options.model_save_name)
+    name, runs = sweep.plan_runs(project, configs, folds, options.model_save_name)
     for run in runs:
         # Several runs that are started again go on where they stopped, without being asked to.
         run.prepare(may_exist=options.resume or options.overwrite or len(runs) > 1)

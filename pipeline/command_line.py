@@ -148,6 +148,7 @@ def entry_point(main):
     def run(argv=None):
         arguments = sys.argv[1:] if argv is None else [str(argument) for argument in argv]
         script = Path(main.__globals__["__file__"]).name
+        _open_closed_streams()
         if sys.stdout.errors == "strict":
             # A file name may hold letters that the terminal's encoding lacks.
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -160,6 +161,16 @@ def entry_point(main):
                 sys.stdout.flush()
             except UserError as error:
                 fail(script, error.faults)
+            except ModuleNotFoundError as error:
+                if error.name.partition(".")[0] == "pipeline":
+                    raise
+                fail(
+                    script,
+                    [
+                        f"the package {error.name} is not installed for {sys.executable}; activate the environment "
+                        "(. .venv/bin/activate), or run: pip install -r requirements.txt"
+                    ],
+                )
             except BrokenPipeError:
                 # The reader of a pipe (head, say) has seen enough.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -175,6 +186,14 @@ def entry_point(main):
                 sys.exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
 
     return run
+
+
+def _open_closed_streams():
+    """Give the script somewhere to print where it has been started without (pythonw, cron, `>&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8", errors="replace"))
 
 
 def fail(script, faults):

@@ -10,9 +10,10 @@ from tqdm import tqdm
 from pipeline import processes
 
 
-def progress_bar(iterable=None, **settings):
-    """Return a tqdm bar on standard error, shown on a terminal only, by one process only."""
-    return tqdm(iterable, disable=None if processes.is_main() else True, dynamic_ncols=True, **settings)
+def progress_bar(iterable=None, silent=False, **settings):
+    """Return a tqdm bar on standard error, shown on a terminal only, by one process only, and not if it is silent."""
+    hidden = silent or not processes.is_main()
+    return tqdm(iterable, disable=hidden or None, dynamic_ncols=True, **settings)
 
 
 def print_line(text):

@@ -1,5 +1,6 @@
 """The checkpoint file (.pth.tar): the only place that saves it, loads it and says what is in it."""
 
+import errno
 import platform
 import re
 import warnings
@@ -67,11 +68,11 @@ class Checkpoint:
         with files.whole_file(path) as temporary:
             try:
                 torch.save(content, temporary)
-            except RuntimeError:
+            except RuntimeError as error:
                 # torch does not tell why a file cannot be written: ask the system.
                 with open(temporary, "ab") as file:
                     file.write(bytes(2**20))
-                raise
+                raise OSError(errno.EIO, f"cannot be written ({error})", str(path)) from None
 
     def build_model(self):
         """Return the model with these weights, on the CPU; UserError where the weights are those of another."""
@@ -250,7 +251,7 @@ def _given_preprocessing(image_shape, given, path):
 
 
 def require_unseen(checkpoint, path, split, content_hashes):
-    """Raise UserError naming each image of a Split that the model was trained or tuned on.
+    """Raise UserError where the model was trained or tuned on images of a Split.
 
     `content_hashes` are those of the split's files. A checkpoint that does not say what it has seen gets a note.
     """
@@ -258,15 +259,14 @@ def require_unseen(checkpoint, path, split, content_hashes):
     if not seen_images or None in seen_images.values():
         what = "it was" if not seen_images else "the weights that it started from were"
         note(f"{path} does not say which images {what} trained on: that none of them is tested cannot be checked")
-    partition_of = {content: partition for partition, contents in seen_images.items() for content in contents or []}
-    faults = [
-        f"{split.path}: {name}: the model {path} has seen this image (in its {partition_of[content]} images), so that "
-        "testing on it proves nothing; use a model trained on this split, or -split train or val"
-        for name, content in zip(split.file_names, content_hashes, strict=True)
-        if content in partition_of
-    ]
-    if faults:
-        raise UserError(*faults)
+    seen = {content for contents in seen_images.values() for content in contents or []}
+    names = [name for name, content in zip(split.file_names, content_hashes, strict=True) if content in seen]
+    if names:
+        listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        raise UserError(
+            f"{split.path}: the model {path} has seen {len(names)} of its {len(content_hashes)} images in training "
+            f"({listed}), which proves nothing; use a model trained on this split, or -split train or val"
+        )
 
 
 def is_plain_tensor(value):

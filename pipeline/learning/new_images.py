@@ -27,7 +27,9 @@ def predict_new_images(classifier, place, out, *, batch_size, sample_count=None,
     with contextlib.ExitStack() as stack:
         stack.enter_context(memory_shortage_named(batch_size, classifier.preprocessing.image_shape))
         file = sys.stdout if out is None else stack.enter_context(files.whole_text_file(out))
-        for table in predict_files(classifier, place, batch_size, sample_count, explain):
+        # A progress bar would be drawn into a table that is printed on the terminal.
+        silent = out is None and sys.stdout.isatty()
+        for table in predict_files(classifier, place, batch_size, sample_count, explain, silent):
             table.to_csv(file, index=False, lineterminator="\n", header=count == 0)
             count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
     if unreadable:
@@ -36,7 +38,7 @@ def predict_new_images(classifier, place, out, *, batch_size, sample_count=None,
         print(f"{count - unreadable} images predicted; {'replaced' if replaced else 'wrote'} {out}")
 
 
-def predict_files(classifier, place, batch_size, sample_count=None, explain=None):
+def predict_files(classifier, place, batch_size, sample_count=None, explain=None, silent=False):
     """Predict every file below a folder, or one file, with a Classifier.
 
     Images are read a batch ahead of the model, so that memory does not grow with their number (except for their names).
@@ -57,7 +59,8 @@ def predict_files(classifier, place, batch_size, sample_count=None, explain=None
         return image_sets.load_image(folder / name, preprocessing)
 
     stream = stream_in_threads(load, names, batch_size)
-    with contextlib.closing(stream), progress_bar(total=len(names), desc="predicting", unit="image") as bar:
+    bar = progress_bar(total=len(names), silent=silent, desc="predicting", unit="image")
+    with contextlib.closing(stream), bar:
         for start in range(0, len(names), batch_size):
             batch = names[start : start + batch_size]
             images = list(itertools.islice(stream, len(batch)))
