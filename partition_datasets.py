@@ -74,7 +74,8 @@ def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files, split_files
-    from pipeline.partitioning import baselines, splitting
+    from pipeline.partitioning import catalogue, splitting
+    from pipeline.performance import baselines
     from pipeline.project import Project
 
     image_files.limit_pixels(options.max_pixels)
@@ -99,7 +100,10 @@ def main(argv=None):
         print_fold_counts(chosen["class_name"], folds)
     write_tables(project, images, chosen, class_names, assignments)
     if options.baselines:
-        baselines.report(project, chosen, class_names, options.folds or 5, options.seed)
+        paths = [catalogue.location(project, row) for row in chosen.itertuples()]
+        labels = [class_names.index(name) for name in chosen["class_name"]]
+        test_parts = splitting.test_parts(chosen["class_name"], chosen["group"], options.folds or 5, options.seed)
+        baselines.report(project.tables / "baselines.json", paths, labels, class_names, test_parts, options.seed)
     print(f"next: {command_text('python', 'organize_files.py', project.root)}")
 
 
