@@ -72,7 +72,8 @@ def main(argv=None):
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
     from pipeline.classes import require_class_count
-    from pipeline.partitioning import baselines, catalogue, duplicate_report, duplicates, groups, splitting, tables
+    from pipeline.partitioning import catalogue, duplicate_report, duplicates, groups, splitting, tables
+    from pipeline.performance import baselines
     from pipeline.project import Project
     from pipeline.split_files import SplitRecord
 
@@ -97,7 +98,10 @@ def main(argv=None):
     tables.write(project, images, class_names, assignments, record)
     duplicate_report.draw(project, readable, found)
     if options.baselines:
-        baselines.report(project, chosen, class_names, options.folds or 5, options.seed)
+        paths = [catalogue.location(project, row) for row in chosen.itertuples()]
+        labels = [class_names.index(name) for name in chosen["class_name"]]
+        test_parts = splitting.test_parts(chosen["class_name"], chosen["group"], options.folds or 5, options.seed)
+        baselines.report(project.tables / "baselines.json", paths, labels, class_names, test_parts, options.seed)
     print(f"next: {command_text('python', 'organize_files.py', project.root)}")
 
 

@@ -25,8 +25,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from pipeline import predictions
 from pipeline.messages import format_table
-from pipeline.performance.intervals import exact_interval, kappa_interval
-from pipeline.performance.metrics import cohen_kappa, confusion_matrix
+from pipeline.performance.figures import exact_interval
+from pipeline.performance.metrics import cohen_kappa, confusion_matrix, kappa_interval
 from pipeline.performance.roc import delong_interval, roc_auc
 
 FOLDS = 5

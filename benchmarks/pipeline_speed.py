@@ -52,7 +52,7 @@ STEPS = {
     "calc_model_performance.py": {
         "reading the predictions": "predictions.py:read_all",
         "figures and intervals": "summary.py:summarize",
-        "drawing and writing": "calc_model_performance.py:write",
+        "drawing and writing": "output.py:write",
     },
 }
 IMPORTING = "<frozen importlib._bootstrap>:_find_and_load"

@@ -6,7 +6,18 @@ import pytest
 from PIL import Image
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from pipeline.partitioning import baselines, splitting
+from pipeline.errors import UserError
+from pipeline.partitioning import splitting
+from pipeline.performance import baselines
+
+GOOD = {
+    "name": "file facts",
+    "accuracy": 0.73,
+    "accuracy interval": [0.67, 0.79],
+    "roc auc": 0.81,
+    "roc auc interval": [0.75, 0.86],
+    "n": 253,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +27,7 @@ def small_forests(monkeypatch):
 
 @pytest.fixture
 def shortcut(tmp_path):
-    """Images of noise that differ between the classes in their file's size alone."""
+    """Images of noise that differ between the classes in only in their file's size."""
     random = np.random.default_rng(0)
     paths, labels = [], []
     for number in range(40):
@@ -76,7 +87,7 @@ def test_partition_prints_them_and_writes_them_beside_the_split_files(tmp_path, 
     data = class_folders(tmp_path / "data", {"no": 10, "yes": 12})
     result = call_script("partition_datasets.py", "-proj_dir", data, "--baselines")
     assert result.returncode == 0, result.stderr
-    assert "Without seeing the picture: 5-fold cross-validation over 22 images" in result.stdout
+    assert "5-fold cross-validation over 22 images" in result.stdout
     assert "| always the larger class   | 54.5% (32.2% to 75.6%)  |   0.500 |" in result.stdout
     content = json.loads((data / "baselines.json").read_text(encoding="utf-8"))
     assert [entry["name"] for entry in content["baselines"]] == [
@@ -85,3 +96,56 @@ def test_partition_prints_them_and_writes_them_beside_the_split_files(tmp_path, 
     assert content["baselines"][0]["accuracy"] == 12 / 22
     call_script("organize_files.py", data)
     assert (data / "csv" / "baselines.json").exists()
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(content):
+        path = tmp_path / "baselines.json"
+        path.write_text(json.dumps(content))
+        return [baseline.as_json() for baseline in baselines.read(path)]
+
+    return read
+
+
+def test_baselines_are_read_and_other_keys_left_out(read):
+    plain = GOOD | {"name": "always the larger class", "roc auc": None, "roc auc interval": None}
+    assert read({"baselines": [GOOD | {"folds": 5}, plain], "seed": 0}) == [GOOD, plain]
+
+
+@pytest.mark.parametrize("content", [{}, {"baselines": {}}, {"baselines": []}])
+def test_a_file_without_baselines_is_an_error(read, content):
+    with pytest.raises(UserError, match=r"baselines\.json: 'baselines' is missing"):
+        read(content)
+
+
+def test_every_fault_is_named(read, tmp_path):
+    wrong = {
+        "name": 1,
+        "accuracy": "1",
+        "accuracy interval": [0.9, 0.1],
+        "roc auc": 2,
+        "roc auc interval": [0.5],
+        "n": 0,
+    }
+    with pytest.raises(UserError) as error:
+        read({"baselines": [GOOD, wrong, 3]})
+    assert [fault.removeprefix(f"{tmp_path / 'baselines.json'}: ") for fault in error.value.faults] == [
+        "baseline 1: 'name' is not a string",
+        "baseline 1: 'accuracy' is not a number from 0 to 1",
+        "baseline 1: 'accuracy interval' is not two ascending numbers from 0 to 1",
+        "baseline 1: 'roc auc' is not null or a number from 0 to 1",
+        "baseline 1: 'roc auc interval' is not null or two ascending numbers from 0 to 1",
+        "baseline 1: 'n' is not a whole number above 0",
+        "baseline 2: is not an object",
+    ]
+
+
+def test_what_is_written_is_read(shortcut, tmp_path, capsys):
+    paths, labels = shortcut
+    parts = splitting.test_parts(labels, np.arange(40), 5, 0)
+    baselines.report(tmp_path / "baselines.json", paths, labels.tolist(), ["no", "yes"], parts, 0)
+    content = json.loads((tmp_path / "baselines.json").read_text(encoding="utf-8"))
+    assert (content["folds"], content["seed"], content["class names"]) == (5, 0, ["no", "yes"])
+    assert [baseline.as_json() for baseline in baselines.read(tmp_path / "baselines.json")] == content["baselines"]
+    assert f"wrote {tmp_path / 'baselines.json'}" in capsys.readouterr().out

@@ -1,31 +1,37 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss, log_loss
 
+from pipeline.performance import calibration
 from pipeline.performance.calibration import calibration_error, reliability_bins
+from pipeline.performance.figures import Undefined
+from pipeline.performance.metrics import OneAgainstRest
 
 
 def test_bins_and_error_by_hand():
     outcomes = np.array([False, True, False, True, True])
     probabilities = np.array([0.02, 0.08, 0.55, 0.6, 1.0])
     bins = reliability_bins(outcomes, probabilities)
-    assert [(one["from"], one["to"], one["n"]) for one in bins] == [(0, 0.1, 2), (0.5, 0.6, 2), (0.9, 1, 1)]
-    assert [one["mean probability"] for one in bins] == pytest.approx([0.05, 0.575, 1])
-    assert [one["observed share"] for one in bins] == [0.5, 0.5, 1]
+    assert [(one.lower, one.upper, one.observed.total) for one in bins] == [(0, 0.1, 2), (0.5, 0.6, 2), (0.9, 1, 1)]
+    assert [one.mean_probability for one in bins] == pytest.approx([0.05, 0.575, 1])
+    assert [one.observed.value for one in bins] == [0.5, 0.5, 1]
     assert calibration_error(bins) == pytest.approx((2 * 0.45 + 2 * 0.075 + 0) / 5)
 
 
 @pytest.mark.parametrize("upper", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
 def test_an_edge_belongs_to_the_bin_below(upper):
     (one,) = reliability_bins(np.array([True]), np.array([upper]))
-    assert one["to"] == upper
+    assert one.upper == upper
 
 
 def test_the_first_bin_holds_0():
     (one,) = reliability_bins(np.array([True]), np.array([0.0]))
-    assert (one["from"], one["to"]) == (0, 0.1)
+    assert (one.lower, one.upper) == (0, 0.1)
 
 
 @settings(deadline=None)
@@ -34,9 +40,35 @@ def test_the_diagram_is_scikit_learns(images):
     outcomes = np.array([outcome for outcome, _ in images])
     # No probability on an edge: scikit-learn's edges are off by a rounding.
     probabilities = np.array([(number + 0.5) / 1001 for _, number in images])
-    shares, means = calibration_curve(outcomes, probabilities, n_bins=10)
+    observed, means = calibration_curve(outcomes, probabilities, n_bins=10)
     bins = reliability_bins(outcomes, probabilities)
-    assert [one["observed share"] for one in bins] == pytest.approx(shares)
-    assert [one["mean probability"] for one in bins] == pytest.approx(means)
-    assert sum(one["n"] for one in bins) == len(images)
+    assert [one.observed.value for one in bins] == pytest.approx(observed)
+    assert [one.mean_probability for one in bins] == pytest.approx(means)
+    assert sum(one.observed.total for one in bins) == len(images)
     assert 0 <= calibration_error(bins) <= 1
+
+
+def test_brier_score_by_hand():
+    # Two correct ones are 0.25 off, one wrong one 0.75.
+    truth, probability = np.array([True, False, True]), np.array([0.75, 0.25, 0.25])
+    score = calibration.brier_score(OneAgainstRest(truth, probability > 0.5, probability))
+    assert score == pytest.approx((2 * 0.25**2 + 0.75**2) / 3, abs=1e-12)
+    assert score == pytest.approx(brier_score_loss(truth, probability))
+
+
+def test_log_loss_by_hand():
+    probabilities = np.array([[0.5, 0.5], [0.2, 0.8], [0.25, 0.75]])
+    loss = calibration.log_loss(np.array([0, 1, 0]), probabilities)
+    assert loss == pytest.approx(-(math.log(0.5) + math.log(0.8) + math.log(0.25)) / 3, abs=1e-12)
+    assert loss == pytest.approx(log_loss([0, 1, 0], probabilities))
+
+
+def test_log_loss_of_an_impossible_truth_is_undefined_and_not_infinite():
+    with pytest.raises(Undefined, match="infinite: 1 of 2 images have probability 0 of their true class"):
+        calibration.log_loss(np.array([0, 1]), np.array([[1.0, 0.0], [1.0, 0.0]]))
+
+
+def test_multiclass_brier_score_by_hand():
+    probabilities = np.array([[0.6, 0.3, 0.1], [0, 0, 1]])
+    score = calibration.multiclass_brier_score(np.array([0, 1]), probabilities)
+    assert score == pytest.approx((0.4**2 + 0.3**2 + 0.1**2 + 0 + 1 + 1) / 2, abs=1e-12)

@@ -1,9 +1,15 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from made_predictions import GOLDEN, multiclass, random_two_class, two_class
 
 from pipeline import predictions
+from pipeline.performance import thresholds
+from pipeline.performance.baselines import Baseline
 from pipeline.performance.cautions import cautions
+from pipeline.performance.figures import Figure
 from pipeline.performance.summary import summarize
 
 MANY = random_two_class(0, counts=(200, 300), signal=1.5)
@@ -55,30 +61,30 @@ def test_no_better_than_the_larger_class():
 
 
 def test_no_better_than_a_baseline():
-    results = summarize(MANY)
-    worse = {"name": "always the larger class", "accuracy": 0.6, "roc auc": None}
-    better = {"name": "file facts", "accuracy": results["Accuracy"], "roc auc": 0.99}
-    assert cautions(results | {"Baselines": [worse]}) == []
-    assert cautions(results | {"Baselines": [worse, better]}) == [
-        "As good or better in accuracy without seeing the picture: file facts.",
-        "As good or better in ROC-AUC without seeing the picture: file facts.",
+    worse = Baseline("always the larger class", Figure(0.6), Figure(None), 253)
+    better = Baseline("file facts", summarize(MANY).accuracy, Figure(0.99), 253)
+    assert cautions(summarize(MANY, baselines=[worse])) == []
+    assert cautions(summarize(MANY, baselines=[worse, better])) == [
+        "These simple baselines reach the same accuracy or more: file facts.",
+        "These simple baselines reach the same ROC-AUC or more: file facts.",
     ]
 
 
 def test_intervals_that_have_collapsed():
     made = two_class(np.repeat([0, 1], 100), np.repeat([0.1, 0.9], 100))
     assert cautions(summarize(made)) == [
-        "Kappa's interval is a point, which is no certainty: its formula finds no spread in such predictions.",
-        "DeLong's interval (yes) is a point, which is no certainty; read Newcombe's.",
+        "Kappa's interval is a point, which is not certainty: its formula finds no spread in such predictions.",
+        "DeLong's interval (yes) is a point, which is not certainty; read Newcombe's.",
     ]
 
 
 def test_decisions_that_are_not_the_most_probable_class():
     made = random_two_class(0, counts=(200, 300), signal=1.5)
     made.predictions[:3] = 1 - made.predictions[:3]
-    results = summarize(made)
-    assert cautions(results) == ["3 predictions are not the most probable class of their image."]
-    assert cautions(results | {"Threshold": {"split": "val"}}) == []
-    assert cautions(results | {"Threshold": {"split": "train"}}) == [
+    assert cautions(summarize(made)) == ["3 predictions are not the most probable class of their image."]
+    validation = random_two_class(1, split="val", prefix="val")
+    point = thresholds.choose(validation, Path("val_preds.json"), made)
+    assert cautions(summarize(made, threshold=point)) == []
+    assert cautions(summarize(made, threshold=replace(point, split="train"))) == [
         "The threshold was chosen on the training images, whose probabilities the model has fitted."
     ]

@@ -2,10 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_predictions import multiclass, random_two_class, two_class
 
 from pipeline.errors import UserError
 from pipeline.performance import comparison
+from pipeline.performance.figures import Figure
 from pipeline.performance.roc import delong_test, roc_auc
 
 
@@ -24,23 +27,19 @@ def test_a_comparison_by_hand():
     labels = [0] * 6 + [1] * 4
     here = two_class(labels, [0.1] * 5 + [0.7] + [0.9, 0.8, 0.6, 0.4])
     there = two_class(labels, [0.1, 0.2, 0.6, 0.7, 0.8, 0.3, 0.9, 0.2, 0.3, 0.4], checkpoint="b.pth.tar")
-    figures, undefined = comparison.compare(here, there, "b.json")
-    # Right here only: 2, 3, 4, 7 and 8; right there only: 5.
-    assert (figures["Right Here Only"], figures["Right There Only"]) == (5, 1)
-    assert (figures["Accuracy"], figures["Other Accuracy"], figures["Accuracy Difference"]) == (0.8, 0.4, 0.4)
-    assert figures["McNemar Exact P-Value"] == pytest.approx(14 / 64)
-    assert (figures["Checkpoint"], figures["n"], undefined) == ("b.pth.tar", 10, {})
+    found = comparison.compare(here, there, "b.json")
+    # Correct here only: 2, 3, 4, 7 and 8; correct there only: 5.
+    assert (found.only_here, found.only_there) == (5, 1)
+    assert (found.here, found.there, found.difference.value) == (0.8, 0.4, 0.4)
+    assert found.p_value == pytest.approx(14 / 64)
+    assert (found.checkpoint, found.count) == ("b.pth.tar", 10)
     truth, ours, theirs = here.labels == 1, here.probabilities[:, 1], there.probabilities[:, 1]
     difference, interval, p_value = delong_test(truth, ours, theirs)
-    assert figures["ROC-AUC"] == {
-        "yes": {
-            "here": roc_auc(truth, ours),
-            "there": roc_auc(truth, theirs),
-            "difference": pytest.approx(difference),
-            "difference 95% interval": interval,
-            "DeLong p-value": p_value,
-        }
-    }
+    (area,) = found.areas
+    assert (area.class_name, area.here.value) == ("yes", roc_auc(truth, ours))
+    assert area.there.value == roc_auc(truth, theirs)
+    assert area.difference.value == pytest.approx(difference)
+    assert (area.difference.interval, area.p_value.value) == (interval, p_value)
 
 
 def test_images_are_matched_by_name():
@@ -58,27 +57,25 @@ def test_more_classes_are_compared_each_against_the_rest():
     random = np.random.default_rng(0)
     labels = np.arange(30) % 3
     here, there = (multiclass(labels, random.dirichlet(np.ones(3), 30)) for _ in range(2))
-    figures, undefined = comparison.compare(here, there, "b.json")
-    assert list(figures["ROC-AUC"]) == ["A", "B", "C"] and undefined == {}
+    assert [area.class_name for area in comparison.compare(here, there, "b.json").areas] == ["A", "B", "C"]
 
 
 def test_what_is_undefined_has_its_reason():
     one_class = two_class([0, 0], [0.1, 0.6])
-    figures, undefined = comparison.compare(one_class, one_class, "b.json")
-    assert set(figures["ROC-AUC"]["yes"].values()) == {None}
-    assert undefined == {
-        f"Comparison ROC-AUC {figure} (yes)": "needs images of the class and of another one"
-        for figure in ("here", "there", "difference", "difference 95% interval", "DeLong p-value")
-    }
-    assert figures["McNemar Exact P-Value"] == 1
+    found = comparison.compare(one_class, one_class, "b.json")
+    (area,) = found.areas
+    for figure in (area.here, area.there, area.difference, area.p_value):
+        assert figure == Figure(None, reason="needs images of the class and of another one")
+    assert found.p_value == 1
 
 
 def test_areas_without_a_test_still_stand():
     here, there = two_class([0, 0, 1], [0.1, 0.2, 0.9]), two_class([0, 0, 1], [0.1, 0.95, 0.9])
-    figures, undefined = comparison.compare(here, there, "b.json")
-    assert (figures["ROC-AUC"]["yes"]["here"], figures["ROC-AUC"]["yes"]["there"]) == (1, 0.5)
-    assert figures["ROC-AUC"]["yes"]["difference"] == 0.5
-    assert undefined["Comparison ROC-AUC DeLong p-value (yes)"] == "needs two images of the class and two others"
+    (area,) = comparison.compare(here, there, "b.json").areas
+    assert (area.here.value, area.there.value) == (1, 0.5)
+    reason = "needs two images of the class and two others"
+    assert area.difference == Figure(0.5, reason=reason)
+    assert area.p_value == Figure(None, reason=reason)
 
 
 def test_other_images_are_named():
@@ -113,3 +110,29 @@ def test_other_counts_and_labels_without_names_are_errors():
 def test_other_classes_are_an_error():
     with pytest.raises(UserError, match="its classes are a, b, those of the predictions measured no, yes"):
         comparison.compare(random_two_class(0), random_two_class(0, class_names=["a", "b"]), "b.json")
+
+
+def test_exact_mcnemar_by_hand():
+    # Of 6 discordant pairs 5 or more on one side: 2 x (6 + 1) / 64.
+    assert comparison.exact_mcnemar_test(5, 1) == pytest.approx(14 / 64)
+    assert comparison.exact_mcnemar_test(1, 5) == pytest.approx(14 / 64)
+    assert comparison.exact_mcnemar_test(3, 3) == 1
+    assert comparison.exact_mcnemar_test(0, 0) == 1
+
+
+def test_paired_difference_interval_by_hand():
+    # With one added to each: 11/102 and 3/102.
+    difference = 8 / 102
+    half_width = 1.959963984540054 * np.sqrt((14 / 102 - difference**2) / 102)
+    assert comparison.paired_difference_interval(10, 2, 100) == pytest.approx(
+        [difference - half_width, difference + half_width], abs=1e-12
+    )
+
+
+@settings(deadline=None)
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
+def test_paired_difference_interval_is_antisymmetric_and_no_point(first, second, others):
+    count = max(first + second + others, 1)
+    lower, upper = comparison.paired_difference_interval(first, second, count)
+    assert comparison.paired_difference_interval(second, first, count) == pytest.approx([-upper, -lower])
+    assert -1 <= lower < upper <= 1

@@ -37,11 +37,11 @@ def test_all_images_are_measured_at_once(parts):
         ]),
         ({"split": "val"}, ["fold_1.json: split 'val', in fold_0.json 'test'; pool the folds of one model only"]),
         ({"fold": None}, [
-            "fold_1.json: says no fold; several predictions are pooled as the folds of a cross-validation"
+            "fold_1.json: names no fold; several predictions are pooled as the folds of a cross-validation"
         ]),
         ({"fold": 2}, ["fold 2 is in 2 of the predictions files; give each once"]),
         ({"file_names": None}, [
-            "fold_1.json: has no 'filenames', so that nothing shows whether an image is measured twice"
+            "fold_1.json: has no 'filenames'; without them an image could be counted twice"
         ]),
         ({"file_names": ["0_3.png", "2_4.png"]}, [
             "image 0_3.png is in 2 of the predictions files; give each once",
@@ -62,30 +62,21 @@ def test_the_spread_by_hand():
         two_class([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], fold=1),
         two_class([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9], fold=0, checkpoint="m_fold_0.pth.tar"),
     ]
-    figures, undefined = folds.spread(parts, "yes")
-    assert figures["Folds"] == [
-        {"fold": 0, "checkpoint": "m_fold_0.pth.tar", "n": 4, "Accuracy": 0.5, "ROC-AUC": 0.75},
-        {"fold": 1, "checkpoint": None, "n": 4, "Accuracy": 1.0, "ROC-AUC": 1.0},
-    ]
-    assert figures["Between Folds"]["Accuracy"] == {
-        "minimum": 0.5, "maximum": 1.0, "mean": 0.75, "standard deviation": pytest.approx(0.5 / 2**0.5),
-    }  # fmt: skip
-    assert figures["Between Folds"]["ROC-AUC"]["mean"] == 0.875
-    assert undefined == {}
+    found = folds.cross_validation(parts)
+    assert [(fold.number, fold.checkpoint) for fold in found.folds] == [(0, "m_fold_0.pth.tar"), (1, None)]
+    assert [(fold.accuracy.counts, fold.auc.value) for fold in found.folds] == [("2 of 4", 0.75), ("4 of 4", 1.0)]
+    assert found.accuracy == folds.Spread(0.5, 1.0, 0.75, pytest.approx(0.5 / 2**0.5))
+    assert found.auc.mean == 0.875
 
 
 def test_the_area_of_more_classes_is_their_mean():
     rows = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]
     parts = [multiclass([0, 1, 2], rows, fold=0), multiclass([0, 1, 2], rows, fold=1)]
-    figures, _ = folds.spread(parts, None)
-    assert [fold["ROC-AUC"] for fold in figures["Folds"]] == [1, 1]
+    assert [fold.auc.value for fold in folds.cross_validation(parts).folds] == [1, 1]
 
 
 def test_a_fold_with_one_class_leaves_the_spread_undefined():
     parts = [two_class([0, 0], [0.1, 0.2], fold=0), two_class([0, 1], [0.1, 0.9], fold=1)]
-    figures, undefined = folds.spread(parts, "yes")
-    assert figures["Folds"][0]["ROC-AUC"] is figures["Between Folds"]["ROC-AUC"] is None
-    assert undefined == {
-        "ROC-AUC (fold 0)": "needs images of the class and of another one",
-        "ROC-AUC (between folds)": "undefined for a fold",
-    }
+    found = folds.cross_validation(parts)
+    assert found.folds[0].auc.reason == "needs images of the class and of another one"
+    assert found.auc == folds.Spread(reason="undefined for a fold")

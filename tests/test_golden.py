@@ -4,7 +4,8 @@ import pytest
 from made_predictions import GOLDEN, content
 
 from pipeline import predictions
-from pipeline.performance import summary
+from pipeline.performance.results_json import as_json
+from pipeline.performance.summary import summarize
 
 TWO_CLASSES = ("published_table4", "binary_ties", "binary_imbalanced")
 MORE_CLASSES = ("three_class", "ten_class")
@@ -20,7 +21,7 @@ OVERALL = {
 def results(name, positive=None):
     made = predictions.read(GOLDEN / f"{name}.json")
     made.positive_class = None if positive is None else made.class_names[positive]
-    return summary.summarize(made)
+    return as_json(summarize(made))
 
 
 def golden(name):

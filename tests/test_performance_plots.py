@@ -12,11 +12,12 @@ from pipeline.performance.summary import summarize
 
 def draw(folder, made):
     results = summarize(made)
-    paths = [folder / f"{name}.png" for name in ("confusion_matrix", "roc", "precision_recall", "reliability")]
-    plots.draw_confusion_matrix(paths[0], results)
-    plots.draw_roc(paths[1], made, results)
-    plots.draw_precision_recall(paths[2], made, results)
-    plots.draw_reliability(paths[3], results)
+    drawings = plots.drawings(results, folder / "r.json")
+    for draw_one, picture in drawings:
+        draw_one(picture.path, results)
+    paths = [picture.path for _, picture in drawings]
+    names = ("confusion_matrix", "roc", "precision_recall", "reliability")
+    assert paths == [folder / f"r_{name}.png" for name in names]
     sizes = []
     for path in paths:
         with Image.open(path) as picture:
@@ -55,7 +56,7 @@ def test_the_roc_names_the_area_its_interval_and_the_method(tmp_path, monkeypatc
         ("some", two_class([0, 0, 1, 1], [0.1, 0.6, 0.5, 0.9])),
         ("separated", two_class([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])),
     ):
-        plots.draw_roc(name, made, summarize(made))
+        plots.draw_roc(name, summarize(made))
     labels = {name: figure.axes[0].get_legend_handles_labels()[1][0] for name, figure in drawn.items()}
     assert labels["some"] == "AUC of yes: 0.750 (0.057 to 1.000, DeLong)"
     assert labels["separated"].startswith("AUC of yes: 1.000 (0.") and labels["separated"].endswith(", Newcombe)")

@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 from made_predictions import random_two_class, two_class
-from scipy import stats
 
 from pipeline.errors import UserError
-from pipeline.performance import plots, referral, report, summary
+from pipeline.performance import pages, plots, referral, report, summary
+from pipeline.performance.figures import Figure, proportion
 from pipeline.performance.folds import pool
 
 
@@ -22,76 +22,59 @@ def test_figures_of_a_case_counted_by_hand():
     yes = [0.4, 0.4, 0.4, 0.4] + [0.9] * 16
     entropy = [0.9, 0.8, 0.1, 0.2] + [0.5 - index / 100 for index in range(16)]
     information = [0.9, 0.1, 0.1, 0.1, 0.8] + [0.5] * 15
-    found, undefined = referral.referral(unsure(labels, yes, entropy, information))
-    found = found["Referral"]
-    assert undefined == {}
-    assert (found["Monte Carlo samples"], found["referred"], found["errors"]) == (5, 2, 4)
-    assert found["errors expected at random"] == pytest.approx(0.4)
-    by_entropy, by_information = found["by"]["predictive entropy"], found["by"]["mutual information"]
-    assert (by_entropy["errors referred"], by_information["errors referred"]) == (2, 1)
-    assert by_entropy["accuracy of the rest"] == pytest.approx(16 / 18)
-    assert by_entropy["gain"] == pytest.approx(16 / 18 - 16 / 20)
-    exact = stats.binomtest(16, 18).proportion_ci(method="exact")
-    assert by_entropy["95% interval"] == pytest.approx([exact.low, exact.high])
+    found = referral.referral(unsure(labels, yes, entropy, information))
+    assert (found.sample_count, found.referred, found.errors) == (5, 2, 4)
+    assert found.errors_at_random == pytest.approx(0.4)
+    by_entropy, by_information = found.rankings
+    assert (by_entropy.errors_referred.value, by_information.errors_referred.value) == (2, 1)
+    assert by_entropy.rest == proportion(16, 18)
+    assert by_entropy.gain.value == pytest.approx(16 / 18 - 16 / 20)
     # Both of two drawn from 20 are among the 4 wrong ones; at least one is.
-    assert by_entropy["p-value"] == pytest.approx(math.comb(4, 2) / math.comb(20, 2))
-    assert by_information["p-value"] == pytest.approx(1 - math.comb(16, 2) / math.comb(20, 2))
-    assert by_entropy["accuracies of the rest"][:4] == pytest.approx([16 / 20, 16 / 19, 16 / 18, 15 / 17])
-    assert by_entropy["accuracies of the rest"][-1] == 0  # the image of least entropy is wrong
-    assert len(by_entropy["accuracies of the rest"]) == 20
+    assert by_entropy.p_value.value == pytest.approx(math.comb(4, 2) / math.comb(20, 2))
+    assert by_information.p_value.value == pytest.approx(1 - math.comb(16, 2) / math.comb(20, 2))
+    assert by_entropy.accuracies[:4] == pytest.approx([16 / 20, 16 / 19, 16 / 18, 15 / 17])
+    assert by_entropy.accuracies[-1] == 0  # the image of least entropy is wrong
+    assert len(by_entropy.accuracies) == 20
 
 
 def test_what_is_undefined_is_said():
-    found, undefined = referral.referral(unsure([1], [0.9], [0.1]))
-    assert found["Referral"]["by"]["predictive entropy"]["accuracy of the rest"] is None
-    assert undefined == {
-        f"{figure} (referred by {measure})": "there is one image only"
-        for figure in ("errors referred", "accuracy of the rest", "95% interval", "gain", "p-value")
-        for measure in ("predictive entropy", "mutual information")
-    }
-    found, undefined = referral.referral(unsure([1] * 4, [0.9] * 4, [0.4, 0.3, 0.2, 0.1]))
-    assert found["Referral"]["by"]["mutual information"]["gain"] == 0
-    assert undefined == {
-        f"p-value (referred by {measure})": "no image is predicted wrongly"
-        for measure in ("predictive entropy", "mutual information")
-    }
+    for ranking in referral.referral(unsure([1], [0.9], [0.1])).rankings:
+        for figure in (ranking.errors_referred, ranking.rest, ranking.gain, ranking.p_value):
+            assert figure == Figure(None, reason="there is only one image")
+    for ranking in referral.referral(unsure([1] * 4, [0.9] * 4, [0.4, 0.3, 0.2, 0.1])).rankings:
+        assert ranking.gain.value == 0
+        assert ranking.p_value.reason == "no prediction is wrong"
 
 
 def test_the_order_of_equally_uncertain_images_says_nothing():
     """40 images, 6 wrong, all equally uncertain but for rounding: no figures, and a curve that stays where it is."""
     yes = [0.4] * 6 + [0.9] * 34
-    found, undefined = referral.referral(unsure([1] * 40, yes, [0.5] * 40, 1e-16 * np.arange(40)))
-    for figures in found["Referral"]["by"].values():
-        assert figures["gain"] is figures["p-value"] is figures["errors referred"] is None
-        assert figures["accuracies of the rest"] == pytest.approx([34 / 40] * 40)
-    assert set(undefined.values()) == {"images that are referred and images that are not are equally uncertain"}
-    assert len(undefined) == 10
+    for ranking in referral.referral(unsure([1] * 40, yes, [0.5] * 40, 1e-16 * np.arange(40))).rankings:
+        assert ranking.gain.value is ranking.p_value.value is ranking.errors_referred.value is None
+        assert ranking.gain.reason == "images that are referred and images that are not are equally uncertain"
+        assert ranking.accuracies == pytest.approx([34 / 40] * 40)
 
 
 @pytest.mark.parametrize("count, referred", [(2, 1), (14, 1), (15, 2), (25, 3), (35, 4), (253, 25)])
 def test_a_tenth_is_rounded_halves_up(count, referred):
-    found, _ = referral.referral(unsure([1] * count, [0.9] * count, np.arange(count) / 1000))
-    assert found["Referral"]["referred"] == referred
+    assert referral.referral(unsure([1] * count, [0.9] * count, np.arange(count) / 1000)).referred == referred
 
 
 def test_the_page_and_the_picture_show_it(tmp_path):
     made = random_two_class(0, counts=(60, 60))
     made.sample_count = 9
     made.predictive_entropy = made.mutual_information = 0.5 - abs(made.probabilities[:, 1] - 0.5)
-    results = summary.summarize(made)
-    found, undefined = referral.referral(made)
-    results |= found
-    results["undefined"] |= undefined
-    results["Warnings"] = []
-    page = report.page(results)
-    assert "## Referring the 12 least certain of 120 images to a person" in page
-    by = found["Referral"]["by"]["predictive entropy"]
+    found = referral.referral(made)
+    results = summary.summarize(made, referral=found)
+    page = pages.markdown(report.page(results))
+    assert "## Referring the 12 least certain of 120 images to an expert" in page
+    ranking = found.rankings[0]
     row = next(line for line in page.splitlines() if line.startswith("| predictive entropy"))
-    assert f"| {by['errors referred']} of {found['Referral']['errors']} " in row
-    assert f"{100 * by['gain']:+.2f} points" in row
+    assert f"| {ranking.errors_referred.value} of {found.errors} " in row
+    assert f"{100 * ranking.gain.value:+.2f} points" in row
     plots.draw_referral(tmp_path / "referral.png", results)
     assert (tmp_path / "referral.png").read_bytes().startswith(b"\x89PNG")
-    assert by["gain"] > 0  # those near the threshold are wrong more often
+    assert ranking.gain.value > 0  # those near the threshold are wrong more often
 
 
 def test_folds_are_pooled_where_all_say_how_unsure_they_are():

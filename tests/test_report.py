@@ -3,14 +3,14 @@ import pytest
 from made_predictions import GOLDEN, multiclass, random_two_class, two_class
 
 from pipeline import predictions
-from pipeline.performance import comparison, folds, report, thresholds
-from pipeline.performance.cautions import cautions
+from pipeline.performance import comparison, folds, pages, report, thresholds
+from pipeline.performance.baselines import Baseline
+from pipeline.performance.figures import Figure
 from pipeline.performance.summary import summarize
 
 
-def page(made, **added):
-    results = summarize(made) | added
-    return report.page(results | {"Warnings": cautions(results)})
+def page(made, **more):
+    return pages.markdown(report.page(summarize(made, **more)))
 
 
 def published(positive_class="yes"):
@@ -27,19 +27,27 @@ def test_the_page_starts_with_the_headline_and_the_published_table():
 
 Accuracy 92.31% (24 of 26 images), 95% interval 74.9% to 99.1%. Positive class: yes.
 
+## Warnings
+
+- 26 images are few: the accuracy may be anything from 74.9% to 99.1%.
+- 16 images of class yes are few: the sensitivity (yes) may be anything from 69.8% to 99.8%.
+- 10 images of the other class are few: the specificity (yes) may be anything from 55.5% to 99.7%.
+- 26 images are too few for the calibration error: it is mostly noise.
+
+## Main figures
+
 | metric            |  value | 95% interval                                       | images    |
 | ----------------- | -----: | -------------------------------------------------- | --------- |
 | Sensitivity (yes) | 93.75% | 69.8% to 99.8%                                     | 15 of 16  |
 | Specificity (yes) | 90.00% | 55.5% to 99.7%                                     | 9 of 10   |
-| ROC-AUC (yes)     | 0.9500 | 0.867 to 1.000 (DeLong), 0.756 to 0.990 (Newcombe) | 16 and 10 |
+| ROC-AUC (yes)     |  0.950 | 0.867 to 1.000 (DeLong), 0.756 to 0.990 (Newcombe) | 16 and 10 |
 | Accuracy          | 92.31% | 74.9% to 99.1%                                     | 24 of 26  |
-| Cohen's Kappa     | 0.8375 | 0.621 to 1.000                                     | 26        |
+| Cohen's Kappa     |  0.838 | 0.621 to 1.000                                     | 26        |
 
-Intervals: exact (shares); DeLong's, and method 5 of Newcombe (area); Fleiss, Cohen and Everitt's (kappa).
+Intervals: exact (proportions); DeLong's, and method 5 of Newcombe (area); Fleiss, Cohen and Everitt's (kappa).
 
-## Warnings
+## Confusion matrix
 
-- 26 images are few: the accuracy may be anything from 74.9% to 99.1%.
 """
     )
 
@@ -50,16 +58,21 @@ def test_the_positive_class_turns_sensitivity_and_specificity_round():
     assert "| Specificity (no) | 93.75% | 69.8% to 99.8%" in text
 
 
-def test_every_share_stands_beside_its_counts():
+def test_proportions_stand_beside_their_intervals_and_counts_and_areas_in_one_notation():
     text = page(published())
     for line in (
-        "| Pos Pred Value (yes)       | 93.75% | 15 of 16 |",
-        "| Neg Pred Value (yes)       | 90.00% | 9 of 10  |",
-        "| Prevalence (yes)           | 61.54% | 16 of 26 |",
-        "| Detection Rate (yes)       | 57.69% | 15 of 26 |",
-        "| F1 (yes)                   | 93.75% | 26       |",
+        "| Pos Pred Value (yes)       | 93.75% | 69.8% to 99.8% | 15 of 16 |",
+        "| Prevalence (yes)           | 61.54% | 40.6% to 79.8% | 16 of 26 |",
+        "| F1 (yes)                   |  0.938 |                | 26       |",
     ):
         assert line in text
+    # Beside their other names, positive predictive value and sensitivity, they would be read as figures of their own.
+    assert "Precision" not in text.replace("Average Precision", "") and "Recall" not in text
+
+
+def test_few_images_have_no_calibration_error():
+    assert "| Calibration Error" not in page(random_two_class(0, counts=(49, 50)))
+    assert "| Calibration Error (yes)" in page(random_two_class(0, counts=(50, 50)))
 
 
 @pytest.mark.parametrize("made", [published(), predictions.read(GOLDEN / "three_class.json")])
@@ -76,7 +89,7 @@ def test_more_classes_have_their_own_table():
     text = page(made)
     assert "3 classes, each against the rest." in text
     assert "| Sensitivity (mean over classes) | 64.44% |                | 3 classes |" in text
-    assert "| cat   | 60.00% (12 of 20); 36.1% to 80.9% | 88.00% (44 of 50); 75.7% to 95.5% | 0.8240; " in text
+    assert "| cat   | 60.00% (12 of 20); 36.1% to 80.9% | 88.00% (44 of 50); 75.7% to 95.5% | 0.824; " in text
     assert "Bowker's test" in text
 
 
@@ -106,16 +119,15 @@ def test_a_threshold_says_where_it_came_from_and_what_it_gave():
     validation = random_two_class(5, prefix="val", split="val")
     made = random_two_class(6)
     point = thresholds.choose(validation, GOLDEN / "val_preds.json", made, 0.95)
-    text = page(thresholds.apply(made, point["value"]), Threshold=point)
-    assert f"given where its probability is at least {point['value']:.4g}" in text
+    text = page(thresholds.apply(made, point.value), threshold=point)
+    assert f"given where its probability is at least {point.value:.4g}" in text
     assert "at a sensitivity of at least 0.95, chosen on val_preds.json (val, 26 images) and then frozen." in text
-    assert "| Sensitivity |             100.00% |           16 | " in text
+    assert "| Sensitivity | 100.00% (16 of 16)  | " in text
 
 
 def test_folds_are_listed_with_their_spread():
     parts = [random_two_class(n, prefix=f"{n}_", fold=n) for n in range(3)]
-    figures, _ = folds.spread(parts, "yes")
-    text = page(folds.pool(parts, ["a", "b", "c"]), **figures)
+    text = page(folds.pool(parts, ["a", "b", "c"]), cross_validation=folds.cross_validation(parts))
     assert text.startswith("# Performance on 78 test images of 3 folds, pooled\n")
     for word in ("| 0 ", "| 2 ", "| minimum ", "| maximum ", "| mean ", "| standard deviation "):
         assert f"\n{word}" in text
@@ -127,21 +139,18 @@ def test_one_fold_is_named():
 
 def test_a_comparison_shows_both_models():
     here, there = random_two_class(0), random_two_class(1, checkpoint="other.pth.tar")
-    figures, _ = comparison.compare(here, there, "b.json")
-    text = page(here, Comparison=figures)
+    text = page(here, comparison=comparison.compare(here, there, "b.json"))
     assert "## Compared with other.pth.tar on the same 26 images" in text
     assert "(exact McNemar)" in text and "(DeLong, paired)" in text and "ROC-AUC (yes)" in text
 
 
 def test_baselines_stand_beside_the_model():
-    baseline = {"name": "file facts", "accuracy": 0.73, "accuracy interval": [0.67, 0.79], "roc auc": 0.81, "n": 253}
-    nothing = {"name": "none", "accuracy": 0.6, "accuracy interval": [0.5, 0.7], "roc auc": None, "n": 253}
-    text = page(published(), Baselines=[
-        baseline | {"roc auc interval": [0.75, 0.86]}, nothing | {"roc auc interval": None},
-    ])  # fmt: skip
-    assert "| file facts | 73.00%; 67.0% to 79.0% | 0.8100; 0.750 to 0.860 |    253 |" in text
-    assert "| none       | 60.00%; 50.0% to 70.0% | undefined              |    253 |" in text
-    assert "| this model | 92.31%; 74.9% to 99.1% | 0.9500; 0.867 to 1.000 |     26 |" in text
+    facts = Baseline("file facts", Figure(0.73, [0.67, 0.79]), Figure(0.81, [0.75, 0.86]), 253)
+    nothing = Baseline("none", Figure(0.6, [0.5, 0.7]), Figure(None), 253)
+    text = page(published(), baselines=[facts, nothing])
+    assert "| file facts | 73.00%; 67.0% to 79.0% | 0.810; 0.750 to 0.860 |    253 |" in text
+    assert "| none       | 60.00%; 50.0% to 70.0% | undefined             |    253 |" in text
+    assert "| this model | 92.31%; 74.9% to 99.1% | 0.950; 0.867 to 1.000 |     26 |" in text
 
 
 def test_no_page_of_random_predictions_fails():

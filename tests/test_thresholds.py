@@ -25,39 +25,31 @@ def choose(labels, probabilities, min_sensitivity=None, measured=MEASURED, **oth
 def test_youden_by_hand():
     #                       no   no   no   yes  yes  no   yes
     point = choose([0, 0, 0, 1, 1, 0, 1], [0.1, 0.2, 0.3, 0.4, 0.5, 0.8, 0.9])
-    assert point == {
-        "value": pytest.approx(0.35),
-        "rule": "Youden's index",
-        "file": "val_preds.json",
-        "split": "val",
-        "n": 7,
-        "Sensitivity": 1.0,
-        "Specificity": 0.75,
-        "Accuracy": pytest.approx(6 / 7),
-        "positives": 3,
-        "negatives": 4,
-    }
+    assert point.value == pytest.approx(0.35)
+    assert (point.rule, point.file, point.split) == ("Youden's index", "val_preds.json", "val")
+    figures = (point.sensitivity, point.specificity, point.accuracy)
+    assert [figure.counts for figure in figures] == ["3 of 3", "3 of 4", "6 of 7"]
 
 
 def test_of_equal_indices_the_higher_sensitivity_is_taken():
     # 0.25: 1 + 0.5; 0.45: 0.5 + 1.
-    assert choose([0, 1, 0, 1], [0.2, 0.3, 0.4, 0.5])["value"] == pytest.approx(0.25)
+    assert choose([0, 1, 0, 1], [0.2, 0.3, 0.4, 0.5]).value == pytest.approx(0.25)
 
 
 def test_least_sensitivity_by_hand():
     labels, probabilities = [1, 0, 1, 0, 1, 1], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
-    assert choose(labels, probabilities, 0.5)["value"] == pytest.approx(0.45)
-    assert choose(labels, probabilities, 0.75)["value"] == pytest.approx(0.25)
+    assert choose(labels, probabilities, 0.5).value == pytest.approx(0.45)
+    assert choose(labels, probabilities, 0.75).value == pytest.approx(0.25)
     point = choose(labels, probabilities, 0.76)
-    assert (point["value"], point["Sensitivity"], point["Specificity"]) == (0, 1, 0)
-    assert point["rule"] == "highest specificity at a sensitivity of at least 0.76"
+    assert (point.value, point.sensitivity.value, point.specificity.value) == (0, 1, 0)
+    assert point.rule == "highest specificity at a sensitivity of at least 0.76"
 
 
 def test_the_positive_class_of_the_measured_predictions_counts():
     measured = random_two_class(1, split="test", positive_class="no")
     point = choose([0, 0, 1, 1], [0.1, 0.3, 0.7, 0.9], measured=measured)
-    assert point["value"] == pytest.approx(0.5)
-    assert point["positives"] == 2
+    assert point.value == pytest.approx(0.5)
+    assert point.sensitivity.total == 2
     measured.probabilities = np.array([[0.5, 0.5], [0.4, 0.6]])
     assert thresholds.apply(measured, 0.5).predictions.tolist() == [0, 1]
 
@@ -66,8 +58,8 @@ def test_neighbouring_floats_have_a_threshold_between_them():
     low = 0.3
     high = np.nextafter(low, 1)
     point = choose([0, 1], [low, high])
-    assert (point["Sensitivity"], point["Specificity"]) == (1, 1)
-    applied = thresholds.apply(validation([0, 1], [low, high]), point["value"])
+    assert (point.sensitivity.value, point.specificity.value) == (1, 1)
+    applied = thresholds.apply(validation([0, 1], [low, high]), point.value)
     assert applied.predictions.tolist() == [0, 1]
 
 
@@ -86,13 +78,13 @@ def test_no_threshold_is_better_and_the_figures_are_what_it_gives(images, min_se
         return finding[truth].mean(), (~finding[~truth]).mean()
 
     point = choose(truth.astype(int), probability, min_sensitivity)
-    assert (point["Sensitivity"], point["Specificity"]) == pytest.approx(figures(point["value"]))
+    assert (point.sensitivity.value, point.specificity.value) == pytest.approx(figures(point.value))
     others = [figures(threshold) for threshold in np.linspace(0, 1, 81)]
     if min_sensitivity is None:
-        assert point["Sensitivity"] + point["Specificity"] >= max(map(sum, others)) - 1e-9
+        assert point.sensitivity.value + point.specificity.value >= max(map(sum, others)) - 1e-9
     else:
-        assert point["Sensitivity"] >= min_sensitivity
-        assert point["Specificity"] >= max(pair[1] for pair in others if pair[0] >= min_sensitivity) - 1e-9
+        assert point.sensitivity.value >= min_sensitivity
+        assert point.specificity.value >= max(pair[1] for pair in others if pair[0] >= min_sensitivity) - 1e-9
 
 
 @pytest.mark.parametrize(
@@ -103,7 +95,7 @@ def test_no_threshold_is_better_and_the_figures_are_what_it_gives(images, min_se
             "2 of its images are measured too (test1.png, say); an image that chose the threshold can't measure it"
         ]),
         ({"split": None, "file_names": None}, [
-            "says no split and nothing shows that its images are not the measured ones; predict with "
+            "names no split, and its images may be the measured ones; predict with "
             "test_torchvision.py -split val"
         ]),
         ({"class_names": ["healthy", "ill"]}, [
@@ -132,7 +124,7 @@ def test_the_split_that_is_measured_may_not_choose():
 
 
 def test_images_without_a_split_may_choose_if_their_names_are_others():
-    assert choose([0, 1], [0.2, 0.9], split=None)["value"] == pytest.approx(0.55)
+    assert choose([0, 1], [0.2, 0.9], split=None).value == pytest.approx(0.55)
 
 
 def test_more_than_two_classes_have_no_threshold():

@@ -1,48 +1,62 @@
-"""Two models on the same images: the paired differences in accuracy and in ROC-AUC. Imports no torch."""
+"""Two models on the same images: the paired differences in accuracy and in ROC-AUC."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import stats
 
 from pipeline.errors import UserError
-from pipeline.performance.intervals import exact_mcnemar_test, paired_difference_interval
-from pipeline.performance.metrics import Undefined
+from pipeline.performance.figures import Figure, Undefined, Z, figure_of
 from pipeline.performance.roc import delong_test, roc_auc
 
 
-def compare(measured, other, place):
-    """Return ({figure: value}, {figure: reason why it is undefined}) of `measured` against `other`, both Predictions.
+@dataclass(frozen=True)
+class AreaComparison:
+    """The areas under the ROC curves of one class, with DeLong's paired test."""
 
-    Every difference is that of `measured` less that of `other`: of the accuracies, with its interval and the exact
-    McNemar test; of the areas under the ROC curve of the positive class (of each class against the rest for more than
-    two), with DeLong's interval and paired test. `place` names the other predictions in messages.
+    class_name: str
+    here: Figure
+    there: Figure
+    difference: Figure
+    p_value: Figure
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A model ("here") against another one ("there"): every difference is that of the first less that of the second."""
+
+    checkpoint: str | None  # of the other model
+    count: int  # images
+    here: float  # accuracy
+    there: float
+    difference: Figure
+    only_here: int  # images that only the first model classified correctly
+    only_there: int
+    p_value: float  # exact McNemar test
+    areas: list[AreaComparison]  # of the positive class; of each against the rest for more than two
+
+
+def compare(measured, other, place):
+    """Return the Comparison of `measured` with `other`, both Predictions; `place` names the other one in messages.
 
     Raises UserError where the two are not of the same images with the same labels: see matched.
     """
     other = matched(measured, other, place)
     here, there = (made.predictions == made.labels for made in (measured, other))
-    only_here, only_there = int((here & ~there).sum()), int((~here & there).sum())
-    figures = {
-        "Checkpoint": other.checkpoint,
-        "n": len(here),
-        "Accuracy": float(here.mean()),
-        "Other Accuracy": float(there.mean()),
-        "Accuracy Difference": (only_here - only_there) / len(here),
-        "Accuracy Difference 95% Interval": paired_difference_interval(only_here, only_there, len(here)),
-        "Right Here Only": only_here,
-        "Right There Only": only_there,
-        "McNemar Exact P-Value": exact_mcnemar_test(only_here, only_there),
-        "ROC-AUC": {},
-    }
-    undefined = {}
-    for name in measured.class_names if measured.positive_class is None else [measured.positive_class]:
-        index = measured.class_names.index(name)
-        areas, reasons = _compare_areas(
-            measured.labels == index, measured.probabilities[:, index], other.probabilities[:, index]
-        )
-        figures["ROC-AUC"][name] = areas
-        undefined |= {f"Comparison ROC-AUC {figure} ({name})": reason for figure, reason in reasons.items()}
-    return figures, undefined
+    count, only_here, only_there = len(here), int((here & ~there).sum()), int((~here & there).sum())
+    interval = paired_difference_interval(only_here, only_there, count)
+    names = measured.class_names if measured.positive_class is None else [measured.positive_class]
+    return Comparison(
+        other.checkpoint,
+        count,
+        float(here.mean()),
+        float(there.mean()),
+        Figure((only_here - only_there) / count, interval),
+        only_here,
+        only_there,
+        exact_mcnemar_test(only_here, only_there),
+        [_compare_areas(name, measured, other) for name in names],
+    )
 
 
 def matched(measured, other, place):
@@ -87,12 +101,35 @@ def matched(measured, other, place):
     )
 
 
-def _compare_areas(truth, scores, other_scores):
-    figures = dict.fromkeys(("here", "there", "difference", "difference 95% interval", "DeLong p-value"))
+def exact_mcnemar_test(only_first, only_second):
+    """Return the two-sided exact p-value that two classifiers are correct equally often on the same images.
+
+    `only_first` counts the images that only the first classified correctly, `only_second` those of the second. 1 where
+    there are none of either. McNemar, Psychometrika 12 (1947) 153; the binomial form, as R's exact2x2 has it.
+    """
+    discordant = only_first + only_second
+    return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
+
+
+def paired_difference_interval(only_first, only_second, count):
+    """Return the interval of the difference of two proportions of the same `count` images, within -1 and 1.
+
+    Adjusted Wald interval with one image added to each kind of discordant pair: Bonett and Price, Journal of
+    Educational and Behavioral Statistics 37 (2012) 479. Arguments as for exact_mcnemar_test.
+    """
+    first, second = (only_first + 1) / (count + 2), (only_second + 1) / (count + 2)
+    half_width = Z * np.sqrt((first + second - (first - second) ** 2) / (count + 2))
+    return [float(max(first - second - half_width, -1)), float(min(first - second + half_width, 1))]
+
+
+def _compare_areas(name, measured, other):
+    index = measured.class_names.index(name)
+    truth, ours, theirs = measured.labels == index, measured.probabilities[:, index], other.probabilities[:, index]
+    here, there = figure_of(roc_auc, truth, ours), figure_of(roc_auc, truth, theirs)
+    difference = None if here.reason else here.value - there.value
     try:
-        figures["here"], figures["there"] = roc_auc(truth, scores), roc_auc(truth, other_scores)
-        figures["difference"] = figures["here"] - figures["there"]
-        _, figures["difference 95% interval"], figures["DeLong p-value"] = delong_test(truth, scores, other_scores)
-    except Undefined as reason:
-        return figures, {figure: str(reason) for figure, value in figures.items() if value is None}
-    return figures, {}
+        _, interval, p_value = delong_test(truth, ours, theirs)
+    except Undefined as undefined:
+        reason = str(undefined)
+        return AreaComparison(name, here, there, Figure(difference, reason=reason), Figure(None, reason=reason))
+    return AreaComparison(name, here, there, Figure(difference, interval), Figure(p_value))

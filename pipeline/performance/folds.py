@@ -1,16 +1,61 @@
-"""Several predictions files as one: the folds of a cross-validation pooled, and the spread between them.
-
-Imports no torch.
-"""
+"""Several predictions files as one: the folds of a cross-validation pooled, and the spread between them."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline import predictions
+from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
-from pipeline.performance.metrics import Undefined
+from pipeline.messages import note
+from pipeline.performance.figures import Figure, figure_of, proportion
 from pipeline.performance.roc import roc_auc
 from pipeline.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The figures of one fold."""
+
+    number: int
+    checkpoint: str | None
+    accuracy: Figure
+    auc: Figure  # of the positive class, or the mean over classes, each against the rest
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far a figure varies between the folds; all None where it is undefined for one of them."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    standard_deviation: float | None = None  # with n - 1
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """The folds, in the order of their numbers, and the spread between them."""
+
+    folds: list[Fold]
+    accuracy: Spread
+    auc: Spread
+
+
+def read(paths, positive_class=None):
+    """Read predictions files as a list of Predictions; `positive_class` replaces the recorded one, and says so."""
+    parts, replaced = predictions.read_all(paths), {}
+    for part, path in zip(parts, paths, strict=True):
+        recorded = part.positive_class
+        part.positive_class = resolve_positive_class(part.class_names, positive_class, recorded)
+        if recorded not in (None, part.positive_class):
+            replaced.setdefault(recorded, path)
+    for recorded, path in replaced.items():
+        chosen = "each class in turn" if positive_class is None else f"positive class {positive_class!r}"
+        note(f"{chosen} instead of {recorded!r}, which {path} names")
+    return parts
 
 
 def pool(parts, paths):
@@ -38,7 +83,7 @@ def pool(parts, paths):
 
 
 def _pooled_uncertainty(parts):
-    """Return what Monte Carlo dropout says of all images, where it was used."""
+    """Return the uncertainties of all images by Monte Carlo dropout, where it was used."""
     if parts[0].sample_count is None:
         return {}
     return {
@@ -48,47 +93,29 @@ def _pooled_uncertainty(parts):
     }
 
 
-def spread(parts, positive_class):
-    """Return ({"Folds": ..., "Between Folds": ...}, {figure: reason why it is undefined}) of pooled Predictions.
-
-    "Folds" is a list of each fold's accuracy and ROC-AUC (of the positive class; the mean over classes, each against
-    the rest, where `positive_class` is None). "Between Folds" holds their minimum, maximum, mean and standard
-    deviation (n - 1), each undefined where a fold's figure is.
-    """
-    undefined, folds = {}, []
-    for part in sorted(parts, key=lambda part: part.fold):
-        try:
-            area = _area(part, positive_class)
-        except Undefined as reason:
-            area = None
-            undefined[f"ROC-AUC (fold {part.fold})"] = str(reason)
-        folds.append(
-            {
-                "fold": part.fold,
-                "checkpoint": part.checkpoint,
-                "n": len(part.labels),
-                "Accuracy": float((part.labels == part.predictions).mean()),
-                "ROC-AUC": area,
-            }
+def cross_validation(parts):
+    """Return the CrossValidation of the folds' Predictions."""
+    folds = [
+        Fold(
+            part.fold,
+            part.checkpoint,
+            proportion(int((part.labels == part.predictions).sum()), len(part.labels)),
+            figure_of(_area, part),
         )
-    between = {}
-    for name in ("Accuracy", "ROC-AUC"):
-        values = [fold[name] for fold in folds]
-        if None in values:
-            between[name] = None
-            undefined[f"{name} (between folds)"] = "undefined for a fold"
-        else:
-            between[name] = {
-                "minimum": min(values),
-                "maximum": max(values),
-                "mean": float(np.mean(values)),
-                "standard deviation": float(np.std(values, ddof=1)),
-            }
-    return {"Folds": folds, "Between Folds": between}, undefined
+        for part in sorted(parts, key=lambda part: part.fold)
+    ]
+    return CrossValidation(folds, _spread([fold.accuracy for fold in folds]), _spread([fold.auc for fold in folds]))
 
 
-def _area(part, positive_class):
-    names = part.class_names if positive_class is None else [positive_class]
+def _spread(figures):
+    values = [figure.value for figure in figures]
+    if None in values:
+        return Spread(reason="undefined for a fold")
+    return Spread(min(values), max(values), float(np.mean(values)), float(np.std(values, ddof=1)))
+
+
+def _area(part):
+    names = part.class_names if part.positive_class is None else [part.positive_class]
     indices = [part.class_names.index(name) for name in names]
     return float(np.mean([roc_auc(part.labels == index, part.probabilities[:, index]) for index in indices]))
 
@@ -106,9 +133,9 @@ def _faults(parts, paths):
                 faults.append(f"{path}: {what} {theirs!r}, in {paths[0]} {ours!r}; pool the folds of one model only")
     for part, path in zip(parts, paths, strict=True):
         if part.fold is None:
-            faults.append(f"{path}: says no fold; several predictions are pooled as the folds of a cross-validation")
+            faults.append(f"{path}: names no fold; several predictions are pooled as the folds of a cross-validation")
         if part.file_names is None:
-            faults.append(f"{path}: has no 'filenames', so that nothing shows whether an image is measured twice")
+            faults.append(f"{path}: has no 'filenames'; without them an image could be counted twice")
     for what, counts in (
         ("fold", Counter(part.fold for part in parts if part.fold is not None)),
         ("image", Counter(name for part in parts for name in part.file_names or ())),

@@ -1,33 +1,21 @@
-"""Point figures of a classifier's performance, each a function that says what it is. Imports no torch.
+"""Figures of classes and of the confusion matrix, each a function that says what it is.
 
-A class is measured one against the rest: its images are the positive ones, all others negative. A figure that these
-images leave without a value raises Undefined with the reason; no function returns a NaN, or a number that only looks
-like one.
+A class is measured one against the rest: its images are the positive ones, all others negative. Its figures come as
+Figures; those of all classes together as numbers, and where they have none, Undefined is raised with the reason. No
+function returns a NaN, or a number that only looks like one.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import stats
 from sklearn import metrics
 
+from pipeline.performance.figures import Figure, Undefined, Z, proportion
 
-class Undefined(ValueError):
-    """A figure has no value for these images; the message says why, in words fit for a report."""
-
-
-def evaluate(figures, subject):
-    """Return ({name: value}, {name: reason}) of functions {name: function} called with `subject`.
-
-    What raises Undefined has the value None, and its reason stands in the second dict.
-    """
-    values, reasons = {}, {}
-    for name, figure in figures.items():
-        try:
-            values[name] = figure(subject)
-        except Undefined as reason:
-            values[name], reasons[name] = None, str(reason)
-    return values, reasons
+NO_IMAGE, NO_OTHER, NEVER = "no image of the class", "no image of another class", "the class was never predicted"
+ROUNDING = 1e-14  # a variance below this is 0 but for rounding
 
 
 @dataclass(frozen=True)
@@ -54,6 +42,10 @@ class OneAgainstRest:
     def true_negatives(self):
         return int((~self.truth & ~self.finding).sum())
 
+    @cached_property
+    def predicted(self):
+        return int(self.finding.sum())
+
     @property
     def false_negatives(self):
         return self.positives - self.true_positives
@@ -64,18 +56,18 @@ class OneAgainstRest:
 
 
 def sensitivity(one):
-    """Return the share of the class's images that were predicted as it: TP / (TP + FN)."""
-    return _share(one.true_positives, one.positives, "no image of the class")
+    """Return the fraction of the class's images that were predicted as it: TP / (TP + FN)."""
+    return proportion(one.true_positives, one.positives, NO_IMAGE)
 
 
 def specificity(one):
-    """Return the share of the other classes' images that were not predicted as it: TN / (TN + FP)."""
-    return _share(one.true_negatives, one.negatives, "no image of another class")
+    """Return the fraction of the other classes' images that were not predicted as it: TN / (TN + FP)."""
+    return proportion(one.true_negatives, one.negatives, NO_OTHER)
 
 
 def precision(one):
-    """Return the share of the images predicted as the class that are of it: TP / (TP + FP)."""
-    return _share(one.true_positives, one.true_positives + one.false_positives, "the class was never predicted")
+    """Return the fraction of the images predicted as the class that are of it: TP / (TP + FP)."""
+    return proportion(one.true_positives, one.predicted, NEVER)
 
 
 def positive_predictive_value(one):
@@ -83,17 +75,18 @@ def positive_predictive_value(one):
 
     Undefined too where sensitivity or specificity is, since prevalence is then 0 or 1; so R's caret has it.
     """
-    sensitivity(one), specificity(one)
-    return precision(one)
+    return _unless(_one_sided(one)) or precision(one)
 
 
 def negative_predictive_value(one):
-    """Return the share of the images not predicted as the class that are of another: TN / (TN + FN).
+    """Return the fraction of the images not predicted as the class that are of another: TN / (TN + FN).
 
     Undefined as positive_predictive_value is.
     """
-    sensitivity(one), specificity(one)
-    return _share(one.true_negatives, one.true_negatives + one.false_negatives, "no other class was ever predicted")
+    not_predicted = len(one.truth) - one.predicted
+    return _unless(_one_sided(one)) or proportion(
+        one.true_negatives, not_predicted, "no other class was ever predicted"
+    )
 
 
 def f1(one):
@@ -101,43 +94,37 @@ def f1(one):
 
     Undefined where one of the two is; 0 where both are 0 (R's caret divides 0 by 0 there).
     """
-    precision(one), sensitivity(one)
-    return 2 * one.true_positives / (2 * one.true_positives + one.false_positives + one.false_negatives)
+    reason = NEVER if one.predicted == 0 else NO_IMAGE if one.positives == 0 else ""
+    return _unless(reason) or Figure(2 * one.true_positives / (one.positives + one.predicted))
 
 
 def prevalence(one):
-    """Return the share of the class's images among all: (TP + FN) / n."""
-    return one.positives / len(one.truth)
+    """Return the fraction of the class's images among all: (TP + FN) / n."""
+    return proportion(one.positives, len(one.truth))
 
 
 def detection_rate(one):
-    """Return the share of images that are of the class and were predicted as it: TP / n."""
-    return one.true_positives / len(one.truth)
+    """Return the fraction of images that are of the class and were predicted as it: TP / n."""
+    return proportion(one.true_positives, len(one.truth))
 
 
 def detection_prevalence(one):
-    """Return the share of images that were predicted as the class: (TP + FP) / n."""
-    return (one.true_positives + one.false_positives) / len(one.truth)
+    """Return the fraction of images that were predicted as the class: (TP + FP) / n."""
+    return proportion(one.predicted, len(one.truth))
 
 
 def balanced_accuracy(one):
     """Return the mean of sensitivity and specificity."""
-    return (sensitivity(one) + specificity(one)) / 2
+    return _unless(_one_sided(one)) or Figure(
+        (one.true_positives / one.positives + one.true_negatives / one.negatives) / 2
+    )
 
 
 def average_precision(one):
     """Return the average precision: the sum over thresholds of (gain in recall) x precision, as scikit-learn has it."""
-    if one.positives == 0:
-        raise Undefined("no image of the class")
-    return float(metrics.average_precision_score(one.truth, one.probability))
-
-
-def brier_score(one):
-    """Return the mean of (probability of the class - 1 or 0)^2 over images: 0 is perfect, 1 the worst.
-
-    Brier, Monthly Weather Review 78 (1950) 1, summed over one class of the two.
-    """
-    return float(np.mean((one.probability - one.truth) ** 2))
+    return _unless(NO_IMAGE if one.positives == 0 else "") or Figure(
+        float(metrics.average_precision_score(one.truth, one.probability))
+    )
 
 
 def confusion_matrix(labels, predictions, class_count):
@@ -158,37 +145,67 @@ def no_information_rate(matrix):
 def cohen_kappa(matrix):
     """Return the agreement of labels and predictions beyond chance: (observed - expected) / (1 - expected).
 
-    Undefined where chance alone agrees always. Cohen, Educational and Psychological Measurement 20 (1960) 37.
+    Undefined where chance always agrees. Cohen, Educational and Psychological Measurement 20 (1960) 37.
     """
-    shares = matrix / matrix.sum()
-    expected = float(shares.sum(axis=1) @ shares.sum(axis=0))
+    fractions = matrix / matrix.sum()
+    expected = float(fractions.sum(axis=1) @ fractions.sum(axis=0))
     if np.count_nonzero(matrix) == 1 and np.trace(matrix):
         raise Undefined("all labels and predictions are one class")
     return (accuracy(matrix) - expected) / (1 - expected)
 
 
-def log_loss(labels, probabilities):
-    """Return the mean of -ln(probability of the true class); infinite, hence undefined, where that is 0.
+def kappa_interval(matrix):
+    """Return the large-sample interval of Cohen's kappa, within -1 and 1, as R's psych::cohen.kappa gives it.
 
-    `labels` is int (n,), `probabilities` (n, classes).
+    The variance is that of Fleiss, Cohen and Everitt, Psychological Bulletin 72 (1969) 323, equation 13. It is 0, and
+    the interval a point, where all predictions are right or all are one class. Undefined where kappa is.
     """
-    of_truth = probabilities[np.arange(len(labels)), labels]
-    impossible = int((of_truth == 0).sum())
-    if impossible:
-        raise Undefined(f"infinite: {impossible} of {len(labels)} images have probability 0 of their true class")
-    return float(-np.log(of_truth).mean())
+    kappa = cohen_kappa(matrix)
+    fractions = matrix / matrix.sum()
+    true, predicted = fractions.sum(axis=1), fractions.sum(axis=0)
+    observed, expected = accuracy(matrix), true @ predicted
+    on_diagonal = np.diag(fractions) @ (1 - expected - (true + predicted) * (1 - observed)) ** 2
+    off_diagonal = fractions * (predicted[:, None] + true[None, :]) ** 2 * (1 - np.eye(len(fractions)))
+    variance = on_diagonal + (1 - observed) ** 2 * off_diagonal.sum()
+    variance -= (observed * expected - 2 * expected + observed) ** 2
+    # What is 0 in exact arithmetic comes out as 1e-17, and its root as 1e-8.
+    variance = variance if variance > ROUNDING else 0
+    half_width = Z * np.sqrt(variance / matrix.sum()) / (1 - expected) ** 2
+    return [float(max(kappa - half_width, -1)), float(min(kappa + half_width, 1))]
 
 
-def multiclass_brier_score(labels, probabilities):
-    """Return the mean over images of the sum over classes of (probability - 1 or 0)^2: 0 is perfect, 2 the worst.
+def accuracy_test(matrix):
+    """Return the one-sided exact p-value of the accuracy being above the no-information rate, as R's caret has it."""
+    test = stats.binomtest(
+        int(np.trace(matrix)), int(matrix.sum()), p=no_information_rate(matrix), alternative="greater"
+    )
+    return float(test.pvalue)
 
-    Brier, Monthly Weather Review 78 (1950) 1, as published. With two classes it is twice what brier_score gives.
+
+def symmetry_test(matrix):
+    """Return the p-value that each two classes are taken for one another equally often, as R's mcnemar.test gives it.
+
+    Two classes: McNemar, Psychometrika 12 (1947) 153, with Edwards's continuity correction where the two errors differ
+    in number. More: Bowker, Journal of the American Statistical Association 43 (1948) 572. Undefined, where R has NaN:
+    two classes that were never taken for one another, in either direction.
     """
-    truth = np.eye(probabilities.shape[1])[labels]
-    return float(((probabilities - truth) ** 2).sum(axis=1).mean())
+    upper = np.triu_indices(len(matrix), 1)
+    difference, total = np.abs(matrix - matrix.T)[upper], (matrix + matrix.T)[upper]
+    if (total == 0).any():
+        never = int((total == 0).sum())
+        raise Undefined(
+            "no image was classified wrongly" if len(total) == 1
+            else f"{never} of {len(total)} pairs of classes were never taken for one another"
+        )  # fmt: skip
+    if len(total) == 1:
+        difference = np.maximum(difference - 1, 0)
+    return float(stats.chi2.sf((difference**2 / total).sum(), len(total)))
 
 
-def _share(part, whole, reason_if_none):
-    if whole == 0:
-        raise Undefined(reason_if_none)
-    return part / whole
+def _one_sided(one):
+    """Return why what needs images of the class and of another is undefined; "" where it is not."""
+    return NO_IMAGE if one.positives == 0 else NO_OTHER if one.negatives == 0 else ""
+
+
+def _unless(reason):
+    return Figure(None, reason=reason) if reason else None

@@ -1,12 +1,13 @@
-"""The pictures of a model's performance: each is drawn from Predictions and their results object. Imports no torch."""
+"""The pictures of a model's performance, each drawn from the Results."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
-from pipeline.performance.formats import span
-from pipeline.performance.summary import of_class
+from pipeline.performance.cautions import FEW_FOR_CALIBRATION
+from pipeline.performance.figures import score, span
+from pipeline.performance.pages import Picture
 from pipeline.plots import COLORS, own_style, save_figure, shown_name
 
 LINE_STYLES = ["-", "--", "-.", ":"]
@@ -15,25 +16,48 @@ CLASSES_IN_LEGEND = 20
 CLASSES_WITH_NUMBERS = 25
 
 
+def drawings(results, results_path):
+    """Return [(function that draws it, Picture)] of the pictures that belong beside the results JSON."""
+    of_class = results.positive or "each class"
+    correct = ", ".join(f"{one.sensitivity.counts} images of {one.name}" for one in results.classes)
+    reliability = "How often what was predicted came true, over its probability"
+    if results.count >= FEW_FOR_CALIBRATION:
+        reliability += f"; calibration error {score(_reliability(results)[1])}"
+    roc = f"ROC curve of {of_class}, sensitivity over 1 - specificity; area {score(results.main.auc.value)}."
+    average = score(results.main.average_precision.value)
+    drawn = [
+        (draw_confusion_matrix, "confusion_matrix", f"Confusion matrix. Correct: {correct}."),
+        (draw_roc, "roc", roc),
+        (draw_precision_recall, "precision_recall", f"Precision over recall of {of_class}; average {average}."),
+        (draw_reliability, "reliability", f"{reliability}."),
+    ]
+    if results.referral:
+        text = "Accuracy of the images that are left, over the fraction of the least certain ones that are referred."
+        drawn.append((draw_referral, "referral", text))
+    return [
+        (draw, Picture(results_path.with_name(f"{results_path.stem}_{name}.png"), text)) for draw, name, text in drawn
+    ]
+
+
 @own_style()
 def draw_confusion_matrix(path, results):
     """Draw the confusion matrix: counts and row percentages, a row a true class, a column a predicted one."""
-    counts = np.asarray(results["Confusion Matrix"])
+    counts = results.matrix
     totals = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(totals, 1)
+    fractions = counts / np.maximum(totals, 1)
     class_count = len(counts)
-    names, size = [shown_name(name) for name in results["Class Names"]], 10
+    names, size = [shown_name(name) for name in results.predictions.class_names], 10
     side = 2.2 + max(0.68, min(0.9, 9 / class_count)) * min(class_count, 15)
     figure = Figure(figsize=(side, side))
     axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     if class_count <= CLASSES_WITH_NUMBERS:
         size = min(10, 150 / class_count)
         for row, column in np.ndindex(*counts.shape):
             # In a large matrix most cells are 0, and "0.0%" in each would hide the others.
             needed = counts[row, column] or (totals[row, 0] and class_count <= 4)
-            shown = f"{counts[row, column]}\n{shares[row, column]:.1%}" if needed else str(counts[row, column])
-            color = "white" if shares[row, column] > 0.5 else "black"
+            shown = f"{counts[row, column]}\n{fractions[row, column]:.1%}" if needed else str(counts[row, column])
+            color = "white" if fractions[row, column] > 0.5 else "black"
             axes.text(column, row, shown, ha="center", va="center", color=color, size=size)
         rows = [f"{name}\n(n = {total})" for name, total in zip(names, totals[:, 0], strict=True)]
     else:
@@ -47,21 +71,21 @@ def draw_confusion_matrix(path, results):
 
 
 @own_style()
-def draw_roc(path, predictions, results):
+def draw_roc(path, results):
     """Draw the ROC curve of the positive class, or of each class against the rest, with the area's interval.
 
     The interval is DeLong's, and Newcombe's where that one is a point or undefined.
     """
     figure, axes = _square_axes("1 - specificity", "sensitivity")
     curves = []
-    for name, one in _classes_shown(predictions):
-        figures = results["Per Class"][name]
-        if figures["ROC-AUC"] is not None:
-            interval, method = figures["ROC-AUC 95% Interval (DeLong)"], "DeLong"
+    for one in results.shown_classes:
+        if one.auc.value is not None:
+            interval, method = one.auc_delong.interval, "DeLong"
             if interval is None or interval[0] == interval[1]:
-                interval, method = figures["ROC-AUC 95% Interval (Newcombe)"], "Newcombe"
-            area = f"{figures['ROC-AUC']:.3f} ({span(interval, '.3f')}, {method})"
-            curves.append((*metrics.roc_curve(one.truth, one.probability)[:2], f"AUC of {shown_name(name)}: {area}"))
+                interval, method = one.auc.interval, "Newcombe"
+            label = f"AUC of {shown_name(one.name)}: {score(one.auc.value)} ({span(interval, '.3f')}, {method})"
+            x, y, _ = metrics.roc_curve(one.against_rest.truth, one.against_rest.probability)
+            curves.append((x, y, label))
     _draw_curves(axes, curves, "default")
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="chance: 0.5", zorder=0)
     _add_legend(axes, len(curves))
@@ -69,18 +93,18 @@ def draw_roc(path, predictions, results):
 
 
 @own_style()
-def draw_precision_recall(path, predictions, results):
+def draw_precision_recall(path, results):
     """Draw precision over recall of the positive class, or of each class against the rest; for one, the prevalence."""
     figure, axes = _square_axes("recall (sensitivity)", "precision")
     curves = []
-    for name, one in _classes_shown(predictions):
-        average = results["Per Class"][name]["Average Precision"]
+    for one in results.shown_classes:
+        average = one.average_precision.value
         if average is not None:
-            precision, recall, _ = metrics.precision_recall_curve(one.truth, one.probability)
-            curves.append((recall, precision, f"average precision of {shown_name(name)}: {average:.3f}"))
+            precision, recall, _ = metrics.precision_recall_curve(one.against_rest.truth, one.against_rest.probability)
+            curves.append((recall, precision, f"average precision of {shown_name(one.name)}: {score(average)}"))
     _draw_curves(axes, curves, "steps-post")
-    if predictions.positive_class is not None:
-        prevalence = results["Prevalence"]
+    if results.positive is not None:
+        prevalence = results.main.prevalence.value
         axes.axhline(prevalence, ls=":", color="grey", label=f"chance: prevalence {prevalence:.3f}", zorder=0)
     _add_legend(axes, len(curves))
     save_figure(figure, path)
@@ -92,27 +116,26 @@ def draw_reliability(path, results):
 
     The probability is that of the positive class; for more than two classes, that of the predicted class.
     """
-    if results["Positive Class"] is None:
-        bins, what = results["Confidence Reliability Diagram"], "the most probable class"
-        error = results["Confidence Calibration Error"]
-    else:
-        bins, what = results["Reliability Diagram"], shown_name(results["Positive Class"])
-        error = results["Calibration Error"]
+    bins, error = _reliability(results)
+    what = "the most probable class" if results.positive is None else shown_name(results.positive)
     figure = Figure(figsize=(4.8, 6.2), layout="constrained")
     axes, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
-    means, shares = (np.array([one[key] for one in bins]) for key in ("mean probability", "observed share"))
-    limits = np.array([one["observed share 95% interval"] for one in bins])
+    means = np.array([one.mean_probability for one in bins])
+    observed = np.array([one.observed.value for one in bins])
+    limits = np.array([one.observed.interval for one in bins])
+    label = "observed, with 95% interval"
+    if results.count >= FEW_FOR_CALIBRATION:
+        label += f" (calibration error {score(error)})"
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="perfectly calibrated")
     axes.errorbar(
-        means, shares, yerr=np.abs(limits.T - shares).tolist(), fmt="o-", color=COLORS[0], capsize=3,
-        elinewidth=1, label=f"observed, with 95% interval (calibration error {error:.3f})",
+        means, observed, yerr=np.abs(limits.T - observed).tolist(), fmt="o-", color=COLORS[0], capsize=3,
+        elinewidth=1, label=label,
     )  # fmt: skip
-    axes.set(ylabel=f"share that is {what}", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set(ylabel=f"fraction that is {what}", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     _legend_above(axes)
     axes.grid(alpha=0.3)
-    below.bar(
-        [one["from"] for one in bins], [one["n"] for one in bins], width=0.1, align="edge", color=COLORS[0], ec="white"
-    )
+    counts = [one.observed.total for one in bins]
+    below.bar([one.lower for one in bins], counts, width=0.1, align="edge", color=COLORS[0], ec="white")
     below.set(xlabel=f"predicted probability of {what}", ylabel="images")
     below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     below.grid(alpha=0.3, axis="y")
@@ -121,30 +144,30 @@ def draw_reliability(path, results):
 
 @own_style()
 def draw_referral(path, results):
-    """Draw the accuracy of the images that are left over the share of the least certain ones that go to a person."""
-    found, count = results["Referral"], results["n"]
+    """Draw the accuracy of the images that are left over the fraction of the least certain ones that are referred."""
+    referral, count = results.referral, results.count
     figure = Figure(figsize=(6.4, 4))
     axes = figure.subplots()
-    shares = np.arange(count) / count
-    for color, style, (measure, figures) in zip(COLORS, LINE_STYLES, found["by"].items(), strict=False):
-        axes.plot(
-            shares, figures["accuracies of the rest"], color=color, ls=style, label=f"least certain first ({measure})"
-        )
-    right = count - found["errors"]
-    best = np.minimum(1, right / np.arange(count, 0, -1))
-    axes.plot(shares, best, color="black", lw=1, alpha=0.6, label="wrong ones first: the best there is")
-    axes.axhline(right / count, ls=":", color="grey", label="at random", zorder=0)
-    axes.axvline(found["referred"] / count, color="grey", lw=0.8, zorder=0)
-    axes.set(xlabel="share of the images referred to a person", ylabel="accuracy of the rest", xlim=(0, 1))
+    fractions = np.arange(count) / count
+    for color, style, ranking in zip(COLORS, LINE_STYLES, referral.rankings, strict=False):
+        label = f"least certain first ({ranking.measure})"
+        axes.plot(fractions, ranking.accuracies, color=color, ls=style, label=label)
+    correct = count - referral.errors
+    best = np.minimum(1, correct / np.arange(count, 0, -1))
+    axes.plot(fractions, best, color="black", lw=1, alpha=0.6, label="wrong ones first: the best possible")
+    axes.axhline(correct / count, ls=":", color="grey", label="at random", zorder=0)
+    axes.axvline(referral.referred / count, color="grey", lw=0.8, zorder=0)
+    axes.set(xlabel="fraction of the images referred to an expert", ylabel="accuracy of the rest", xlim=(0, 1))
     axes.grid(alpha=0.3)
     _legend_above(axes)
     save_figure(figure, path)
 
 
-def _classes_shown(predictions):
-    """Return (name, OneAgainstRest) of the positive class, or of each where every class is taken in turn."""
-    names = predictions.class_names if predictions.positive_class is None else [predictions.positive_class]
-    return [(name, of_class(predictions, predictions.class_names.index(name))) for name in names]
+def _reliability(results):
+    """Return the Bins that are shown, and their calibration error."""
+    if results.positive is None:
+        return results.confidence_bins, results.confidence_error
+    return results.main.reliability, results.main.calibration_error.value
 
 
 def _square_axes(x_label, y_label):
@@ -156,7 +179,7 @@ def _square_axes(x_label, y_label):
 
 
 def _draw_curves(axes, curves, draw_style):
-    """Draw each (x, y, label) in a colour of its own; more than fit into a legend in grey; a word if there is none."""
+    """Draw each (x, y, label) in its own colour; more than fit into a legend in grey; a word if there is none."""
     for number, (x, y, label) in enumerate(curves):
         if len(curves) > CLASSES_IN_LEGEND:
             label = f"each of {len(curves)} classes" if number == 0 else None

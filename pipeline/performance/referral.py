@@ -1,75 +1,85 @@
-"""What is gained by showing the images that a model is least sure of to a person. Imports no torch."""
+"""What is gained by referring the images that a model is least certain of to an expert."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from pipeline.performance.intervals import exact_interval
+from pipeline.performance.figures import Figure, proportion
 
-SHARE = 0.1  # of the images, for the figures; the picture shows all shares
-
+FRACTION = 0.1  # of the images, for the figures; the picture shows all fractions
 MEASURES = {"predictive entropy": "predictive_entropy", "mutual information": "mutual_information"}
-FIGURES = ("errors referred", "accuracy of the rest", "95% interval", "gain", "p-value")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What is gained where the images are referred in the order of one measure of uncertainty."""
+
+    measure: str
+    errors_referred: Figure
+    rest: Figure  # accuracy of the images that are left
+    gain: Figure  # in accuracy
+    p_value: Figure  # of as many errors or more among as many images drawn at random
+    accuracies: list  # of the images that are left, by the number of referred ones from 0
+
+
+@dataclass(frozen=True)
+class Referral:
+    """The least certain images, referred by each measure of uncertainty."""
+
+    sample_count: int  # of Monte Carlo dropout
+    referred: int
+    errors: int
+    errors_at_random: float  # expected among as many images drawn at random
+    rankings: list[Ranking]
 
 
 def referral(predictions):
-    """Return ({"Referral": ...}, {figure: reason why it is undefined}) for Predictions that say how unsure they are.
+    """Return the Referral of Predictions with uncertainties.
 
-    For each measure of uncertainty the images are sorted by it, the least sure first, and the first SHARE of them,
-    halves rounded up and at least one, are referred to a person. The p-value is that of a hypergeometric test: how
-    often as many of the wrong predictions, or more, were among as many images drawn at random. "accuracies of the
-    rest" has them for all numbers of referred images, from 0; equally unsure ones count by their mean.
+    For each measure of uncertainty the images are sorted by it, the least certain first, and the first tenth of them,
+    halves rounded up and at least one, are referred. The p-value is that of a hypergeometric test. In "accuracies"
+    equally uncertain images count by their mean.
     """
-    right = predictions.labels == predictions.predictions
-    count = len(right)
-    referred = max(1, int(SHARE * count + 0.5))
-    by, undefined = {}, {}
-    for measure, name in MEASURES.items():
-        # Below this it is rounding that tells values apart.
-        values = np.round(getattr(predictions, name), 12)
-        figures, reasons = _figures(right, values, referred)
-        by[measure] = {
-            **dict.fromkeys(FIGURES),
-            **figures,
-            "accuracies of the rest": _accuracies_of_the_rest(right, values),
-        }
-        undefined |= {f"{figure} (referred by {measure})": reason for figure, reason in reasons.items()}
-    errors = int((~right).sum())
-    return {
-        "Referral": {
-            "Monte Carlo samples": predictions.sample_count,
-            "referred": referred,
-            "errors": errors,
-            "errors expected at random": errors * referred / count,
-            "by": by,
-        }
-    }, undefined
+    correct = predictions.labels == predictions.predictions
+    count, errors = len(correct), int((~correct).sum())
+    referred = max(1, int(FRACTION * count + 0.5))
+    # Beyond 12 decimals it is rounding that tells values apart.
+    values = {measure: np.round(getattr(predictions, field), 12) for measure, field in MEASURES.items()}
+    return Referral(
+        predictions.sample_count,
+        referred,
+        errors,
+        errors * referred / count,
+        [_ranking(measure, correct, of_images, referred) for measure, of_images in values.items()],
+    )
 
 
-def _figures(right, values, referred):
-    """Return ({figure: value}, {figure: reason}) of referring so many images of the largest values."""
-    count, errors = len(right), int((~right).sum())
+def _ranking(measure, correct, values, referred):
+    """Return the Ranking of referring so many images of the largest values."""
+    count, errors = len(correct), int((~correct).sum())
+    accuracies = _accuracies_of_the_rest(correct, values)
     order = np.argsort(-values, kind="stable")
+    reason = ""
     if count == 1:
-        return {}, dict.fromkeys(FIGURES, "there is one image only")
-    if values[order[referred - 1]] == values[order[referred]]:
-        return {}, dict.fromkeys(FIGURES, "images that are referred and images that are not are equally uncertain")
-    found = int((~right[order[:referred]]).sum())
+        reason = "there is only one image"
+    elif values[order[referred - 1]] == values[order[referred]]:
+        reason = "images that are referred and images that are not are equally uncertain"
+    if reason:
+        return Ranking(measure, *[Figure(None, reason=reason)] * 4, accuracies)
+    found = int((~correct[order[:referred]]).sum())
     left = count - referred
-    rights_left = left - (errors - found)
-    figures = {
-        "errors referred": found,
-        "accuracy of the rest": rights_left / left,
-        "95% interval": exact_interval(rights_left, left),
-        "gain": rights_left / left - float(right.mean()),
-    }
-    if not errors:
-        return figures, {"p-value": "no image is predicted wrongly"}
-    return {**figures, "p-value": float(stats.hypergeom.sf(found - 1, count, errors, referred))}, {}
+    rest = proportion(left - (errors - found), left)
+    p_value = Figure(None, reason="no prediction is wrong")
+    if errors:
+        p_value = Figure(float(stats.hypergeom.sf(found - 1, count, errors, referred)))
+    gain = Figure(rest.value - float(correct.mean()))
+    return Ranking(measure, Figure(found), rest, gain, p_value, accuracies)
 
 
-def _accuracies_of_the_rest(right, values):
+def _accuracies_of_the_rest(correct, values):
     _, group = np.unique(-values, return_inverse=True)
-    means = np.bincount(group, weights=right) / np.bincount(group)
+    means = np.bincount(group, weights=correct) / np.bincount(group)
     expected = means[np.sort(group)]
     # From the most certain image on: of the last one, of the last two, ...
-    return (np.cumsum(expected[::-1]) / np.arange(1, len(right) + 1))[::-1].tolist()
+    return (np.cumsum(expected[::-1]) / np.arange(1, len(correct) + 1))[::-1].tolist()

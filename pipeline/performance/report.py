@@ -1,27 +1,35 @@
-"""The performance page: text for the terminal that is Markdown too, made of the results object alone.
+"""The performance page, as data, made of the Results only."""
 
-Imports no torch.
-"""
+from pipeline.performance.cautions import FEW_FOR_CALIBRATION
+from pipeline.performance.figures import p_value, percent, points, score, span
+from pipeline.performance.pages import Page, Section, Table
+from pipeline.performance.results_json import as_json
 
-from pipeline.messages import format_table
-from pipeline.performance.formats import counted, counts_behind, number, one_line, percent, span
+INTERVALS = (
+    "Intervals: exact (proportions); DeLong's, and method 5 of Newcombe (area); Fleiss, Cohen and Everitt's (kappa)."
+)
+# The precision is the positive predictive value, and the recall the sensitivity; the results JSON has them too.
+MORE_FIGURES = {
+    "Pos Pred Value": percent,
+    "Neg Pred Value": percent,
+    "F1": score,
+    "Prevalence": percent,
+    "Detection Rate": percent,
+    "Detection Prevalence": percent,
+    "Balanced Accuracy": percent,
+    "Average Precision": score,
+}
 
-INTERVALS = "Intervals: exact (shares); DeLong's, and method 5 of Newcombe (area); Fleiss, Cohen and Everitt's (kappa)."
-MORE_FIGURES = (
-    "Pos Pred Value", "Neg Pred Value", "Precision", "Recall", "F1", "Prevalence", "Detection Rate",
-    "Detection Prevalence", "Balanced Accuracy", "Average Precision",
-)  # fmt: skip
 
-
-def page(results):
-    """Return the page for a results object, as performance.summarize makes it and the options of calc add to it."""
-    two_classes = results["Positive Class"] is not None
+def page(results, pictures=(), further_sections=()):
+    """Return the Page of Results, with Pictures of them and with sections that come from elsewhere."""
+    contents = as_json(results)
     sections = [
-        _headline(results),
-        _two_class_figures(results) if two_classes else _multiclass_figures(results),
-        _listed("Warnings", results["Warnings"]),
+        Section("Warnings", points=contents["Warnings"], style="warning") if contents["Warnings"] else None,
+        _main_figures(results, pictures),
+        _each_class(results),
         _confusion_matrix(results),
-        _more_two_class_figures(results) if two_classes else _more_multiclass_figures(results),
+        _more_figures(results),
         _tests(results),
         _calibration(results),
         _threshold(results),
@@ -30,283 +38,275 @@ def page(results):
         _referral(results),
         _comparison(results),
         _baselines(results),
-        _undefined(results),
+        _undefined(results, contents),
+        *further_sections,
     ]
-    return "\n\n".join(section for section in sections if section) + "\n"
+    return Page(*_headline(results), [section for section in sections if section])
 
 
 def _headline(results):
-    model = f" of {one_line(results['Checkpoint'])}" if results["Checkpoint"] else ""
-    images = " ".join(word for word in (str(results["n"]), results["Split"], "images") if word)
-    if "Folds" in results:
-        images += f" of {len(results['Folds'])} folds, pooled"
-    elif results["Fold"] is not None:
-        images += f" of fold {results['Fold']}"
-    right = sum(row[index] for index, row in enumerate(results["Confusion Matrix"]))
-    if results["Positive Class"] is None:
-        meaning = f"{len(results['Class Names'])} classes, each against the rest."
+    """Return the page's title and its first sentences."""
+    predictions = results.predictions
+    model = f" of {predictions.checkpoint}" if predictions.checkpoint else ""
+    images = " ".join(word for word in (str(results.count), predictions.split, "images") if word)
+    if results.cross_validation:
+        images += f" of {len(results.cross_validation.folds)} folds, pooled"
+    elif predictions.fold is not None:
+        images += f" of fold {predictions.fold}"
+    if results.positive is None:
+        meaning = f"{len(results.classes)} classes, each against the rest."
+    elif results.threshold:
+        threshold = f"{results.threshold.value:.4g}"
+        meaning = f"Positive class: {results.positive}, given where its probability is at least {threshold}."
     else:
-        meaning = f"Positive class: {one_line(results['Positive Class'])}"
-        if "Threshold" in results:
-            meaning += f", given where its probability is at least {results['Threshold']['value']:.4g}"
-        meaning += "."
-    return (
-        f"# Performance{model} on {images}\n\n"
-        f"Accuracy {percent(results['Accuracy'])} ({right} of {results['n']} images), 95% interval "
-        f"{span(results['Accuracy 95% Interval'])}. {meaning}"
+        meaning = f"Positive class: {results.positive}."
+    accuracy = results.accuracy
+    sentence = (
+        f"Accuracy {percent(accuracy.value)} ({accuracy.counts} images), 95% interval {span(accuracy.interval)}. "
     )
+    return f"Performance{model} on {images}", [sentence + meaning]
 
 
-def _two_class_figures(results):
-    """The published table: each figure with its interval and the images behind it."""
-    positive_class = one_line(results["Positive Class"])
-    of_class, others = counts_behind("Sensitivity", results)[1], counts_behind("Specificity", results)[1]
+def _main_figures(results, pictures):
+    """The published figures, each with its interval and the images behind it."""
+    main = results.main
+    if results.positive is None:
+        whose, count = "mean over classes", f"{len(results.classes)} classes"
+        rows = [
+            (f"{name} ({whose})", write(main.named()[name].value), "", count)
+            for name, write in (("Sensitivity", percent), ("Specificity", percent), ("ROC-AUC", score))
+        ]
+    else:
+        rows = [
+            (f"{name} ({results.positive})", percent(figure.value), span(figure.interval), figure.counts)
+            for name, figure in (("Sensitivity", main.sensitivity), ("Specificity", main.specificity))
+        ]
+        images = f"{main.sensitivity.total} and {main.specificity.total}"
+        rows.append((f"ROC-AUC ({results.positive})", score(main.auc.value), _area_intervals(main), images))
+    accuracy, kappa = results.accuracy, results.kappa
+    rows += [
+        ("Accuracy", percent(accuracy.value), span(accuracy.interval), accuracy.counts),
+        ("Cohen's Kappa", score(kappa.value), span(kappa.interval, ".3f"), results.count),
+    ]
+    table = Table(["metric", "value", "95% interval", "images"], rows)
+    return Section("Main figures", tables=[table], notes=[INTERVALS], pictures=pictures)
+
+
+def _each_class(results):
+    if results.positive is not None:
+        return None
     rows = []
-    for name in ("Sensitivity", "Specificity"):
-        count, total = counts_behind(name, results)
-        interval = span(results[f"{name} 95% Interval"])
-        rows.append((f"{name} ({positive_class})", percent(results[name]), interval, f"{count} of {total}"))
-    area, intervals = number(results["ROC-AUC"]), _area_intervals(results)
-    rows.append((f"ROC-AUC ({positive_class})", area, intervals, f"{of_class} and {others}"))
-    return f"{_published_table(rows, results)}\n\n{INTERVALS}"
+    for one in results.classes:
+        proportions = [
+            f"{_counted(figure)}; {span(figure.interval)}" if figure.interval else "undefined"
+            for figure in (one.sensitivity, one.specificity)
+        ]
+        area = score(one.auc.value) + (f"; {_area_intervals(one)}" if one.auc.interval else "")
+        rows.append((one.name, *proportions, area))
+    table = Table(["class", "Sensitivity", "Specificity", "ROC-AUC"], rows)
+    return Section("Each class against the rest, with 95% intervals", tables=[table], notes=[INTERVALS])
 
 
-def _multiclass_figures(results):
-    rows = [
-        (f"{name} (mean over classes)", percent(results[name]), "", f"{len(results['Class Names'])} classes")
-        for name in ("Sensitivity", "Specificity")
-    ]
-    rows.append(("ROC-AUC (mean over classes)", number(results["ROC-AUC"]), "", rows[0][-1]))
-    classes = []
-    for name, figures in results["Per Class"].items():
-        shares = (
-            f"{counted(figure, figures)}; {span(figures[f'{figure} 95% Interval'])}"
-            if figures[figure] is not None
-            else "undefined"
-            for figure in ("Sensitivity", "Specificity")
-        )
-        area = number(figures["ROC-AUC"])
-        if figures["ROC-AUC"] is not None:
-            area += f"; {_area_intervals(figures)}"
-        classes.append((one_line(name), *shares, area))
-    return (
-        _published_table(rows, results)
-        + "\n\n## Each class against the rest, with 95% intervals\n\n"
-        + format_table(["class", "Sensitivity", "Specificity", "ROC-AUC"], classes)
-        + f"\n\n{INTERVALS}"
-    )
+def _area_intervals(one):
+    intervals = (("DeLong", one.auc_delong.interval), ("Newcombe", one.auc.interval))
+    return ", ".join(f"{span(interval, '.3f')} ({method})" for method, interval in intervals if interval) or "undefined"
 
 
-def _published_table(rows, results):
-    right = sum(row[index] for index, row in enumerate(results["Confusion Matrix"]))
-    accuracy, kappa = results["Accuracy 95% Interval"], results["Cohen's Kappa 95% Interval"]
-    rows = [
-        *rows,
-        ("Accuracy", percent(results["Accuracy"]), span(accuracy), f"{right} of {results['n']}"),
-        ("Cohen's Kappa", number(results["Cohen's Kappa"]), span(kappa, ".3f"), results["n"]),
-    ]
-    return format_table(["metric", "value", "95% interval", "images"], rows)
-
-
-def _area_intervals(figures):
-    methods = ((method, figures[f"ROC-AUC 95% Interval ({method})"]) for method in ("DeLong", "Newcombe"))
-    return ", ".join(f"{span(interval, '.3f')} ({method})" for method, interval in methods if interval) or "undefined"
+def _counted(figure, write=percent):
+    return f"{write(figure.value)} ({figure.counts})" if figure.total else write(figure.value)
 
 
 def _confusion_matrix(results):
-    names = [one_line(name) for name in results["Class Names"]]
-    rows = [(name, *counts) for name, counts in zip(names, results["Confusion Matrix"], strict=True)]
-    return "## Confusion matrix\n\n" + format_table(["true \\ predicted", *names], rows)
+    names = results.predictions.class_names
+    rows = [(name, *counts) for name, counts in zip(names, results.matrix.tolist(), strict=True)]
+    return Section("Confusion matrix", tables=[Table(["true \\ predicted", *names], rows)])
 
 
-def _more_two_class_figures(results):
-    positive_class = one_line(results["Positive Class"])
-    rows = []
-    for name in MORE_FIGURES:
-        counts = counts_behind(name, results)
-        images = f"{counts[0]} of {counts[1]}" if counts else results["n"]
-        rows.append((f"{name} ({positive_class})", percent(results[name]), images))
-    return "## More figures\n\n" + format_table(["metric", "value", "images"], rows)
-
-
-def _more_multiclass_figures(results):
-    rows = [
-        ("mean over classes", *(percent(results[name]) for name in MORE_FIGURES)),
-        *(
-            (one_line(name), *(counted(figure, figures) for figure in MORE_FIGURES))
-            for name, figures in results["Per Class"].items()
-        ),
-    ]
-    # A row a figure: the page stays readable with ten classes on paper, and with three in a terminal.
-    rows = list(zip(MORE_FIGURES, *(row[1:] for row in rows), strict=True))
-    names = ["mean over classes", *map(one_line, results["Per Class"])]
-    return "## More figures\n\n" + format_table(["metric", *names], rows)
+def _more_figures(results):
+    main = results.main.named()
+    if results.positive is None:
+        # A row a figure: the page stays readable with ten classes on paper, and with three in a terminal.
+        classes = [one.named() for one in results.classes]
+        rows = [
+            (name, write(main[name].value), *(_counted(figures[name], write) for figures in classes))
+            for name, write in MORE_FIGURES.items()
+        ]
+        header = ["metric", "mean over classes", *results.predictions.class_names]
+    else:
+        rows = [
+            (
+                f"{name} ({results.positive})",
+                write(main[name].value),
+                span(main[name].interval) if main[name].interval else "",
+                main[name].counts or results.count,
+            )
+            for name, write in MORE_FIGURES.items()
+        ]
+        header = ["metric", "value", "95% interval", "images"]
+    return Section("More figures", tables=[Table(header, rows)])
 
 
 def _tests(results):
-    two_classes = results["Positive Class"] is not None
-    symmetry = "McNemar's test" if two_classes else "Bowker's test (McNemar's for more than two classes)"
+    symmetry = "McNemar's test" if results.positive else "Bowker's test (McNemar's for more than two classes)"
+    rate = percent(results.no_information_rate)
     rows = [
-        (
-            f"accuracy above the no-information rate, {percent(results['No Information Rate'])}",
-            "exact binomial, one-sided",
-            number(results["Accuracy P-Value"]),
-        ),
-        ("classes taken for one another equally often", symmetry, number(results["McNemar P-Value"])),
+        (f"accuracy above the no-information rate, {rate}", "exact binomial, one-sided", results.accuracy_p_value),
+        ("classes taken for one another equally often", symmetry, results.symmetry_p_value.value),
     ]
-    return "## Tests\n\n" + format_table(["question", "test", "p"], rows)
+    rows = [(question, test, p_value(value)) for question, test, value in rows]
+    return Section("Tests", tables=[Table(["question", "test", "p"], rows)])
 
 
 def _calibration(results):
-    two_classes = results["Positive Class"] is not None
-    whose = one_line(results["Positive Class"]) if two_classes else "mean over classes"
     rows = [
-        ("Log Loss", number(results["Log Loss"])),
-        (f"Brier Score ({whose if two_classes else 'all classes'})", number(results["Brier Score"])),
-        (f"Calibration Error ({whose})", number(results["Calibration Error"])),
-        ("Confidence Calibration Error", number(results["Confidence Calibration Error"])),
+        ("Log Loss", score(results.log_loss.value)),
+        (f"Brier Score ({results.positive or 'all classes'})", score(results.brier_score.value)),
     ]
-    return "## Calibration\n\n" + format_table(["metric", "value"], rows)
+    if results.count >= FEW_FOR_CALIBRATION:
+        whose = results.positive or "mean over classes"
+        rows += [
+            (f"Calibration Error ({whose})", score(results.main.calibration_error.value)),
+            ("Confidence Calibration Error", score(results.confidence_error)),
+        ]
+    return Section("Calibration", tables=[Table(["metric", "value"], rows)])
 
 
 def _threshold(results):
-    if "Threshold" not in results:
-        return ""
-    point, positive_class = results["Threshold"], one_line(results["Positive Class"])
-    where = f"{one_line(point['file'])} ({', '.join(filter(None, [point['split'], str(point['n']) + ' images']))})"
+    point = results.threshold
+    if not point:
+        return None
+    images = ", ".join(filter(None, [point.split, f"{point.accuracy.total} images"]))
     rows = [
-        (
-            name,
-            percent(point[name]),
-            point["n"] if name == "Accuracy" else point["positives" if name == "Sensitivity" else "negatives"],
-            counted(name, results) if name != "Accuracy" else percent(results[name]),
+        (name, _counted(there), _counted(here))
+        for name, there, here in (
+            ("Sensitivity", point.sensitivity, results.main.sensitivity),
+            ("Specificity", point.specificity, results.main.specificity),
+            ("Accuracy", point.accuracy, results.accuracy),
         )
-        for name in ("Sensitivity", "Specificity", "Accuracy")
     ]
-    return (
-        "## Threshold\n\n"
-        f"{positive_class} where its probability is at least {point['value']:.6g}: {point['rule']}, chosen on {where} "
-        "and then frozen.\n\n" + format_table(["metric", "where it was chosen", "images there", "here"], rows)
+    sentence = (
+        f"{results.positive} where its probability is at least {point.value:.6g}: {point.rule}, chosen on "
+        f"{point.file} ({images}) and then frozen."
     )
+    return Section("Threshold", [sentence], tables=[Table(["metric", "where it was chosen", "here"], rows)])
 
 
 def _folds(results):
-    if "Folds" not in results:
-        return ""
-    rows = [(fold["fold"], fold["n"], percent(fold["Accuracy"]), number(fold["ROC-AUC"])) for fold in results["Folds"]]
-    for name in ("minimum", "maximum", "mean", "standard deviation"):
-        accuracy, area = ((results["Between Folds"][key] or {}).get(name) for key in ("Accuracy", "ROC-AUC"))
-        rows.append((name, "", percent(accuracy), number(area)))
-    return (
-        "## Folds\n\n"
-        + format_table(["fold", "images", "Accuracy", "ROC-AUC"], rows)
-        + "\n\nThe figures above are of all folds' images together, their probabilities ranked as if of one model."
-    )
+    if not results.cross_validation:
+        return None
+    folds, accuracy, auc = (getattr(results.cross_validation, name) for name in ("folds", "accuracy", "auc"))
+    rows = [
+        *((fold.number, fold.accuracy.total, percent(fold.accuracy.value), score(fold.auc.value)) for fold in folds),
+        ("minimum", "", percent(accuracy.minimum), score(auc.minimum)),
+        ("maximum", "", percent(accuracy.maximum), score(auc.maximum)),
+        ("mean", "", percent(accuracy.mean), score(auc.mean)),
+        ("standard deviation", "", percent(accuracy.standard_deviation), score(auc.standard_deviation)),
+    ]
+    note = "The figures above are of all folds' images together, their probabilities ranked as if of one model."
+    return Section("Folds", tables=[Table(["fold", "images", "Accuracy", "ROC-AUC"], rows)], notes=[note])
 
 
 def _most_confident_errors(results):
-    if not results["Most Confident Errors"]:
-        return ""
+    if not results.errors:
+        return None
     rows = [
-        (*(one_line(error[key]) for key in ("file name", "class", "predicted")), number(error["probability"]))
-        for error in results["Most Confident Errors"]
+        (error.file_name, error.true_class, error.predicted_class, p_value(error.probability))
+        for error in results.errors
     ]
-    return (
-        "## The most confident errors\n\n"
+    sentence = (
         "Look here first for what the model has not learnt, and for wrong labels. The probability is that of the class "
-        "that was predicted.\n\n" + format_table(["image", "class", "predicted", "probability"], rows)
+        "that was predicted."
     )
+    table = Table(["image", "class", "predicted", "probability"], rows)
+    return Section("The most confident errors", [sentence], tables=[table])
 
 
 def _referral(results):
-    if "Referral" not in results:
-        return ""
-    found = results["Referral"]
+    referral = results.referral
+    if not referral:
+        return None
     rows = [
         (
-            measure,
-            "undefined" if figures["errors referred"] is None else f"{figures['errors referred']} of {found['errors']}",
-            percent(figures["accuracy of the rest"]),
-            span(figures["95% interval"]),
-            "undefined" if figures["gain"] is None else f"{100 * figures['gain']:+.2f} points",
-            number(figures["p-value"]),
+            ranking.measure,
+            "undefined" if ranking.errors_referred.reason else f"{ranking.errors_referred.value} of {referral.errors}",
+            percent(ranking.rest.value),
+            span(ranking.rest.interval),
+            points(ranking.gain.value),
+            p_value(ranking.p_value.value),
         )
-        for measure, figures in found["by"].items()
+        for ranking in referral.rankings
     ]
-    return (
-        f"## Referring the {found['referred']} least certain of {results['n']} images to a person\n\n"
-        f"Uncertainty is that of {found['Monte Carlo samples']} predictions with Monte Carlo dropout. As many images "
-        f"drawn at random would hold {found['errors expected at random']:.1f} of the {found['errors']} errors (p: "
-        "hypergeometric, one-sided).\n\n"
-        + format_table(["referred by", "errors referred", "accuracy of the rest", "95% interval", "gain", "p"], rows)
+    sentence = (
+        f"Uncertainty is that of {referral.sample_count} predictions with Monte Carlo dropout. As many images drawn at "
+        f"random would hold {referral.errors_at_random:.1f} of the {referral.errors} errors (p: hypergeometric, "
+        "one-sided)."
     )
+    header = ["referred by", "errors referred", "accuracy of the rest", "95% interval", "gain", "p"]
+    title = f"Referring the {referral.referred} least certain of {results.count} images to an expert"
+    return Section(title, [sentence], tables=[Table(header, rows)])
 
 
 def _comparison(results):
-    if "Comparison" not in results:
-        return ""
-    other = results["Comparison"]
+    other = results.comparison
+    if not other:
+        return None
     rows = [
         (
             "Accuracy",
-            percent(other["Accuracy"]),
-            percent(other["Other Accuracy"]),
-            f"{100 * other['Accuracy Difference']:+.2f} points",
-            span([100 * limit for limit in other["Accuracy Difference 95% Interval"]], "+.1f"),
-            f"{number(other['McNemar Exact P-Value'])} (exact McNemar)",
-        )
+            percent(other.here),
+            percent(other.there),
+            points(other.difference.value),
+            span([100 * limit for limit in other.difference.interval], "+.1f"),
+            f"{p_value(other.p_value)} (exact McNemar)",
+        ),
+        *(
+            (
+                f"ROC-AUC ({area.class_name})",
+                score(area.here.value),
+                score(area.there.value),
+                score(area.difference.value, "+"),
+                span(area.difference.interval, "+.3f"),
+                f"{p_value(area.p_value.value)} (DeLong, paired)",
+            )
+            for area in other.areas
+        ),
     ]
-    for name, areas in other["ROC-AUC"].items():
-        difference = "undefined" if areas["difference"] is None else f"{areas['difference']:+.4f}"
-        interval, p = span(areas["difference 95% interval"], "+.3f"), number(areas["DeLong p-value"])
-        here, there = number(areas["here"]), number(areas["there"])
-        rows.append((f"ROC-AUC ({one_line(name)})", here, there, difference, interval, f"{p} (DeLong, paired)"))
-    checkpoint = one_line(other["Checkpoint"]) if other["Checkpoint"] else "the other model"
-    return (
-        f"## Compared with {checkpoint} on the same {other['n']} images\n\n"
-        + format_table(["metric", "here", "there", "difference", "95% interval", "p"], rows)
-        + f"\n\nRight here only: {other['Right Here Only']} images; right there only: {other['Right There Only']}."
-        + (" The threshold holds here only." if "Threshold" in results else "")
-    )
+    note = f"Correct here only: {other.only_here} images; correct there only: {other.only_there}."
+    if results.threshold:
+        note += " The threshold applies here only."
+    title = f"Compared with {other.checkpoint or 'the other model'} on the same {other.count} images"
+    table = Table(["metric", "here", "there", "difference", "95% interval", "p"], rows)
+    return Section(title, tables=[table], notes=[note])
 
 
 def _baselines(results):
-    if "Baselines" not in results:
-        return ""
+    if not results.baselines:
+        return None
+    # The baselines' areas have DeLong's interval.
+    area = results.main.auc if results.positive is None else results.main.auc_delong
     rows = [
-        (
-            one_line(baseline["name"]),
-            f"{percent(baseline['accuracy'])}; {span(baseline['accuracy interval'])}",
-            "undefined"
-            if baseline["roc auc"] is None
-            else _with_span(baseline["roc auc"], baseline["roc auc interval"]),
-            baseline["n"],
-        )
-        for baseline in results["Baselines"]
+        *((baseline.name, baseline.accuracy, baseline.auc, baseline.n) for baseline in results.baselines),
+        ("this model", results.accuracy, area, results.count),
     ]
-    area = _with_span(results["ROC-AUC"], results.get("ROC-AUC 95% Interval (DeLong)"))
-    accuracy = f"{percent(results['Accuracy'])}; {span(results['Accuracy 95% Interval'])}"
-    rows.append(("this model", accuracy, area, results["n"]))
-    return "## Beside what needs no picture\n\n" + format_table(["model", "Accuracy", "ROC-AUC", "images"], rows)
+    rows = [
+        (name, _with_span(accuracy, percent, ".1%"), _with_span(auc, score, ".3f"), count)
+        for name, accuracy, auc, count in rows
+    ]
+    return Section("Beside simple baselines", tables=[Table(["model", "Accuracy", "ROC-AUC", "images"], rows)])
 
 
-def _with_span(value, interval):
-    return number(value) if interval is None else f"{number(value)}; {span(interval, '.3f')}"
+def _with_span(figure, write, written):
+    return write(figure.value) + (f"; {span(figure.interval, written)}" if figure.interval else "")
 
 
-def _undefined(results):
+def _undefined(results, contents):
     """List what the page has no number for; of two classes it shows the positive one's figures, without its name."""
     not_shown = set()
-    if results["Positive Class"] is not None:
-        not_shown = {
-            f"{name} ({class_name})" for class_name, figures in results["Per Class"].items() for name in figures
-        }
+    if results.positive is not None:
+        not_shown = {f"{name} ({of_class})" for of_class, names in contents["Per Class"].items() for name in names}
     names_by_reason = {}
-    for name, reason in results["undefined"].items():
+    for name, reason in contents["undefined"].items():
         if name not in not_shown:
-            names_by_reason.setdefault(one_line(reason), []).append(one_line(name))
-    return _listed("Undefined", [f"{reason}: {', '.join(names)}" for reason, names in names_by_reason.items()])
-
-
-def _listed(title, sentences):
-    return f"## {title}\n\n" + "\n".join(f"- {sentence}" for sentence in sentences) if sentences else ""
+            names_by_reason.setdefault(reason, []).append(name)
+    sentences = [f"{reason}: {', '.join(names)}" for reason, names in names_by_reason.items()]
+    return Section("Undefined", points=sentences) if sentences else None

@@ -1,4 +1,4 @@
-"""The area under the ROC curve: its value, two intervals, and the comparison of two models. Imports no torch.
+"""The area under the ROC curve: its value, two intervals, and the comparison of two models.
 
 `truth` is bool (n,), whether the image is of the class; `scores` is float (n,), higher for the class. Fewer than one
 image of the class and one other leave everything here undefined.
@@ -7,8 +7,7 @@ image of the class and one other leave everything here undefined.
 import numpy as np
 from scipy import optimize, stats
 
-from pipeline.performance.intervals import Z
-from pipeline.performance.metrics import Undefined
+from pipeline.performance.figures import Undefined, Z
 
 # A variance below this is 0 but for rounding: one exchanged pair among 100,000 images of each class gives 1e-20.
 ROUNDING = 1e-28
@@ -63,7 +62,7 @@ def delong_test(truth, scores, other_scores):
 
 
 def _placements(truth, scores):
-    """Return for each image of the class the share of the others that it beats, and for each other the reverse.
+    """Return for each image of the class the fraction of the others that it beats, and for each other the reverse.
 
     `scores` is (models, n); the results are (models, images of the class) and (models, others). Ranks with ties
     averaged take n log n instead of all pairs: Sun and Xu, IEEE Signal Processing Letters 21 (2014) 1389.

@@ -1,142 +1,208 @@
-"""The results object: every figure of a model's predictions, and its errors, under their names. Imports no torch."""
+"""The results: every figure of a model's predictions, and its errors, as typed values."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated
 
 import numpy as np
 
 from pipeline.performance import metrics
-from pipeline.performance.calibration import calibration_error, reliability_bins
-from pipeline.performance.confident_errors import most_confident_errors
-from pipeline.performance.intervals import accuracy_test, exact_interval, kappa_interval, symmetry_test
-from pipeline.performance.metrics import OneAgainstRest, evaluate
+from pipeline.performance.baselines import Baseline
+from pipeline.performance.calibration import (
+    Bin,
+    brier_score,
+    calibration_error,
+    log_loss,
+    multiclass_brier_score,
+    reliability_bins,
+)
+from pipeline.performance.comparison import Comparison
+from pipeline.performance.figures import Figure, figure_of, proportion
+from pipeline.performance.folds import CrossValidation
+from pipeline.performance.metrics import OneAgainstRest
+from pipeline.performance.referral import Referral
 from pipeline.performance.roc import delong_interval, newcombe_interval, roc_auc
+from pipeline.performance.thresholds import OperatingPoint
+from pipeline.predictions import Predictions
 
-PUBLISHED = ("Sensitivity", "Specificity", "ROC-AUC", "Accuracy", "Cohen's Kappa")
-
-# Of one class against the rest, called with a OneAgainstRest; the names are those of R's caret where it has the figure.
-CLASS_FIGURES = {
-    "Sensitivity": metrics.sensitivity,
-    "Specificity": metrics.specificity,
-    "ROC-AUC": lambda one: roc_auc(one.truth, one.probability),
-    "Pos Pred Value": metrics.positive_predictive_value,
-    "Neg Pred Value": metrics.negative_predictive_value,
-    "Precision": metrics.precision,
-    "Recall": metrics.sensitivity,
-    "F1": metrics.f1,
-    "Prevalence": metrics.prevalence,
-    "Detection Rate": metrics.detection_rate,
-    "Detection Prevalence": metrics.detection_prevalence,
-    "Balanced Accuracy": metrics.balanced_accuracy,
-    "Average Precision": metrics.average_precision,
-    "Brier Score": metrics.brier_score,
-    "Calibration Error": lambda one: calibration_error(reliability_bins(one.truth, one.probability)),
-}
-# What has no mean over classes.
-CLASS_DETAILS = {
-    "Sensitivity 95% Interval": lambda one: exact_interval(one.true_positives, one.positives),
-    "Specificity 95% Interval": lambda one: exact_interval(one.true_negatives, one.negatives),
-    "ROC-AUC 95% Interval (DeLong)": lambda one: delong_interval(one.truth, one.probability),
-    "ROC-AUC 95% Interval (Newcombe)": lambda one: newcombe_interval(one.truth, one.probability),
-    "True Positives": lambda one: one.true_positives,
-    "False Negatives": lambda one: one.false_negatives,
-    "False Positives": lambda one: one.false_positives,
-    "True Negatives": lambda one: one.true_negatives,
-    "Reliability Diagram": lambda one: reliability_bins(one.truth, one.probability),
-}
-# Of all classes together, called with the confusion matrix.
-MATRIX_FIGURES = {
-    "Accuracy": metrics.accuracy,
-    "Accuracy 95% Interval": lambda matrix: exact_interval(int(np.trace(matrix)), int(matrix.sum())),
-    "No Information Rate": metrics.no_information_rate,
-    "Accuracy P-Value": accuracy_test,
-    "Cohen's Kappa": metrics.cohen_kappa,
-    "Cohen's Kappa 95% Interval": kappa_interval,
-    "McNemar P-Value": symmetry_test,
-}
-# Of all classes' probabilities together, called with the Predictions.
-PROBABILITY_FIGURES = {
-    "Log Loss": lambda made: metrics.log_loss(made.labels, made.probabilities),
-    "Confidence Calibration Error": lambda made: calibration_error(_confidence_bins(made)),
-    "Confidence Reliability Diagram": lambda made: _confidence_bins(made),
-    "Most Confident Errors": most_confident_errors,
-}
-# As the literature has it, the Brier score of two classes counts one of them, and that of more all.
-MULTICLASS_FIGURES = {"Brier Score": lambda made: metrics.multiclass_brier_score(made.labels, made.probabilities)}
+MOST_ERRORS = 10  # that are listed
 
 
-def summarize(predictions):
-    """Return the results object for Predictions: a dict that strict JSON can hold.
+@dataclass(frozen=True)
+class ClassFigures:
+    """Figures of a class against the rest, or their means over the classes.
 
-    At the top the five published figures, as fractions; then all others. Two classes: those of the positive class.
-    More: the means over classes (macro) of the figures of each class against the rest. "Per Class" has every class's
-    own. What is undefined is None, with the reason under "undefined": by its name alone at the top, with the class's
-    name in brackets under "Per Class".
+    Each has its name in the results JSON and on the page beside it, which is that of R's caret.
     """
-    class_names, positive_class = predictions.class_names, predictions.positive_class
-    matrix = metrics.confusion_matrix(predictions.labels, predictions.predictions, len(class_names))
-    overall, undefined = evaluate(MATRIX_FIGURES, matrix)
-    more = PROBABILITY_FIGURES | (MULTICLASS_FIGURES if positive_class is None else {})
-    probable, reasons = evaluate(more, predictions)
-    undefined |= reasons
-    per_class, class_reasons = _per_class(predictions)
-    if positive_class is None:
-        headline, reasons = _macro_means(per_class)
+
+    sensitivity: Annotated[Figure, "Sensitivity"]
+    specificity: Annotated[Figure, "Specificity"]
+    auc: Annotated[Figure, "ROC-AUC"]  # with Newcombe's interval
+    positive_predictive_value: Annotated[Figure, "Pos Pred Value"]
+    negative_predictive_value: Annotated[Figure, "Neg Pred Value"]
+    precision: Annotated[Figure, "Precision"]
+    recall: Annotated[Figure, "Recall"]
+    f1: Annotated[Figure, "F1"]
+    prevalence: Annotated[Figure, "Prevalence"]
+    detection_rate: Annotated[Figure, "Detection Rate"]
+    detection_prevalence: Annotated[Figure, "Detection Prevalence"]
+    balanced_accuracy: Annotated[Figure, "Balanced Accuracy"]
+    average_precision: Annotated[Figure, "Average Precision"]
+    brier_score: Annotated[Figure, "Brier Score"]
+    calibration_error: Annotated[Figure, "Calibration Error"]
+
+    def named(self):
+        """Return {name: Figure}."""
+        return {each.type.__metadata__[0]: getattr(self, each.name) for each in fields(ClassFigures)}
+
+
+@dataclass(frozen=True)
+class OneClass(ClassFigures):
+    """A class against the rest, with what has no mean over classes."""
+
+    name: str
+    against_rest: OneAgainstRest
+    auc_delong: Figure  # the same area with the interval of DeLong
+    reliability: list[Bin]
+
+
+@dataclass(frozen=True)
+class ConfidentError:
+    """A wrong prediction; the probability is that of the class that was predicted."""
+
+    file_name: str
+    true_class: str
+    predicted_class: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that is known of a model's performance on some images."""
+
+    predictions: Predictions
+    matrix: np.ndarray  # counts (classes, classes): row the true class, column the predicted one
+    main: ClassFigures  # of the positive class; the means over classes where each is taken in turn
+    classes: list[OneClass]
+    accuracy: Figure
+    no_information_rate: float
+    accuracy_p_value: float  # of the accuracy being above the no-information rate
+    kappa: Figure
+    symmetry_p_value: Figure  # of classes being taken for one another equally often
+    log_loss: Figure
+    brier_score: Figure  # of the positive class; of all classes where each is taken in turn
+    confidence_bins: list[Bin]  # of the most probable class
+    confidence_error: float
+    errors: list[ConfidentError] | None  # the most confident ones; None without file names
+    not_most_probable: int  # predictions that are not the most probable class
+    threshold: OperatingPoint | None = None
+    cross_validation: CrossValidation | None = None
+    referral: Referral | None = None
+    comparison: Comparison | None = None
+    baselines: tuple[Baseline, ...] = ()
+
+    @property
+    def count(self):
+        """The number of images."""
+        return len(self.predictions.labels)
+
+    @property
+    def positive(self):
+        """The name of the positive class; None where each class is taken in turn."""
+        return self.predictions.positive_class
+
+    @property
+    def shown_classes(self):
+        """The positive class, or each where every class is taken in turn."""
+        return [one for one in self.classes if self.positive in (None, one.name)]
+
+
+def summarize(predictions, **more):
+    """Return the Results of Predictions; `more` are those that options ask for, by the field's name."""
+    classes = [_one_class(predictions, index) for index in range(len(predictions.class_names))]
+    labels, probabilities = predictions.labels, predictions.probabilities
+    matrix = metrics.confusion_matrix(labels, predictions.predictions, len(classes))
+    if predictions.positive_class is None:
+        main = _means(classes)
+        brier = Figure(multiclass_brier_score(labels, probabilities))
     else:
-        headline = {name: value for name, value in per_class[positive_class].items() if name != "n"}
-        reasons = class_reasons[positive_class]
-    undefined |= reasons
-    for class_name, reasons in class_reasons.items():
-        undefined |= {f"{name} ({class_name})": reason for name, reason in reasons.items()}
-    figures = {**headline, **overall, **probable}
-    return {
-        **{name: figures[name] for name in PUBLISHED},
-        "Positive Class": positive_class,
-        "Split": predictions.split,
-        "Fold": predictions.fold,
-        "Checkpoint": predictions.checkpoint,
-        "n": len(predictions.labels),
-        "Class Names": class_names,
-        "Confusion Matrix": matrix.tolist(),
-        "Predictions Not Most Probable": _unusual_predictions(predictions),
-        **{name: value for name, value in figures.items() if name not in PUBLISHED},
-        "Per Class": per_class,
-        "undefined": undefined,
-    }
-
-
-def of_class(predictions, index):
-    """Return the OneAgainstRest of the class with this index."""
-    return OneAgainstRest(
-        predictions.labels == index, predictions.predictions == index, predictions.probabilities[:, index]
+        main = classes[predictions.class_names.index(predictions.positive_class)]
+        brier = main.brier_score
+    highest = probabilities.max(axis=1)
+    confidence_bins = reliability_bins(probabilities.argmax(axis=1) == labels, highest)
+    return Results(
+        predictions=predictions,
+        matrix=matrix,
+        main=main,
+        classes=classes,
+        accuracy=proportion(int(np.trace(matrix)), len(labels)),
+        no_information_rate=metrics.no_information_rate(matrix),
+        accuracy_p_value=metrics.accuracy_test(matrix),
+        kappa=figure_of(metrics.cohen_kappa, matrix, interval=metrics.kappa_interval),
+        symmetry_p_value=figure_of(metrics.symmetry_test, matrix),
+        log_loss=figure_of(log_loss, labels, probabilities),
+        brier_score=brier,
+        confidence_bins=confidence_bins,
+        confidence_error=calibration_error(confidence_bins),
+        errors=most_confident_errors(predictions),
+        not_most_probable=int((predictions.probabilities_of_predictions() < highest).sum()),
+        **more,
     )
 
 
-def _per_class(predictions):
-    """Return ({class: {figure: value}}, {class: {figure: reason}})."""
-    per_class, undefined = {}, {}
-    for index, name in enumerate(predictions.class_names):
-        one = of_class(predictions, index)
-        figures, undefined[name] = evaluate(CLASS_FIGURES | CLASS_DETAILS, one)
-        per_class[name] = {"n": one.positives} | figures
-    return per_class, undefined
+def most_confident_errors(predictions):
+    """Return the wrong predictions of highest probability, the highest first; None without file names."""
+    if predictions.file_names is None:
+        return None
+    probability = predictions.probabilities_of_predictions()
+    wrong = np.flatnonzero(predictions.predictions != predictions.labels)
+    names = predictions.class_names
+    return [
+        ConfidentError(
+            predictions.file_names[index],
+            names[predictions.labels[index]],
+            names[predictions.predictions[index]],
+            float(probability[index]),
+        )
+        for index in wrong[np.argsort(-probability[wrong], kind="stable")][:MOST_ERRORS]
+    ]
 
 
-def _macro_means(per_class):
-    """Return ({figure: mean over classes}, {figure: reason}); a mean is undefined where a class's figure is."""
-    means, undefined = {}, {}
-    for name in CLASS_FIGURES:
-        missing = [class_name for class_name, figures in per_class.items() if figures[name] is None]
+def _one_class(predictions, index):
+    one = OneAgainstRest(
+        predictions.labels == index, predictions.predictions == index, predictions.probabilities[:, index]
+    )
+    bins = reliability_bins(one.truth, one.probability)
+    return OneClass(
+        name=predictions.class_names[index],
+        against_rest=one,
+        sensitivity=metrics.sensitivity(one),
+        specificity=metrics.specificity(one),
+        auc=figure_of(roc_auc, one.truth, one.probability, interval=newcombe_interval),
+        auc_delong=figure_of(roc_auc, one.truth, one.probability, interval=delong_interval),
+        positive_predictive_value=metrics.positive_predictive_value(one),
+        negative_predictive_value=metrics.negative_predictive_value(one),
+        precision=metrics.precision(one),
+        recall=metrics.sensitivity(one),
+        f1=metrics.f1(one),
+        prevalence=metrics.prevalence(one),
+        detection_rate=metrics.detection_rate(one),
+        detection_prevalence=metrics.detection_prevalence(one),
+        balanced_accuracy=metrics.balanced_accuracy(one),
+        average_precision=metrics.average_precision(one),
+        brier_score=Figure(brier_score(one)),
+        calibration_error=Figure(calibration_error(bins)),
+        reliability=bins,
+    )
+
+
+def _means(classes):
+    """Return the means over classes (macro) of their figures; a mean is undefined where a class's figure is."""
+    means = {}
+    for each in fields(ClassFigures):
+        figures = [getattr(one, each.name) for one in classes]
+        missing = [one.name for one, figure in zip(classes, figures, strict=True) if figure.value is None]
         if missing:
-            means[name] = None
-            undefined[name] = f"undefined for the class {', '.join(missing)}"
+            means[each.name] = Figure(None, reason=f"undefined for the class {', '.join(missing)}")
         else:
-            means[name] = float(np.mean([figures[name] for figures in per_class.values()]))
-    return means, undefined
-
-
-def _confidence_bins(predictions):
-    """Return the reliability bins of the largest of each image's probabilities, which comes true where it is right."""
-    right = predictions.probabilities.argmax(axis=1) == predictions.labels
-    return reliability_bins(right, predictions.probabilities.max(axis=1))
-
-
-def _unusual_predictions(predictions):
-    return int((predictions.probabilities_of_predictions() < predictions.probabilities.max(axis=1)).sum())
+            means[each.name] = Figure(float(np.mean([figure.value for figure in figures])))
+    return ClassFigures(**means)

@@ -1,17 +1,31 @@
-"""The operating point of a two-class model: chosen on validation images, frozen, applied to others. Imports no torch.
+"""The operating point of a two-class model: chosen on validation images, frozen, applied to others.
 
 An image is given the positive class where the probability of it is at least the threshold.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.performance.figures import Figure, proportion
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold, how it was chosen, and what it gives where it was chosen."""
+
+    value: float
+    rule: str
+    file: str
+    split: str | None
+    sensitivity: Figure
+    specificity: Figure
+    accuracy: Figure
 
 
 def choose(validation, path, measured, min_sensitivity=None):
-    """Return the operating point chosen on `validation`, for the Predictions `measured`, as a dict for the results.
+    """Return the OperatingPoint chosen on `validation` for the Predictions `measured`.
 
     Without `min_sensitivity` the threshold maximizes sensitivity + specificity - 1 (Youden, Cancer 3 (1950) 32), the
     one with the higher sensitivity where several do; with it, the specificity among those thresholds that reach this
@@ -26,7 +40,7 @@ def choose(validation, path, measured, min_sensitivity=None):
     truth = validation.labels == positive
     thresholds, sensitivities, specificities = _operating_points(truth, validation.probabilities[:, positive])
     if min_sensitivity is None:
-        # Rounded, since 0.6 + 0.3 and 0.5 + 0.4 are to be equals.
+        # Rounded, since 0.6 + 0.3 and 0.5 + 0.4 should be equal.
         order = np.lexsort((sensitivities, np.round(sensitivities + specificities, 12)))
         rule = "Youden's index"
     else:
@@ -34,18 +48,15 @@ def choose(validation, path, measured, min_sensitivity=None):
         rule = f"highest specificity at a sensitivity of at least {min_sensitivity:g}"
     best = order[-1]
     finding = validation.probabilities[:, positive] >= thresholds[best]
-    return {
-        "value": float(thresholds[best]),
-        "rule": rule,
-        "file": path.name,
-        "split": validation.split,
-        "n": len(truth),
-        "Sensitivity": float(sensitivities[best]),
-        "Specificity": float(specificities[best]),
-        "Accuracy": float((finding == truth).mean()),
-        "positives": int(truth.sum()),
-        "negatives": int((~truth).sum()),
-    }
+    return OperatingPoint(
+        value=float(thresholds[best]),
+        rule=rule,
+        file=path.name,
+        split=validation.split,
+        sensitivity=proportion(int((finding & truth).sum()), int(truth.sum())),
+        specificity=proportion(int((~finding & ~truth).sum()), int((~truth).sum())),
+        accuracy=proportion(int((finding == truth).sum()), len(truth)),
+    )
 
 
 def apply(predictions, threshold):
@@ -92,7 +103,7 @@ def _faults(validation, path, measured):
         )
     elif validation.split is None and None in (validation.file_names, measured.file_names):
         faults.append(
-            f"-threshold_from {path}: says no split and nothing shows that its images are not the measured ones; "
+            f"-threshold_from {path}: names no split, and its images may be the measured ones; "
             "predict with test_torchvision.py -split val"
         )
     for what, theirs, ours in (

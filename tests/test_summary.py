@@ -1,16 +1,26 @@
 import json
+from dataclasses import astuple
 
-import pytest
+import numpy as np
 from made_predictions import multiclass, two_class
 
-from pipeline.performance import report, summary, thresholds
-from pipeline.performance.confident_errors import most_confident_errors
-from pipeline.performance.metrics import Undefined
+from pipeline.performance import pages, report, thresholds
+from pipeline.performance.summary import most_confident_errors, summarize
+
+
+def test_main_figures_are_those_of_the_positive_class_or_means_over_the_classes():
+    two = summarize(two_class([0, 0, 0, 1, 1], [0.1, 0.6, 0.2, 0.9, 0.8]))
+    assert two.main is two.classes[1] and two.shown_classes == [two.main]
+    rows = [[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.8, 0.1], [0.1, 0.3, 0.6], [0.3, 0.2, 0.5]]
+    three = summarize(multiclass([0, 1, 1, 2, 0], rows))
+    assert three.shown_classes == three.classes
+    for name, figure in three.main.named().items():
+        assert figure.value == np.mean([one.named()[name].value for one in three.classes])
 
 
 def test_the_most_confident_come_first():
     made = two_class([0, 0, 1, 1, 0, 1], [0.7, 0.1, 0.05, 0.9, 0.99, 0.4], file_names=["a", "b", "c", "d", "e", "f"])
-    assert [tuple(error.values()) for error in most_confident_errors(made)] == [
+    assert [astuple(error) for error in most_confident_errors(made)] == [
         ("e", "no", "yes", 0.99),
         ("c", "yes", "no", 0.95),
         ("a", "no", "yes", 0.7),
@@ -20,33 +30,30 @@ def test_the_most_confident_come_first():
 
 def test_no_more_than_ten_are_listed_and_equals_in_the_order_of_the_files():
     made = two_class([0] * 12, [0.8] * 12, file_names=list("lkjihgfedcba"))
-    assert [error["file name"] for error in most_confident_errors(made)] == list("lkjihgfedc")
+    assert [error.file_name for error in most_confident_errors(made)] == list("lkjihgfedc")
 
 
 def test_the_probability_is_that_of_the_class_a_threshold_predicts():
     made = two_class([0, 0], [0.3, 0.1], file_names=["a", "b"])
     (error,) = most_confident_errors(thresholds.apply(made, 0.2))
-    assert error == {"file name": "a", "class": "no", "predicted": "yes", "probability": 0.3}
+    assert astuple(error) == ("a", "no", "yes", 0.3)
 
 
 def test_of_more_classes_the_predicted_one_counts():
     made = multiclass([0, 2], [[0.2, 0.5, 0.3], [0.1, 0.3, 0.6]], file_names=["a", "b"])
-    assert most_confident_errors(made) == [{"file name": "a", "class": "A", "predicted": "B", "probability": 0.5}]
+    assert [astuple(error) for error in most_confident_errors(made)] == [("a", "A", "B", 0.5)]
 
 
 def test_without_errors_there_is_nothing_to_list():
-    results = summary.summarize(two_class([0, 1], [0.1, 0.9], file_names=["a", "b"]))
-    assert results["Most Confident Errors"] == []
-    assert "confident errors" not in report.page({**results, "Warnings": []})
+    results = summarize(two_class([0, 1], [0.1, 0.9], file_names=["a", "b"]))
+    assert results.errors == []
+    assert "confident errors" not in pages.markdown(report.page(results))
 
 
 def test_without_file_names_they_are_undefined():
-    made = two_class([0, 1], [0.9, 0.9])
-    with pytest.raises(Undefined):
-        most_confident_errors(made)
-    results = summary.summarize(made)
-    assert results["Most Confident Errors"] is None
-    assert "- the predictions hold no file names: Most Confident Errors\n" in report.page({**results, "Warnings": []})
+    results = summarize(two_class([0, 1], [0.9, 0.9]))
+    assert results.errors is None
+    assert "- the predictions hold no file names: Most Confident Errors\n" in pages.markdown(report.page(results))
 
 
 def test_the_page_lists_those_of_all_folds(call_script, tmp_path):

@@ -1,0 +1,183 @@
+"""Simple baselines: small models, cross-validated on what should not matter; and baselines.json, written and read.
+
+Where file sizes or brightness are enough to tell the classes apart, a network's accuracy is not evidence that it has
+learnt to see the finding: it may have learnt how the classes were collected.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from pipeline import files, image_files
+from pipeline.errors import UserError
+from pipeline.messages import format_table
+from pipeline.performance.figures import Figure, figure_of, proportion, score, span
+from pipeline.performance.roc import delong_interval, roc_auc
+from pipeline.progress import map_in_threads, progress_bar
+
+THUMBNAIL_SIDE = 16
+# Below this grey value, out of 255, a pixel counts as dark: the black surroundings of a scan.
+DARK = 32
+TREES = 300  # in each forest
+FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What one simple model reaches."""
+
+    name: str
+    accuracy: Figure
+    auc: Figure  # undefined for more than two classes
+    n: int  # images
+
+    def as_json(self):
+        """Return the entry of baselines.json and of the results JSON."""
+        return {
+            "name": self.name,
+            "accuracy": self.accuracy.value,
+            "accuracy interval": self.accuracy.interval,
+            "roc auc": self.auc.value,
+            "roc auc interval": self.auc.interval,
+            "n": self.n,
+        }
+
+
+def file_facts(data):
+    """Return what is known without decoding: width, height, aspect, bytes, bytes per pixel, channels, format."""
+    width, height, channels, kind = image_files.header(data)
+    formats = [float(kind == name) for name in FORMATS]
+    return [width, height, width / height, len(data), len(data) / (width * height), channels, *formats]
+
+
+def brightness_facts(image):
+    """Return mean, spread, fraction of dark pixels and the four borders' means of a decoded image, in grey values."""
+    grey = np.asarray(image.convert("L"), dtype=np.float32)
+    borders = [grey[0], grey[-1], grey[:, 0], grey[:, -1]]
+    return [grey.mean(), grey.std(), (grey < DARK).mean(), *(border.mean() for border in borders)]
+
+
+def thumbnail(image):
+    """Return the 256 grey values of a decoded image at 16 x 16 pixels."""
+    small = image.convert("L").resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float32).ravel()
+
+
+def cross_validate(paths, labels, test_parts, seed):
+    """Cross-validate the baselines.
+
+    Args:
+        paths: image files that can be decoded.
+        labels: class index of each.
+        test_parts: indices of the test images of each fold.
+        seed: of the models.
+
+    Returns {name: out-of-fold probabilities (n, classes)} with every image predicted once.
+    """
+    facts = map_in_threads(_facts, paths, "baselines: reading")
+    file_columns, brightness, thumbnails = (np.array(columns, dtype=np.float64) for columns in zip(*facts, strict=True))
+    forest = RandomForestClassifier(n_estimators=TREES, n_jobs=-1, random_state=seed)
+    candidates = {
+        "always the larger class": (DummyClassifier(strategy="most_frequent"), file_columns),
+        "file facts": (forest, file_columns),
+        "brightness": (forest, brightness),
+        "file facts and brightness": (forest, np.hstack([file_columns, brightness])),
+        "16x16 thumbnail": (make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000)), thumbnails),
+    }
+    labels = np.asarray(labels)
+    out_of_fold = {}
+    for name, (model, features) in progress_bar(candidates.items(), desc="baselines", unit="model"):
+        probabilities = np.zeros((len(labels), labels.max() + 1))
+        for test in test_parts:
+            train = np.setdiff1d(np.arange(len(labels)), test)
+            model.fit(features[train], labels[train])
+            # A class that is in no training image gets no column.
+            probabilities[test[:, None], model.classes_] = model.predict_proba(features[test])
+        out_of_fold[name] = probabilities
+    return out_of_fold
+
+
+def report(path, image_paths, labels, class_names, test_parts, seed):
+    """Measure the baselines, print them with intervals and write them to `path`; arguments as for cross_validate."""
+    out_of_fold = cross_validate(image_paths, labels, test_parts, seed)
+    baselines = [_measured(name, np.asarray(labels), probabilities) for name, probabilities in out_of_fold.items()]
+    rows = [
+        (
+            baseline.name,
+            f"{baseline.accuracy.value:.1%} ({span(baseline.accuracy.interval)})",
+            "" if baseline.auc.value is None else score(baseline.auc.value),
+        )
+        for baseline in baselines
+    ]
+    print(f"\nSimple baselines: {len(test_parts)}-fold cross-validation over {len(labels)} images\n")
+    print(format_table(["model on", "accuracy (95% interval)", "ROC-AUC"], rows))
+    entries = [baseline.as_json() for baseline in baselines]
+    content = {"baselines": entries, "folds": len(test_parts), "seed": seed, "class names": class_names}
+    files.write_json(path, content)
+    print(f"\nwrote {path}")
+
+
+def read(path):
+    """Read baselines.json as a list of Baselines; raises UserError, with a line a fault."""
+    entries = files.read_json_object(path).get("baselines")
+    if not isinstance(entries, list) or not entries:
+        raise UserError(
+            f"{path}: 'baselines' is missing or not a list; is it a file of partition_datasets.py --baselines?"
+        )
+    faults = [f"{path}: baseline {number}: {fault}" for number, entry in enumerate(entries) for fault in _faults(entry)]
+    if faults:
+        raise UserError(*faults)
+    return [
+        Baseline(
+            entry["name"],
+            Figure(entry["accuracy"], entry["accuracy interval"]),
+            Figure(entry.get("roc auc"), entry.get("roc auc interval")),
+            entry["n"],
+        )
+        for entry in entries
+    ]
+
+
+def _measured(name, labels, probabilities):
+    correct = int((probabilities.argmax(axis=1) == labels).sum())
+    auc = Figure(None)
+    if probabilities.shape[1] == 2:
+        auc = figure_of(roc_auc, labels == 1, probabilities[:, 1], interval=delong_interval)
+    return Baseline(name, proportion(correct, len(labels)), auc, len(labels))
+
+
+def _facts(path):
+    data = image_files.read_bytes(path)
+    image = image_files.decode(data)
+    return file_facts(data), brightness_facts(image), thumbnail(image)
+
+
+def _faults(entry):
+    if not isinstance(entry, dict):
+        return ["is not an object"]
+    accuracy, area = entry.get("accuracy"), entry.get("roc auc")
+    accuracy_interval, area_interval = entry.get("accuracy interval"), entry.get("roc auc interval")
+    interval = "two ascending numbers from 0 to 1"
+    checks = (
+        ("name", isinstance(entry.get("name"), str), "a string"),
+        ("accuracy", _is_fraction(accuracy), "a number from 0 to 1"),
+        ("accuracy interval", _is_interval(accuracy_interval), interval),
+        ("roc auc", area is None or _is_fraction(area), "null or a number from 0 to 1"),
+        ("roc auc interval", area_interval is None or _is_interval(area_interval), f"null or {interval}"),
+        ("n", type(entry.get("n")) is int and entry["n"] > 0, "a whole number above 0"),
+    )
+    return [f"{name!r} is not {expected}" for name, sound, expected in checks if not sound]
+
+
+def _is_fraction(value):
+    return type(value) in (int, float) and 0 <= value <= 1
+
+
+def _is_interval(value):
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_fraction, value)) and value[0] <= value[1]

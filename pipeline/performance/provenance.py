@@ -1,0 +1,189 @@
+"""Where predictions come from: what lies beside them in the project folder, as sections of a page."""
+
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline import files
+from pipeline.errors import UserError
+from pipeline.performance.pages import Picture, Section, Table
+from pipeline.predictions import Predictions
+from pipeline.project import MODEL_SUFFIX, PARTITIONS, is_plain_file_name
+from pipeline.split_files import SplitRecord, read_split_record
+
+
+@dataclass(frozen=True)
+class Source:
+    """A predictions file and what is known of how it came about."""
+
+    predictions: Predictions
+    path: Path
+    split: SplitRecord | None
+    training: dict  # the training record of the model, where there is one
+
+    @property
+    def root(self):
+        """The project folder."""
+        return self.path.parent
+
+    @property
+    def model(self):
+        """The name of the model."""
+        return _model_name(self.predictions)
+
+    @property
+    def label(self):
+        """What tells this source from others."""
+        return self.model if self.predictions.fold is None else f"fold {self.predictions.fold}"
+
+    def relative(self, text):
+        """Return a text, a command line say, with the project folder's name in place of its absolute path."""
+        for root in (self.root.absolute(), self.root.resolve()):
+            text = text.replace(str(root), root.name) if root.name else text
+        return text
+
+    def fingerprints(self):
+        """Return [(path in the project folder, SHA-256)] of what the predictions were made from, and their own."""
+        split = Path("csv", "" if self.predictions.fold is None else f"fold_{self.predictions.fold}")
+        checkpoint = self.predictions.checkpoint or ""
+        paths = [
+            Path("csv", "images.csv"),
+            *(split / f"{partition}.csv" for partition in PARTITIONS),
+            *([Path("models", checkpoint)] if is_plain_file_name(checkpoint) else []),
+            Path(self.path.name),
+        ]
+        return [
+            (path.as_posix(), files.content_hash((self.root / path).read_bytes()))
+            for path in paths
+            if (self.root / path).is_file()
+        ]
+
+    def curve(self, quantity):
+        """Return the Picture of the training's loss or accuracy."""
+        epochs = f"best epoch {self.training.get('best epoch')} of {self.training.get('number of epochs')}"
+        text = f"{self.label}: {quantity} by epoch, training and validation; {epochs}."
+        return Picture(self.root / "results" / f"{self.model}_{quantity}.png", text)
+
+
+def read(parts, paths, for_report):
+    """Return a Source for each of the Predictions `parts`, read from `paths`; training records only for a report.
+
+    Raises UserError, with a line a fault, where a record is damaged or, for a report, a gallery is missing.
+    """
+    sources, faults = [], []
+    for part, path in zip(parts, paths, strict=True):
+        if for_report and part.gallery and not (path.parent / part.gallery).is_file():
+            faults.append(
+                f"{path.parent / part.gallery}: no such file, which {path} names; predict with --explain again"
+            )
+        try:
+            split = read_split_record(path.parent / "csv" / "split.json")
+            record = path.parent / "results" / f"{_model_name(part)}_hyperparameters.json"
+            known = for_report and is_plain_file_name(record.name) and record.is_file()
+            sources.append(Source(part, path, split, files.read_json_object(record) if known else {}))
+        except UserError as error:
+            faults += error.faults
+    if faults:
+        raise UserError(*dict.fromkeys(faults))
+    return sources
+
+
+def split_sections(sources):
+    """Return the section on how the images were split, if there is a record of it: [Section] or []."""
+    sentences, commands = _split(sources)
+    return [Section("Where this comes from", sentences, commands=commands)] if sentences else []
+
+
+def report_sections(sources, command):
+    """Return the sections of a report: explained predictions, training, origin; `command` is the one that writes it."""
+    return [*_galleries(sources), _training(sources), _origin(sources, command)]
+
+
+def _galleries(sources):
+    """Return the section with the pictures of explained predictions: [Section] or []."""
+    galleries = [
+        Picture(source.root / source.predictions.gallery, f"{source.label}: where the model looks in some images.")
+        for source in sources
+        if source.predictions.gallery
+    ]
+    sentence = (
+        "The most confident errors, the least certain and some correct predictions: each image as it is, and below it "
+        "where the model looks, the brighter the more."
+    )
+    style = "large" if len(galleries) == 1 else ""
+    return [Section("Where the model looks", [sentence], pictures=galleries, style=style)] if galleries else []
+
+
+def _training(sources):
+    """Return the section on how the models were trained: their curves and settings."""
+    recorded = [source for source in sources if source.training]
+    missing = [f"{source.model} beside {source.path.name}" for source in sources if not source.training]
+    sentences = [f"There are no training records of {', of '.join(missing)}."] if missing else []
+    curves = [source.curve(quantity) for quantity in ("loss", "accuracy") for source in recorded]
+    curves = [picture for picture in curves if picture.path.is_file()]
+    tables = [_settings(recorded)] if recorded else []
+    return Section("Training", sentences, tables=tables, pictures=curves, style="small" if len(curves) > 2 else "")
+
+
+def _settings(sources):
+    """Return the Table of settings, a column a model; what is the same in all of them is said once."""
+    names = dict.fromkeys(name for source in sources for name in source.training)
+    rows = []
+    for name in names:
+        if name not in ("command line", "fresh weights"):
+            values = [source.relative(_written(source.training.get(name))) for source in sources]
+            rows.append((name, *(values if len(set(values)) > 1 else values[:1])))
+    if len(sources) == 1:
+        return Table(["setting", "value"], rows, f"How {sources[0].model} was trained")
+    caption = "How the models were trained; a value given once holds for all"
+    return Table(["setting", *(source.label for source in sources)], rows, caption)
+
+
+def _origin(sources, command):
+    """Return the section on what the figures come from: command lines, fingerprints of the files, versions."""
+    sentences, commands = _split(sources)
+    for source in sources:
+        lines = (source.training.get("command line"), source.predictions.command_line)
+        commands += [source.relative(line) for line in lines if isinstance(line, str)]
+    fingerprints = dict(entry for source in sources for entry in source.fingerprints())
+    packages = {name: version(name) for name in ("numpy", "scikit-learn", "scipy", "matplotlib")}
+    return Section(
+        "Where this comes from",
+        [*sentences, f"This report was written on {datetime.now(UTC):%Y-%m-%d} (UTC), by these commands:"],
+        commands=list(dict.fromkeys([*commands, sources[0].relative(command)])),
+        tables=[
+            Table(["file", "SHA-256"], list(fingerprints.items()), "Fingerprints of the files"),
+            Table(["package", "version"], [("python", platform.python_version()), *packages.items()]),
+        ],
+        notes=[
+            "Files with the same fingerprint are the same. An images.csv holds the hash of every image's content, its "
+            "group and where it came from."
+        ],
+    )
+
+
+def _split(sources):
+    """Return the sentences on how the images were split, and the command lines that did it; mostly one of each."""
+    known = [source for source in sources if source.split]
+    sentences = [
+        f"The images were split on {source.split.date[:10]} (UTC) with the random seed {source.split.seed}."
+        for source in known
+    ]
+    commands = [source.relative(source.split.command_line) for source in known]
+    return list(dict.fromkeys(sentences)), list(dict.fromkeys(commands))
+
+
+def _model_name(predictions):
+    return (predictions.checkpoint or "").removesuffix(MODEL_SUFFIX) or "a model without a name"
+
+
+def _written(value):
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_written(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_written, value))
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,229 @@
+"""The results JSON: the one place where Results become its keys and values."""
+
+from pipeline.performance.cautions import cautions
+from pipeline.performance.figures import Figure
+from pipeline.performance.summary import OneClass
+
+NO_FILE_NAMES = "the predictions hold no file names"
+
+
+def as_json(results):
+    """Return the object of the results JSON.
+
+    At the top the five published figures, as fractions; then all others. Two classes: those of the positive class.
+    More: the means over classes (macro) of the figures of each class against the rest. "Per Class" has every class's
+    own. What is undefined is None, with the reason under "undefined": by its name at the top, with the class's name in
+    brackets under "Per Class".
+    """
+    predictions, undefined = results.predictions, {}
+    overall = _values(_overall(results), undefined)
+    if results.errors is None:
+        undefined["Most Confident Errors"] = NO_FILE_NAMES
+    main = _class_json(results.main, undefined) | {"Brier Score": results.brier_score.value}
+    main.pop("n", None)
+    per_class = {one.name: _class_json(one, undefined, f" ({one.name})") for one in results.classes}
+    figures = {**main, **overall, **_probability_json(results)}
+    published = ("Sensitivity", "Specificity", "ROC-AUC", "Accuracy", "Cohen's Kappa")
+    return {
+        **{name: figures.pop(name) for name in published},
+        "Positive Class": results.positive,
+        "Split": predictions.split,
+        "Fold": predictions.fold,
+        "Checkpoint": predictions.checkpoint,
+        "n": results.count,
+        "Class Names": predictions.class_names,
+        "Confusion Matrix": results.matrix.tolist(),
+        "Predictions Not Most Probable": results.not_most_probable,
+        **figures,
+        "Per Class": per_class,
+        "undefined": undefined,
+        **_added(results, undefined),
+        "Warnings": cautions(results),
+    }
+
+
+def _overall(results):
+    return {
+        "Accuracy": results.accuracy,
+        "Accuracy 95% Interval": _interval(results.accuracy),
+        "No Information Rate": Figure(results.no_information_rate),
+        "Accuracy P-Value": Figure(results.accuracy_p_value),
+        "Cohen's Kappa": results.kappa,
+        "Cohen's Kappa 95% Interval": _interval(results.kappa),
+        "McNemar P-Value": results.symmetry_p_value,
+        "Log Loss": results.log_loss,
+    }
+
+
+def _probability_json(results):
+    errors = results.errors and [
+        {
+            "file name": error.file_name,
+            "class": error.true_class,
+            "predicted": error.predicted_class,
+            "probability": error.probability,
+        }
+        for error in results.errors
+    ]
+    return {
+        "Confidence Calibration Error": results.confidence_error,
+        "Confidence Reliability Diagram": _bins_json(results.confidence_bins),
+        "Most Confident Errors": errors,
+    }
+
+
+def _class_json(figures, undefined, of=""):
+    """Return the JSON of ClassFigures, with the details of OneClass where they are of one."""
+    if not isinstance(figures, OneClass):
+        return _values(figures.named(), undefined, of)
+    one = figures.against_rest
+    intervals = {
+        "Sensitivity 95% Interval": _interval(figures.sensitivity),
+        "Specificity 95% Interval": _interval(figures.specificity),
+        "ROC-AUC 95% Interval (DeLong)": _interval(figures.auc_delong),
+        "ROC-AUC 95% Interval (Newcombe)": _interval(figures.auc),
+    }
+    return {
+        "n": one.positives,
+        **_values(figures.named() | intervals, undefined, of),
+        "True Positives": one.true_positives,
+        "False Negatives": one.false_negatives,
+        "False Positives": one.false_positives,
+        "True Negatives": one.true_negatives,
+        "Reliability Diagram": _bins_json(figures.reliability),
+    }
+
+
+def _bins_json(bins):
+    return [
+        {
+            "from": one.lower,
+            "to": one.upper,
+            "n": one.observed.total,
+            "mean probability": one.mean_probability,
+            "observed share": one.observed.value,
+            "observed share 95% interval": one.observed.interval,
+        }
+        for one in bins
+    ]
+
+
+def _added(results, undefined):
+    """Return the JSON of what options ask for."""
+    added = {}
+    if results.threshold:
+        added["Threshold"] = _threshold_json(results.threshold)
+    if results.cross_validation:
+        added |= _folds_json(results.cross_validation, undefined)
+    if results.referral:
+        added["Referral"] = _referral_json(results.referral, undefined)
+    if results.comparison:
+        added["Comparison"] = _comparison_json(results.comparison, undefined)
+    if results.baselines:
+        added["Baselines"] = [baseline.as_json() for baseline in results.baselines]
+    return added
+
+
+def _threshold_json(point):
+    return {
+        "value": point.value,
+        "rule": point.rule,
+        "file": point.file,
+        "split": point.split,
+        "n": point.accuracy.total,
+        "Sensitivity": point.sensitivity.value,
+        "Specificity": point.specificity.value,
+        "Accuracy": point.accuracy.value,
+        "positives": point.sensitivity.total,
+        "negatives": point.specificity.total,
+    }
+
+
+def _folds_json(cross_validation, undefined):
+    folds = [
+        {
+            "fold": fold.number,
+            "checkpoint": fold.checkpoint,
+            "n": fold.accuracy.total,
+            "Accuracy": fold.accuracy.value,
+            **_values({"ROC-AUC": fold.auc}, undefined, f" (fold {fold.number})"),
+        }
+        for fold in cross_validation.folds
+    ]
+    between = {}
+    for name, spread in (("Accuracy", cross_validation.accuracy), ("ROC-AUC", cross_validation.auc)):
+        if spread.reason:
+            between[name] = None
+            undefined[f"{name} (between folds)"] = spread.reason
+        else:
+            between[name] = {
+                "minimum": spread.minimum,
+                "maximum": spread.maximum,
+                "mean": spread.mean,
+                "standard deviation": spread.standard_deviation,
+            }
+    return {"Folds": folds, "Between Folds": between}
+
+
+def _referral_json(referral, undefined):
+    by = {}
+    for ranking in referral.rankings:
+        figures = {
+            "errors referred": ranking.errors_referred,
+            "accuracy of the rest": ranking.rest,
+            "95% interval": _interval(ranking.rest),
+            "gain": ranking.gain,
+            "p-value": ranking.p_value,
+        }
+        values = _values(figures, undefined, f" (referred by {ranking.measure})")
+        by[ranking.measure] = values | {"accuracies of the rest": ranking.accuracies}
+    return {
+        "Monte Carlo samples": referral.sample_count,
+        "referred": referral.referred,
+        "errors": referral.errors,
+        "errors expected at random": referral.errors_at_random,
+        "by": by,
+    }
+
+
+def _comparison_json(comparison, undefined):
+    areas = {}
+    for area in comparison.areas:
+        figures = {
+            "here": area.here,
+            "there": area.there,
+            "difference": area.difference,
+            "difference 95% interval": _interval(area.difference),
+            "DeLong p-value": area.p_value,
+        }
+        areas[area.class_name] = {
+            name: _value(figure, undefined, f"Comparison ROC-AUC {name} ({area.class_name})")
+            for name, figure in figures.items()
+        }
+    return {
+        "Checkpoint": comparison.checkpoint,
+        "n": comparison.count,
+        "Accuracy": comparison.here,
+        "Other Accuracy": comparison.there,
+        "Accuracy Difference": comparison.difference.value,
+        "Accuracy Difference 95% Interval": comparison.difference.interval,
+        "Right Here Only": comparison.only_here,
+        "Right There Only": comparison.only_there,
+        "McNemar Exact P-Value": comparison.p_value,
+        "ROC-AUC": areas,
+    }
+
+
+def _interval(figure):
+    return Figure(figure.interval, reason=figure.reason)
+
+
+def _values(figures, undefined, of=""):
+    return {name: _value(figure, undefined, name + of) for name, figure in figures.items()}
+
+
+def _value(figure, undefined, name):
+    """Return a Figure's value; where it has none, put the reason into `undefined`."""
+    if figure.value is None:
+        undefined[name] = figure.reason
+    return figure.value
