@@ -4,19 +4,26 @@
 
 Draws about 250 images into demo/, or copies your own class folders there with `-images FOLDER`, and runs the five
 scripts on them, one after the other, each printed as a line that can be copied. About three minutes on two cores.
+The steps come first, and how the images are drawn below them: heads of ellipses and noise, not medical ones.
 """
 
 import contextlib
+import math
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from pipeline import command_line
 from pipeline.command_line import add_option
 from pipeline.errors import UserError
 from pipeline.messages import command_text
+from pipeline.progress import map_in_threads, progress_bar
+from pipeline.project import RESERVED_FOLDERS
 from pipeline.readers import folder_path
 
 SCRIPTS = Path(__file__).resolve().parent
@@ -37,7 +44,7 @@ def create_argparser():
     # fmt: off
     folders = parser.add_argument_group("folders")
     add_option(folders, "-out", metavar="DIR", type=folder_path, default=Path("demo"),
-               help="project folder; one that an earlier demo made is emptied first (default: demo)")
+               help="project folder; one that an earlier demo created is emptied first (default: demo)")
     add_option(folders, "-images", metavar="FOLDER", type=folder_path,
                help="your own images, one folder per class, instead of drawn ones")
     # fmt: on
@@ -49,11 +56,13 @@ def main(argv=None):
     options = create_argparser().parse_args(argv)
     out = options.out
     class_folders = find_class_folders(options.images, out) if options.images else []
-    make_afresh(out)
+    create_empty(out)
     if options.images:
         copy_images(class_folders, out)
     else:
-        draw_images(out)
+        print(f"drawing {sum(CLASS_COUNTS.values())} heads, with a lesion (yes) and without (no), into {out}:")
+        print("drawn images, not medical ones", flush=True)
+        draw_phantoms(out, CLASS_COUNTS)
 
     run("partition_datasets.py", "-proj_dir", out, "-val_test_prop", 0.1)
     run("organize_files.py", out)
@@ -74,8 +83,6 @@ def main(argv=None):
 
 def find_class_folders(images, out):
     """Return the class folders in `images`; UserError where there are none or where `out` and it overlap."""
-    from pipeline.project import RESERVED_FOLDERS
-
     if not images.is_dir():
         raise UserError(f"-images {images}: no such folder; give the folder that holds one folder per class")
     ours, theirs = out.resolve(), images.resolve()
@@ -91,17 +98,17 @@ def find_class_folders(images, out):
     return folders
 
 
-def make_afresh(out):
-    """Make the folder `out`, empty but for the marker, in the place of one that an earlier demo made."""
+def create_empty(out):
+    """Create the folder `out`, empty but for the marker, in place of one that an earlier demo created."""
     if out.is_symlink() or (out.exists() and not (out / MARKER).is_file()):
-        raise UserError(f"{out}: is there already, and not made by this demo; give another place with -out")
+        raise UserError(f"{out}: exists, and this demo did not create it; give another place with -out")
     if not out.exists():
         out.mkdir(parents=True)
         (out / MARKER).touch()
     # The marker stays, so that the same command completes what an interrupt has left.
     earlier = [entry for entry in out.iterdir() if entry.name != MARKER]
     if earlier:
-        print(f"emptying {out}, which an earlier demo made", flush=True)
+        print(f"emptying {out}, which an earlier demo created", flush=True)
     for entry in earlier:
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
@@ -111,22 +118,11 @@ def make_afresh(out):
 
 def copy_images(class_folders, out):
     """Copy the files of the class folders, without their permissions: the originals may be read-only."""
-    from pipeline.progress import progress_bar
-
     print(f"copying {len(class_folders)} class folders into {out}", flush=True)
     paths = [path for folder in class_folders for path in folder.iterdir() if path.is_file()]
     for path in progress_bar(paths, desc="copying", unit="image"):
         (out / path.parent.name).mkdir(exist_ok=True)
         shutil.copyfile(path, out / path.parent.name / path.name)
-
-
-def draw_images(out):
-    """Draw the built-in images."""
-    from pipeline import phantoms
-
-    print(f"drawing {sum(CLASS_COUNTS.values())} heads, with a lesion (yes) and without (no), into {out}:")
-    print("drawn images, not medical ones", flush=True)
-    phantoms.draw_phantoms(out, CLASS_COUNTS)
 
 
 def run(script, *arguments):
@@ -147,6 +143,151 @@ def run(script, *arguments):
             raise
     if status:
         sys.exit(status if status > 0 else 128 - status)  # as shells count a step that a signal has ended
+
+
+# Brightness of the tissues, 0 to 1, in the three usual kinds of MRI scan.
+TISSUES_OF_SCAN = {
+    "T1": {"scalp": 0.85, "fluid": 0.10, "grey": 0.42, "white": 0.58},
+    "T2": {"scalp": 0.45, "fluid": 0.80, "grey": 0.50, "white": 0.32},
+    "FLAIR": {"scalp": 0.60, "fluid": 0.08, "grey": 0.50, "white": 0.40},
+}
+LESIONS = ("solid", "ring")
+
+# Format, mode, suffix and proportion of the files: much as in the public brain MRI set, the rare kinds a little less
+# rare. Every class draws from the same table, so that the kind of file tells nothing about the class.
+FILE_KINDS = (
+    ("JPEG", "RGB", ".jpg", 0.46),
+    ("JPEG", "RGB", ".JPG", 0.25),
+    ("JPEG", "L", ".jpg", 0.10),
+    ("JPEG", "RGB", ".jpeg", 0.04),
+    ("JPEG", "L", ".jpeg", 0.03),
+    ("PNG", "RGBA", ".jpg", 0.04),
+    ("PNG", "P", ".jpg", 0.02),
+    ("PNG", "RGB", ".png", 0.03),
+    ("PNG", "L", ".png", 0.03),
+)
+TWIN_EVERY = 25  # the 25th, 50th, ... image of a class repeats the one before it, so a small set has no twins
+
+
+def draw_phantoms(folder, class_counts, seed=0, sizes=(180, 560)):
+    """Draw `class_counts` = {class name: number of images} into class folders in `folder`.
+
+    The first class has no lesion. Of two classes the second has a solid or a ring-shaped one in every image; of
+    more, the kinds of LESIONS take turns. The longer sides, in pixels, are drawn from `sizes`, both ends included;
+    the shorter ones are down to 3/4 of that. The same seed gives the same bytes on one platform.
+    """
+    for class_name in class_counts:
+        Path(folder, class_name).mkdir(parents=True, exist_ok=True)
+
+    def draw(task):
+        class_index, class_name, number = task
+        # A generator for each image: its pixels do not depend on the others, nor on the order of the threads.
+        first_of_twins = number - 1 if number % TWIN_EVERY == 0 else number
+        generator = np.random.default_rng([seed, class_index, first_of_twins])
+        stem = f"{class_name[0].upper()}{number}" if generator.random() < 0.7 else f"{class_name} {number}"
+        lesion = _lesion_of_class(generator, class_index, len(class_counts))
+        image, _ = draw_phantom(generator, lesion, _random_size(generator, sizes))
+        _save_as_some_kind(generator, image, Path(folder, class_name, stem))
+
+    classes = enumerate(class_counts.items())
+    tasks = [(index, name, number) for index, (name, count) in classes for number in range(1, count + 1)]
+    map_in_threads(draw, tasks, "drawing")
+
+
+def draw_phantom(generator, lesion, size):
+    """Return one axial head slice, a Pillow image of mode L, and where its lesion is, a bool array (height, width).
+
+    `generator` is a numpy.random.Generator, `lesion` one of LESIONS or None, `size` (width, height) in pixels.
+    """
+    x, y = _head_coordinates(generator, size)
+    tissues = TISSUES_OF_SCAN[generator.choice(list(TISSUES_OF_SCAN))]
+    outline = np.hypot(x, y) * (1 + 0.02 * _smooth_noise(generator, 4, size))
+    folds = _smooth_noise(generator, generator.integers(20, 28), size)
+    pixels = np.zeros_like(x)
+
+    def paint(level, depth, edge=0.02):
+        """Paint where `depth`, the distance inside the boundary, is above 0; `edge` is the width of the blur."""
+        pixels[:] += np.clip(depth / edge + 0.5, 0, 1) * (level - pixels)
+
+    paint(tissues["scalp"], 1 - outline)
+    paint(0.04, 0.94 - outline)  # the skull gives no signal
+    paint(tissues["fluid"], 0.88 - outline)
+    brain = 0.86 - outline
+    paint(tissues["grey"], brain)
+    paint(tissues["white"], 0.68 + 0.1 * folds - outline, edge=0.06)
+    paint(tissues["fluid"], np.minimum(brain, np.minimum(0.02 - 0.08 * np.abs(folds), outline - 0.5)))  # furrows
+    paint(tissues["fluid"], np.minimum(brain, np.minimum(0.008 - np.abs(x), np.abs(y) - 0.3)))  # between the halves
+    _paint_ventricles(generator, paint, tissues, x, y)
+    inside = np.zeros_like(x, dtype=bool)
+    if lesion is not None:
+        wobble = 1 + 0.15 * _smooth_noise(generator, 10, size)
+        inside = _paint_lesion(generator, paint, lesion, brain, x, y, wobble)
+
+    pixels *= generator.uniform(0.6, 1.0) * (1 + 0.1 * _smooth_noise(generator, 3, size))  # uneven coil
+    pixels += generator.uniform(0.01, 0.05) * generator.standard_normal(pixels.shape, dtype=np.float32)
+    return Image.fromarray(np.clip(np.abs(pixels) * 255, 0, 255).astype(np.uint8)), inside
+
+
+def _random_size(generator, sizes):
+    longer = int(generator.integers(*sizes, endpoint=True))
+    shorter = round(longer * generator.uniform(0.75, 1))
+    return (longer, shorter) if generator.random() < 0.3 else (shorter, longer)
+
+
+def _head_coordinates(generator, size):
+    """Return x and y of each pixel, in units of the head's half width and half length, its centre at 0."""
+    width, height = size
+    breadth = generator.uniform(0.76, 0.88)
+    half_length = generator.uniform(0.78, 0.96) * min(height, width / breadth) / 2
+    shift = generator.uniform(-0.04, 0.04, size=2).tolist()
+    x = (np.arange(width, dtype=np.float32) - width / 2)[np.newaxis, :] / half_length - shift[0]
+    y = (np.arange(height, dtype=np.float32) - height / 2)[:, np.newaxis] / half_length - shift[1]
+    x, y = _rotate(x, y, generator.normal(0, 0.1))
+    return x / breadth, y
+
+
+def _rotate(x, y, angle):
+    return x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+
+
+def _smooth_noise(generator, cells, size):
+    """Return noise of standard deviation about 1 whose lumps are 1/`cells` of the image."""
+    coarse = generator.standard_normal((cells, cells), dtype=np.float32)
+    return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
+
+
+def _paint_ventricles(generator, paint, tissues, x, y):
+    scale = generator.uniform(0.7, 1.3)
+    breadth = 0.055 * scale
+    for end, length in ((-1, 0.17), (1, 0.21)):  # the front horns are the shorter ones
+        across, along = _rotate(np.abs(x) - 0.1 * scale, y - end * 0.19, -end * 0.4)
+        paint(tissues["fluid"], breadth * (1 - np.hypot(across / breadth, along / length)))
+
+
+def _paint_lesion(generator, paint, lesion, brain, x, y, wobble):
+    """Paint a lesion and return where it is."""
+    angle, distance = generator.uniform(0, 2 * math.pi), generator.uniform(0.2, 0.56)
+    radius, squeeze = generator.uniform(0.14, 0.26), generator.uniform(0.75, 1.33)
+    x, y = _rotate(x - distance * math.cos(angle), y - distance * math.sin(angle), generator.uniform(0, math.pi))
+    depth = radius - np.hypot(x * squeeze, y / squeeze) * wobble
+    paint(generator.uniform(0.55, 0.75), np.minimum(brain, depth + 0.04), edge=0.2)  # swelling around it
+    paint(generator.uniform(0.9, 1.0), np.minimum(brain, depth))
+    if lesion == "ring":
+        paint(generator.uniform(0.05, 0.35), depth - generator.uniform(0.25, 0.4) * radius)
+    return np.minimum(brain, depth) > 0
+
+
+def _lesion_of_class(generator, class_index, class_count):
+    if class_index == 0:
+        return None
+    return generator.choice(LESIONS) if class_count == 2 else LESIONS[(class_index - 1) % len(LESIONS)]
+
+
+def _save_as_some_kind(generator, image, stem):
+    kind = generator.choice(len(FILE_KINDS), p=[proportion for *_, proportion in FILE_KINDS])
+    file_format, mode, suffix, _ = FILE_KINDS[kind]
+    settings = {"quality": int(generator.integers(80, 96))} if file_format == "JPEG" else {}
+    image.convert(mode).save(f"{stem}{suffix}", file_format, **settings)
 
 
 if __name__ == "__main__":

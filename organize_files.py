@@ -2,9 +2,8 @@
 
     python organize_files.py DIR
 
-Reads DIR/images.csv, as partition_datasets.py has written it; moves the images from the class folders into
-DIR/bin and the CSV files into DIR/csv; makes DIR/models and DIR/results. Interrupted, the same command again
-completes the work.
+Reads DIR/images.csv, which partition_datasets.py has written; moves the images from the class folders into DIR/bin
+and the tables into DIR/csv; creates DIR/models and DIR/results. If interrupted, the same command completes the work.
 """
 
 from pipeline import command_line
@@ -18,7 +17,7 @@ def create_argparser():
         __file__,
         "Gather the images of a partitioned folder in bin/ and lay out the project.\n\n"
         "reads:  DIR/images.csv and the images it names\n"
-        "writes: DIR/bin (every image), DIR/csv (the CSV files), DIR/models and DIR/results (empty)",
+        "writes: DIR/bin (every image), DIR/csv (the tables), DIR/models and DIR/results (empty)",
         "python organize_files.py DIR",
     )
     parser.add_argument("DIR", nargs="?", type=folder_path, help="the folder that partition_datasets.py has split")
@@ -35,7 +34,7 @@ def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline.errors import UserError
-    from pipeline.partitioning import catalogue, moving
+    from pipeline.partitioning import catalogue, moving, tables
     from pipeline.project import Project
 
     if (options.DIR is None) == (options.proj_dir is None):
@@ -52,11 +51,11 @@ def main(argv=None):
         folder.mkdir(exist_ok=True)
     gathered, removed = moving.gather_images(project, images, copy=options.copy)
     emptied = [] if options.copy else moving.remove_emptied_folders(project, images["class_name"].unique())
-    tables_moved = moving.move_tables(project)
+    tables_moved = tables.move(project)
 
     if gathered or tables_moved:
         print(f"{'copied' if options.copy else 'moved'} {gathered} images into {project.bin} ({len(images)} in all)")
-        print(f"CSV files: {project.csv}; made: {project.models}, {project.results}")
+        print(f"CSV files: {project.csv}; created: {project.models}, {project.results}")
     if removed:
         print(f"removed {removed} images from the class folders, since identical copies are in {project.bin}")
     if emptied:

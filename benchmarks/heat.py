@@ -17,7 +17,7 @@ from captum.attr import LayerGradCam
 from PIL import Image
 from torch.nn import functional
 
-from pipeline import phantoms
+import demo
 from pipeline.learning import explanation, models
 from pipeline.learning.preprocessing import Preprocessing
 from pipeline.messages import format_table
@@ -64,8 +64,8 @@ def draw(preprocessing, count, seed):
     pixels, masks = [], []
     for number in range(count):
         generator = np.random.default_rng([seed, number])
-        lesion = phantoms.LESIONS[number // 2 % 2] if number % 2 else None
-        image, mask = phantoms.draw_phantom_and_lesion(generator, lesion, (256, 256))
+        lesion = demo.LESIONS[number // 2 % 2] if number % 2 else None
+        image, mask = demo.draw_phantom(generator, lesion, (256, 256))
         pixels.append(preprocessing.pixels(image))
         mask = Image.fromarray(mask).resize((preprocessing.width, preprocessing.height))
         masks.append(np.asarray(mask))

@@ -4,7 +4,7 @@
     python benchmarks/loss_curves.py transfer FOLDER WORK FIGURE.png [-seeds 0 1 2] [OPTIONS OF train_torchvision.py]
 
 FOLDER holds class folders and is left as it is; WORK is made and keeps everything: what was finished is not done again.
-`transfer` trains on drawn images first (pipeline.phantoms), then on FOLDER from random weights and from those.
+`transfer` trains on drawn images first (demo.py), then on FOLDER from random weights and from those.
 """
 
 import argparse
@@ -15,7 +15,8 @@ import measuring
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline import phantoms, plots
+import demo
+from pipeline import plots
 from pipeline.messages import format_table
 
 DRAWN_IMAGES = 600  # of each class
@@ -59,7 +60,7 @@ def train_on_drawn_images(work, options):
     """Return the path of a model trained on drawn images, with the same options."""
     project = work / "drawn"
     if not (project / "bin").exists():
-        phantoms.draw_phantoms(work / "phantoms", {"no": DRAWN_IMAGES, "yes": DRAWN_IMAGES})
+        demo.draw_phantoms(work / "phantoms", {"no": DRAWN_IMAGES, "yes": DRAWN_IMAGES})
         measuring.make_project(work / "phantoms", project)
     train(project, "drawn", "loss values", *options, "-num_epochs", DRAWN_EPOCHS)
     return project / "models" / "drawn.pth.tar"

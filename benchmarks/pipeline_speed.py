@@ -27,9 +27,9 @@ STEPS = {
     "partition_datasets.py": {
         "reading, decoding and hashing the images": "catalogue.py:scan_class_folders",
         "finding duplicates": "duplicates.py:find_duplicates",
-        "assigning partitions": "splitting.py:assign_partitions",
-        "telling about duplicates": "duplicate_report.py:report",
-        "writing the tables": "partition_datasets.py:write_tables",
+        "assigning partitions": "splitting.py:assign",
+        "telling about duplicates": "duplicate_report.py:tell",
+        "writing the tables": "tables.py:write",
     },
     "organize_files.py": {
         "moving the images": "moving.py:gather_images",

@@ -1,13 +1,22 @@
-"""Which class a positive finding means."""
+"""What is asked of class names: how many there are, and which one is the positive class."""
 
 from pipeline.errors import UserError
+
+
+def require_class_count(class_names, expected, option):
+    """Raise UserError where the user expects another number of classes than there are (None: did not say)."""
+    if expected is not None and expected != len(class_names):
+        raise UserError(
+            f"{option} {expected}: the folder has {len(class_names)} classes "
+            f"({', '.join(class_names)}); give {option} {len(class_names)} or correct the folder"
+        )
 
 
 def resolve_positive_class(class_names, asked=None, recorded=None):
     """Return the name of the positive class; None for more than two classes, which are taken in turn.
 
-    `asked` (-positive_class) goes before `recorded` (in a checkpoint or predictions file), and that before the
-    last class. Raises UserError for a name that is no class, or where `asked` has no meaning.
+    `asked` (-positive_class) takes precedence over `recorded` (in a checkpoint or predictions file), and that over
+    the last class. Raises UserError for a name that is not a class, or where `asked` has no meaning.
     """
     if asked is not None and asked not in class_names:
         raise UserError(f"-positive_class {asked}: no such class; the classes are {', '.join(class_names)}")

@@ -10,6 +10,7 @@ import functools
 import os
 import signal
 import sys
+import warnings
 from pathlib import Path
 
 from pipeline import processes
@@ -141,7 +142,10 @@ def entry_point(main):
         if sys.stdout.errors == "strict":
             # A file name may hold letters that the terminal's encoding lacks.
             sys.stdout.reconfigure(errors="backslashreplace")
-        with _sigterm_raises(), _one_process_prints():
+        with _sigterm_raises(), _one_process_prints(), warnings.catch_warnings():
+            # What Pillow warns of (odd metadata, many pixels) does not matter or is an error of image_files. Ignored
+            # once and not around each call: threads share their filters.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
             try:
                 main(arguments)
                 sys.stdout.flush()

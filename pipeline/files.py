@@ -67,13 +67,13 @@ def write_csv(path, rows):
 
 
 def read_csv(path):
-    """Return [(line number, [cells])] of a CSV file, blank lines left out; UserError where it is none."""
+    """Return [(line number, [cells])] of a CSV file, blank lines left out; UserError where it cannot be read as CSV."""
     # newline="" keeps a line break inside a quoted file name; universal newlines would change it.
     reader = csv.reader(io.StringIO(read_text(path), newline=""))
     try:
         return [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: {error}; write the file anew") from None
+        raise UserError(f"{path}, line {reader.line_num}: {error}; write the file again") from None
 
 
 def write_json(path, content):
@@ -90,7 +90,7 @@ def read_json_object(path):
     try:
         content = json.loads(read_text(path), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({error}); write it anew") from None
+        raise UserError(f"{path}: not valid JSON ({error}); write it again") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds a {type(content).__name__}, not a JSON object; is it the right file?")
     return content

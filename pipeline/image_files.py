@@ -1,19 +1,14 @@
-"""Image files of any kind as upright 8-bit grey or colour images. Imports no torch."""
+"""Image files of any kind as upright 8-bit grey or colour images."""
 
 import io
-import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-# The spread between the largest and the smallest of red, green and blue, out of 255, from which a person sees
+# The spread between the largest and the smallest of red, green and blue, out of 255, from which people see
 # colour. JPEG noise in grey scans stays below 25 in almost all of the brain MRI set.
 VISIBLE_COLOR_SPREAD = 48
-
-# What Pillow warns of (odd metadata, many pixels) either does not matter or is an error of `decode`. Set here and not
-# around each call: a thread that leaves warnings.catch_warnings changes the filters of all others.
-warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class UnreadableImage(Exception):
@@ -47,25 +42,16 @@ def read_bytes(path):
 
 
 def decode(data):
-    """Decode an image file's bytes to an upright 8-bit Pillow image, mode L if the file is grey and RGB if not.
+    """Decode an image file's bytes to an upright 8-bit Pillow image, see `upright_8_bit`.
 
-    The first frame of an animation or a multi-page file counts. EXIF orientation is applied. Transparent parts
-    become black, that is no signal. Pixels of more than 8 bits are scaled, see `_scale_to_8_bits`.
-
-    Raises UnreadableImage where Pillow cannot decode the bytes or the pixels are not finite.
+    The first frame of an animation or a multi-page file counts. Raises UnreadableImage where Pillow cannot decode
+    the bytes or the pixels are not finite.
     """
     try:
         image = Image.open(io.BytesIO(data))
         if image.width * image.height > Image.MAX_IMAGE_PIXELS:
             raise Image.DecompressionBombError
-        image.load()
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith(("I", "F")):
-            image = _scale_to_8_bits(image)
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-        return image.convert("L" if image.mode in ("1", "L") else "RGB")
+        return upright_8_bit(image)
     except UnreadableImage:
         raise
     except Image.UnidentifiedImageError:
@@ -78,6 +64,21 @@ def decode(data):
         raise UnreadableImage(f"damaged or unsupported image ({error})") from None
 
 
+def upright_8_bit(image):
+    """Return a Pillow image of any mode as an upright 8-bit one, of mode L if it is grey and RGB if not.
+
+    EXIF orientation is applied. Transparent parts become black, that is no signal. Pixels of more than 8 bits are
+    scaled, see `_scale_to_8_bits`; UnreadableImage where they are not finite. The image itself stays as it is.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        image = _scale_to_8_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
 def header(data):
     """Return (width, height, channels, format) as an image file's header says, for bytes that `decode` accepts."""
     image = Image.open(io.BytesIO(data))
@@ -85,7 +86,7 @@ def header(data):
 
 
 def shows_color(image):
-    """Tell whether a person would see colour in an image as `decode` returns it."""
+    """Tell whether people would see colour in an image as `decode` returns it."""
     if image.mode == "L":
         return False
     pixels = np.asarray(image.resize((32, 32), Image.Resampling.BOX), dtype=np.int16)

@@ -1,4 +1,4 @@
-"""Progress bars, and work shared out over threads under one."""
+"""Progress bars, and work done by several threads under one."""
 
 import collections
 import os

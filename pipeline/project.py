@@ -79,7 +79,7 @@ class Project:
     def model_path(self, file_name):
         """Return where the checkpoint called `file_name` lies.
 
-        Raises UserError for a name that is no plain file name, does not end in .pth.tar, or ends in
+        Raises UserError for a name that is not a plain file name, does not end in .pth.tar, or ends in
         .last.pth.tar, which is kept for the state to resume from.
         """
         if not is_plain_file_name(file_name):

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import files
@@ -29,6 +30,10 @@ class SplitRecord:
     seed: int
     date: str  # ISO 8601, UTC
 
+    @classmethod
+    def of_now(cls, command_line, seed):
+        return cls(command_line, seed, datetime.now(UTC).isoformat(timespec="seconds"))
+
     def write(self, path):
         files.write_json(path, {"command line": self.command_line, "seed": self.seed, "date": self.date})
 
@@ -50,28 +55,6 @@ def read_split_record(path):
 def write_split(path, file_names, labels):
     """Write a split CSV: no header; file name, class index."""
     files.write_csv(path, zip(file_names, labels, strict=True))
-
-
-def write_splits(project, images, class_names, assignments):
-    """Write the split CSVs of a project, in place of those of an earlier split.
-
-    Args:
-        images: table with file_name and class_name.
-        assignments: {fold: partition of each image, or "" for none}; the one key None for a split without folds.
-    """
-    folders = {fold: project.tables if fold is None else project.split_folder(fold) for fold in assignments}
-    for fold, partitions in assignments.items():
-        folder = folders[fold]
-        folder.mkdir(parents=True, exist_ok=True)
-        for partition in PARTITIONS:
-            chosen = images[[assigned == partition for assigned in partitions]]
-            labels = [class_names.index(name) for name in chosen["class_name"]]
-            write_split(folder / f"{partition}.csv", chosen["file_name"], labels)
-    for folder in {project.tables, *project.csv.glob("fold_*")} - set(folders.values()):
-        for partition in PARTITIONS:
-            (folder / f"{partition}.csv").unlink(missing_ok=True)
-        if folder != project.tables and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def write_classes(path, class_names):
@@ -143,15 +126,6 @@ def read_class_names(project, fold=None):
     return class_names
 
 
-def require_class_count(class_names, expected, option):
-    """Raise UserError where the person said another number of classes than there is (None: did not say)."""
-    if expected is not None and expected != len(class_names):
-        raise UserError(
-            f"{option} {expected}: the folder has {len(class_names)} classes "
-            f"({', '.join(class_names)}); give {option} {len(class_names)} or mend the folder"
-        )
-
-
 def fingerprint(*splits):
     """Return a hash of which images, with which labels, the splits hold: another split, another fingerprint."""
     content = [[split.partition, split.file_names, split.labels, split.class_names] for split in splits]
@@ -163,7 +137,7 @@ def _read_rows(path):
     rows, faults = [], []
     for line, row in _csv_rows(path):
         if len(row) != 2:
-            faults.append(f"{path}, line {line}: {len(row)} columns instead of 'file name,class index'; mend the line")
+            faults.append(f"{path}, line {line}: {len(row)} columns, not 'file name,class index'; correct the line")
         elif not re.fullmatch(r"[0-9]{1,6}", row[1].strip()):
             remark = "a split file has no header" if line == 1 else "class indices are whole numbers from 0"
             faults.append(f"{path}, line {line}: {row[1]!r} is not a class index; {remark}")

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.classes import resolve_positive_class
+from pipeline.classes import require_class_count, resolve_positive_class
 from pipeline.errors import UserError
 
 
@@ -19,11 +19,14 @@ def test_positive_class(class_names, asked, recorded, chosen):
     assert resolve_positive_class(class_names, asked, recorded) == chosen
 
 
-def test_a_positive_class_that_is_none_is_an_error():
-    with pytest.raises(UserError, match="-positive_class tumour: no such class; the classes are no, yes"):
-        resolve_positive_class(["no", "yes"], "tumour")
+@pytest.mark.parametrize(("class_names", "asked"), [(["no", "yes"], "tumour"), (["a", "b", "c"], "b")])
+def test_a_positive_class_that_cannot_be_is_an_error(class_names, asked):
+    with pytest.raises(UserError, match=f"-positive_class {asked}: "):
+        resolve_positive_class(class_names, asked)
 
 
-def test_a_positive_class_among_three_is_an_error():
-    with pytest.raises(UserError, match="-positive_class b: with 3 classes each is taken in turn"):
-        resolve_positive_class(["a", "b", "c"], "b")
+def test_the_number_of_classes_is_checked_where_it_is_given():
+    require_class_count(["no", "yes"], None, "-classes")
+    require_class_count(["no", "yes"], 2, "-classes")
+    with pytest.raises(UserError, match=r"-classes 3: .*no, yes"):
+        require_class_count(["no", "yes"], 3, "-classes")

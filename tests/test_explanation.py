@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision import models as torchvision_models
 
-from pipeline import phantoms
+import demo
 from pipeline.learning import explanation, models
 from pipeline.learning.explanation import explain
 from pipeline.learning.preprocessing import Preprocessing
@@ -111,7 +111,7 @@ def test_the_heat_lies_on_what_tells_the_classes_apart():
     columns, rows = np.meshgrid(np.arange(size), np.arange(size))
     pixels, masks = [], []
     for number in range(80):
-        head = np.asarray(phantoms.draw_phantom(generator, None, (size, size))).copy()
+        head = np.asarray(demo.draw_phantom(generator, None, (size, size))[0]).copy()
         column, row = generator.uniform(20, 44, 2)
         masks.append((np.hypot(columns - column, rows - row) < 7) & (number % 2 == 1))
         head[masks[-1]] = 255

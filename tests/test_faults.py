@@ -34,7 +34,7 @@ COMMANDS = {
     "calc": ("calc_model_performance.py", "PROJECT/one_preds.json", "PROJECT/one_results.json"),
 }
 # What differs from run to run and says nothing about the work.
-INCIDENTAL = {"seconds", "training seconds", "command line"}
+INCIDENTAL = {"seconds", "training seconds", "command line", "date"}
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def test_what_json_has_no_word_for_is_never_written(tmp_path, value):
         (b"[1]", "holds a list, not a JSON object; is it the right file?"),
     ],
 )
-def test_what_is_no_json_object_is_named(tmp_path, content, fault):
+def test_what_is_not_a_json_object_is_named(tmp_path, content, fault):
     path = tmp_path / "file.json"
     path.write_bytes(content)
     with pytest.raises(UserError) as error:

@@ -133,6 +133,13 @@ def test_the_first_frame_of_several_counts(file_format):
     assert np.unique(image_files.decode(data)).tolist() == [10]
 
 
+def test_an_image_of_any_mode_becomes_an_upright_one_of_8_bits_and_stays_itself():
+    image = Image.fromarray(np.uint16([[0, 4095], [2048, 0]]))
+    image.getexif()[0x0112] = 3  # to be turned by half
+    assert np.asarray(image_files.upright_8_bit(image)).tolist() == [[0, 128], [255, 0]]
+    assert np.asarray(image).tolist() == [[0, 4095], [2048, 0]]
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -143,7 +150,7 @@ def test_the_first_frame_of_several_counts(file_format):
         (encoded(Image.fromarray(noise()), "BMP")[:200], "damaged or unsupported image"),
     ],
 )
-def test_what_is_no_whole_image_is_refused(data, reason):
+def test_what_is_not_a_whole_image_is_refused(data, reason):
     with pytest.raises(UnreadableImage, match=reason):
         image_files.decode(data)
 
@@ -170,15 +177,12 @@ def test_decoding_in_one_thread_changes_no_warnings_in_another(monkeypatch):
     assert seen == [filters]
 
 
-def test_what_pillow_warns_of_stays_off_the_terminal(run_python, tmp_path):
-    (tmp_path / "image.png").write_bytes(encoded(Image.new("L", (10, 10)), "PNG"))
-    code = (
-        "from PIL import Image; from pipeline import image_files; Image.MAX_IMAGE_PIXELS = 99\n"
-        "try: image_files.decode(open('image.png', 'rb').read())\n"
-        "except image_files.UnreadableImage as reason: print(reason)"
-    )
-    result = run_python(code)
-    assert (result.stdout, result.stderr) == ("more than 99 pixels; -max_pixels sets the limit\n", "")
+def test_what_pillow_warns_of_stays_off_the_terminal(run_script, class_folders, tmp_path):
+    class_folders(tmp_path / "data", {"no": 8, "yes": 8})
+    (tmp_path / "data" / "no" / "image.png").write_bytes(encoded(Image.new("L", (10, 10)), "PNG"))
+    result = run_script("partition_datasets.py", "-dir", tmp_path / "data", "-max_pixels", 99)
+    assert (result.returncode, len(result.stderr.splitlines())) == (0, 1)
+    assert "-max_pixels" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -191,7 +195,7 @@ def test_what_pillow_warns_of_stays_off_the_terminal(run_python, tmp_path):
         (Image.fromarray(noise((320, 320, 3))), False),  # noise of single pixels, which no one sees as colour
     ],
 )
-def test_colour_is_what_a_person_would_see(image, color):
+def test_colour_is_what_people_would_see(image, color):
     assert image_files.shows_color(image) is color
 
 
@@ -208,37 +212,37 @@ def test_bytes_are_read_from_a_file_and_through_a_link(tmp_path, make_link):
     assert image_files.read_bytes(tmp_path / "link") == b"content"
 
 
-def test_a_folder_is_no_image(tmp_path):
+def test_a_folder_is_not_an_image(tmp_path):
     (tmp_path / "x.jpg").mkdir()
     assert_unreadable(tmp_path / "x.jpg", "a folder, not an image")
 
 
-def test_an_empty_file_is_no_image(tmp_path):
+def test_an_empty_file_is_not_an_image(tmp_path):
     (tmp_path / "x.jpg").touch()
     assert_unreadable(tmp_path / "x.jpg", "the file is empty")
 
 
-def test_a_missing_file_is_no_image(tmp_path):
+def test_a_missing_file_is_not_an_image(tmp_path):
     assert_unreadable(tmp_path / "x.jpg", "No such file or directory")
 
 
-def test_a_broken_link_is_no_image(tmp_path, make_link):
+def test_a_broken_link_is_not_an_image(tmp_path, make_link):
     make_link(tmp_path / "x.jpg", tmp_path / "nowhere")
     assert_unreadable(tmp_path / "x.jpg", "a link to a file that does not exist")
 
 
-def test_a_link_to_itself_is_no_image(tmp_path, make_link):
+def test_a_link_to_itself_is_not_an_image(tmp_path, make_link):
     make_link(tmp_path / "x.jpg", tmp_path / "x.jpg")
     assert_unreadable(tmp_path / "x.jpg", "a link to a file that does not exist")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path):
+def test_a_pipe_is_not_an_image_and_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "x.jpg")
     assert_unreadable(tmp_path / "x.jpg", "not a regular file")
 
 
-def test_a_file_that_may_not_be_read_is_no_image(tmp_path, permissions):
+def test_a_file_that_may_not_be_read_is_not_an_image(tmp_path, permissions):
     (tmp_path / "x.jpg").write_bytes(b"content")
     with permissions(tmp_path / "x.jpg", 0):
         assert_unreadable(tmp_path / "x.jpg", "Permission denied")

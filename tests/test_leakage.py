@@ -62,9 +62,10 @@ def test_identical_images_in_two_classes_are_named_and_in_no_partition(data, cal
     Image.open(data / "no" / "no5.png").convert("RGB").save(data / "yes" / "twin.bmp")
     result = call_script("partition_datasets.py", "-proj_dir", data)
     assert result.returncode == 0
-    assert result.stderr.splitlines() == [
-        "note: no/no5.png: label conflict: the same image as yes/twin.bmp",
-        "note: yes/twin.bmp: label conflict: the same image as no/no5.png",
+    notes = [line.split(": ") for line in result.stderr.splitlines()]
+    assert [(note[1], note[3].split()[-1]) for note in notes] == [
+        ("no/no5.png", "yes/twin.bmp"),
+        ("yes/twin.bmp", "no/no5.png"),
     ]
     assert not {"no5.png", "twin.bmp"} & set(partition_of(data))
     assert images(data).loc["yes/twin.bmp", "left_out"] == "label conflict: the same image as no/no5.png"
@@ -121,10 +122,7 @@ def test_cross_validation_trains_tests_and_pools_all_folds(data, call_script):
     call_script("partition_datasets.py", "-proj_dir", data, "-folds", 2)
     call_script("organize_files.py", data)
     without = call_script("train_torchvision.py", "-dir", data, *TRAIN)
-    assert (without.returncode, without.stderr) == (
-        2,
-        f"train_torchvision.py: error: -fold: {data} is split into folds 0, 1; give one of them or all\n",
-    )
+    assert without.returncode == 2 and without.stderr.startswith("train_torchvision.py: error: -fold: ")
     assert call_script("train_torchvision.py", "-dir", data, *TRAIN, "-fold", 2).returncode == 2
 
     assert (
@@ -157,11 +155,8 @@ def test_a_model_is_not_tested_on_what_it_has_seen(trained, call_script):
     result = call_script("test_torchvision.py", "-dir", trained)
     model = trained / "models" / "small.pth.tar"
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == (
-        f"test_torchvision.py: error: {trained / 'csv' / 'test.csv'}: {test[0][0]}: the model {model} has seen this "
-        "image (in its train images), so that testing on it proves nothing; use a model trained on this split, or "
-        "-split train or val\n"
-    )
+    place = f"{trained / 'csv' / 'test.csv'}: {test[0][0]}: "
+    assert result.stderr.startswith(f"test_torchvision.py: error: {place}") and str(model) in result.stderr
     assert not (trained / "small_preds.json").exists()
     assert call_script("test_torchvision.py", "-dir", trained, "-split", "train").returncode == 0
     assert json.loads((trained / "small_train_preds.json").read_text())["split"] == "train"

@@ -8,6 +8,7 @@ from pipeline.files import content_hash
 from pipeline.messages import command_text
 
 PARTITION, SCRIPT = "partition_datasets.py", "organize_files.py"
+# split.json goes with them; it names the date and is another at every run.
 TABLES = ["train.csv", "val.csv", "test.csv", "classes.csv", "images.csv"]
 
 
@@ -24,7 +25,7 @@ def partition(call_script):
 
 @pytest.fixture
 def data(tmp_path, class_folders, partition):
-    """A partitioned folder: three images in each of two classes, and a file that is no image."""
+    """A partitioned folder: three images in each of two classes, and a file that is not an image."""
     folder = class_folders(tmp_path / "brain mri é", {"no": 3, "yes": 3})
     (folder / "no" / "notes.txt").write_text("text")
     return partition(folder)
@@ -32,13 +33,19 @@ def data(tmp_path, class_folders, partition):
 
 def organized(before):
     """Return what `contents` finds after organizing a folder in which it found `before`."""
-    after = {f"csv/{name}": before[name] for name in TABLES}
+    after = {f"csv/{name}": before[name] for name in (*TABLES, "split.json")}
     after |= {"bin/" + path.split("/")[1]: data for path, data in before.items() if path.endswith(".png")}
     return after | {"no/notes.txt": b"text"}
 
 
 def tables(folder):
     return {name: (folder / name).read_bytes() for name in TABLES}
+
+
+def faults(result):
+    """Return the places that the errors of a script that has ended with 2 name."""
+    assert result.returncode == 2
+    return [line.removeprefix(f"{SCRIPT}: error: ").split(": ")[0] for line in result.stderr.splitlines()]
 
 
 def next_command(folder):
@@ -53,7 +60,7 @@ def test_the_published_command_lays_out_the_project_as_a_user_runs_it(data, run_
     assert {path.name for path in data.iterdir()} == {"bin", "csv", "models", "results", "no"}
     assert result.stdout == (
         f"moved 6 images into {data / 'bin'} (6 in all)\n"
-        f"CSV files: {data / 'csv'}; made: {data / 'models'}, {data / 'results'}\n"
+        f"CSV files: {data / 'csv'}; created: {data / 'models'}, {data / 'results'}\n"
         f"removed the emptied class folders: yes\n{next_command(data)}"
     )
 
@@ -291,7 +298,7 @@ def test_partitioning_again_gives_the_same_bytes_in_csv(data, call_script, parti
     organized_before = contents(data)
     partition(data)
     assert tables(data / "csv") == before
-    assert contents(data) == organized_before
+    assert contents(data).keys() == organized_before.keys()
 
 
 def test_partitioning_again_takes_another_seed_and_proportion(
@@ -302,7 +309,9 @@ def test_partitioning_again_takes_another_seed_and_proportion(
     before = contents(data)
     partition(data, "-seed", 1)
     after = contents(data)
-    assert {path for path in after if after[path] != before[path]} == {f"csv/{name}" for name in TABLES[:3]}
+    assert {path for path in after if after[path] != before[path]} == {
+        f"csv/{name}" for name in (*TABLES[:3], "split.json")
+    }
     partition(data, "-val_test_prop", 0.1)
     assert len((data / "csv" / "val.csv").read_bytes().splitlines()) == 2
     assert "nothing to do" in call_script(SCRIPT, data).stdout
@@ -351,9 +360,8 @@ def test_without_a_table_of_images_it_says_what_to_run(tmp_path, class_folders, 
     data = class_folders(tmp_path / "brain mri", {"no": 1, "yes": 1})
     before = contents(data)
     result = run_script(SCRIPT, data)
-    assert (result.returncode, result.stdout) == (2, "")
-    command = command_text("python", PARTITION, "-proj_dir", data)
-    assert result.stderr == f"{SCRIPT}: error: {data / 'images.csv'}: no such file; run: {command}\n"
+    assert (faults(result), result.stdout) == ([str(data / "images.csv")], "")
+    assert result.stderr.endswith(f"run: {command_text('python', PARTITION, '-proj_dir', data)}\n")
     assert contents(data) == before
 
 
@@ -364,36 +372,22 @@ def test_every_image_that_is_missing_or_changed_is_named_and_none_is_moved(data,
     (data / "bin" / "yes0.png").write_bytes(b"another file")
     before = contents(data)
     result = call_script(SCRIPT, data)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.splitlines() == [
-        f"{SCRIPT}: error: {data / 'no' / 'no0.png'}: no such file; put it back or run partition_datasets.py again",
-        f"{SCRIPT}: error: {data / 'no' / 'no1.png'}: has changed since partitioning; run partition_datasets.py again",
-        f"{SCRIPT}: error: {data / 'bin' / 'yes0.png'}: is not the image that images.csv lists under this name; "
-        "move it elsewhere",
-    ]
+    places = [data / "no" / "no0.png", data / "no" / "no1.png", data / "bin" / "yes0.png"]
+    assert (faults(result), result.stdout) == (list(map(str, places)), "")
     assert contents(data) == before
 
 
-def test_more_than_twenty_faults_are_counted(tmp_path, class_folders, partition, call_script):
-    data = partition(class_folders(tmp_path / "data", {"no": 15, "yes": 15}))
-    shutil.rmtree(data / "no")
-    shutil.rmtree(data / "yes")
-    errors = call_script(SCRIPT, data).stderr.splitlines()
-    assert len(errors) == 21
-    assert errors[20] == f"{SCRIPT}: error: 30 faults in all, the first 20 shown"
-
-
 @pytest.mark.parametrize(
-    ("row", "fault"),
+    "row",
     [
-        ("{folder}/{name},{name},{folder},{hash},0,", "'../outside.png' is not 'class name/file name'"),
-        ("no/no0.png,../{name},no,{hash},0,", "'../outside.png' is not a plain file name"),
-        ("no/no0.png,,../empty,{hash},0,", "'no/no0.png' is not 'class name/file name'"),
-        ("yes/yes0.png,no0.png,yes,{other},0,", "line 2 has the name 'no0.png' already"),
+        "{folder}/{name},{name},{folder},{hash},0,",
+        "no/no0.png,../{name},no,{hash},0,",
+        "no/no0.png,,../empty,{hash},0,",
+        "yes/yes0.png,no0.png,yes,{other},0,",
     ],
     ids=["source", "target", "class folder", "two images for one name"],
 )
-def test_a_table_that_leads_elsewhere_moves_and_removes_nothing(tmp_path, data, call_script, contents, row, fault):
+def test_a_table_that_leads_elsewhere_moves_and_removes_nothing(tmp_path, data, call_script, contents, row):
     (tmp_path / "outside.png").write_bytes(b"outside")
     (tmp_path / "empty").mkdir()
     lines = (data / "images.csv").read_text().splitlines()
@@ -401,19 +395,14 @@ def test_a_table_that_leads_elsewhere_moves_and_removes_nothing(tmp_path, data, 
     row = row.format(folder="..", name="outside.png", hash=content_hash(b"outside"), other=other)
     (data / "images.csv").write_text("\n".join([*lines[:2], row, *lines[3:]]) + "\n")
     before = contents(tmp_path)
-    result = call_script(SCRIPT, data)
-    assert result.returncode == 2
-    assert result.stderr == f"{SCRIPT}: error: {data / 'images.csv'}, line 3: {fault}; mend the line\n"
+    assert faults(call_script(SCRIPT, data)) == [f"{data / 'images.csv'}, line 3"]
     assert contents(tmp_path) == before
     assert (tmp_path / "empty").is_dir()
 
 
 def test_a_file_in_the_place_of_a_folder_is_an_error(data, call_script):
     (data / "bin").touch()
-    result = call_script(SCRIPT, data)
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"{SCRIPT}: error: {data / 'bin'}: ")
-    assert result.stderr.endswith("; mend this and run the same command again\n")
+    assert faults(call_script(SCRIPT, data)) == [str(data / "bin")]
 
 
 def test_no_torch_is_imported(data, slow_imports):
@@ -432,8 +421,7 @@ def test_the_folder_can_be_given_as_in_the_other_scripts(data, call_script, spel
 @pytest.mark.parametrize("arguments", [[], ["a", "-dir", "a"]])
 def test_the_folder_is_given_once(call_script, arguments):
     result = call_script(SCRIPT, *arguments)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == f"{SCRIPT}: error: DIR: give the folder that partition_datasets.py has split, once\n"
+    assert (faults(result), result.stdout) == (["DIR"], "")
 
 
 def test_a_csv_of_another_origin_does_not_replace_the_split(data, call_script):

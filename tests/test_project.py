@@ -13,7 +13,7 @@ def test_a_plain_file_name_stays_in_its_folder(name):
     "name",
     ["", ".", "..", "/", "/etc", "a/b", "a/", "../a", "a\\b", "..\\a", "C:", "C:a", "C:\\a", "\\\\host\\a", "a\0"],
 )
-def test_what_leads_elsewhere_on_any_system_is_no_plain_file_name(name):
+def test_what_leads_elsewhere_on_any_system_is_not_a_plain_file_name(name):
     assert not is_plain_file_name(name)
 
 

@@ -40,6 +40,7 @@ def test_the_five_commands_make_the_files_that_they_should(run_script, class_fol
     assert "resnet_1_results.json" in results
     assert {path for path in files if not path.startswith("bin/")} - results == {
         *(f"csv/{name}.csv" for name in ("train", "val", "test", "classes", "images")),
+        "csv/split.json",
         "models/resnet_1.pth.tar",
         "models/resnet_1.last.pth.tar",
         "results/resnet_1_hyperparameters.json",

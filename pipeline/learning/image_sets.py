@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pipeline import files, image_files, split_files
+from pipeline import classes, files, image_files, split_files
 from pipeline.errors import UserError
 from pipeline.learning import devices
 from pipeline.learning.preprocessing import Preprocessing
@@ -110,7 +110,7 @@ def load_training_data(project, fold, preprocessing, device, class_count=None):
     """
     splits = [split_files.read_split(project, partition, fold) for partition in ("train", "val")]
     class_names = splits[0].class_names
-    split_files.require_class_count(class_names, class_count, "-num_classes")
+    classes.require_class_count(class_names, class_count, "-num_classes")
     train, val = (load_image_set(project, split, preprocessing, device) for split in splits)
     if train.in_color and not preprocessing.keep_color:
         note(

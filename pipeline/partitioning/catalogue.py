@@ -2,7 +2,7 @@
 
 Columns:
     source        where the image came from: class folder/file name
-    file_name     its name in bin/; empty for a file that is no image and stays where it is
+    file_name     its name in bin/; empty for a file that is not an image and stays where it is
     class_name    the class folder's name
     content_hash  SHA-256 of the file's bytes
     group         images with the same number must share a partition
@@ -20,41 +20,68 @@ import pandas as pd
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
-from pipeline.messages import note
+from pipeline.messages import note_each
 from pipeline.partitioning import duplicates
 from pipeline.progress import map_in_threads
 from pipeline.project import RESERVED_FOLDERS, is_plain_file_name
 
-# File names that are not UTF-8 are no text to pyarrow, which pandas would use where it is installed.
-pd.options.mode.string_storage = "python"
-
 COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out"]
 # Found by decoding, needed to group duplicates, and not kept in images.csv.
 DECODED_COLUMNS = ["pixel_hash", "difference_hash"]
+# File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
+TEXT = object
+
+
+def find_images(project):
+    """Return the table of all images, those in bin/ by now and those in class folders; name the unreadable.
+
+    It has the columns of images.csv, the group still empty, and the decoded ones. Raises UserError where fewer than
+    two classes have images.
+    """
+    known = images_in_bin(project)
+    images = assign_bin_names(known, scan_class_folders(project, known))
+    note_each(
+        (
+            f"left out: {location(project, row)}: {row.left_out}"
+            for row in images[images["left_out"] != ""].itertuples()
+        ),
+        "images.csv has every one",
+    )
+    if usable(images)["class_name"].nunique() < 2:
+        raise UserError(
+            f"{project.root}: images of fewer than two classes in it; give the folder that holds one folder of "
+            "images per class"
+        )
+    return images
+
+
+def usable(images):
+    """Return the rows of a table that no reason leaves out."""
+    return images[images["left_out"] == ""]
 
 
 def read(path):
     """Read an images.csv as a table of strings, with every fault of it in one UserError."""
     rows = files.read_csv(path)
     if not rows or rows[0][1] != COLUMNS:
-        raise UserError(f"{path}: does not begin with the line {','.join(COLUMNS)}; mend it or put back a copy")
+        raise UserError(f"{path}: does not begin with the line {','.join(COLUMNS)}; restore it from a copy")
     faults, line_of = [], {}
     for line, row in rows[1:]:
         if len(row) != len(COLUMNS):
-            faults.append(f"{path}, line {line}: {len(row)} columns instead of {len(COLUMNS)}; mend the line")
+            faults.append(f"{path}, line {line}: {len(row)} columns instead of {len(COLUMNS)}; correct the line")
             continue
         source, file_name, class_name = row[:3]
         folder, _, own_name = source.partition("/")
         if not _stays_inside(folder) or not _stays_inside(own_name) or class_name != folder:
-            faults.append(f"{path}, line {line}: {source!r} is not 'class name/file name'; mend the line")
+            faults.append(f"{path}, line {line}: {source!r} is not 'class name/file name'; correct the line")
         if file_name and not is_plain_file_name(file_name):
-            faults.append(f"{path}, line {line}: {file_name!r} is not a plain file name; mend the line")
+            faults.append(f"{path}, line {line}: {file_name!r} is not a plain file name; correct the line")
         first_line = line_of.setdefault(_case_folded(file_name), line)
         if file_name and first_line != line:
-            faults.append(f"{path}, line {line}: line {first_line} has the name {file_name!r} already; mend the line")
+            faults.append(f"{path}, line {line}: the name {file_name!r} is that of line {first_line} too; correct it")
     if faults:
         raise UserError(*faults)
-    return pd.DataFrame([row for _, row in rows[1:]], columns=COLUMNS, dtype=str)
+    return pd.DataFrame([row for _, row in rows[1:]], columns=COLUMNS, dtype=TEXT)
 
 
 def write(path, table):
@@ -92,11 +119,11 @@ def scan_class_folders(project, already_known):
     folders = [entry for entry in project.root.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     reserved = [folder for folder in folders if folder.name in RESERVED_FOLDERS]
     if reserved and not (project.tables / "images.csv").exists():
-        # No earlier run of ours made them: someone may have meant classes.
-        for folder in sorted(reserved):
-            note(
-                f"{folder}: not taken for a class, since the project keeps its own files there; rename it if it is one"
-            )
+        # No earlier run created them: the user may have meant classes.
+        note_each(
+            f"{folder}: not taken for a class, since the project keeps its own files there; rename it if it is one"
+            for folder in sorted(reserved)
+        )
     folders = [folder for folder in folders if folder not in reserved]
     paths = [
         path
@@ -113,7 +140,7 @@ def scan_class_folders(project, already_known):
 def assign_bin_names(known, found):
     """Return one table of both, each image of `found` with a name in bin/ that no other has, case ignored.
 
-    A name keeps as it is where it can: same-named images of two classes each get their class in front, and
+    A name stays as it is where it can: same-named images of two classes each get their class in front, and
     names that still collide a number behind. Names of `known` images are in use and stay. What another system
     takes for a separator becomes an underscore.
     """
@@ -127,7 +154,7 @@ def assign_bin_names(known, found):
             name = _free_name(_portable(f"{class_name}_{name}"), taken)
             taken[_case_folded(name)] += 1
         names.append(name if image else "")
-    found = found.assign(file_name=names)
+    found = found.assign(file_name=pd.Series(names, index=found.index, dtype=TEXT))
     return pd.concat([known, found], ignore_index=True).sort_values("source", kind="stable", ignore_index=True)
 
 
@@ -138,7 +165,7 @@ def location(project, row):
 
 
 def _table(rows):
-    return pd.DataFrame(rows, columns=COLUMNS + DECODED_COLUMNS, dtype=str)
+    return pd.DataFrame(rows, columns=COLUMNS + DECODED_COLUMNS, dtype=TEXT)
 
 
 def _source(path):

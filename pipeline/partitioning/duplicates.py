@@ -1,4 +1,4 @@
-"""Which images show the same thing: identical files, identical pixels, near-duplicates. Imports no torch.
+"""Which images show the same thing: identical files, identical pixels, near-duplicates.
 
 Duplicates that straddle partitions let a model be tested on what it was trained on. All of a group goes into one
 partition instead.
@@ -49,7 +49,7 @@ def group_near(groups, hashes, distance):
     numbered from 0.
     """
     hashes, inverse = np.unique(hashes, axis=0, return_inverse=True)
-    inverse = inverse.ravel()  # NumPy 2.0 alone gives it a second axis
+    inverse = inverse.ravel()  # only NumPy 2.0 gives it a second axis
     groups = group_equal(groups, inverse)
     # As vectors of +1 and -1, hashes that differ in d of 256 bits have the inner product 256 - 2 d: a matrix product,
     # which uses all cores, compares a block with a block.

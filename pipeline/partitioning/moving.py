@@ -1,20 +1,10 @@
-"""Moving images and tables without ever losing, changing or overwriting one."""
+"""Moving images into bin/ without ever losing, changing or overwriting one."""
 
 import os
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
 from pipeline.progress import progress_bar
-from pipeline.project import PARTITIONS
-
-# images.csv goes last: while it lies in the project folder, organizing is not complete.
-TABLES = (
-    *(f"{partition}.csv" for partition in PARTITIONS),
-    "classes.csv",
-    "near_duplicates.png",
-    "baselines.json",
-    "images.csv",
-)
 
 
 def gather_images(project, images, copy):
@@ -66,16 +56,6 @@ def remove_emptied_folders(project, class_names):
     return emptied
 
 
-def move_tables(project):
-    """Move what partition_datasets.py has written into csv/; return whether there was one to move."""
-    if not (project.root / "images.csv").exists():
-        return False
-    sources = [project.root / name for name in TABLES if (project.root / name).exists()]
-    for source in sources:
-        os.replace(source, project.csv / source.name)
-    return bool(sources)
-
-
 def _bring(source, target, keep_source):
     if not keep_source:
         try:
@@ -101,4 +81,4 @@ def _hash_of(path):
     try:
         return files.content_hash(image_files.read_bytes(path))
     except image_files.UnreadableImage as reason:
-        raise UserError(f"{path}: {reason}; mend this and run the same command again") from None
+        raise UserError(f"{path}: {reason}; fix this and run the same command again") from None

@@ -2,12 +2,14 @@
 
 import math
 import warnings
+from collections import Counter
 from fractions import Fraction
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.errors import UserError
+from pipeline.messages import format_table, note
 from pipeline.project import PARTITIONS
 
 
@@ -28,13 +30,20 @@ def smallest_class(proportion):
     return max(two_held_out, one_left_to_train)
 
 
+def assign(class_names, groups, fold_count, proportion, seed):
+    """Return {fold: partition of each image}; without folds (`fold_count` None) the one key is None."""
+    if fold_count is None:
+        return {None: assign_partitions(class_names, groups, proportion, seed)}
+    return dict(enumerate(assign_folds(class_names, groups, fold_count, proportion, seed)))
+
+
 def assign_partitions(class_names, groups, proportion, seed):
     """Assign images to partitions.
 
     Args:
         class_names: the class of each image.
         groups: the group of each image; a group is never divided between partitions.
-        proportion: share of validation and of test images each, a Fraction between 0 and 1/2.
+        proportion: of validation and of test images each, a Fraction between 0 and 1/2.
         seed: 0 to 2**32 - 1. The same arguments give the same result on every platform.
 
     Returns a list of "train", "val" and "test" parallel to the arguments. Of each class exactly
@@ -85,6 +94,42 @@ def test_parts(class_names, groups, fold_count, seed):
         # It warns of classes with few images or groups, which is for the caller to judge.
         warnings.simplefilter("ignore", UserWarning)
         return [test for _, test in splitter.split(class_names, class_names, groups)]
+
+
+def print_counts(class_names, assignments, proportion):
+    """Print the sizes of the partitions of what `assign` returns, over all images and by class."""
+    if None in assignments:
+        _print_partitions(class_names, assignments[None], proportion)
+    else:
+        _print_folds(class_names, assignments)
+
+
+def _print_partitions(class_names, partitions, proportion):
+    names, sizes = sorted(set(class_names)), Counter(partitions)
+    counts = Counter(zip(partitions, class_names, strict=True))
+    print("\nImages per partition\n")
+    rows = [(partition, sizes[partition]) for partition in PARTITIONS]
+    print(format_table(["partition", "images"], [*rows, ("total", len(partitions))]))
+    print("\nImages per partition and class\n")
+    rows = [[partition, *(counts[partition, name] for name in names)] for partition in PARTITIONS]
+    print(format_table(["partition", *names], rows), end="\n\n")
+    for name in names:
+        asked = held_out_counts(sum(counts[partition, name] for partition in PARTITIONS), proportion)
+        validation, test = counts["val", name], counts["test", name]
+        if asked != (validation, test):
+            note(
+                f"class {name!r}: {validation} validation and {test} test images instead of {asked[0]} and {asked[1]}, "
+                "since images that belong together stay together"
+            )
+
+
+def _print_folds(class_names, folds):
+    names, rows = sorted(set(class_names)), []
+    for fold, partitions in folds.items():
+        counts = Counter(zip(partitions, class_names, strict=True))
+        rows.append([fold, *(" + ".join(str(counts[part, name]) for name in names) for part in PARTITIONS)])
+    print(f"\nImages per fold and partition ({' + '.join(names)})\n")
+    print(format_table(["fold", *PARTITIONS], rows), end="\n\n")
 
 
 def _fill(partitions, class_names, groups, room, seed):

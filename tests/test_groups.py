@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.partitioning.known_groups import read_known_groups
+from pipeline.partitioning.groups import read_known_groups
 
 IMAGES = pd.DataFrame(
     {"source": ["no/1.png", "no/2.png", "yes/1.png"], "file_name": ["no_1.png", "2.png", "yes_1.png"]}
@@ -29,20 +29,21 @@ def test_images_are_named_as_in_their_class_folder_or_in_bin(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "place"),
     [
-        ("no/1.png,7\nyes/1.png,8\n", "no/2.png has no line in it; give each image one group"),
-        ("1.png,7\n2.png,7\n", "no/1.png has no line in it; give each image one group"),
-        ("no/1.png,7\nno_1.png,8\n2.png,7\nyes/1.png,8\n", "no/1.png is in two groups; give each image one group"),
-        ("no/1.png\n2.png,7\nyes/1.png,8\n", "line 1: 'no/1.png' is not 'file name,group'; mend the line"),
-        ("no/1.png,\n2.png,7\nyes/1.png,8\n", "line 1: 'no/1.png,' is not 'file name,group'; mend the line"),
-        ("2.png,7\n2.png,8\n", "line 2: '2.png' is in the group '7' already; mend the line"),
+        ("no/1.png,7\nyes/1.png,8\n", "no/2.png"),
+        ("1.png,7\n2.png,7\n", "no/1.png"),
+        ("no/1.png,7\nno_1.png,8\n2.png,7\nyes/1.png,8\n", "no/1.png"),
+        ("no/1.png\n2.png,7\nyes/1.png,8\n", "line 1"),
+        ("no/1.png,\n2.png,7\nyes/1.png,8\n", "line 1"),
+        ("2.png,7\n2.png,8\n", "line 2"),
     ],
+    ids=["no line", "two classes have the name", "two groups", "one column", "empty group", "two lines differ"],
 )
-def test_faults_are_named(tmp_path, text, fault):
+def test_faults_are_named(tmp_path, text, place):
     with pytest.raises(UserError) as error:
         read(tmp_path, text)
-    assert any(line.endswith(fault) for line in error.value.faults), error.value.faults
+    assert any(fault.startswith(str(tmp_path / "patients.csv")) and place in fault for fault in error.value.faults)
 
 
 def test_every_fault_is_named_at_once(tmp_path):
