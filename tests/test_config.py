@@ -128,7 +128,7 @@ def test_the_grid_is_every_combination_once_in_the_order_given():
 
 def test_a_frozen_backbone_needs_weights():
     assert TrainingConfig(freeze_backbone=True, weights="imagenet").freeze_backbone
-    with pytest.raises(UserError, match="^--freeze_backbone: "):
+    with pytest.raises(UserError, match=r"^--freeze_backbone: "):
         TrainingConfig(freeze_backbone=True)
 
 

@@ -23,23 +23,6 @@ def build(class_count=2, channels=3, seed=0):
     return models.build_model(NAME, class_count, (channels, 32, 32))
 
 
-@pytest.mark.parametrize(
-    ("architecture", "size", "names"),
-    [
-        ("resnet18", 32, {"fc.weight", "fc.bias"}),
-        ("vgg11_bn", 32, {"classifier.6.weight", "classifier.6.bias"}),
-        ("densenet121", 32, {"classifier.weight", "classifier.bias"}),
-        ("squeezenet1_1", 64, {"classifier.1.weight", "classifier.1.bias"}),
-        ("efficientnet_b0", 32, {"classifier.1.weight", "classifier.1.bias"}),
-        ("convnext_tiny", 32, {"classifier.2.weight", "classifier.2.bias"}),
-        ("swin_t", 32, {"head.weight", "head.bias"}),
-        ("vit_b_32", 32, {"heads.head.weight", "heads.head.bias"}),
-    ],
-)
-def test_the_head_is_the_last_layer(architecture, size, names):
-    assert models.head_names(architecture, 2, (3, size, size)) == names
-
-
 @pytest.mark.parametrize("form", ["checkpoint", "bare", "state dict", "DataParallel"])
 def test_all_but_the_head_is_taken_over_from_a_file(tmp_path, capsys, form):
     theirs = build(class_count=5, seed=1).state_dict()
