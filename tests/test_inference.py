@@ -26,6 +26,7 @@ def model():
 
 
 def sampled(model, count, parts=None, preprocessing=PLAIN):
+    torch.manual_seed(0)
     return predict_samples(model, parts or [PIXELS], preprocessing, count)
 
 

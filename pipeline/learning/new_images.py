@@ -49,6 +49,7 @@ def predict_files(classifier, place, batch_size, sample_count=None, explain=None
     names = find_files(place)
     folder = place.parent if place.is_file() else place
     preprocessing = classifier.preprocessing
+    torch.manual_seed(inference.SAMPLING_SEED)
     stream = stream_in_threads(lambda name: image_sets.load_image(folder / name, preprocessing), names, batch_size)
     with contextlib.closing(stream), progress_bar(total=len(names), desc="predicting", unit="image") as bar:
         for start in range(0, len(names), batch_size):
