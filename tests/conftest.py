@@ -1,4 +1,4 @@
-"""Fixtures: small made-up data sets, and the scripts run as a person runs them."""
+"""Fixtures: small made-up data sets, and the scripts run as a user runs them."""
 
 import contextlib
 import importlib
@@ -163,7 +163,7 @@ def contents():
 
 @pytest.fixture
 def make_link():
-    """Return link(path, target): a symbolic link at `path`, where this user may make one."""
+    """Return link(path, target): a symbolic link at `path`, where this user may create one."""
 
     def link(path, target):
         try:
@@ -239,7 +239,7 @@ def telling(trained):
 
 
 def _run(arguments, folder, environment):
-    # The encoding is named, since the one of the person's shell need not be the one that this process decodes.
+    # The encoding is named, since the one of the user's shell need not be the one that this process decodes.
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=folder,

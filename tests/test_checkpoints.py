@@ -2,6 +2,7 @@ import math
 import os
 import pickle
 import zipfile
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -9,14 +10,16 @@ import torch
 from pipeline.errors import UserError
 from pipeline.learning import checkpoints
 from pipeline.learning.checkpoints import Checkpoint
+from pipeline.learning.history import Epoch
 from pipeline.project import Project
 
 # A warning would be a stray line on standard error.
 pytestmark = pytest.mark.filterwarnings("error")
 
 ENTRIES = {
-    "state_dict", "optimizer", "architecture", "class_names", "image_shape", "preprocessing", "positive_class", "epoch",
-    "validation_loss", "history", "options", "versions",
+    "state_dict", "optimizer", "architecture", "class_names", "image_shape", "preprocessing", "dropout",
+    "positive_class", "epoch", "validation_loss", "history", "options", "seen_images", "fresh_weights", "finished",
+    "versions",
 }  # fmt: skip
 PLAIN_TYPES = {dict, list, tuple, str, int, float, bool, type(None)}
 
@@ -32,10 +35,15 @@ def content(model_path):
 
 
 @pytest.fixture
-def bare_path(content, tmp_path):
+def last_content(model_path):
+    return torch.load(model_path.with_name("small.last.pth.tar"), weights_only=True)
+
+
+@pytest.fixture
+def bare_path(last_content, tmp_path):
     """A checkpoint as the published scripts wrote it: weights and optimizer, and no word on what they are."""
     path = tmp_path / "bare.pth.tar"
-    torch.save({"state_dict": content["state_dict"], "optimizer": content["optimizer"]}, path)
+    torch.save({"state_dict": last_content["state_dict"], "optimizer": last_content["optimizer"]}, path)
     return path
 
 
@@ -50,7 +58,7 @@ def complete(path, **options):
 
 
 def test_a_checkpoint_says_all_that_is_needed_to_use_it(content):
-    assert set(content) >= ENTRIES
+    assert set(content) == ENTRIES
     assert content["architecture"] == "shufflenet_v2_x0_5"
     assert content["class_names"] == ["no", "yes"]
     assert content["image_shape"] == [3, 32, 32]
@@ -60,11 +68,18 @@ def test_a_checkpoint_says_all_that_is_needed_to_use_it(content):
     newest = content["history"][-1]
     assert (newest["epoch"], newest["val_loss"]) == (content["epoch"], content["validation_loss"])
     assert {"python", "torch", "torchvision"} == set(content["versions"])
-    assert content["optimizer"]["param_groups"][0]["lr"] == 0.001
     assert content["options"]["batch size"] == 4
+    assert content["finished"] is True
+    assert content["optimizer"] is None
 
 
-def test_a_checkpoint_holds_tensors_and_plain_types_only(content):
+def test_the_last_state_holds_the_optimizer_too(content, last_content):
+    assert set(last_content) == ENTRIES
+    assert last_content["optimizer"]["param_groups"][0]["lr"] == 0.001
+    assert last_content["finished"] is False
+
+
+def test_a_checkpoint_holds_tensors_and_plain_types_only(last_content):
     def types(value):
         yield type(value)
         if isinstance(value, dict):
@@ -75,7 +90,7 @@ def test_a_checkpoint_holds_tensors_and_plain_types_only(content):
                 yield from types(element)
 
     # The order of a state_dict is that of the model; torch makes it an OrderedDict and reads it as one.
-    assert {kind.__name__ for kind in set(types(content)) - PLAIN_TYPES} == {"Tensor", "OrderedDict"}
+    assert {kind.__name__ for kind in set(types(last_content)) - PLAIN_TYPES} == {"Tensor", "OrderedDict"}
 
 
 def test_a_checkpoint_alone_gives_model_and_preprocessing(model_path, content):
@@ -320,15 +335,15 @@ def test_the_random_weights_before_loading_do_not_matter(model_path):
     assert torch.equal(outputs(1), outputs(2))
 
 
-EPOCH = {"epoch": 1, **dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy", "seconds"), 0.5)}
+EPOCH = asdict(Epoch(1, 0.001, 0.5, 0.5, 0.5, 0.5, 0.5))
 
 
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
-        ({"state_dict": {"w": 3}}, "state_dict holds something else than named tensors"),
-        ({"state_dict": {3: torch.zeros(1)}}, "state_dict holds something else than named tensors"),
-        ({"state_dict": {"w": torch.eye(2).to_sparse()}}, "state_dict holds something else than named tensors"),
+        ({"state_dict": {"w": 3}}, "state_dict holds something other than named tensors"),
+        ({"state_dict": {3: torch.zeros(1)}}, "state_dict holds something other than named tensors"),
+        ({"state_dict": {"w": torch.eye(2).to_sparse()}}, "state_dict holds something other than named tensors"),
         *(
             ({"class_names": names}, "class_names is not a list of different names")
             for names in ([1, 2], ["no", None], ["no", "no"], ["no", ""])
@@ -338,18 +353,19 @@ EPOCH = {"epoch": 1, **dict.fromkeys(("loss", "accuracy", "val_loss", "val_accur
             for shape in ([3, 32], [3, 32, "32"], [2, 32, 32], [3, 0, 32], [3, 32, 100001], [3, 32, True])
         ),
         *(
-            ({"seen_images": seen}, "seen_images holds something else than lists of content hashes")
+            ({"seen_images": seen}, "seen_images holds something other than lists of content hashes")
             for seen in ({"train": "abc"}, {"train": [1]}, {1: ["abc"]})
         ),
-        ({"options": {1: 2}}, "options holds something else than named settings"),
+        ({"options": {1: 2}}, "options holds something other than named settings"),
         *(
-            ({"options": options}, "options holds something else than named settings")
+            ({"options": options}, "options holds something other than named settings")
             for options in (
-                {"fresh weights": [1]}, {"fresh weights": 0}, {"fresh weights": torch.zeros(2)},
                 {"batch size": torch.zeros(2)}, {"versions": {"a": [torch.zeros(1)]}},
             )
         ),
-        ({"state_dict": {"w": torch.zeros(2, device="meta")}}, "state_dict holds something else than named tensors"),
+        ({"fresh_weights": [1]}, "fresh_weights is not a list of names"),
+        ({"dropout": 1.5}, "dropout is not a probability from 0 to below 1"),
+        ({"state_dict": {"w": torch.zeros(2, device="meta")}}, "state_dict holds something other than named tensors"),
         *(
             ({"image_shape": [1, 8, 8], "preprocessing": settings}, "preprocessing has more channels than image_shape")
             for settings in ({"keep_color": True}, {"mean": [0.1] * 3, "std": [0.1] * 3})
@@ -357,7 +373,7 @@ EPOCH = {"epoch": 1, **dict.fromkeys(("loss", "accuracy", "val_loss", "val_accur
         *(
             (
                 {"preprocessing": preprocessing},
-                "preprocessing holds something else than keep_color, mean, std and average_flips",
+                "preprocessing holds something other than keep_color, mean, std and average_flips",
             )
             for preprocessing in (
                 {"resize": 1}, {"keep_color": 1}, {"mean": [0.1]}, {"mean": "x", "std": "x"},

@@ -32,8 +32,8 @@ def seen(tmp_path_factory):
     return [json.loads((folder / f"{number}.json").read_text(encoding="utf-8")) for number in range(2)]
 
 
-def test_the_shares_hold_every_index_once(seen):
-    assert [process["share"] for process in seen] == [[0, 2, 4, 6], [1, 3, 5]]
+def test_the_parts_hold_every_index_once(seen):
+    assert [process["part"] for process in seen] == [[0, 2, 4, 6], [1, 3, 5]]
 
 
 def test_totals_are_those_of_all_processes_and_leave_each_ones_numbers_alone(seen):
@@ -71,7 +71,7 @@ def test_the_processes_are_in_step_to_the_end_and_connected_no_longer(seen):
     assert [process["connected afterwards"] for process in seen] == [False, False]
 
 
-def test_one_process_has_nothing_to_share_or_to_average():
+def test_one_process_has_nothing_to_divide_or_to_average():
     model = nn.BatchNorm1d(2)
     model(torch.rand(3, 2))
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
@@ -79,7 +79,7 @@ def test_one_process_has_nothing_to_share_or_to_average():
     with distributed.process_group(CPU), distributed.main_process_first():
         assert not (torch.distributed.is_available() and torch.distributed.is_initialized())
         assert distributed.wrap(model) is model
-        assert distributed.share(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
+        assert distributed.part_of(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
         assert torch.equal(distributed.total(numbers, CPU), numbers)
         distributed.average_running_statistics(model)
     assert all(torch.equal(before[name], buffer) for name, buffer in model.named_buffers())

@@ -22,10 +22,10 @@ def project(draw_project, tmp_path):
     return Project(draw_project(tmp_path / "project", counts=(6, 2, 2)))
 
 
-@pytest.fixture(params=[0.5, 0], ids=["in memory", "read anew"])
+@pytest.fixture(params=[0.5, 0], ids=["in memory", "read again"])
 def wherever(request, monkeypatch):
-    """Run the test with images held in memory, and with images read anew for every batch."""
-    monkeypatch.setattr(image_sets, "SHARE_OF_FREE_MEMORY", request.param)
+    """Run the test with images held in memory, and with images read again for every batch."""
+    monkeypatch.setattr(image_sets, "FRACTION_OF_FREE_MEMORY", request.param)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_a_gpu_holds_the_images_where_they_fit_there(project, free, there, here,
     assert load(project, 3, 20, 24, device=ELSEWHERE).pixels.device == place
 
 
-def test_images_that_fit_nowhere_are_read_anew(project, free):
+def test_images_that_fit_nowhere_are_read_again(project, free):
     free(meta=2 * SIZE - 1, cpu=2 * SIZE - 1)
     assert load(project, 3, 20, 24, device=ELSEWHERE).pixels is None
 
@@ -167,7 +167,7 @@ def test_copies_to_apples_gpus_are_waited_for(project, monkeypatch):
     assert ("mps", torch.uint8, False) in copies
 
 
-def test_images_that_are_read_anew_are_read_a_batch_at_a_time(project, free, monkeypatch):
+def test_images_that_are_read_again_are_read_a_batch_at_a_time(project, free, monkeypatch):
     free(cpu=0)
     images = load(project, 3, 8, 8)
     read = []

@@ -63,7 +63,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_nearest(said, nearest):
 @pytest.mark.parametrize(
     "name", ["fcn_resnet50", "fasterrcnn_resnet50_fpn", "raft_large", "r3d_18", "resnet18_quantized"]
 )
-def test_what_is_no_image_classifier_is_unknown(name):
+def test_what_is_not_an_image_classifier_is_unknown(name):
     with pytest.raises(UserError, match="no such classification model"):
         models.resolve_architecture(name)
 
@@ -181,7 +181,7 @@ def test_a_batch_without_an_image_for_every_process_is_refused(plain):
     with pytest.raises(UserError) as error:
         models.require_batch_size(plain, 3, 4)
     assert error.value.faults == (
-        "-batch_size: every process takes a share of each batch; give at least 1 for each of the 4 processes",
+        "-batch_size: every process takes a part of each batch; give at least 1 for each of the 4 processes",
     )
 
 
@@ -201,3 +201,74 @@ def test_weights_lie_in_memory_channels_last_and_stay_so_whatever_is_loaded(chan
         assert len(convolutions) == 20
         assert all(layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in convolutions)
     torch.testing.assert_close(other(images), expected)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size", "names"),
+    [
+        ("resnet18", 32, {"fc.weight", "fc.bias"}),
+        ("vgg11_bn", 32, {"classifier.6.weight", "classifier.6.bias"}),
+        ("densenet121", 32, {"classifier.weight", "classifier.bias"}),
+        ("squeezenet1_1", 64, {"classifier.1.weight", "classifier.1.bias"}),
+        ("efficientnet_b0", 32, {"classifier.1.weight", "classifier.1.bias"}),
+        ("convnext_tiny", 32, {"classifier.2.weight", "classifier.2.bias"}),
+        ("swin_t", 32, {"head.weight", "head.bias"}),
+        ("vit_b_32", 32, {"heads.head.weight", "heads.head.bias"}),
+    ],
+)
+def test_the_head_is_the_last_layer(architecture, size, names):
+    assert models.head_names(architecture, 2, (3, size, size)) == names
+
+
+@pytest.mark.parametrize(
+    "name, size",
+    [
+        ("resnet18", 32),
+        ("densenet121", 32),
+        ("convnext_tiny", 32),
+        ("swin_t", 32),
+        ("vit_b_32", 32),
+        ("regnet_y_400mf", 32),
+    ],
+)
+def test_an_architecture_without_dropout_gets_it_before_its_last_layer(name, size):
+    shape = (3, size, size)
+    torch.manual_seed(0)
+    plain = models.build_model(name, 2, shape)
+    torch.manual_seed(0)
+    model = models.build_model(name, 2, shape, dropout=0.4)
+    assert models.dropout_layers(plain) == []
+    (layer,) = models.dropout_layers(model)
+    assert layer.p == 0.4
+    # The same weights under the same names, and the same model where nothing is dropped.
+    assert {key: value.tolist() for key, value in plain.state_dict().items() if value.numel() < 10} == {
+        key: value.tolist() for key, value in model.state_dict().items() if value.numel() < 10
+    }
+    assert plain.state_dict().keys() == model.state_dict().keys()
+    images = torch.rand(2, *shape)
+    with torch.no_grad():
+        head, taken = models.layer_of(model, models.head_names(name, 2, shape)), []
+        head.register_forward_hook(lambda module, inputs, output: taken.append(inputs[0]))
+        assert torch.equal(plain.eval()(images), model.eval()(images))
+        layer.train()
+        model(images)
+    whole, dropped = taken
+    assert 0.3 < (dropped[whole != 0] == 0).float().mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    "name, size, count",
+    [
+        ("vgg11_bn", 32, 2),
+        ("alexnet", 64, 2),
+        ("squeezenet1_1", 32, 1),
+        ("efficientnet_b0", 32, 1),
+        ("googlenet", 32, 1),
+    ],
+)
+def test_an_architecture_with_dropout_keeps_its_layers_and_gets_the_probability(name, size, count):
+    with torch.device("meta"):
+        own, changed, without = (models.build_model(name, 2, (3, size, size), dropout) for dropout in (None, 0.1, 0.0))
+    assert len(models.dropout_layers(own)) == count
+    assert [layer.p for layer in models.dropout_layers(changed)] == [0.1] * count
+    assert models.dropout_layers(without) == []

@@ -8,7 +8,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from pipeline.learning import optimization
-from pipeline.learning.recipes import OPTIMIZERS, Recipe
+from pipeline.learning.config import TrainingConfig
 
 
 def small_model():
@@ -16,9 +16,11 @@ def small_model():
     return nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", optimization.STATES)
 def test_matrices_decay_and_vectors_do_not(name):
-    optimizer = optimization.make_optimizer(small_model(), Recipe(optimizer=name, weight_decay=0.3, learning_rate=0.1))
+    optimizer = optimization.make_optimizer(
+        small_model(), TrainingConfig(optimizer=name, weight_decay=0.3, learning_rate=0.1)
+    )
     assert type(optimizer).__name__ == name
     assert [(group["lr"], group["weight_decay"], len(group["params"])) for group in optimizer.param_groups] == [
         (0.1, 0.3, 2),
@@ -31,7 +33,7 @@ def test_matrices_decay_and_vectors_do_not(name):
 
 def test_pretrained_weights_learn_at_a_tenth_of_the_rate():
     model = small_model()
-    optimizer = optimization.make_optimizer(model, Recipe(learning_rate=0.1), fresh={"2.weight", "2.bias"})
+    optimizer = optimization.make_optimizer(model, TrainingConfig(learning_rate=0.1), fresh={"2.weight", "2.bias"})
     rates = {id(weights): group["lr"] for group in optimizer.param_groups for weights in group["params"]}
     assert {name: rates[id(weights)] for name, weights in model.named_parameters()} == {
         "0.weight": pytest.approx(0.01), "0.bias": pytest.approx(0.01),
@@ -43,16 +45,16 @@ def test_pretrained_weights_learn_at_a_tenth_of_the_rate():
 def test_frozen_weights_are_left_out():
     model = small_model()
     model[0].requires_grad_(False)
-    optimizer = optimization.make_optimizer(model, Recipe())
+    optimizer = optimization.make_optimizer(model, TrainingConfig())
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 4
 
 
-def rates(recipe, steps_per_epoch, fresh=None):
+def rates(config, steps_per_epoch, fresh=None):
     """Return the learning rates of each group, step by step."""
-    optimizer = optimization.make_optimizer(small_model(), recipe, fresh)
-    schedule = optimization.make_schedule(optimizer, recipe, steps_per_epoch, 0)
+    optimizer = optimization.make_optimizer(small_model(), config, fresh)
+    schedule = optimization.make_schedule(optimizer, config, steps_per_epoch, 0)
     seen = []
-    for _ in range(recipe.max_epochs * steps_per_epoch):
+    for _ in range(config.num_epochs * steps_per_epoch):
         seen.append([group["lr"] for group in optimizer.param_groups])
         optimizer.step()
         schedule.step()
@@ -60,11 +62,13 @@ def rates(recipe, steps_per_epoch, fresh=None):
 
 
 def test_a_constant_learning_rate_stays():
-    assert rates(Recipe(learning_rate=0.1, max_epochs=6), 4) == [[0.1, 0.1]] * 24
+    assert rates(TrainingConfig(learning_rate=0.1, num_epochs=6), 4) == [[0.1, 0.1]] * 24
 
 
 def test_one_cycle_rises_to_the_learning_rate_and_falls_to_nothing():
-    seen = rates(Recipe(schedule="one-cycle", learning_rate=0.1, max_epochs=10), 10, fresh={"2.weight", "2.bias"})
+    seen = rates(
+        TrainingConfig(schedule="one-cycle", learning_rate=0.1, num_epochs=10), 10, fresh={"2.weight", "2.bias"}
+    )
     random, pretrained = [step[0] for step in seen], [step[-1] for step in seen]
     assert pretrained == pytest.approx([rate / 10 for rate in random])
     assert random[0] == pytest.approx(0.1 / 25)
@@ -77,17 +81,17 @@ def test_one_cycle_rises_to_the_learning_rate_and_falls_to_nothing():
 
 @pytest.mark.parametrize("done", [1, 2, 4])
 def test_a_schedule_goes_on_where_it_was(done):
-    recipe = Recipe(schedule="one-cycle", learning_rate=0.1, max_epochs=5)
-    expected = rates(recipe, 3)[done * 3 :]
+    config = TrainingConfig(schedule="one-cycle", learning_rate=0.1, num_epochs=5)
+    expected = rates(config, 3)[done * 3 :]
     model = small_model()
-    optimizer = optimization.make_optimizer(model, recipe)
-    schedule = optimization.make_schedule(optimizer, recipe, 3, 0)
+    optimizer = optimization.make_optimizer(model, config)
+    schedule = optimization.make_schedule(optimizer, config, 3, 0)
     for _ in range(done * 3):
         optimizer.step()
         schedule.step()
-    second = optimization.make_optimizer(model, recipe)
+    second = optimization.make_optimizer(model, config)
     optimization.restore(second, copy.deepcopy(optimizer.state_dict()))
-    schedule, seen = optimization.make_schedule(second, recipe, 3, done), []
+    schedule, seen = optimization.make_schedule(second, config, 3, done), []
     for _ in expected:
         seen.append([group["lr"] for group in second.param_groups])
         second.step()
@@ -95,11 +99,11 @@ def test_a_schedule_goes_on_where_it_was(done):
     assert seen == expected
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", optimization.STATES)
 def test_a_state_that_is_not_this_optimizers_is_refused(name):
     def stepped():
         model = small_model()
-        optimizer = optimization.make_optimizer(model, Recipe(optimizer=name))
+        optimizer = optimization.make_optimizer(model, TrainingConfig(optimizer=name))
         model(torch.rand(5, 4)).sum().backward()
         optimizer.step()
         return optimizer
@@ -136,16 +140,30 @@ def test_a_class_without_images_weighs_nothing():
     assert optimization.class_weights(torch.tensor([0, 0, 2]), 3).tolist() == [0.75, 0, 1.5]
 
 
-def test_the_loss_is_the_sum_of_smoothed_and_weighted_cross_entropies():
+@pytest.mark.parametrize("balanced", [True, False])
+def test_the_loss_is_the_sum_of_smoothed_and_weighted_cross_entropies(balanced):
     logits, labels = torch.tensor([[2.0, 0.0], [0.5, 1.0], [0.0, 3.0]]), torch.tensor([0, 0, 1])
-    weights = torch.tensor([0.75, 1.5])
+    weights = [0.75, 1.5] if balanced else [1.0, 1.0]
     expected = 0.0
     for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
         log_sum = math.log(sum(math.exp(value) for value in row))
         targets = [0.05, 0.05]
         targets[label] += 0.9
         expected -= sum(
-            weight * target * (value - log_sum) for weight, target, value in zip([0.75, 1.5], targets, row, strict=True)
+            weight * target * (value - log_sum) for weight, target, value in zip(weights, targets, row, strict=True)
         )
-    found = optimization.training_loss(logits, labels, Recipe(label_smoothing=0.1), weights)
-    assert found.item() == pytest.approx(expected, rel=1e-6)
+    config = TrainingConfig(label_smoothing=0.1, class_weights="balanced" if balanced else "none")
+    loss = optimization.make_loss(config, labels, 2, torch.device("cpu"))
+    assert loss(logits, labels).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_step_changes_the_weights_along_the_schedule():
+    model = small_model()
+    config = TrainingConfig(schedule="one-cycle", learning_rate=0.1, num_epochs=2)
+    stepper = optimization.Stepper(optimization.make_optimizer(model, config), config, 3, 0, torch.device("cpu"))
+    expected = [step[0] for step in rates(config, 3)]
+    for rate in expected:
+        assert stepper.learning_rate == rate
+        before = model[0].weight.detach().clone()
+        stepper.step(model(torch.rand(5, 4)).square().sum())
+        assert not torch.equal(model[0].weight, before)

@@ -1,5 +1,6 @@
 """How runs are started, resumed and repaired. Models, losses and curves are made up: nothing is really trained."""
 
+import csv
 import json
 import os
 from collections import OrderedDict
@@ -9,10 +10,10 @@ import torch
 from conftest import SMALL_TRAINING
 from torch.nn import Linear
 
-from pipeline import plots
-from pipeline.learning import models, training
+from pipeline.learning import curves, models, training
 
-ENDINGS = ("hyperparameters.json", "loss_values.json", "accuracy.png", "loss.png")
+RECORDS = ("hyperparameters.json", "loss_values.json", "epochs.csv", "accuracy.png", "loss.png")
+MODEL, LAST, HYPERPARAMETERS, LOSS_VALUES, EPOCHS = range(5)  # in `files`
 
 
 @pytest.fixture
@@ -24,22 +25,22 @@ def project(draw_project, tmp_path):
 def files(project):
     """The files of the run `small`, as the command line names them."""
     models = [project / "models" / name for name in ("small.pth.tar", "small.last.pth.tar")]
-    return models + [project / "results" / f"small_{ending}" for ending in ENDINGS]
+    return models + [project / "results" / f"small_{ending}" for ending in RECORDS]
 
 
 @pytest.fixture
 def train(monkeypatch, call_script, project):
     """Return train(validation losses, *options): the script, with an epoch for each of the losses.
 
-    Each epoch sets a number in the model to its own, by which the weights can be told. Stopped (Ctrl-C) where there
+    A number in the model counts the epochs, by which the weights can be told. Stopped (Ctrl-C) where there
     are no more losses.
     """
 
     def run(losses, *options):
         values = iter(losses)
 
-        def epoch_of_training(trainer, network, schedule, scaler, epoch):
-            trainer.model.fc.bias.data.fill_(epoch)
+        def train_one_epoch(network, *arguments):
+            network.fc.bias.data += 1
             return {"loss": 1.0, "accuracy": 0.5}
 
         def evaluate(*arguments):
@@ -48,10 +49,15 @@ def train(monkeypatch, call_script, project):
                 raise KeyboardInterrupt
             return {"loss": loss, "accuracy": 0.5}
 
-        monkeypatch.setattr(models, "build_model", lambda *arguments: torch.nn.Sequential(OrderedDict(fc=Linear(1, 2))))
-        monkeypatch.setattr(plots, "draw_curves", lambda path, *arguments: path.write_text("drawn"))
-        monkeypatch.setattr(training.Trainer, "train_one_epoch", epoch_of_training)
-        monkeypatch.setattr(training.Trainer, "evaluate", evaluate)
+        def build_model(*arguments):
+            model = torch.nn.Sequential(OrderedDict(fc=Linear(1, 2)))
+            model.fc.bias.data.fill_(0)
+            return model
+
+        monkeypatch.setattr(models, "build_model", build_model)
+        monkeypatch.setattr(curves, "draw_curves", lambda path, *arguments: path.write_text("drawn"))
+        monkeypatch.setattr(training, "train_one_epoch", train_one_epoch)
+        monkeypatch.setattr(training, "evaluate", evaluate)
         name = ("-dir", project, "-save", "small.pth.tar")
         return call_script("train_torchvision.py", *name, *SMALL_TRAINING, "-patience", 2, *options)
 
@@ -62,8 +68,23 @@ def epoch_of_weights(path):
     return int(torch.load(path, weights_only=True)["state_dict"]["fc.bias"][0])
 
 
+def is_finished(path):
+    return torch.load(path, weights_only=True)["finished"]
+
+
 def epochs_recorded(files):
-    return [epoch for epoch, _ in json.loads(files[3].read_text())["val loss values"]]
+    return [epoch for epoch, _ in json.loads(files[LOSS_VALUES].read_text())["val loss values"]]
+
+
+def epochs_in_csv(files):
+    """Return [(epoch, validation loss), ...] of the file of the epochs."""
+    with open(files[EPOCHS], newline="") as file:
+        return [(int(row["epoch"]), float(row["val_loss"])) for row in csv.DictReader(file)]
+
+
+def assert_error(result, start):
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith(f"train_torchvision.py: error: {start}")
 
 
 def snapshot(files):
@@ -71,36 +92,69 @@ def snapshot(files):
     return [(path.stat().st_mtime_ns, path.read_bytes()) if path.exists() else None for path in files]
 
 
-def test_a_run_leaves_six_files_with_the_weights_of_the_best_epoch_and_of_the_last(train, project, files):
+def test_a_run_leaves_seven_files_with_the_weights_of_the_best_epoch_and_of_the_last(train, project, files):
     result = train([0.5, 0.4, 0.6, 0.6])
     assert (result.returncode, result.stderr) == (0, "")
     found = [*(project / "models").iterdir(), *(project / "results").iterdir()]
     assert sorted(found) == sorted(files)
-    assert epoch_of_weights(files[0]) == 2
-    assert epoch_of_weights(files[1]) == 4
+    assert epoch_of_weights(files[MODEL]) == 2
+    assert epoch_of_weights(files[LAST]) == 4
+
+
+def test_only_the_last_state_holds_what_is_needed_to_go_on(train, files):
+    train([0.5, 0.4, 0.6, 0.6])
+    model, last = (torch.load(path, weights_only=True) for path in files[:2])
+    assert model["optimizer"] is None
+    assert set(last["optimizer"]) == {"state", "param_groups"}
 
 
 def test_each_epoch_is_saved_when_it_ends(train, files):
     assert train([0.5, 0.4]).returncode == 130
-    assert (epoch_of_weights(files[0]), epoch_of_weights(files[1])) == (2, 2)
+    assert (epoch_of_weights(files[MODEL]), epoch_of_weights(files[LAST])) == (2, 2)
     assert train([0.6], "--resume").returncode == 130
-    assert (epoch_of_weights(files[0]), epoch_of_weights(files[1])) == (2, 3)
-    assert not any(path.exists() for path in files[2:])
+    assert (epoch_of_weights(files[MODEL]), epoch_of_weights(files[LAST])) == (2, 3)
+    assert epochs_in_csv(files) == [(1, 0.5), (2, 0.4), (3, 0.6)]
+    assert [path for path in files if path.exists()] == [files[MODEL], files[LAST], files[EPOCHS]]
 
 
-@pytest.mark.parametrize("index", range(6))
+@pytest.mark.parametrize("stop", [1, 2, 4])
+def test_the_file_of_the_epochs_grows_as_training_runs_and_is_completed_on_resume(train, files, stop):
+    losses = [0.5, 0.4, 0.6, 0.3, 0.7]
+    train(losses, "-num_epochs", 5)
+    whole = epochs_in_csv(files)
+    assert whole == list(enumerate(losses, start=1))
+    assert train(losses[:stop], "-num_epochs", 5, "--overwrite").returncode == 130
+    assert epochs_in_csv(files) == whole[:stop]
+    # Killed before the row of its last epoch was written.
+    lines = files[EPOCHS].read_text().splitlines(keepends=True)
+    files[EPOCHS].write_text("".join(lines[:-1]))
+    assert train(losses[stop:], "-num_epochs", 5, "--resume").returncode == 0
+    assert epochs_in_csv(files) == whole
+
+
+def test_a_model_says_whether_its_training_has_finished(train, files):
+    train([0.5, 0.4])  # stopped
+    assert is_finished(files[MODEL]) is False
+    train([0.6, 0.6], "--resume")
+    assert is_finished(files[MODEL]) is True
+    train([0.6], "--resume", "-patience", 4)  # stopped while it trains for longer
+    assert is_finished(files[MODEL]) is False
+    train([0.6], "--resume", "-patience", 4)
+    assert is_finished(files[MODEL]) is True
+    assert epoch_of_weights(files[MODEL]) == 2
+    assert is_finished(files[LAST]) is False
+
+
+@pytest.mark.parametrize("index", range(7))
 def test_any_file_of_an_earlier_run_is_an_error_that_names_the_ways_out(train, files, index):
     files[index].touch()
     result = train([])
-    assert result.returncode == 2
-    assert result.stderr == (
-        f"train_torchvision.py: error: {files[index]}: exists already; --resume goes on with that training, "
-        "--overwrite starts anew, -model_save_name takes another name\n"
-    )
+    assert_error(result, f"{files[index]}: ")
+    assert all(option in result.stderr for option in ("--resume", "--overwrite", "-model_save_name"))
     assert files[index].read_bytes() == b""
 
 
-def test_overwrite_starts_anew_and_touches_no_other_run(train, project, files):
+def test_overwrite_starts_from_scratch_and_touches_no_other_run(train, project, files):
     train([0.5, 0.4, 0.3, 0.2, 0.6, 0.6])
     others = [project / "models" / "small2.pth.tar", project / "results" / "small_sweep.csv"]
     for path in others:
@@ -108,7 +162,7 @@ def test_overwrite_starts_anew_and_touches_no_other_run(train, project, files):
     result = train([0.5, 0.6, 0.6], "--overwrite")
     assert (result.returncode, result.stderr) == (0, "")
     assert epochs_recorded(files) == [1, 2, 3]
-    assert epoch_of_weights(files[0]) == 1
+    assert epoch_of_weights(files[MODEL]) == 1
     assert [path.read_text() for path in others] == ["another"] * 2
 
 
@@ -126,7 +180,7 @@ def test_overwrite_that_is_stopped_leaves_nothing_of_the_earlier_run(train, file
     assert not any(path.exists() for path in files)
 
 
-def test_resume_without_an_earlier_run_starts_afresh(train, files):
+def test_resume_without_an_earlier_run_starts_from_scratch(train, files):
     result = train([0.5, 0.6, 0.6], "--resume")
     assert (result.returncode, result.stderr) == (0, "")
     assert epochs_recorded(files) == [1, 2, 3]
@@ -137,9 +191,9 @@ def test_resume_goes_on_after_the_last_whole_epoch(train, files):
     train([0.5, 0.4])
     result = train([0.3, 0.6, 0.6], "--resume")
     assert (result.returncode, result.stderr) == (0, "")
-    assert f"going on after epoch 2 of {files[1]}" in result.stdout
+    assert f"going on after epoch 2 of {files[LAST]}" in result.stdout
     assert epochs_recorded(files) == [1, 2, 3, 4, 5]
-    assert epoch_of_weights(files[0]) == 3
+    assert epoch_of_weights(files[MODEL]) == 3
 
 
 def test_resume_of_a_finished_run_does_nothing(train, files):
@@ -147,7 +201,7 @@ def test_resume_of_a_finished_run_does_nothing(train, files):
     before = snapshot(files)
     result = train([], "--resume")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == f"{files[0]}: finished already, after 3 epochs; nothing to do\n"
+    assert result.stdout == f"{files[MODEL]}: finished already, after 3 epochs; nothing to do\n"
     assert snapshot(files) == before
 
 
@@ -156,8 +210,8 @@ def test_more_patience_goes_on_with_a_finished_run(train, files):
     result = train([0.4, 0.6, 0.6, 0.6], "--resume", "-patience", 3)
     assert result.returncode == 0
     assert epochs_recorded(files) == [1, 2, 3, 4, 5, 6, 7]
-    assert epoch_of_weights(files[0]) == 4
-    assert json.loads(files[2].read_text())["patience"] == 3
+    assert epoch_of_weights(files[MODEL]) == 4
+    assert json.loads(files[HYPERPARAMETERS].read_text())["patience"] == 3
 
 
 def test_more_epochs_go_on_with_a_finished_run(train, files):
@@ -165,7 +219,7 @@ def test_more_epochs_go_on_with_a_finished_run(train, files):
     assert epochs_recorded(files) == [1, 2]
     assert train([0.3], "--resume", "-num_epochs", 3).returncode == 0
     assert epochs_recorded(files) == [1, 2, 3]
-    assert json.loads(files[2].read_text())["maximum number of epochs"] == 3
+    assert json.loads(files[HYPERPARAMETERS].read_text())["maximum number of epochs"] == 3
 
 
 def test_a_run_that_goes_on_does_not_pass_for_finished_when_it_is_stopped(train, files):
@@ -174,7 +228,7 @@ def test_a_run_that_goes_on_does_not_pass_for_finished_when_it_is_stopped(train,
     result = train([0.6, 0.6], "--resume")
     assert result.returncode == 0
     assert epochs_recorded(files) == [1, 2, 3, 4, 5, 6]
-    assert json.loads(files[2].read_text())["best epoch"] == 4 == epoch_of_weights(files[0])
+    assert json.loads(files[HYPERPARAMETERS].read_text())["best epoch"] == 4 == epoch_of_weights(files[MODEL])
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -193,12 +247,7 @@ def test_resume_with_other_settings_is_an_error_that_names_both(train, files, fi
     train([0.5, 0.6, 0.6] if finished else [0.5, 0.4])
     before = snapshot(files)
     result = train([], "--resume", *options)
-    assert result.returncode == 2
-    told_by = files[2 if finished else 1]
-    assert result.stderr == (
-        f"train_torchvision.py: error: {said}: {told_by} was trained with {recorded}; "
-        "give the same, use --overwrite, or another -model_save_name\n"
-    )
+    assert_error(result, f"{said}: {files[HYPERPARAMETERS if finished else LAST]} was trained with {recorded}; ")
     assert snapshot(files) == before
 
 
@@ -213,8 +262,7 @@ def test_resume_on_another_split_is_an_error(train, project):
     lines = (project / "csv" / "train.csv").read_text().splitlines(keepends=True)
     (project / "csv" / "train.csv").write_text("".join(lines[:-1]))
     result = train([], "--resume")
-    assert result.returncode == 2
-    assert result.stderr.startswith("train_torchvision.py: error: split files ")
+    assert_error(result, "split files ")
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -222,32 +270,32 @@ def test_another_positive_class_replaces_the_recorded_one_and_is_told(train, fil
     train([0.5, 0.4, 0.6, 0.6] if finished else [0.5, 0.4, 0.6])
     result = train([0.6], "--resume", "-positive_class", "no")
     assert result.returncode == 0
-    assert result.stderr == f"note: positive class 'no' instead of 'yes', which {files[1]} names\n"
+    assert result.stderr == f"note: positive class 'no' instead of 'yes', which {files[LAST]} names\n"
     for path in files[:2]:
         assert torch.load(path, weights_only=True)["positive_class"] == "no"
-    assert json.loads(files[2].read_text())["positive class"] == "no"
-    assert (epoch_of_weights(files[0]), epoch_of_weights(files[1])) == (2, 4)
+    assert json.loads(files[HYPERPARAMETERS].read_text())["positive class"] == "no"
+    assert (epoch_of_weights(files[MODEL]), epoch_of_weights(files[LAST])) == (2, 4)
 
 
 def test_a_run_killed_between_its_last_state_and_its_model_is_repaired(train, files):
     train([0.5, 0.6])
-    older = files[0].read_bytes()
+    older = files[MODEL].read_bytes()
     train([0.4], "--resume")
-    files[0].write_bytes(older)  # as if it had been killed before the third epoch was copied
+    files[MODEL].write_bytes(older)  # as if it had been killed before the third epoch was copied
     assert train([0.6, 0.6], "--resume").returncode == 0
-    assert epoch_of_weights(files[0]) == 3
+    assert epoch_of_weights(files[MODEL]) == 3
 
 
 def test_a_run_killed_before_its_first_model_is_repaired(train, files):
     train([0.5])
-    files[0].unlink()
+    files[MODEL].unlink()
     assert train([0.6, 0.6], "--resume").returncode == 0
-    assert epoch_of_weights(files[0]) == 1
+    assert epoch_of_weights(files[MODEL]) == 1
 
 
 def test_a_run_killed_before_its_records_gets_them(train, files):
     train([0.5, 0.6, 0.6])
-    for path in files[2:]:
+    for path in files[HYPERPARAMETERS:]:
         path.unlink()
     assert train([], "--resume").returncode == 0
     assert all(path.exists() for path in files)
@@ -256,32 +304,25 @@ def test_a_run_killed_before_its_records_gets_them(train, files):
 
 def test_a_lost_model_of_an_earlier_epoch_is_an_error(train, files):
     train([0.5, 0.6])
-    files[0].unlink()
+    files[MODEL].unlink()
     result = train([], "--resume")
-    assert result.returncode == 2
-    assert result.stderr == (
-        f"train_torchvision.py: error: {files[0]}: the best epoch's weights are gone; start anew with --overwrite\n"
-    )
+    assert_error(result, f"{files[MODEL]}: ")
+    assert "--overwrite" in result.stderr
 
 
 def test_a_lost_state_to_resume_from_is_an_error(train, files):
     train([0.5, 0.6])
-    files[1].unlink()
+    files[LAST].unlink()
     result = train([], "--resume")
-    assert result.returncode == 2
-    assert result.stderr == (
-        f"train_torchvision.py: error: {files[1]}: no such file to resume from; "
-        "use --overwrite or another -model_save_name\n"
-    )
+    assert_error(result, f"{files[LAST]}: ")
+    assert "--overwrite" in result.stderr
 
 
-def test_a_state_without_a_history_is_an_error(train, files):
+@pytest.mark.parametrize("lacking", ["history", "optimizer", "options", "preprocessing"])
+def test_a_state_that_lacks_what_is_needed_to_go_on_is_an_error(train, files, lacking):
     train([0.5, 0.6])
-    content = torch.load(files[1], weights_only=True)
-    torch.save({"state_dict": content["state_dict"], "optimizer": content["optimizer"]}, files[1])
-    result = train([], "--resume")
-    assert result.returncode == 2
-    assert f"{files[1]}: holds no training to go on with" in result.stderr
+    torch.save({**torch.load(files[LAST], weights_only=True), lacking: None}, files[LAST])
+    assert_error(train([], "--resume"), f"{files[LAST]}: ")
 
 
 def test_a_full_disk_is_one_line_and_loses_no_finished_epoch(train, files, monkeypatch):
@@ -296,8 +337,8 @@ def test_a_full_disk_is_one_line_and_loses_no_finished_epoch(train, files, monke
         patch.setattr(torch, "save", full_disk)
         result = train([0.3], "--resume")
     assert result.returncode == 2
-    assert result.stderr.endswith("No space left on device; mend this and run the same command again\n")
+    assert "No space left on device" in result.stderr and result.stderr.count("\n") == 1
     assert [path.read_bytes() for path in files[:2]] == before
-    assert len(os.listdir(files[0].parent)) == 2
+    assert len(os.listdir(files[MODEL].parent)) == 2
     assert train([0.6, 0.6], "--resume").returncode == 0
     assert epochs_recorded(files) == [1, 2, 3, 4]

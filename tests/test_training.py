@@ -1,7 +1,9 @@
 import copy
 import dataclasses
-import itertools
+import io
 import math
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,17 +14,37 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.errors import UserError
-from pipeline.learning import devices, models, optimization, training
+from pipeline.learning import devices, models, optimization, state, training
+from pipeline.learning.config import RECIPES, TrainingConfig
 from pipeline.learning.history import best_epoch
-from pipeline.learning.image_sets import ImageSet
+from pipeline.learning.image_sets import ImageSet, TrainingData
 from pipeline.learning.preprocessing import Preprocessing
-from pipeline.learning.recipes import Recipe
+from pipeline.learning.transfer import Start
 
-# Every choice of a recipe that takes part in training, other than the published one.
-STRONG = {
-    "optimizer": "AdamW", "weight_decay": 0.05, "schedule": "one-cycle", "label_smoothing": 0.1,
-    "class_weights": "balanced", "augment": "strong", "patience": None,
-}  # fmt: skip
+CPU = torch.device("cpu")
+SMALL = {"batch_size": 4, "learning_rate": 0.01, "num_epochs": 4, "patience": 0, "precision": "float32"}
+STRONG = {**RECIPES["strong"], "class_weights": "balanced", **SMALL}
+
+
+class RunInMemory:
+    """A run that keeps what is saved of each epoch, and is stopped (Ctrl-C) once there are so many epochs."""
+
+    last = "the last state"
+
+    def __init__(self, config, stop_after=None):
+        self.config, self.stop_after = config, stop_after
+        self.states, self.drawings = [], 0
+
+    def save_epoch(self, checkpoint):
+        self.states.append(copy.deepcopy(checkpoint))
+        if len(self.states) == self.stop_after:
+            raise KeyboardInterrupt
+
+    def load_last(self, data):
+        return copy.deepcopy(self.states[-1]) if self.states else None
+
+    def draw_curves(self):
+        self.drawings += 1
 
 
 def random_images(count, seed=0):
@@ -30,7 +52,7 @@ def random_images(count, seed=0):
     pixels = torch.randint(0, 256, (count, 1, 6, 6), dtype=torch.uint8, generator=random)
     return ImageSet(
         paths=[], labels=torch.arange(count) % 2, preprocessing=Preprocessing(3, 6, 6), content_hashes=[""] * count,
-        in_color=0, device=torch.device("cpu"), pixels=pixels,
+        in_color=0, device=CPU, pixels=pixels,
     )  # fmt: skip
 
 
@@ -42,69 +64,73 @@ def small_model(normalization=True):
     )  # fmt: skip
 
 
-def make_trainer(model=None, train_set=None, val_set=None, seed=0, precision="float32", **choices):
-    recipe = Recipe(**{"batch_size": 4, "learning_rate": 0.01, "max_epochs": 4, "patience": 100, **choices})
-    return training.Trainer(
-        model or small_model(), train_set or random_images(13), val_set or random_images(5, seed=1), recipe,
-        class_count=2, seed=seed, precision=precision,
-    )  # fmt: skip
+def configure(**choices):
+    return TrainingConfig(**{**SMALL, "image_shape": (3, 6, 6), **choices})
 
 
-def train(trainer, count=None):
-    """Train to the end, or for `count` more epochs."""
-    for _ in itertools.islice(trainer.epochs(), count):
-        pass
-    return trainer
+def training_data(train_set=None, val_set=None):
+    return TrainingData(train_set or random_images(13), val_set or random_images(5, seed=1), ["no", "yes"], None, "")
 
 
-def losses(trainer):
-    return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in trainer.history]
+def make_training(model=None, train_set=None, val_set=None, **choices):
+    data = training_data(train_set, val_set)
+    return state.make_training(configure(**choices), data, model or small_model(), Start(data.train.preprocessing))
 
 
-def one_epoch(trainer):
-    """Train the first epoch, with a learning rate that nothing changes."""
-    schedule = optimization.make_schedule(trainer.optimizer, trainer.recipe, 1, 0)
-    return trainer.train_one_epoch(trainer.model, schedule, torch.amp.GradScaler("cpu", enabled=False), 1)
+def train(made=None, **choices):
+    """Train a Training to its end, and return it."""
+    made = made or make_training(**choices)
+    training.train_epochs(RunInMemory(made.config), made, {})
+    return made
+
+
+def epochs_of(made):
+    return [dataclasses.replace(epoch, seconds=0.0) for epoch in made.history]
+
+
+def train_one_epoch(made):
+    stepper = optimization.Stepper(made.optimizer, made.config, 4, 0, CPU)
+    loss = optimization.make_loss(made.config, made.train_set.labels, 2, CPU)
+    bar = SimpleNamespace(update=lambda count: None)
+    return training.train_one_epoch(made.model, made.train_set, stepper, loss, made.config, bar)
 
 
 @pytest.fixture
 def made_up(monkeypatch):
-    """Return train(validation losses, patience, ...): the history of a training with these losses and no training."""
+    """Return train(validation losses, ...): the history of a training with these losses and no training."""
 
-    def train(losses, patience, max_epochs=1000, history=()):
+    def run(losses, history=(), **choices):
         values = iter(losses)
-        monkeypatch.setattr(training.Trainer, "train_one_epoch", lambda *arguments: {"loss": 1.0, "accuracy": 0.5})
-        monkeypatch.setattr(training.Trainer, "evaluate", lambda *arguments: {"loss": next(values), "accuracy": 0.5})
-        trainer = make_trainer(patience=patience, max_epochs=max_epochs)
-        trainer.history = list(history)
-        for number, _ in enumerate(trainer.epochs(), len(history) + 1):
-            # It yields after every epoch.
-            assert trainer.history[-1]["epoch"] == len(trainer.history) == number
-        return trainer.history
+        monkeypatch.setattr(training, "train_one_epoch", lambda *arguments: {"loss": 1.0, "accuracy": 0.5})
+        monkeypatch.setattr(training, "evaluate", lambda *arguments: {"loss": next(values), "accuracy": 0.5})
+        made = make_training(**{"num_epochs": 1000, **choices})
+        made.history = list(history)
+        run = RunInMemory(made.config)
+        training.train_epochs(run, made, {})
+        assert [saved.epoch for saved in run.states] == list(range(len(history) + 1, len(made.history) + 1))
+        return made.history
 
-    return train
+    return run
 
 
 FALLING_TO_EPOCH_8 = [0.69, 0.66, 0.61, 0.57, 0.58, 0.5, 0.49, 0.4, 0.45, 0.42, 0.41, 0.43, 0.44, 0.1, 0.1]
 
 
 @pytest.mark.parametrize(
-    ("losses", "patience", "epochs", "best"),
+    ("losses", "choices", "epochs", "best"),
     [
-        (FALLING_TO_EPOCH_8, 5, 13, 8),  # as published
-        (FALLING_TO_EPOCH_8, 1, 5, 4),
-        ([0.5] * 20, 3, 4, 1),  # ties are no improvements
-        ([3, 2, 9, 9, 1, 9, 9, 9, 0], 3, 8, 5),  # an improvement at the last moment
+        (FALLING_TO_EPOCH_8, {"patience": 5}, 13, 8),  # as published
+        (FALLING_TO_EPOCH_8, {"patience": 1}, 5, 4),
+        ([0.5] * 20, {"patience": 3}, 4, 1),  # equal losses are not improvements
+        ([3, 2, 9, 9, 1, 9, 9, 9, 0], {"patience": 3}, 8, 5),  # an improvement at the last moment
+        ([0.5, 0.4, 0.3, 0.2], {"patience": 5, "num_epochs": 3}, 3, 3),
+        ([0.1, *[0.5] * 19], {"patience": 0, "num_epochs": 20}, 20, 1),
     ],
 )
-def test_training_stops_once_patience_has_run_out(made_up, losses, patience, epochs, best):
-    history = made_up(losses, patience)
+def test_training_stops_once_patience_or_epochs_have_run_out(made_up, losses, choices, epochs, best):
+    history = made_up(losses, **choices)
     assert len(history) == epochs
-    assert best_epoch(history)["epoch"] == best
-
-
-def test_training_stops_at_the_maximum_number_of_epochs(made_up):
-    assert len(made_up([0.5, 0.4, 0.3, 0.2, 0.1], patience=5, max_epochs=3)) == 3
+    assert best_epoch(history).epoch == best
 
 
 def test_a_finished_training_goes_on_with_more_patience_only(made_up):
@@ -113,52 +139,53 @@ def test_a_finished_training_goes_on_with_more_patience_only(made_up):
     assert len(made_up([0.6, 0.6], patience=5, history=finished)) == 6
 
 
-def test_without_patience_training_goes_to_the_last_epoch(made_up):
-    assert len(made_up([0.1, *[0.5] * 19], patience=None, max_epochs=20)) == 20
-
-
-def test_an_epoch_records_both_losses_and_both_accuracies():
-    (epoch,) = train(make_trainer(max_epochs=1)).history
-    assert list(epoch) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
-
-
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
-    assert losses(train(make_trainer())) == losses(train(make_trainer()))
-    assert losses(train(make_trainer())) != losses(train(make_trainer(seed=1)))
+    assert epochs_of(train()) == epochs_of(train())
+    assert epochs_of(train()) != epochs_of(train(seed=1))
 
 
-@pytest.mark.parametrize("choices", [{}, STRONG], ids=["published", "strong"])
+@pytest.mark.parametrize("choices", [SMALL, STRONG], ids=["published", "strong"])
 @pytest.mark.parametrize("stop", [1, 2, 3])
-def test_training_resumed_after_any_epoch_equals_an_unbroken_one(stop, choices):
-    unbroken = train(make_trainer(**choices))
-    first = train(make_trainer(**choices), count=stop)
-    assert len(first.history) == stop
+def test_training_resumed_after_any_epoch_equals_an_unbroken_one(monkeypatch, stop, choices):
+    monkeypatch.setattr(models, "build_model", lambda *arguments: small_model())
+    config, data = configure(**choices), training_data()
+
+    def run_to_the_end(run):
+        made = state.start_or_resume(run, data, overwrite=False)
+        training.train_epochs(run, made, {})
+        return made, run.states[-1]
+
+    unbroken, expected = run_to_the_end(RunInMemory(config))
+    stopped = RunInMemory(config, stop_after=stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_to_the_end(stopped)
     torch.rand(10)  # what happens in between has no influence
-    second = make_trainer(**choices)
-    second.model.load_state_dict(first.model.state_dict())
-    second.resume(*copy.deepcopy((first.optimizer.state_dict(), first.history)))
-    train(second)
-    assert losses(second) == losses(unbroken)
-    for name, weights in unbroken.model.state_dict().items():
-        assert torch.equal(second.model.state_dict()[name], weights)
-    for key, state in unbroken.optimizer.state_dict()["state"].items():
-        for name, value in state.items():
-            assert torch.equal(second.optimizer.state_dict()["state"][key][name], value)
+    resumed, found = run_to_the_end(stopped)
+    assert epochs_of(resumed) == epochs_of(unbroken)
+    assert resumed.start.preprocessing == unbroken.start.preprocessing
+    for name, weights in expected.state_dict.items():
+        assert torch.equal(found.state_dict[name], weights)
+    for key, values in expected.optimizer["state"].items():
+        for name, value in values.items():
+            assert torch.equal(found.optimizer["state"][key][name], value)
 
 
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
 def test_it_does_not_matter_how_the_optimizers_state_lay_in_memory(optimizer):
-    def trainer():
+    def start():
         model = small_model().to(memory_format=torch.channels_last)
-        return make_trainer(model, optimizer=optimizer, learning_rate=0.1)
+        return make_training(model, optimizer=optimizer, learning_rate=0.1)
 
-    unbroken, first, second = train(trainer()), train(trainer(), count=2), trainer()
-    states = copy.deepcopy(first.optimizer.state_dict())
-    for state in states["state"].values():
-        state.update({name: value.contiguous() for name, value in state.items()})
-    second.model.load_state_dict(first.model.state_dict())
-    second.resume(states, first.history)
-    assert losses(train(second)) == losses(unbroken)
+    unbroken, run, second = train(start()), RunInMemory(None, stop_after=2), start()
+    with pytest.raises(KeyboardInterrupt):
+        training.train_epochs(run, start(), {})
+    saved = run.states[-1]
+    for values in saved.optimizer["state"].values():
+        values.update({name: value.contiguous() for name, value in values.items()})
+    saved.load_weights(second.model)
+    optimization.restore(second.optimizer, saved.optimizer)
+    second.history = saved.history
+    assert epochs_of(train(second)) == epochs_of(unbroken)
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 5, 7, 8, 100])
@@ -174,13 +201,13 @@ def test_means_are_over_images_and_not_over_batches(batch_size):
         "loss": pytest.approx(each.mean().item(), abs=1e-6),
         "accuracy": pytest.approx((logits.argmax(dim=1) == labels).float().mean().item(), abs=1e-6),
     }
-    trainer = make_trainer(model, images, learning_rate=0.0, batch_size=batch_size)
-    assert one_epoch(trainer) == expected
-    assert trainer.evaluate(images) == expected
+    made = make_training(model, images, learning_rate=0.0, batch_size=batch_size)
+    assert train_one_epoch(made) == expected
+    assert training.evaluate(made.model, images, made.config) == expected
 
 
 def test_float32_gives_the_losses_of_a_plain_loop():
-    trainer = train(make_trainer(max_epochs=3))
+    history = train(num_epochs=3).history
     model, images = small_model(), random_images(13)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for epoch in (1, 2, 3):
@@ -196,15 +223,16 @@ def test_float32_gives_the_losses_of_a_plain_loop():
             loss.backward()
             optimizer.step()
             total += loss.item() * len(batch)
-        assert trainer.history[epoch - 1]["loss"] == pytest.approx(total / 13, abs=1e-4)
+        assert history[epoch - 1].loss == pytest.approx(total / 13, abs=1e-4)
+        assert history[epoch - 1].learning_rate == 0.01
 
 
 def test_bfloat16_gives_nearly_the_same_losses():
-    exact, rounded = train(make_trainer()), train(make_trainer(precision="bfloat16"))
-    assert losses(exact) != losses(rounded)
+    exact, rounded = train(), train(precision="bfloat16")
+    assert epochs_of(exact) != epochs_of(rounded)
     for ours, other in zip(exact.history, rounded.history, strict=True):
-        assert ours["loss"] == pytest.approx(other["loss"], rel=0.05)
-        assert ours["val_loss"] == pytest.approx(other["val_loss"], rel=0.05)
+        assert ours.loss == pytest.approx(other.loss, rel=0.05)
+        assert ours.val_loss == pytest.approx(other.val_loss, rel=0.05)
     assert {weights.dtype for weights in rounded.model.parameters()} == {torch.float32}
 
 
@@ -213,10 +241,9 @@ def test_training_does_not_depend_on_whether_the_images_are_held_in_memory(tmp_p
     paths = [tmp_path / f"{number}.png" for number in range(13)]
     for path, pixels in zip(paths, held.pixels, strict=True):
         Image.fromarray(pixels[0].numpy()).save(path)
-    read_anew = dataclasses.replace(held, paths=paths, pixels=None)
-    assert losses(train(make_trainer(train_set=held, **STRONG))) == losses(
-        train(make_trainer(train_set=read_anew, **STRONG))
-    )
+    read_again = dataclasses.replace(held, paths=paths, pixels=None)
+    first, second = (train(train_set=images, **STRONG) for images in (held, read_again))
+    assert epochs_of(first) == epochs_of(second)
 
 
 def test_an_epoch_takes_one_step_per_batch_over_every_image_once():
@@ -234,7 +261,7 @@ def test_an_epoch_takes_one_step_per_batch_over_every_image_once():
     images = random_images(13)
     images.pixels[:, 0, 0, 0] = torch.arange(13)
     torch.manual_seed(0)
-    one_epoch(make_trainer(Recorder(), images))
+    train_one_epoch(make_training(Recorder(), images))
     assert [len(batch) for batch in seen] == [4, 4, 5]
     order = (torch.cat(seen) * 255).round().long().tolist()
     assert sorted(order) == list(range(13))
@@ -242,19 +269,19 @@ def test_an_epoch_takes_one_step_per_batch_over_every_image_once():
 
 
 def test_evaluation_is_in_evaluation_mode_and_changes_nothing():
-    trainer = make_trainer()
-    before = copy.deepcopy(trainer.model.state_dict())
-    images = random_images(5)
-    assert trainer.evaluate(images) == trainer.evaluate(images)  # dropout would differ
-    assert not trainer.model.training
-    assert all(torch.equal(before[name], weights) for name, weights in trainer.model.state_dict().items())
+    made = make_training()
+    before, images = copy.deepcopy(made.model.state_dict()), random_images(5)
+    first, again = (training.evaluate(made.model, images, made.config) for _ in range(2))
+    assert first == again  # dropout would differ
+    assert not made.model.training
+    assert all(torch.equal(before[name], weights) for name, weights in made.model.state_dict().items())
 
 
 def test_an_epoch_trains_in_training_mode():
-    trainer = make_trainer(small_model().eval(), random_images(4))
-    one_epoch(trainer)
-    assert trainer.model.training
-    assert trainer.model[1].num_batches_tracked == 1
+    made = make_training(small_model().eval(), random_images(4))
+    train_one_epoch(made)
+    assert made.model.training
+    assert made.model[1].num_batches_tracked == 1
 
 
 @given(count=st.integers(1, 60), batch_size=st.integers(1, 20))
@@ -275,8 +302,27 @@ def test_a_last_batch_of_one_image_joins_the_batch_before_it(count, batch_size, 
     assert [len(part) for part in training.batches(torch.arange(count), batch_size)] == sizes
 
 
-def test_batches_of_one_image_train_a_model_without_batch_normalization():
-    assert len(train(make_trainer(small_model(normalization=False), max_epochs=2, batch_size=1)).history) == 2
+def test_the_progress_bar_says_which_of_how_many_epochs_it_is(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    train(num_epochs=3)
+    for epoch in (1, 2, 3):
+        assert f"epoch {epoch} of 3: " in screen.getvalue()
+
+
+def test_the_curves_are_drawn_while_training_runs_but_seldom(monkeypatch):
+    def drawings():
+        run = RunInMemory(configure())
+        training.train_epochs(run, make_training(), {})
+        return run.drawings
+
+    assert drawings() == 0
+    monkeypatch.setattr(training, "REDRAW_EVERY", -1)
+    assert drawings() == 4
 
 
 class Breaking(nn.Module):
@@ -296,17 +342,17 @@ class Breaking(nn.Module):
 @pytest.mark.parametrize(
     ("model", "message", "epochs"),
     [
-        (Breaking(2, float("nan"), True), "epoch 1, step 2: the training loss is nan; try a smaller -learning_rate", 0),
-        (Breaking(4, float("inf"), True), "epoch 2, step 1: the training loss is nan; try a smaller -learning_rate", 1),
+        (Breaking(2, float("nan"), True), "epoch 1: the training loss is nan; try a smaller -learning_rate", 0),
+        (Breaking(4, float("inf"), True), "epoch 2: the training loss is nan; try a smaller -learning_rate", 1),
         (Breaking(5, float("nan"), False), "epoch 3: the validation loss is nan; try a smaller -learning_rate", 2),
     ],
 )
-def test_a_loss_that_is_not_finite_is_an_error_that_names_epoch_and_step(model, message, epochs):
-    trainer = make_trainer(model, max_epochs=5)  # three steps an epoch, and two batches of validation images
+def test_a_loss_that_is_not_finite_is_an_error_that_names_the_epoch(model, message, epochs):
+    made = make_training(model, num_epochs=5)  # three steps an epoch, and two batches of validation images
     with pytest.raises(UserError) as error:
-        train(trainer)
+        train(made)
     assert error.value.faults == (message,)
-    assert len(trainer.history) == epochs
+    assert len(made.history) == epochs
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "convnext_tiny", "swin_t", "vit_b_32"])
@@ -317,7 +363,7 @@ def test_the_modern_families_take_a_step(name):
     images = dataclasses.replace(images, pixels=pixels, preprocessing=Preprocessing(3, 32, 32))
     model = models.build_model(name, 2, (3, 32, 32))
     before = copy.deepcopy(model.state_dict())
-    precision = devices.pick_precision("auto", torch.device("cpu"))
-    trainer = train(make_trainer(model, images, images, max_epochs=1, precision=precision, **STRONG))
-    assert math.isfinite(trainer.history[0]["loss"])
+    precision = devices.pick_precision("auto", CPU)
+    made = train(make_training(model, images, images, **{**STRONG, "num_epochs": 1, "precision": precision}))
+    assert math.isfinite(made.history[0].loss)
     assert any(not torch.equal(before[key], weights) for key, weights in model.named_parameters())

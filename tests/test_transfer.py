@@ -9,9 +9,8 @@ import torchvision
 from conftest import SMALL_TRAINING
 from torch import nn
 
-from pipeline import plots
 from pipeline.errors import UserError
-from pipeline.learning import image_sets, models, transfer
+from pipeline.learning import curves, image_sets, models, transfer
 from pipeline.learning.preprocessing import Preprocessing
 
 GREY = Preprocessing(3, 32, 32)
@@ -23,25 +22,8 @@ def build(class_count=2, channels=3, seed=0):
     return models.build_model(NAME, class_count, (channels, 32, 32))
 
 
-@pytest.mark.parametrize(
-    ("architecture", "size", "names"),
-    [
-        ("resnet18", 32, {"fc.weight", "fc.bias"}),
-        ("vgg11_bn", 32, {"classifier.6.weight", "classifier.6.bias"}),
-        ("densenet121", 32, {"classifier.weight", "classifier.bias"}),
-        ("squeezenet1_1", 64, {"classifier.1.weight", "classifier.1.bias"}),
-        ("efficientnet_b0", 32, {"classifier.1.weight", "classifier.1.bias"}),
-        ("convnext_tiny", 32, {"classifier.2.weight", "classifier.2.bias"}),
-        ("swin_t", 32, {"head.weight", "head.bias"}),
-        ("vit_b_32", 32, {"heads.head.weight", "heads.head.bias"}),
-    ],
-)
-def test_the_head_is_the_last_layer(architecture, size, names):
-    assert models.head_names(architecture, 2, (3, size, size)) == names
-
-
 @pytest.mark.parametrize("form", ["checkpoint", "bare", "state dict", "DataParallel"])
-def test_all_but_the_head_is_taken_over_from_a_file(tmp_path, capsys, form):
+def test_all_but_the_head_is_loaded_from_a_file(tmp_path, capsys, form):
     theirs = build(class_count=5, seed=1).state_dict()
     content = {
         "checkpoint": {
@@ -62,11 +44,12 @@ def test_all_but_the_head_is_taken_over_from_a_file(tmp_path, capsys, form):
     # Weights go with the numbers that their images were scaled by; how predictions are made is another matter.
     scaled = form == "checkpoint"
     assert start.preprocessing == (Preprocessing(3, 32, 32, mean=[0.25], std=[0.5]) if scaled else GREY)
+    lines = capsys.readouterr().out.splitlines()
     count = len(theirs)
-    assert capsys.readouterr().out.splitlines() == [
-        f"weights of {path}: {count - 2} of {count} taken over; fresh: fc.bias, fc.weight",
-        *([f"images are scaled as those of {path}: mean 0.250, standard deviation 0.500"] if scaled else []),
-    ]
+    assert lines[0] == f"weights of {path}: {count - 2} of {count} loaded; random: fc.bias, fc.weight"
+    assert lines[1:] == (
+        [f"images are scaled as those of {path}: mean 0.250, standard deviation 0.500"] if scaled else []
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,9 +75,8 @@ def test_weights_that_do_not_fit_stay_random_and_learn_as_such(tmp_path):
     start = transfer.start_from(model, str(tmp_path / "theirs.pth"), NAME, 2, GREY)
     assert start.fresh == {"fc.weight", "fc.bias", "conv1.0.weight"}
     assert torch.equal(model.conv1[0].weight, before.conv1[0].weight)
-    with pytest.raises(UserError) as error:
-        transfer.freeze_backbone(model, NAME, 2, (3, 32, 32), start.fresh)
-    assert error.value.faults == ("--freeze_backbone: conv1.0.weight would stay random; leave the option out",)
+    with pytest.raises(UserError, match=r"^--freeze_backbone: conv1\.0\.weight would stay random"):
+        transfer.freeze_backbone(model, {"fc.weight", "fc.bias"}, start.fresh)
 
 
 def test_colour_weights_serve_a_model_of_one_channel(tmp_path):
@@ -110,23 +92,16 @@ def test_colour_weights_serve_a_model_of_one_channel(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            {"state_dict": {}, "architecture": "resnet18"},
-            f"-weights PATH: holds a resnet18, not a {NAME}; give the same",
-        ),
-        (
-            {"features.0.weight": torch.zeros(3)},
-            "-weights PATH: none of its weights fits this architecture; give weights of the same one",
-        ),
-        ({"lr": 3}, "PATH: holds no state_dict; is it a checkpoint of train_torchvision.py?"),
+        ({"state_dict": {}, "architecture": "resnet18"}, f"-weights PATH: holds a resnet18, not a {NAME}"),
+        ({"features.0.weight": torch.zeros(3)}, "-weights PATH: none of its weights fits this architecture"),
+        ({"lr": 3}, "PATH: holds no state_dict"),
     ],
-)  # fmt: skip
+)
 def test_weights_that_do_not_fit_are_an_error(tmp_path, content, message):
     path = str(tmp_path / "theirs.pth")
     torch.save(content, path)
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match=re.escape(message.replace("PATH", path))):
         transfer.start_from(build(), path, NAME, 2, GREY)
-    assert error.value.faults == (message.replace("PATH", path),)
 
 
 @pytest.fixture
@@ -158,7 +133,7 @@ def old_densenet_name(name):
     ("architecture", "size", "rename"),
     [("densenet121", 32, old_densenet_name), ("mnasnet0_5", 32, str), ("vit_b_32", 224, str)],
 )
-def test_all_of_imagenets_weights_are_taken_over_whatever_they_are_called(fetched, architecture, size, rename):
+def test_all_of_imagenets_weights_are_loaded_whatever_they_are_called(fetched, architecture, size, rename):
     theirs = fetched(architecture, 1, rename)
     torch.manual_seed(0)
     model = models.build_model(architecture, 2, (3, size, size))
@@ -211,10 +186,9 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch):
     monkeypatch.setattr(weights, "get_state_dict", offline)
     with pytest.raises(UserError) as error:
         transfer.start_from(build(), "imagenet", NAME, 2, GREY)
-    assert error.value.faults == (
-        f"-weights imagenet: cannot fetch {weights.DEFAULT.url} (<urlopen error no network>); without a network, fetch "
-        f"it elsewhere and put it into {torch.hub.get_dir()}/checkpoints",
-    )
+    (fault,) = error.value.faults
+    assert fault.startswith(f"-weights imagenet: cannot fetch {weights.DEFAULT.url} (<urlopen error no network>)")
+    assert f"{torch.hub.get_dir()}/checkpoints" in fault  # where to put them
 
 
 class Scaled(nn.Module):
@@ -240,7 +214,7 @@ def test_a_model_that_goes_on_after_its_last_layer_is_trained_whole():
 @pytest.fixture
 def train(call_script, trained, monkeypatch):
     """Return train(name, *options): the script on the project `trained`, from the weights of its model `small`."""
-    monkeypatch.setattr(plots, "draw_curves", lambda path, *arguments: path.write_text("drawn"))
+    monkeypatch.setattr(curves, "draw_curves", lambda path, *arguments: path.write_text("drawn"))
 
     def run(name, *options):
         start = ("-weights", trained / "models" / "small.pth.tar", "-num_epochs", 2, "-save", f"{name}.pth.tar")
@@ -275,8 +249,8 @@ def test_a_model_trained_on_features_is_tested_like_any_other(train, trained, ca
     result = call_script("test_torchvision.py", "-dir", trained, "-save", "features.pth.tar", "-split", "val")
     assert result.returncode == 0
     predictions = json.loads((trained / "features_val_preds.json").read_text())
-    right = [label == found for label, found in zip(predictions["labels"], predictions["predictions"], strict=True)]
-    assert sum(right) / len(right) == losses["val accuracy values"][checkpoint["epoch"] - 1][1]
+    correct = [label == found for label, found in zip(predictions["labels"], predictions["predictions"], strict=True)]
+    assert sum(correct) / len(correct) == losses["val accuracy values"][checkpoint["epoch"] - 1][1]
 
 
 def test_resumed_training_from_weights_equals_an_unbroken_one(train):
@@ -295,12 +269,7 @@ def test_testing_on_what_the_first_weights_have_seen_is_refused(train, trained, 
     train("started")
     result = call_script("test_torchvision.py", "-dir", trained, "-save", "started.pth.tar")
     assert result.returncode == 2
-    assert "has seen this image (in its earlier training images), so that testing on it proves nothing" in result.stderr
-
-
-def test_freezing_without_weights_is_an_error(call_script, trained):
-    result = call_script("train_torchvision.py", "-dir", trained, *SMALL_TRAINING, "--freeze_backbone")
-    assert (result.returncode, result.stderr) == (
-        2,
-        "train_torchvision.py: error: --freeze_backbone: random weights would stay random; give -weights too\n",
-    )
+    assert "has seen this image (in its earlier training images)" in result.stderr
+    # So is testing with a model trained from that one in turn.
+    train("next", "-weights", trained / "models" / "started.pth.tar")
+    assert call_script("test_torchvision.py", "-dir", trained, "-save", "next.pth.tar").returncode == 2

@@ -20,7 +20,7 @@ def main(folder):
     faulthandler.dump_traceback_later(120, exit=True)
     seen = {}
     with distributed.process_group(CPU):
-        seen["share"] = distributed.share(torch.arange(7)).tolist()
+        seen["part"] = distributed.part_of(torch.arange(7)).tolist()
         seen["total"], seen["summed"] = totals()
         seen["shared weights"], seen["gradient"] = gradient()
         seen["statistics before"], seen["statistics after"] = running_statistics()
@@ -86,7 +86,7 @@ def returns(path):
 
 
 def found(path):
-    """Tell whether the file is there; the main process makes it, after a while."""
+    """Tell whether the file is there; the main process creates it, after a while."""
     if processes.is_main():
         time.sleep(0.3)
         path.touch()

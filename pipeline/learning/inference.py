@@ -10,7 +10,7 @@ import torch
 from pipeline.errors import UserError
 from pipeline.learning.models import dropout_layers
 
-# Random seed of Monte Carlo dropout, so that predicting again gives the same.
+# Random seed of Monte Carlo dropout, set once before the first image, so that predicting again gives the same.
 SAMPLING_SEED = 0
 
 # The last layers see this many samples at once at most, each as large as an image's.
@@ -82,13 +82,12 @@ def predict_samples(model, batches, preprocessing, sample_count):
         sample_count: how many.
 
     Returns Outputs. The mutual information is the entropy of the mean less the mean of the entropies
-    (Houlsby et al. 2011). What is dropped follows from SAMPLING_SEED: for an image it depends on those before it.
-    Raises UserError where the model has no dropout or its outputs are not finite.
+    (Houlsby et al. 2011). What is dropped follows from torch's global random state: for an image it depends on those
+    before it. Raises UserError where the model has no dropout or its outputs are not finite.
     """
     if not dropout_layers(model):
         raise UserError("-mc_samples: this model has no dropout to sample from; train one with -dropout 0.2, say")
     model.eval()
-    torch.manual_seed(SAMPLING_SEED)
     means, spread = [], []
     for pixels in itertools.chain.from_iterable(batch.split(max(1, LARGEST_PASS // sample_count)) for batch in batches):
         images = preprocessing.model_input(pixels)

@@ -58,6 +58,7 @@ def predict_files(classifier, place, batch_size, sample_count=None, explain=None
             return image_sets.LoadedImage(unreadable=found[name])
         return image_sets.load_image(folder / name, preprocessing)
 
+    torch.manual_seed(inference.SAMPLING_SEED)
     stream = stream_in_threads(load, names, batch_size)
     bar = progress_bar(total=len(names), silent=silent, desc="predicting", unit="image")
     with contextlib.closing(stream), bar:

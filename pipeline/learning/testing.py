@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from pipeline import split_files
 from pipeline.classes import resolve_positive_class
 from pipeline.learning import checkpoints, image_sets, inference, models
@@ -60,6 +62,7 @@ def predict_partition(choice, project, partition, fold, device, *, batch_size, s
         if partition == "test":
             checkpoints.require_unseen(classifier.checkpoint, classifier.path, split, images.content_hashes)
         batches = images.pixels_in_order(batch_size)
+        torch.manual_seed(inference.SAMPLING_SEED)
         outputs = inference.predict(classifier.model, batches, images.preprocessing, sample_count)
     predictions = Predictions(
         labels=images.labels.numpy(),
