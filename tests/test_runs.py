@@ -174,10 +174,18 @@ def test_overwrite_with_an_impossible_request_leaves_the_earlier_run(train, file
     assert snapshot(files) == before
 
 
-def test_overwrite_that_is_stopped_leaves_nothing_of_the_earlier_run(train, files):
+def test_overwrite_that_is_stopped_in_its_first_epoch_leaves_the_earlier_run_as_it_was(train, files):
     train([0.5, 0.6, 0.6])
+    before = snapshot(files)
     assert train([], "--overwrite").returncode == 130
-    assert not any(path.exists() for path in files)
+    assert snapshot(files) == before
+
+
+def test_overwrite_that_is_stopped_later_leaves_only_the_new_run(train, files):
+    train([0.5, 0.6, 0.6])
+    assert train([0.7], "--overwrite").returncode == 130
+    assert [path for path in files if path.exists()] == [files[MODEL], files[LAST], files[EPOCHS]]
+    assert epoch_of_weights(files[MODEL]) == 1
 
 
 def test_resume_without_an_earlier_run_starts_from_scratch(train, files):
@@ -238,9 +246,9 @@ def test_a_run_that_goes_on_does_not_pass_for_finished_when_it_is_stopped(train,
         (["-batch_size", 5], "-batch_size 5", "batch size 4"),
         (["-learning_rate", 0.01], "-learning_rate 0.01", "learning rate 0.001"),
         (["-architecture", "squeezenet1_1"], "-architecture squeezenet1_1", "architecture shufflenet_v2_x0_5"),
-        (["-img_shape", 3, 32, 40], "-img_shape [3, 32, 40]", "image shape [3, 32, 32]"),
+        (["-img_shape", 3, 32, 40], "-img_shape 3 32 40", "image shape 3 32 32"),
         (["-seed", 1], "-seed 1", "seed 0"),
-        (["--keep_color"], "--keep_color True", "keep color False"),
+        (["--keep_color"], "--keep_color yes", "keep color no"),
     ],
 )
 def test_resume_with_other_settings_is_an_error_that_names_both(train, files, finished, options, said, recorded):
@@ -262,7 +270,7 @@ def test_resume_on_another_split_is_an_error(train, project):
     lines = (project / "csv" / "train.csv").read_text().splitlines(keepends=True)
     (project / "csv" / "train.csv").write_text("".join(lines[:-1]))
     result = train([], "--resume")
-    assert_error(result, "split files ")
+    assert_error(result, "the split files: ")
 
 
 @pytest.mark.parametrize("finished", [False, True])

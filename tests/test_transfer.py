@@ -11,6 +11,7 @@ from torch import nn
 
 from pipeline.errors import UserError
 from pipeline.learning import curves, image_sets, models, transfer
+from pipeline.learning.config import TrainingConfig
 from pipeline.learning.preprocessing import Preprocessing
 
 GREY = Preprocessing(3, 32, 32)
@@ -20,6 +21,12 @@ NAME = "shufflenet_v2_x0_5"
 def build(class_count=2, channels=3, seed=0):
     torch.manual_seed(seed)
     return models.build_model(NAME, class_count, (channels, 32, 32))
+
+
+def start_from(model, weights, architecture, class_count, preprocessing, normalize=None):
+    """Load weights as training does; the training images have the mean 0.4 and the standard deviation 0.2."""
+    config = TrainingConfig(weights=weights, architecture=architecture, normalize=normalize)
+    return transfer.start_from(model, config, class_count, preprocessing, lambda: ([0.4], [0.2]))
 
 
 @pytest.mark.parametrize("form", ["checkpoint", "bare", "state dict", "DataParallel"])
@@ -37,19 +44,34 @@ def test_all_but_the_head_is_loaded_from_a_file(tmp_path, capsys, form):
     torch.save(content, tmp_path / "theirs.pth")
     model, fresh = build(), build()
     path = str(tmp_path / "theirs.pth")
-    start = transfer.start_from(model, path, NAME, 2, GREY)
+    start = start_from(model, path, NAME, 2, GREY)
     assert start.fresh == {"fc.weight", "fc.bias"}
     for name, weights in model.state_dict().items():
         assert torch.equal(weights, (fresh.state_dict() if name in start.fresh else theirs)[name]), name
-    # Weights go with the numbers that their images were scaled by; how predictions are made is another matter.
-    scaled = form == "checkpoint"
-    assert start.preprocessing == (Preprocessing(3, 32, 32, mean=[0.25], std=[0.5]) if scaled else GREY)
+    # Weights go with the numbers that their images were scaled by, if they say them; how predictions are made does not.
+    mean, std = ([0.25], [0.5]) if form == "checkpoint" else ([0.4], [0.2])
+    assert start.preprocessing == Preprocessing(3, 32, 32, mean=mean, std=std)
     lines = capsys.readouterr().out.splitlines()
     count = len(theirs)
     assert lines[0] == f"weights of {path}: {count - 2} of {count} loaded; random: fc.bias, fc.weight"
-    assert lines[1:] == (
-        [f"images are scaled as those of {path}: mean 0.250, standard deviation 0.500"] if scaled else []
-    )
+    assert lines[1:] == [f"images are scaled by mean {mean[0]:.3f}, standard deviation {std[0]:.3f}"]
+
+
+@pytest.mark.parametrize(
+    ("normalize", "theirs", "scaling"),
+    [
+        (None, [0.25], [0.25]),
+        (None, None, None),
+        (True, [0.25], [0.4]),
+        (True, None, [0.4]),
+        (False, [0.25], None),
+    ],
+)
+def test_images_are_scaled_as_those_of_the_weights_unless_told_otherwise(tmp_path, normalize, theirs, scaling):
+    preprocessing = {"keep_color": False, "mean": theirs, "std": theirs, "average_flips": False}
+    torch.save({"state_dict": build(seed=1).state_dict(), "preprocessing": preprocessing}, tmp_path / "theirs.pth")
+    start = start_from(build(), str(tmp_path / "theirs.pth"), NAME, 2, GREY, normalize)
+    assert start.preprocessing.mean == scaling
 
 
 @pytest.mark.parametrize(
@@ -63,7 +85,7 @@ def test_all_but_the_head_is_loaded_from_a_file(tmp_path, capsys, form):
 )
 def test_what_the_weights_have_seen_is_passed_on(tmp_path, theirs, ours):
     torch.save({"state_dict": build().state_dict(), "seen_images": theirs}, tmp_path / "theirs.pth")
-    start = transfer.start_from(build(), str(tmp_path / "theirs.pth"), NAME, 2, GREY)
+    start = start_from(build(), str(tmp_path / "theirs.pth"), NAME, 2, GREY)
     assert start.seen_images == {"earlier training": ours}
 
 
@@ -72,7 +94,7 @@ def test_weights_that_do_not_fit_stay_random_and_learn_as_such(tmp_path):
     theirs["conv1.0.weight"] = theirs["conv1.0.weight"][:3]
     torch.save(theirs, tmp_path / "theirs.pth")
     model, before = build(), build()
-    start = transfer.start_from(model, str(tmp_path / "theirs.pth"), NAME, 2, GREY)
+    start = start_from(model, str(tmp_path / "theirs.pth"), NAME, 2, GREY)
     assert start.fresh == {"fc.weight", "fc.bias", "conv1.0.weight"}
     assert torch.equal(model.conv1[0].weight, before.conv1[0].weight)
     with pytest.raises(UserError, match=r"^--freeze_backbone: conv1\.0\.weight would stay random"):
@@ -82,7 +104,7 @@ def test_weights_that_do_not_fit_stay_random_and_learn_as_such(tmp_path):
 def test_colour_weights_serve_a_model_of_one_channel(tmp_path):
     torch.save(build(seed=1).state_dict(), tmp_path / "theirs.pth")
     model = build(channels=1)
-    transfer.start_from(model, str(tmp_path / "theirs.pth"), NAME, 2, Preprocessing(1, 32, 32))
+    start_from(model, str(tmp_path / "theirs.pth"), NAME, 2, Preprocessing(1, 32, 32))
     grey = torch.rand(2, 1, 32, 32)
     theirs = build(seed=1)
     theirs.fc = model.fc
@@ -94,14 +116,14 @@ def test_colour_weights_serve_a_model_of_one_channel(tmp_path):
     [
         ({"state_dict": {}, "architecture": "resnet18"}, f"-weights PATH: holds a resnet18, not a {NAME}"),
         ({"features.0.weight": torch.zeros(3)}, "-weights PATH: none of its weights fits this architecture"),
-        ({"lr": 3}, "PATH: holds no state_dict"),
+        ({"lr": 3}, "PATH: holds lr, and no state_dict"),
     ],
 )
 def test_weights_that_do_not_fit_are_an_error(tmp_path, content, message):
     path = str(tmp_path / "theirs.pth")
     torch.save(content, path)
     with pytest.raises(UserError, match=re.escape(message.replace("PATH", path))):
-        transfer.start_from(build(), path, NAME, 2, GREY)
+        start_from(build(), path, NAME, 2, GREY)
 
 
 @pytest.fixture
@@ -137,7 +159,7 @@ def test_all_of_imagenets_weights_are_loaded_whatever_they_are_called(fetched, a
     theirs = fetched(architecture, 1, rename)
     torch.manual_seed(0)
     model = models.build_model(architecture, 2, (3, size, size))
-    start = transfer.start_from(model, "imagenet", architecture, 2, Preprocessing(3, size, size))
+    start = start_from(model, "imagenet", architecture, 2, Preprocessing(3, size, size))
     assert start.fresh == models.head_names(architecture, 2, (3, size, size))
     assert all(
         torch.equal(weights, theirs[name]) for name, weights in model.state_dict().items() if name not in start.fresh
@@ -147,7 +169,7 @@ def test_all_of_imagenets_weights_are_loaded_whatever_they_are_called(fetched, a
 def test_imagenet_weights_come_with_their_own_preprocessing(fetched):
     theirs = fetched(NAME, seed=1)
     model = build()
-    preprocessing = transfer.start_from(model, "imagenet", NAME, 2, GREY).preprocessing
+    preprocessing = start_from(model, "imagenet", NAME, 2, GREY).preprocessing
     assert torch.equal(model.conv1[0].weight, theirs["conv1.0.weight"])
     assert (preprocessing.mean, preprocessing.std) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     # Grey pixels reach the three channels as the transforms of the weights would have them.
@@ -160,7 +182,7 @@ def test_imagenet_weights_come_with_their_own_preprocessing(fetched):
 
 def test_grey_models_take_the_mean_of_the_three_channels_numbers(fetched):
     fetched(NAME, seed=1)
-    preprocessing = transfer.start_from(build(channels=1), "imagenet", NAME, 2, Preprocessing(1, 32, 32)).preprocessing
+    preprocessing = start_from(build(channels=1), "imagenet", NAME, 2, Preprocessing(1, 32, 32)).preprocessing
     assert preprocessing.mean == pytest.approx([0.449])
     assert preprocessing.std == pytest.approx([0.226])
 
@@ -169,7 +191,7 @@ def test_grey_models_take_the_mean_of_the_three_channels_numbers(fetched):
 def test_googlenet_gets_the_numbers_that_torchvision_applies_inside_of_it(fetched):
     fetched("googlenet", seed=1)
     model = models.build_model("googlenet", 2, (3, 64, 64))
-    preprocessing = transfer.start_from(model, "imagenet", "googlenet", 2, Preprocessing(3, 64, 64)).preprocessing
+    preprocessing = start_from(model, "imagenet", "googlenet", 2, Preprocessing(3, 64, 64)).preprocessing
     raw = torch.rand(1, 3, 4, 4)
     weights = torchvision.models.GoogLeNet_Weights.DEFAULT.transforms()
     model.transform_input = True
@@ -185,7 +207,7 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch):
     weights = torchvision.models.get_model_weights(NAME)
     monkeypatch.setattr(weights, "get_state_dict", offline)
     with pytest.raises(UserError) as error:
-        transfer.start_from(build(), "imagenet", NAME, 2, GREY)
+        start_from(build(), "imagenet", NAME, 2, GREY)
     (fault,) = error.value.faults
     assert fault.startswith(f"-weights imagenet: cannot fetch {weights.DEFAULT.url} (<urlopen error no network>)")
     assert f"{torch.hub.get_dir()}/checkpoints" in fault  # where to put them
@@ -269,7 +291,7 @@ def test_testing_on_what_the_first_weights_have_seen_is_refused(train, trained, 
     train("started")
     result = call_script("test_torchvision.py", "-dir", trained, "-save", "started.pth.tar")
     assert result.returncode == 2
-    assert "has seen this image (in its earlier training images)" in result.stderr
+    assert "has seen 1 of its 1 images in earlier training (train é0.png)" in result.stderr
     # So is testing with a model trained from that one in turn.
     train("next", "-weights", trained / "models" / "started.pth.tar")
     assert call_script("test_torchvision.py", "-dir", trained, "-save", "next.pth.tar").returncode == 2

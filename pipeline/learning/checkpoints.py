@@ -259,13 +259,20 @@ def require_unseen(checkpoint, path, split, content_hashes):
     if not seen_images or None in seen_images.values():
         what = "it was" if not seen_images else "the weights that it started from were"
         note(f"{path} does not say which images {what} trained on: that none of them is tested cannot be checked")
-    seen = {content for contents in seen_images.values() for content in contents or []}
-    names = [name for name, content in zip(split.file_names, content_hashes, strict=True) if content in seen]
-    if names:
+    words = {"train": "training", "val": "validation"}
+    part_of = {content: words.get(part, part) for part, contents in seen_images.items() for content in contents or []}
+    seen = {
+        name: part_of[content]
+        for name, content in zip(split.file_names, content_hashes, strict=True)
+        if content in part_of
+    }
+    if seen:
+        names = list(seen)
         listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise UserError(
-            f"{split.path}: the model {path} has seen {len(names)} of its {len(content_hashes)} images in training "
-            f"({listed}), which proves nothing; use a model trained on this split, or -split train or val"
+            f"{split.path}: the model {path} has seen {len(names)} of its {len(content_hashes)} images in "
+            f"{' and '.join(dict.fromkeys(seen.values()))} ({listed}); testing on them proves nothing; use a model "
+            "trained on this split, or -split train or val"
         )
 
 
