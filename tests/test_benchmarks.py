@@ -55,8 +55,8 @@ def test_images_that_every_seed_gets_wrong_are_named():
 
 def test_figures_can_leave_images_out():
     accuracy = importlib.import_module("accuracy")
-    made = two_class([0, 1, 1], [0.1, 0.2, 0.9], file_names=["a", "b", "c"])
-    kept = accuracy.without(made, ["b"])
+    found = two_class([0, 1, 1], [0.1, 0.2, 0.9], file_names=["a", "b", "c"])
+    kept = accuracy.without(found, ["b"])
     assert (kept.file_names, kept.labels.tolist(), kept.predictions.tolist()) == (["a", "c"], [0, 1], [0, 1])
     assert kept.probabilities.tolist() == [[0.9, 0.1], [pytest.approx(0.1), 0.9]]
 

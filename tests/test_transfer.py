@@ -41,7 +41,7 @@ def test_all_but_the_head_is_loaded_from_a_file(tmp_path, capsys, form):
     assert start.fresh == {"fc.weight", "fc.bias"}
     for name, weights in model.state_dict().items():
         assert torch.equal(weights, (fresh.state_dict() if name in start.fresh else theirs)[name]), name
-    # Weights go with the numbers that their images were scaled by; how predictions are made is another matter.
+    # Weights go with the numbers that their images were scaled by; how predictions are averaged is another matter.
     scaled = form == "checkpoint"
     assert start.preprocessing == (Preprocessing(3, 32, 32, mean=[0.25], std=[0.5]) if scaled else GREY)
     lines = capsys.readouterr().out.splitlines()
