@@ -72,7 +72,7 @@ def test_an_image_that_cannot_be_read_is_an_error_that_names_it(model, images):
     with pytest.raises(UserError) as error, Image.open(damaged) as image:
         classifier.predict([image])
     assert error.value.faults[0].startswith(f"{damaged}: ")
-    with pytest.raises(UserError, match="image: .*not finite"):
+    with pytest.raises(UserError, match=r"image: .*not finite"):
         classifier.predict([Image.fromarray(np.full((8, 8), np.nan, np.float32))])
 
 

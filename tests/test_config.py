@@ -164,7 +164,7 @@ class WithMore(TrainingConfig):
 
     # fmt: off
     warm_up: int = choice(3, "-warm_up", "epochs of rising learning rate", PARTS, whole_number(0))
-    mix: float | None = choice(None, "-mix", "mix images", PARTS, number(at_least=0), metavar="X", record="mixed images")
+    mix: float | None = choice(None, "-mix", "mix", PARTS, number(at_least=0), metavar="X", record="mixed images")
     blur: bool = choice(False, "--blur", "blur images", may_change=True)
     # fmt: on
 
