@@ -4,9 +4,9 @@
     python benchmarks/accuracy.py brain_mri work published
     python benchmarks/accuracy.py brain_mri work strong -recipe strong
 
-FOLDER holds a folder per class and is left as it is; WORK is made, and keeps every fold's model and predictions under
-NAME, so that a run that was stopped goes on where it was. OPTIONs are those of train_torchvision.py. Every image is
-tested once per seed, by a model that has seen neither it nor its near-duplicates. With --inner no outer test image
+FOLDER holds a folder per class and is left as it is; WORK is created, and keeps every fold's model and predictions
+under NAME, so that a run that was stopped goes on where it was. OPTIONs are those of train_torchvision.py. Every image
+is tested once per seed, by a model that has seen neither it nor its near-duplicates. With --inner no outer test image
 takes part: each fold's training and validation images are split once more, and the fifth of them that is held out there
 is tested. That is where settings are chosen. With -leave_out images are trained on and predicted as ever, but not
 counted in the figures.
@@ -33,7 +33,7 @@ FOLDS = 5
 
 
 def outer_projects(folder, work):
-    """Return [(project, fold)] of the outer cross-validation, made where it is not there yet."""
+    """Return [(project, fold)] of the outer cross-validation, created where it is not there yet."""
     project = work / "outer"
     if not (project / "bin").exists():
         shutil.rmtree(project, ignore_errors=True)
@@ -59,11 +59,11 @@ def inner_projects(folder, work):
     return projects
 
 
-def without(made, left_out):
+def without(predicted, left_out):
     """Return Predictions without the images of some file names."""
-    keep = ~np.isin(made.file_names, left_out)
-    kept = {name: getattr(made, name)[keep] for name in ("labels", "predictions", "probabilities")}
-    return replace(made, **kept, file_names=[name for name in made.file_names if name not in left_out])
+    keep = ~np.isin(predicted.file_names, left_out)
+    kept = {name: getattr(predicted, name)[keep] for name in ("labels", "predictions", "probabilities")}
+    return replace(predicted, **kept, file_names=[name for name in predicted.file_names if name not in left_out])
 
 
 def measure(projects, name, seed, left_out, options):
@@ -85,38 +85,38 @@ def row(name, seed, folds, seconds):
     labels = np.concatenate([fold.labels for fold in folds])
     predicted = np.concatenate([fold.predictions for fold in folds])
     probabilities = np.concatenate([fold.probabilities for fold in folds])
-    right = labels == predicted
+    correct = labels == predicted
     matrix = confusion_matrix(labels, predicted, probabilities.shape[1])
-    low, high = exact_interval(int(right.sum()), len(right))
+    low, high = exact_interval(int(correct.sum()), len(correct))
     if probabilities.shape[1] == 2:
         truth, scores = labels == 1, probabilities[:, 1]
         area = "{:.3f} ({:.3f} to {:.3f})".format(roc_auc(truth, scores), *delong_interval(truth, scores))
     else:
         area = f"{roc_auc_score(labels, probabilities, multi_class='ovr'):.3f}"
-    shares = [(fold.labels == fold.predictions).mean() for fold in folds]
+    accuracies = [(fold.labels == fold.predictions).mean() for fold in folds]
     return [
         name,
         seed,
-        f"{right.sum()} of {len(right)}",
-        f"{right.mean():.3f} ({low:.3f} to {high:.3f})",
+        f"{correct.sum()} of {len(correct)}",
+        f"{correct.mean():.3f} ({low:.3f} to {high:.3f})",
         area,
         "{:.3f} ({:.3f} to {:.3f})".format(cohen_kappa(matrix), *kappa_interval(matrix)),
         f"{log_loss(labels, probabilities):.3f}",
-        f"{min(shares):.2f} to {max(shares):.2f}, {np.std(shares, ddof=1):.3f}",
+        f"{min(accuracies):.2f} to {max(accuracies):.2f}, {np.std(accuracies, ddof=1):.3f}",
         f"{seconds:.0f}",
     ]
 
 
 def agreement(seeds):
-    """Return a sentence on the images that are right, and those that are wrong, in each seed's list of Predictions.
+    """Return a sentence on the images that are correct, and those that are wrong, in each seed's list of Predictions.
 
     Every image is in one of the folds.
     """
     names = [name for fold in seeds[0] for name in fold.file_names]
-    right = np.array([np.concatenate([fold.labels == fold.predictions for fold in folds]) for folds in seeds])
-    wrong = [name for name, ever in zip(names, right.any(axis=0), strict=True) if not ever]
+    correct = np.array([np.concatenate([fold.labels == fold.predictions for fold in folds]) for folds in seeds])
+    wrong = [name for name, ever in zip(names, correct.any(axis=0), strict=True) if not ever]
     return (
-        f"With every seed {right.all(axis=0).sum()} of {len(names)} images are right, and {len(wrong)} wrong"
+        f"With every seed {correct.all(axis=0).sum()} of {len(names)} images are correct, and {len(wrong)} wrong"
         + "".join(f"\n  {name}" for name in wrong)
     )
 
@@ -140,7 +140,7 @@ def main():
     rows = [row(arguments.name, seed, *result) for seed, result in zip(arguments.seeds, measured, strict=True)]
     print(measuring.machine("torch", "torchvision"))
     print()
-    header = ["name", "seed", "right", "accuracy", "ROC-AUC", "kappa", "log loss", "folds: range, spread", "seconds"]
+    header = ["name", "seed", "correct", "accuracy", "ROC-AUC", "kappa", "log loss", "folds: range, spread", "seconds"]
     print(format_table(header, rows))
     if len(measured) > 1 and not arguments.inner:
         print()

@@ -3,9 +3,9 @@
     python benchmarks/heat.py [-sizes 64 112 224] [-architecture resnet18]
 
 Trains on drawn heads with and without a lesion, SIZE x SIZE pixels, and explains the heads with a lesion among others
-that are predicted rightly: with what --explain takes, and with Grad-CAM at the model's last layer and at the one that
---explain takes. Lift is the share of the heat on the lesion over the lesion's share of the image: 1 is no better than
-heat everywhere. A hit is an image whose hottest pixel lies on the lesion.
+that are predicted correctly: with what --explain takes, and with Grad-CAM at the model's last layer and at the one that
+--explain takes. Lift is the fraction of the heat on the lesion over the lesion's fraction of the image: 1 is no better
+than heat everywhere. A hit is an image whose hottest pixel lies on the lesion.
 """
 
 import argparse
@@ -44,8 +44,8 @@ def measure(architecture, size):
     pixels, labels, lesions = draw(preprocessing, TESTED, seed=2)
     model.eval()
     with torch.no_grad():
-        right = model(preprocessing.model_input(pixels)).argmax(dim=1) == labels
-    chosen = right & (labels == 1)
+        correct = model(preprocessing.model_input(pixels)).argmax(dim=1) == labels
+    chosen = correct & (labels == 1)
     pixels, labels, lesions = pixels[chosen], labels[chosen], lesions[chosen.numpy()]
     images = preprocessing.model_input(pixels)
     layer, is_last = explanation.target_layer(model, images[:1])
@@ -56,7 +56,7 @@ def measure(architecture, size):
         ways |= {"Grad-CAM, last layer": grad_cam(model, last, images, labels)}
     for way, heat in ways.items():
         lift, hits = on_lesions(heat, lesions)
-        yield [size, f"{right.float().mean():.2f}", len(labels), way, "x".join(map(str, heat.shape[1:])), lift, hits]
+        yield [size, f"{correct.float().mean():.2f}", len(labels), way, "x".join(map(str, heat.shape[1:])), lift, hits]
 
 
 def draw(preprocessing, count, seed):
@@ -88,16 +88,16 @@ def train(architecture, preprocessing):
 
 
 def grad_cam(model, layer, images, labels):
-    """Return Grad-CAM maps as captum makes them."""
+    """Return Grad-CAM maps as captum computes them."""
     return LayerGradCam(model, layer).attribute(images, labels, relu_attributions=True)[:, 0].detach()
 
 
 def on_lesions(heat, lesions):
     """Return the mean lift, and how many images' hottest pixels lie on the lesion."""
     heat = functional.interpolate(heat[:, None], size=lesions.shape[1:], mode="bilinear")[:, 0].numpy()
-    shares = (heat * lesions).sum(axis=(1, 2)) / np.maximum(heat.sum(axis=(1, 2)), 1e-9)
+    fractions = (heat * lesions).sum(axis=(1, 2)) / np.maximum(heat.sum(axis=(1, 2)), 1e-9)
     hits = [lesion.ravel()[values.argmax()] for values, lesion in zip(heat, lesions, strict=True)]
-    return f"{shares.mean() / lesions.mean():.1f}", sum(hits)
+    return f"{fractions.mean() / lesions.mean():.1f}", sum(hits)
 
 
 if __name__ == "__main__":

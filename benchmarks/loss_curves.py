@@ -3,8 +3,8 @@
     python benchmarks/loss_curves.py precision FOLDER WORK FIGURE.png [-seeds 0 1 2] [OPTIONS OF train_torchvision.py]
     python benchmarks/loss_curves.py transfer FOLDER WORK FIGURE.png [-seeds 0 1 2] [OPTIONS OF train_torchvision.py]
 
-FOLDER holds class folders and is left as it is; WORK is made and keeps everything: what was finished is not done again.
-`transfer` trains on drawn images first (demo.py), then on FOLDER from random weights and from those.
+FOLDER holds class folders and is left as it is; WORK is created and keeps everything: what has finished is not done
+again. `transfer` trains on drawn images first (demo.py), then on FOLDER from random weights and from those.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def train_on_drawn_images(work, options):
 def train(project, name, quantity, *options):
     """Train to the last epoch, unless it has been done, and return the quantity of each epoch."""
     measuring.run_script(
-        "train_torchvision.py", "-dir", project, "-save", f"{name}.pth.tar", "--resume", *options, "-patience", "none"
+        "train_torchvision.py", "-dir", project, "-save", f"{name}.pth.tar", "--resume", *options, "-patience", 0
     )
     values = json.loads((project / "results" / f"{name}_loss_values.json").read_text())[quantity]
     return [value for _, value in values]

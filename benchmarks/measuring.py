@@ -3,6 +3,7 @@
 Importing it makes the package `pipeline` importable too.
 """
 
+import csv
 import json
 import os
 import platform
@@ -80,10 +81,8 @@ def count_images(project, partition):
 
 def epoch_seconds(project, name):
     """Return the seconds of each epoch, training and validation without saving, of a model of train_torchvision.py."""
-    import torch
-
-    checkpoint = torch.load(project / "models" / f"{name}.last.pth.tar", map_location="cpu", weights_only=True)
-    return [epoch["seconds"] for epoch in checkpoint["history"]]
+    with open(project / "results" / f"{name}_epochs.csv", newline="") as file:
+        return [float(row["seconds"]) for row in csv.DictReader(file)]
 
 
 def machine(*packages):

@@ -40,14 +40,14 @@ STEPS = {
         "training epochs": "training.py:train_one_epoch",
         "validation": "training.py:evaluate",
         "saving checkpoints": "runs.py:save_epoch",
-        "writing records and curves": "runs.py:write_records",
+        "writing records and curves": "runs.py:finish",
     },
     "test_torchvision.py": {
         "reading the checkpoint": "checkpoints.py:load",
         "building the model": "checkpoints.py:build_model",
         "reading, decoding and resizing the images": "image_sets.py:load_image_set",
-        "predicting": "inference.py:predict_probabilities",
-        "writing the predictions": "test_torchvision.py:write_predictions",
+        "predicting": "inference.py:predict",
+        "writing the predictions": "testing.py:write_predictions",
     },
     "calc_model_performance.py": {
         "reading the predictions": "predictions.py:read_all",
@@ -93,7 +93,7 @@ def commands(project):
 
 
 def measure_scripts(folder):
-    """Return {script: (Measured, seconds of --help alone)} for a copy of the class folders."""
+    """Return {script: (Measured, seconds of --help only)} for a copy of the class folders."""
     measured = {}
     with tempfile.TemporaryDirectory() as project:
         measuring.copy_class_folders(folder, Path(project))
@@ -126,7 +126,7 @@ def print_scripts(repeats):
         memory = statistics.median(measured[script][0].memory for measured in repeats)
         rows.append([script, f"{seconds:.2f}", f"{starting:.2f}", f"{memory:.0f}"])
     print(f"\nThe whole process (training: {' '.join(map(str, TRAINING))})\n")
-    print(format_table(["script", "seconds", "--help alone (s)", "peak memory (MB)"], rows))
+    print(format_table(["script", "seconds", "--help only (s)", "peak memory (MB)"], rows))
 
 
 def print_steps(profiles):
@@ -137,7 +137,7 @@ def print_steps(profiles):
         for step, function in {"all": None, "importing": IMPORTING, **steps}.items():
             rows.append([script, step, f"{profile[function]:.2f}", f"{100 * profile[function] / profile[None]:.0f}%"])
     print("\nUnder the profiler\n")
-    print(format_table(["script", "step", "seconds", "share"], rows))
+    print(format_table(["script", "step", "seconds", "%"], rows))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 Draws COUNT different images of 96 x 96 pixels, every tenth a recompressed near-duplicate of the one before it, and runs
 the scripts on them, training shufflenet_v2_x0_5 at 64 x 64 pixels in batches of 256 for two epochs, of whose second the
 images a second are; those of predicting are over the whole command. It trains twice: once with the images held in
-memory, once with the images read anew for every batch, as happens where they do not fit. Part of partitioning is to
+memory, once with the images read again for every batch, as happens where they do not fit. Part of partitioning is to
 compare all pairs of difference hashes, which is timed by itself too. All images are predicted once more as new ones,
 and to compare with that the training images as a partition. Unix only.
 """
@@ -33,7 +33,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from pipeline.learning import image_sets
 import train_torchvision
-image_sets.SHARE_OF_FREE_MEMORY *= 0
+image_sets.FRACTION_OF_FREE_MEMORY *= 0
 train_torchvision.main(sys.argv[2:])
 """
 
@@ -79,13 +79,13 @@ def measure(count):
         project = Path(folder)
         draw(project, count)
         yield row(count, "partition", measuring.run_script("partition_datasets.py", "-proj_dir", project))
-        yield [count, "of it comparing all pairs", f"{seconds_of_all_pairs(count):.1f}", "", ""]
+        yield [count, "of which: comparing pairs", f"{seconds_of_all_pairs(count):.1f}", "", ""]
         yield row(count, "organize", measuring.run_script("organize_files.py", project))
         training = ["-project_directory", project, *TRAINING]
         held = measuring.run_script("train_torchvision.py", *training)
         yield row(count, "train, held in memory", held, images_a_second(project))
         streamed = measuring.run("-c", STREAMING, measuring.SCRIPTS, *training, "--overwrite")
-        yield row(count, "train, read anew", streamed, images_a_second(project))
+        yield row(count, "train, read again", streamed, images_a_second(project))
         yield row(count, "test", measuring.run_script("test_torchvision.py", "-dir", project))
         tested = measuring.run_script("test_torchvision.py", "-dir", project, "-split", "train")
         rate = measuring.count_images(project, "train") / tested.seconds

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: the share of each kind of operation, by PyTorch's profiler.
+"""Where the time of a training step goes: the percentage of each kind of operation, by PyTorch's profiler.
 
     python benchmarks/step_profile.py [-architecture NAME ...] [-precision FORMAT] [--use_GPU]
 
@@ -81,7 +81,7 @@ def main(argv=None):
         ]
     print(measuring.machine("torch", "torchvision"))
     print(f"\nA step of {len(batch[1])} images in {precision}\n")
-    print(format_table(["architecture", "operations", "seconds", "share"], rows))
+    print(format_table(["architecture", "operations", "seconds", "%"], rows))
 
 
 if __name__ == "__main__":

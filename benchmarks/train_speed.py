@@ -6,8 +6,8 @@
 FOLDER holds class folders of images and is copied. Trains each architecture for three epochs on every side, each in a
 process of its own, one side after the other and all of them again for each repeat; the first epoch warms up, and
 the medians are of all others. An epoch is the steps over the training images and the pass over the validation
-images, without saving; "bare" takes the same steps on images that lie ready, so that the share of it is what the
-others leave. Times are compared as ratios of medians. The other sides are in training_sides.py. Unix only.
+images, without saving. "bare" takes the same steps on images that lie ready: 100% of it is the most that a loop can
+reach. Times are compared as ratios of medians. The other sides are in training_sides.py. Unix only.
 """
 
 import json
@@ -148,7 +148,7 @@ def print_epochs(runs, counts):
             ]
         )
     print(f"\nAn epoch: {counts['train']} training and {counts['val']} validation images\n")
-    headers = ["architecture", "side", "seconds", "range", "images/s", "GFLOP/s", "times naive", "share of bare"]
+    headers = ["architecture", "side", "seconds", "range", "images/s", "GFLOP/s", "times naive", "% of bare"]
     print(format_table(headers, rows))
 
 

@@ -1,4 +1,4 @@
-"""Runs scripts in processes that meet with a fault, without importing torch anew for each of them."""
+"""Runs scripts in processes that meet with a fault, without importing torch again for each of them."""
 
 import contextlib
 import importlib

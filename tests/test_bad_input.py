@@ -58,12 +58,12 @@ def pages(count, seed):
     return [Image.fromarray(noise(seed=seed + number)) for number in range(count)]
 
 
-# Of each file: its name, how it is made, and the reason for which it is left out, None if it is not.
+# Of each file: its name, how it is written, and the reason why it is left out, None if it is not.
 FILES = [
     ("whole.png", lambda path: save(path, noise(seed=1)), None),
     ("truncated.jpg", lambda path: path.write_bytes(bytes_of(noise((64, 64), 2), "JPEG")[:1500]), DAMAGED),
     ("empty.png", lambda path: path.write_bytes(b""), "the file is empty"),
-    ("text.jpg", lambda path: path.write_text("no image"), NOT_AN_IMAGE),
+    ("text.jpg", lambda path: path.write_text("not an image"), NOT_AN_IMAGE),
     ("really a png.jpg", lambda path: path.write_bytes(bytes_of(noise(seed=3), "PNG")), None),
     ("cmyk.jpg", lambda path: save(path, Image.fromarray(noise(seed=4, channels=(3,))).convert("CMYK")), None),
     ("sixteen bits.png", lambda path: save(path, noise(seed=5).astype(np.uint16) * 257), None),

@@ -1,6 +1,7 @@
 """The benchmarks are run by hand; here only what their figures of accuracy rest on, and that none is left behind."""
 
 import importlib
+import re
 import subprocess
 import sys
 
@@ -23,6 +24,14 @@ def test_all_that_a_benchmark_imports_is_there(name):
     assert importlib.import_module(name).__doc__
 
 
+def test_every_step_of_the_pipeline_that_is_timed_is_a_function_there():
+    steps = importlib.import_module("pipeline_speed").STEPS
+    for place in {place for functions in steps.values() for place in functions.values()}:
+        file, _, function = place.partition(":")
+        (path,) = [*ROOT.glob(file), *(ROOT / "pipeline").rglob(file)]
+        assert re.search(rf"^ *def {function}\(", path.read_text(encoding="utf-8"), re.MULTILINE), place
+
+
 def test_a_row_pools_the_folds():
     accuracy = importlib.import_module("accuracy")
     folds = [random_two_class(seed, prefix=f"fold {seed} ") for seed in range(5)]
@@ -30,10 +39,10 @@ def test_a_row_pools_the_folds():
         [value for fold in folds for value in values(fold)]
         for values in (lambda fold: fold.labels, lambda fold: fold.probabilities[:, 1], lambda fold: fold.predictions)
     ]
-    shares = [accuracy_score(fold.labels, fold.predictions) for fold in folds]
-    name, seed, right, share, area, kappa, loss, spread, seconds = accuracy.row("strong", 3, folds, 12.4)
+    accuracies = [accuracy_score(fold.labels, fold.predictions) for fold in folds]
+    name, seed, correct, fraction, area, kappa, loss, spread, seconds = accuracy.row("strong", 3, folds, 12.4)
     assert (name, seed, seconds) == ("strong", 3, "12")
-    assert right == f"{accuracy_score(labels, predicted, normalize=False):.0f} of 130"
+    assert correct == f"{accuracy_score(labels, predicted, normalize=False):.0f} of 130"
     expected = [
         accuracy_score(labels, predicted),
         roc_auc_score(labels, probabilities),
@@ -41,22 +50,22 @@ def test_a_row_pools_the_folds():
         log_loss(labels, probabilities),
     ]
     # Rounded to three places, and before their intervals.
-    assert [float(text.split()[0]) for text in (share, area, kappa, loss)] == pytest.approx(expected, abs=6e-4)
-    assert spread.startswith(f"{min(shares):.2f} to {max(shares):.2f}, ")
+    assert [float(text.split()[0]) for text in (fraction, area, kappa, loss)] == pytest.approx(expected, abs=6e-4)
+    assert spread.startswith(f"{min(accuracies):.2f} to {max(accuracies):.2f}, ")
 
 
 def test_images_that_every_seed_gets_wrong_are_named():
     accuracy = importlib.import_module("accuracy")
     first = [two_class([0, 1], [0.1, 0.2], file_names=["a", "b"]), two_class([1], [0.9], file_names=["c"])]
     second = [two_class([0, 1], [0.7, 0.3], file_names=["a", "b"]), two_class([1], [0.6], file_names=["c"])]
-    assert accuracy.agreement([first, second]) == "With every seed 1 of 3 images are right, and 1 wrong\n  b"
-    assert accuracy.agreement([first[1:], second[1:]]) == "With every seed 1 of 1 images are right, and 0 wrong"
+    assert accuracy.agreement([first, second]) == "With every seed 1 of 3 images are correct, and 1 wrong\n  b"
+    assert accuracy.agreement([first[1:], second[1:]]) == "With every seed 1 of 1 images are correct, and 0 wrong"
 
 
 def test_figures_can_leave_images_out():
     accuracy = importlib.import_module("accuracy")
-    made = two_class([0, 1, 1], [0.1, 0.2, 0.9], file_names=["a", "b", "c"])
-    kept = accuracy.without(made, ["b"])
+    found = two_class([0, 1, 1], [0.1, 0.2, 0.9], file_names=["a", "b", "c"])
+    kept = accuracy.without(found, ["b"])
     assert (kept.file_names, kept.labels.tolist(), kept.predictions.tolist()) == (["a", "c"], [0, 1], [0, 1])
     assert kept.probabilities.tolist() == [[0.9, 0.1], [pytest.approx(0.1), 0.9]]
 

@@ -63,10 +63,10 @@ def test_the_images_that_tell_most_are_chosen():
 
 def test_the_least_certain_are_those_of_the_largest_predictive_entropy():
     entropy = np.array([0.1, 0.3, 0.2])
-    made = predictions_of(
+    found = predictions_of(
         [1, 1, 1], [0.9, 0.8, 0.6], sample_count=3, predictive_entropy=entropy, mutual_information=entropy
     )
-    assert overlays.choose(made, count=1)["least certain"].tolist() == [1]
+    assert overlays.choose(found, count=1)["least certain"].tolist() == [1]
     assert overlays.choose(predictions_of([1, 1, 1], [0.9, 0.8, 0.6]), count=1)["least certain"].tolist() == [2]
 
 
@@ -91,12 +91,12 @@ def test_a_project_gets_a_gallery_beside_its_predictions(call_script, telling):
 
 
 def test_a_caption_says_which_image_and_what_it_is_and_was_taken_for():
-    made = predictions_of([0, 1], [0.9, 0.834])
-    made.class_names = ["a|b", "$x^{"]
-    assert overlays._caption(made, 0) == "0.png\ntrue: a|b\npredicted: $x^{ (0.90)"
-    made.file_names = ["x\n.png", "0123456789" * 4 + "|.png"]
-    assert overlays._caption(made, 1) == "…01234567890123456789|.png\ntrue: $x^{\npredicted: $x^{ (0.83)"
-    assert overlays._caption(made, 0).startswith("x\\n.png\n")
+    found = predictions_of([0, 1], [0.9, 0.834])
+    found.class_names = ["a|b", "$x^{"]
+    assert overlays._caption(found, 0) == "0.png\ntrue: a|b\npredicted: $x^{ (0.90)"
+    found.file_names = ["x\n.png", "0123456789" * 4 + "|.png"]
+    assert overlays._caption(found, 1) == "…01234567890123456789|.png\ntrue: $x^{\npredicted: $x^{ (0.83)"
+    assert overlays._caption(found, 0).startswith("x\\n.png\n")
 
 
 def test_files_whose_names_begin_alike_are_drawn_apart(tmp_path):

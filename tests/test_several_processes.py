@@ -5,16 +5,20 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import ROOT, SMALL_TRAINING
 from torch import nn
 
-from pipeline.learning.image_sets import ImageSet
+from pipeline.learning import state
+from pipeline.learning.config import TrainingConfig
+from pipeline.learning.image_sets import ImageSet, TrainingData
 from pipeline.learning.preprocessing import Preprocessing
-from pipeline.learning.recipes import Recipe
-from pipeline.learning.training import Trainer
+from pipeline.learning.training import train_epochs
+from pipeline.learning.transfer import Start
 
 # The address is given, since a machine's name may lead nowhere where there is no network.
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
@@ -45,11 +49,14 @@ def losses():
 
     torch.manual_seed(7)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
-    recipe = Recipe(batch_size=5, learning_rate=0.01, max_epochs=4, class_weights="balanced", label_smoothing=0.1)
-    trainer = Trainer(model, images(24, 0), images(7, 1), recipe, class_count=3, seed=0, precision="float32")
-    for _ in trainer.epochs():
-        pass
-    epochs = [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in trainer.history]
+    config = TrainingConfig(
+        batch_size=5, learning_rate=0.01, num_epochs=4, class_weights="balanced", label_smoothing=0.1,
+        precision="float32", image_shape=(3, 6, 6),
+    )  # fmt: skip
+    data = TrainingData(images(24, 0), images(7, 1), ["a", "b", "c"], None, "")
+    training = state.make_training(config, data, model, Start(Preprocessing(3, 6, 6)))
+    train_epochs(SimpleNamespace(save_epoch=lambda checkpoint: None), training, {})
+    epochs = [asdict(replace(epoch, seconds=0.0)) for epoch in training.history]
     return epochs, [weights.flatten().tolist() for weights in model.parameters()]
 
 
@@ -99,15 +106,3 @@ def test_the_command_under_torchrun_prints_and_writes_once(draw_project, call_sc
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == f"{project / 'models' / 'two.pth.tar'}: finished already, after 2 epochs; nothing to do\n"
     assert call_script("test_torchvision.py", "-dir", project, "-save", "two.pth.tar").returncode == 0
-
-
-def test_too_few_images_a_process_are_an_error(draw_project, tmp_path):
-    project = draw_project(tmp_path / "project")
-    result = torchrun(
-        tmp_path, ROOT / "train_torchvision.py", "-dir", project, *SMALL_TRAINING, "-batch_size", 3, "-num_epochs", 1
-    )
-    assert result.returncode != 0
-    assert (
-        "train_torchvision.py: error: -batch_size: this architecture normalizes over the images of a batch and cannot "
-        "train on one image at a time; give at least 2 for each of the 2 processes\n"
-    ) in result.stderr

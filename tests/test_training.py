@@ -77,22 +77,22 @@ def make_training(model=None, train_set=None, val_set=None, **choices):
     return state.make_training(configure(**choices), data, model or small_model(), Start(data.train.preprocessing))
 
 
-def train(made=None, **choices):
+def train(begun=None, **choices):
     """Train a Training to its end, and return it."""
-    made = made or make_training(**choices)
-    training.train_epochs(RunInMemory(made.config), made, {})
-    return made
+    begun = begun or make_training(**choices)
+    training.train_epochs(RunInMemory(begun.config), begun, {})
+    return begun
 
 
-def epochs_of(made):
-    return [dataclasses.replace(epoch, seconds=0.0) for epoch in made.history]
+def epochs_of(begun):
+    return [dataclasses.replace(epoch, seconds=0.0) for epoch in begun.history]
 
 
-def train_one_epoch(made):
-    stepper = optimization.Stepper(made.optimizer, made.config, 4, 0, CPU)
-    loss = optimization.make_loss(made.config, made.train_set.labels, 2, CPU)
+def train_one_epoch(begun):
+    stepper = optimization.Stepper(begun.optimizer, begun.config, 4, 0, CPU)
+    loss = optimization.make_loss(begun.config, begun.train_set.labels, 2, CPU)
     bar = SimpleNamespace(update=lambda count: None)
-    return training.train_one_epoch(made.model, made.train_set, stepper, loss, made.config, bar)
+    return training.train_one_epoch(begun.model, begun.train_set, stepper, loss, begun.config, bar)
 
 
 @pytest.fixture
@@ -103,12 +103,12 @@ def made_up(monkeypatch):
         values = iter(losses)
         monkeypatch.setattr(training, "train_one_epoch", lambda *arguments: {"loss": 1.0, "accuracy": 0.5})
         monkeypatch.setattr(training, "evaluate", lambda *arguments: {"loss": next(values), "accuracy": 0.5})
-        made = make_training(**{"num_epochs": 1000, **choices})
-        made.history = list(history)
-        run = RunInMemory(made.config)
-        training.train_epochs(run, made, {})
-        assert [saved.epoch for saved in run.states] == list(range(len(history) + 1, len(made.history) + 1))
-        return made.history
+        begun = make_training(**{"num_epochs": 1000, **choices})
+        begun.history = list(history)
+        run = RunInMemory(begun.config)
+        training.train_epochs(run, begun, {})
+        assert [saved.epoch for saved in run.states] == list(range(len(history) + 1, len(begun.history) + 1))
+        return begun.history
 
     return run
 
@@ -151,9 +151,9 @@ def test_training_resumed_after_any_epoch_equals_an_unbroken_one(monkeypatch, st
     config, data = configure(**choices), training_data()
 
     def run_to_the_end(run):
-        made = state.start_or_resume(run, data, overwrite=False)
-        training.train_epochs(run, made, {})
-        return made, run.states[-1]
+        begun = state.start_or_resume(run, data, overwrite=False)
+        training.train_epochs(run, begun, {})
+        return begun, run.states[-1]
 
     unbroken, expected = run_to_the_end(RunInMemory(config))
     stopped = RunInMemory(config, stop_after=stop)
@@ -201,9 +201,9 @@ def test_means_are_over_images_and_not_over_batches(batch_size):
         "loss": pytest.approx(each.mean().item(), abs=1e-6),
         "accuracy": pytest.approx((logits.argmax(dim=1) == labels).float().mean().item(), abs=1e-6),
     }
-    made = make_training(model, images, learning_rate=0.0, batch_size=batch_size)
-    assert train_one_epoch(made) == expected
-    assert training.evaluate(made.model, images, made.config) == expected
+    begun = make_training(model, images, learning_rate=0.0, batch_size=batch_size)
+    assert train_one_epoch(begun) == expected
+    assert training.evaluate(begun.model, images, begun.config) == expected
 
 
 def test_float32_gives_the_losses_of_a_plain_loop():
@@ -269,19 +269,19 @@ def test_an_epoch_takes_one_step_per_batch_over_every_image_once():
 
 
 def test_evaluation_is_in_evaluation_mode_and_changes_nothing():
-    made = make_training()
-    before, images = copy.deepcopy(made.model.state_dict()), random_images(5)
-    first, again = (training.evaluate(made.model, images, made.config) for _ in range(2))
+    begun = make_training()
+    before, images = copy.deepcopy(begun.model.state_dict()), random_images(5)
+    first, again = (training.evaluate(begun.model, images, begun.config) for _ in range(2))
     assert first == again  # dropout would differ
-    assert not made.model.training
-    assert all(torch.equal(before[name], weights) for name, weights in made.model.state_dict().items())
+    assert not begun.model.training
+    assert all(torch.equal(before[name], weights) for name, weights in begun.model.state_dict().items())
 
 
 def test_an_epoch_trains_in_training_mode():
-    made = make_training(small_model().eval(), random_images(4))
-    train_one_epoch(made)
-    assert made.model.training
-    assert made.model[1].num_batches_tracked == 1
+    begun = make_training(small_model().eval(), random_images(4))
+    train_one_epoch(begun)
+    assert begun.model.training
+    assert begun.model[1].num_batches_tracked == 1
 
 
 @given(count=st.integers(1, 60), batch_size=st.integers(1, 20))
@@ -348,11 +348,11 @@ class Breaking(nn.Module):
     ],
 )
 def test_a_loss_that_is_not_finite_is_an_error_that_names_the_epoch(model, message, epochs):
-    made = make_training(model, num_epochs=5)  # three steps an epoch, and two batches of validation images
+    begun = make_training(model, num_epochs=5)  # three steps an epoch, and two batches of validation images
     with pytest.raises(UserError) as error:
-        train(made)
+        train(begun)
     assert error.value.faults == (message,)
-    assert len(made.history) == epochs
+    assert len(begun.history) == epochs
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "convnext_tiny", "swin_t", "vit_b_32"])
@@ -364,6 +364,6 @@ def test_the_modern_families_take_a_step(name):
     model = models.build_model(name, 2, (3, 32, 32))
     before = copy.deepcopy(model.state_dict())
     precision = devices.pick_precision("auto", CPU)
-    made = train(make_training(model, images, images, **{**STRONG, "num_epochs": 1, "precision": precision}))
-    assert math.isfinite(made.history[0].loss)
+    begun = train(make_training(model, images, images, **{**STRONG, "num_epochs": 1, "precision": precision}))
+    assert math.isfinite(begun.history[0].loss)
     assert any(not torch.equal(before[key], weights) for key, weights in model.named_parameters())

@@ -1,4 +1,4 @@
-"""The five commands of the README as a person runs them, less --use_GPU and with smaller settings."""
+"""The five commands of the README as a user runs them, less --use_GPU and with smaller settings."""
 
 import json
 
@@ -8,7 +8,7 @@ PARTITIONS = ("train", "val", "test")
 
 
 @pytest.mark.parametrize("class_names", [("no", "yes"), ("Meningiom", "gesund", "glioma é")])
-def test_the_five_commands_make_the_files_that_they_should(run_script, class_folders, contents, tmp_path, class_names):
+def test_the_five_commands_write_the_files_that_they_should(run_script, class_folders, contents, tmp_path, class_names):
     folder = tmp_path / "Bilder für uns"
     counts = {name: 8 + 2 * number for number, name in enumerate(sorted(class_names))}
     class_folders(folder, counts)
@@ -45,6 +45,7 @@ def test_the_five_commands_make_the_files_that_they_should(run_script, class_fol
         "models/resnet_1.last.pth.tar",
         "results/resnet_1_hyperparameters.json",
         "results/resnet_1_loss_values.json",
+        "results/resnet_1_epochs.csv",
         "results/resnet_1_accuracy.png",
         "results/resnet_1_loss.png",
         "resnet_1_preds.json",

@@ -74,8 +74,8 @@ class Classifier:
         if isinstance(image, Image.Image):
             try:
                 return self.preprocessing.pixels(image_files.upright_8_bit(image))
-            except image_files.UnreadableImage as reason:
-                raise UserError(f"image: {reason}") from None
+            except (image_files.UnreadableImage, OSError) as reason:  # Pillow may only now read the file
+                raise UserError(f"{getattr(image, 'filename', '') or 'image'}: {reason}") from None
         loaded = image_sets.load_image(image, self.preprocessing)
         if loaded.unreadable:
             raise UserError(f"{image}: {loaded.unreadable}")
