@@ -97,10 +97,7 @@ def _each_class(results):
         return None
     rows = []
     for one in results.classes:
-        proportions = [
-            f"{_counted(figure)}; {span(figure.interval)}" if figure.interval else "undefined"
-            for figure in (one.sensitivity, one.specificity)
-        ]
+        proportions = [_with_span(figure, _counted(figure)) for figure in (one.sensitivity, one.specificity)]
         area = score(one.auc.value) + (f"; {_area_intervals(one)}" if one.auc.interval else "")
         rows.append((one.name, *proportions, area))
     table = Table(["class", "Sensitivity", "Specificity", "ROC-AUC"], rows)
@@ -110,6 +107,10 @@ def _each_class(results):
 def _area_intervals(one):
     intervals = (("DeLong", one.auc_delong.interval), ("Newcombe", one.auc.interval))
     return ", ".join(f"{span(interval, '.3f')} ({method})" for method, interval in intervals if interval) or "undefined"
+
+
+def _with_span(figure, value, written=".1%"):
+    return f"{value}; {span(figure.interval, written)}" if figure.interval else value
 
 
 def _counted(figure, write=percent):
@@ -197,10 +198,7 @@ def _folds(results):
     folds, accuracy, auc = (getattr(results.cross_validation, name) for name in ("folds", "accuracy", "auc"))
     rows = [
         *((fold.number, fold.accuracy.total, percent(fold.accuracy.value), score(fold.auc.value)) for fold in folds),
-        ("minimum", "", percent(accuracy.minimum), score(auc.minimum)),
-        ("maximum", "", percent(accuracy.maximum), score(auc.maximum)),
-        ("mean", "", percent(accuracy.mean), score(auc.mean)),
-        ("standard deviation", "", percent(accuracy.standard_deviation), score(auc.standard_deviation)),
+        *((name, "", percent(value), score(auc.named()[name])) for name, value in accuracy.named().items()),
     ]
     note = "The figures above are of all folds' images together, their probabilities ranked as if of one model."
     return Section("Folds", tables=[Table(["fold", "images", "Accuracy", "ROC-AUC"], rows)], notes=[note])
@@ -289,14 +287,10 @@ def _baselines(results):
         ("this model", results.accuracy, area, results.count),
     ]
     rows = [
-        (name, _with_span(accuracy, percent, ".1%"), _with_span(auc, score, ".3f"), count)
+        (name, _with_span(accuracy, percent(accuracy.value)), _with_span(auc, score(auc.value), ".3f"), count)
         for name, accuracy, auc, count in rows
     ]
     return Section("Beside simple baselines", tables=[Table(["model", "Accuracy", "ROC-AUC", "images"], rows)])
-
-
-def _with_span(figure, write, written):
-    return write(figure.value) + (f"; {span(figure.interval, written)}" if figure.interval else "")
 
 
 def _undefined(results, contents):
