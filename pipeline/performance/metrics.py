@@ -138,7 +138,7 @@ def confusion_matrix(labels, predictions, class_count):
 
 
 def accuracy(matrix):
-    """Return the share of images whose predicted class is the true one; `matrix` as confusion_matrix gives it."""
+    """Return the fraction of images whose predicted class is the true one; `matrix` as confusion_matrix gives it."""
     return float(np.trace(matrix) / matrix.sum())
 
 
