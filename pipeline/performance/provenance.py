@@ -40,7 +40,7 @@ class Source:
         return self.model if self.predictions.fold is None else f"fold {self.predictions.fold}"
 
     def relative(self, text):
-        """Return a text, a command line say, without absolute paths: from the project folder's name on, or the last."""
+        """Return a text, a command line say, with absolute paths cut: to start at the project folder, or to a name."""
         for root in (self.root.absolute(), self.root.resolve()):
             text = text.replace(str(root), root.name) if root.name else text
         return re.sub(r"'[^']*'|\"[^\"]*\"|\S+", _last_name, text)
