@@ -148,7 +148,12 @@ def _origin(sources, command):
     for source in sources:
         lines = (source.training.get("command line"), source.predictions.command_line)
         commands += [source.relative(line) for line in lines if isinstance(line, str)]
-    fingerprints = dict(entry for source in sources for entry in source.fingerprints())
+    several = len({source.root for source in sources}) > 1
+    fingerprints = {
+        f"{source.root.absolute().name}/{path}" if several else path: fingerprint
+        for source in sources
+        for path, fingerprint in source.fingerprints()
+    }
     packages = {name: version(name) for name in ("numpy", "scikit-learn", "scipy", "matplotlib")}
     return Section(
         "Where this comes from",
