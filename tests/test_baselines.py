@@ -77,7 +77,7 @@ def test_no_image_is_predicted_by_a_model_that_was_fitted_on_it(shortcut, monkey
         def predict_proba(self, features):
             return np.full((len(features), 2), 0.5)
 
-    monkeypatch.setattr(baselines, "RandomForestClassifier", lambda **_: Spy())
+    monkeypatch.setattr("sklearn.ensemble.RandomForestClassifier", lambda **_: Spy())
     parts = splitting.test_parts(labels, np.arange(40) // 4, 5, 0)
     baselines.cross_validate(paths, labels, parts, 0)
     assert fitted == [40 - len(part) for part in parts] * 3

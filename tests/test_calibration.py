@@ -51,7 +51,7 @@ def test_the_diagram_is_scikit_learns(images):
 def test_brier_score_by_hand():
     # Two correct ones are 0.25 off, one wrong one 0.75.
     truth, probability = np.array([True, False, True]), np.array([0.75, 0.25, 0.25])
-    score = calibration.brier_score(OneAgainstRest(truth, probability > 0.5, probability))
+    score = calibration.brier_score(OneAgainstRest(truth, probability > 0.5, probability)).value
     assert score == pytest.approx((2 * 0.25**2 + 0.75**2) / 3, abs=1e-12)
     assert score == pytest.approx(brier_score_loss(truth, probability))
 

@@ -12,6 +12,8 @@ import pytest
 from conftest import SMALL_TRAINING, _draw_project
 from made_predictions import multiclass, random_two_class
 
+from pipeline.performance import provenance
+
 SCRIPT = "calc_model_performance.py"
 EMPTY_ELEMENTS = ("meta", "img", "br")
 
@@ -161,6 +163,16 @@ def test_what_differs_between_the_folds_has_a_column_a_fold_and_all_else_stands_
         "setting", "fold 0", "fold 1", "fold 2", "optimizer", "Adam", "seed", "40", "41", "42",
         "weights", f"{tmp_path.name}/w.pth", "epochs", "2.5", "augment", "none", "file",
     ]  # fmt: skip
+
+
+def test_no_absolute_path_is_shown(tmp_path):
+    source = provenance.Source(random_two_class(0), tmp_path / "preds.json", None, {})
+    for text, shown in (
+        (f"python a.py -dir {tmp_path} -save m.pth.tar", f"python a.py -dir {tmp_path.name} -save m.pth.tar"),
+        ("python a.py '/home/me/my data/x.csv' /y/z.csv", "python a.py 'x.csv' z.csv"),
+        (r'python a.py "C:\my data\x.csv" 1/2', 'python a.py "x.csv" 1/2'),
+    ):
+        assert source.relative(text) == shown
 
 
 def test_with_more_than_two_classes_the_texts_are_those_of_the_pictures(call_script, tmp_path):

@@ -130,7 +130,7 @@ def test_images_without_a_split_may_choose_if_their_names_are_others():
 def test_more_than_two_classes_have_no_threshold():
     three = multiclass([0, 1, 2], [[0.5, 0.3, 0.2]] * 3)
     with pytest.raises(
-        UserError, match=r"^-threshold_from .*: with 3 classes there is no one threshold; leave it out$"
+        UserError, match=r"^-threshold_from .*: with 3 classes there is no single threshold; leave it out$"
     ):
         thresholds.choose(three, VAL, three)
 

@@ -1,1 +1,1 @@
-"""How good a classifier is: from its predictions to a page of figures, each with its interval. Imports no torch."""
+"""How good a classifier is: from its predictions to a page of figures, each with its interval."""

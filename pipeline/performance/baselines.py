@@ -8,11 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
@@ -80,6 +75,13 @@ def cross_validate(paths, labels, test_parts, seed):
 
     Returns {name: out-of-fold probabilities (n, classes)} with every image predicted once.
     """
+    # These take a quarter of a second to import, which whoever only reads baselines.json need not wait for.
+    from sklearn.dummy import DummyClassifier
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     facts = map_in_threads(_facts, paths, "baselines: reading")
     file_columns, brightness, thumbnails = (np.array(columns, dtype=np.float64) for columns in zip(*facts, strict=True))
     forest = RandomForestClassifier(n_estimators=TREES, n_jobs=-1, random_state=seed)

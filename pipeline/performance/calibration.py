@@ -24,7 +24,7 @@ def brier_score(one):
 
     Brier, Monthly Weather Review 78 (1950) 1, summed over one class of the two.
     """
-    return float(np.mean((one.probability - one.truth) ** 2))
+    return Figure(float(np.mean((one.probability - one.truth) ** 2)))
 
 
 def multiclass_brier_score(labels, probabilities):

@@ -42,7 +42,7 @@ def compare(measured, other, place):
     Raises UserError where the two are not of the same images with the same labels: see matched.
     """
     other = matched(measured, other, place)
-    here, there = (made.predictions == made.labels for made in (measured, other))
+    here, there = (model.predictions == model.labels for model in (measured, other))
     count, only_here, only_there = len(here), int((here & ~there).sum()), int((~here & there).sum())
     interval = paired_difference_interval(only_here, only_there, count)
     names = measured.class_names if measured.positive_class is None else [measured.positive_class]

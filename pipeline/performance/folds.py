@@ -1,7 +1,7 @@
 """Several predictions files as one: the folds of a cross-validation pooled, and the spread between them."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -33,6 +33,10 @@ class Spread:
     mean: float | None = None
     standard_deviation: float | None = None  # with n - 1
     reason: str = ""
+
+    def named(self):
+        """Return {name: value}."""
+        return {name.replace("_", " "): value for name, value in asdict(self).items() if name != "reason"}
 
 
 @dataclass(frozen=True)

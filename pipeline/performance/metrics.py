@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats
 from sklearn import metrics
 
+from pipeline.performance.calibration import reliability_bins
 from pipeline.performance.figures import Figure, Undefined, Z, proportion
 
 NO_IMAGE, NO_OTHER, NEVER = "no image of the class", "no image of another class", "the class was never predicted"
@@ -45,6 +46,10 @@ class OneAgainstRest:
     @cached_property
     def predicted(self):
         return int(self.finding.sum())
+
+    @cached_property
+    def reliability(self):
+        return reliability_bins(self.truth, self.probability)
 
     @property
     def false_negatives(self):
@@ -133,7 +138,7 @@ def confusion_matrix(labels, predictions, class_count):
 
 
 def accuracy(matrix):
-    """Return the share of images whose predicted class is the true one; `matrix` as confusion_matrix gives it."""
+    """Return the fraction of images whose predicted class is the true one; `matrix` as confusion_matrix gives it."""
     return float(np.trace(matrix) / matrix.sum())
 
 

@@ -167,7 +167,7 @@ def _reliability(results):
     """Return the Bins that are shown, and their calibration error."""
     if results.positive is None:
         return results.confidence_bins, results.confidence_error
-    return results.main.reliability, results.main.calibration_error.value
+    return results.main.against_rest.reliability, results.main.calibration_error.value
 
 
 def _square_axes(x_label, y_label):

@@ -1,10 +1,11 @@
 """Where predictions come from: what lies beside them in the project folder, as sections of a page."""
 
 import platform
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline import files
 from pipeline.errors import UserError
@@ -39,13 +40,13 @@ class Source:
         return self.model if self.predictions.fold is None else f"fold {self.predictions.fold}"
 
     def relative(self, text):
-        """Return a text, a command line say, with the project folder's name in place of its absolute path."""
+        """Return a text, a command line say, with absolute paths cut: to start at the project folder, or to a name."""
         for root in (self.root.absolute(), self.root.resolve()):
             text = text.replace(str(root), root.name) if root.name else text
-        return text
+        return re.sub(r"'[^']*'|\"[^\"]*\"|\S+", _last_name, text)
 
     def fingerprints(self):
-        """Return [(path in the project folder, SHA-256)] of what the predictions were made from, and their own."""
+        """Return [(path in the project folder, SHA-256)] of what the predictions come from, and their own."""
         split = Path("csv", "" if self.predictions.fold is None else f"fold_{self.predictions.fold}")
         checkpoint = self.predictions.checkpoint or ""
         paths = [
@@ -147,7 +148,12 @@ def _origin(sources, command):
     for source in sources:
         lines = (source.training.get("command line"), source.predictions.command_line)
         commands += [source.relative(line) for line in lines if isinstance(line, str)]
-    fingerprints = dict(entry for source in sources for entry in source.fingerprints())
+    several = len({source.root for source in sources}) > 1
+    fingerprints = {
+        f"{source.root.absolute().name}/{path}" if several else path: fingerprint
+        for source in sources
+        for path, fingerprint in source.fingerprints()
+    }
     packages = {name: version(name) for name in ("numpy", "scikit-learn", "scipy", "matplotlib")}
     return Section(
         "Where this comes from",
@@ -173,6 +179,13 @@ def _split(sources):
     ]
     commands = [source.relative(source.split.command_line) for source in known]
     return list(dict.fromkeys(sentences)), list(dict.fromkeys(commands))
+
+
+def _last_name(match):
+    """Return a word of a command line, in quotes or not; of an absolute path only the last name."""
+    word = match[0].strip("'\"")
+    absolute = PurePosixPath(word).is_absolute() or PureWindowsPath(word).is_absolute()
+    return match[0].replace(word, PureWindowsPath(word).name) if absolute else match[0]
 
 
 def _model_name(predictions):

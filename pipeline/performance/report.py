@@ -5,6 +5,7 @@ from pipeline.performance.figures import p_value, percent, points, score, span
 from pipeline.performance.pages import Page, Section, Table
 from pipeline.performance.results_json import as_json
 
+COLUMNS = ["metric", "value", "95% interval", "images"]
 INTERVALS = (
     "Intervals: exact (proportions); DeLong's, and method 5 of Newcombe (area); Fleiss, Cohen and Everitt's (kappa)."
 )
@@ -71,25 +72,26 @@ def _main_figures(results, pictures):
     """The published figures, each with its interval and the images behind it."""
     main = results.main
     if results.positive is None:
-        whose, count = "mean over classes", f"{len(results.classes)} classes"
-        rows = [
-            (f"{name} ({whose})", write(main.named()[name].value), "", count)
-            for name, write in (("Sensitivity", percent), ("Specificity", percent), ("ROC-AUC", score))
-        ]
+        whose, classes = "mean over classes", f"{len(results.classes)} classes"
+        area = _row(f"ROC-AUC ({whose})", main.auc, score, images=classes)
     else:
-        rows = [
-            (f"{name} ({results.positive})", percent(figure.value), span(figure.interval), figure.counts)
-            for name, figure in (("Sensitivity", main.sensitivity), ("Specificity", main.specificity))
-        ]
+        whose, classes = results.positive, ""
         images = f"{main.sensitivity.total} and {main.specificity.total}"
-        rows.append((f"ROC-AUC ({results.positive})", score(main.auc.value), _area_intervals(main), images))
-    accuracy, kappa = results.accuracy, results.kappa
-    rows += [
-        ("Accuracy", percent(accuracy.value), span(accuracy.interval), accuracy.counts),
-        ("Cohen's Kappa", score(kappa.value), span(kappa.interval, ".3f"), results.count),
+        area = (f"ROC-AUC ({whose})", score(main.auc.value), _area_intervals(main), images)
+    rows = [
+        _row(f"Sensitivity ({whose})", main.sensitivity, images=classes),
+        _row(f"Specificity ({whose})", main.specificity, images=classes),
+        area,
+        _row("Accuracy", results.accuracy),
+        _row("Cohen's Kappa", results.kappa, score, ".3f", results.count),
     ]
-    table = Table(["metric", "value", "95% interval", "images"], rows)
-    return Section("Main figures", tables=[table], notes=[INTERVALS], pictures=pictures)
+    return Section("Main figures", tables=[Table(COLUMNS, rows)], notes=[INTERVALS], pictures=pictures)
+
+
+def _row(name, figure, write=percent, written=".1%", images=""):
+    """Return a row of COLUMNS; `images` where the figure has no counts."""
+    interval = span(figure.interval, written) if figure.interval or figure.value is None else ""
+    return name, write(figure.value), interval, figure.counts or images
 
 
 def _each_class(results):
@@ -97,19 +99,20 @@ def _each_class(results):
         return None
     rows = []
     for one in results.classes:
-        proportions = [
-            f"{_counted(figure)}; {span(figure.interval)}" if figure.interval else "undefined"
-            for figure in (one.sensitivity, one.specificity)
-        ]
+        proportions = [_with_span(figure, _counted(figure)) for figure in (one.sensitivity, one.specificity)]
         area = score(one.auc.value) + (f"; {_area_intervals(one)}" if one.auc.interval else "")
         rows.append((one.name, *proportions, area))
     table = Table(["class", "Sensitivity", "Specificity", "ROC-AUC"], rows)
-    return Section("Each class against the rest, with 95% intervals", tables=[table], notes=[INTERVALS])
+    return Section("Each class against the rest, with 95% intervals", tables=[table])
 
 
 def _area_intervals(one):
     intervals = (("DeLong", one.auc_delong.interval), ("Newcombe", one.auc.interval))
     return ", ".join(f"{span(interval, '.3f')} ({method})" for method, interval in intervals if interval) or "undefined"
+
+
+def _with_span(figure, value, written=".1%"):
+    return f"{value}; {span(figure.interval, written)}" if figure.interval else value
 
 
 def _counted(figure, write=percent):
@@ -134,15 +137,10 @@ def _more_figures(results):
         header = ["metric", "mean over classes", *results.predictions.class_names]
     else:
         rows = [
-            (
-                f"{name} ({results.positive})",
-                write(main[name].value),
-                span(main[name].interval) if main[name].interval else "",
-                main[name].counts or results.count,
-            )
+            _row(f"{name} ({results.positive})", main[name], write, images=results.count)
             for name, write in MORE_FIGURES.items()
         ]
-        header = ["metric", "value", "95% interval", "images"]
+        header = COLUMNS
     return Section("More figures", tables=[Table(header, rows)])
 
 
@@ -197,10 +195,7 @@ def _folds(results):
     folds, accuracy, auc = (getattr(results.cross_validation, name) for name in ("folds", "accuracy", "auc"))
     rows = [
         *((fold.number, fold.accuracy.total, percent(fold.accuracy.value), score(fold.auc.value)) for fold in folds),
-        ("minimum", "", percent(accuracy.minimum), score(auc.minimum)),
-        ("maximum", "", percent(accuracy.maximum), score(auc.maximum)),
-        ("mean", "", percent(accuracy.mean), score(auc.mean)),
-        ("standard deviation", "", percent(accuracy.standard_deviation), score(auc.standard_deviation)),
+        *((name, "", percent(value), score(auc.named()[name])) for name, value in accuracy.named().items()),
     ]
     note = "The figures above are of all folds' images together, their probabilities ranked as if of one model."
     return Section("Folds", tables=[Table(["fold", "images", "Accuracy", "ROC-AUC"], rows)], notes=[note])
@@ -289,21 +284,18 @@ def _baselines(results):
         ("this model", results.accuracy, area, results.count),
     ]
     rows = [
-        (name, _with_span(accuracy, percent, ".1%"), _with_span(auc, score, ".3f"), count)
+        (name, _with_span(accuracy, percent(accuracy.value)), _with_span(auc, score(auc.value), ".3f"), count)
         for name, accuracy, auc, count in rows
     ]
     return Section("Beside simple baselines", tables=[Table(["model", "Accuracy", "ROC-AUC", "images"], rows)])
 
 
-def _with_span(figure, write, written):
-    return write(figure.value) + (f"; {span(figure.interval, written)}" if figure.interval else "")
-
-
 def _undefined(results, contents):
     """List what the page has no number for; of two classes it shows the positive one's figures, without its name."""
-    not_shown = set()
-    if results.positive is not None:
-        not_shown = {f"{name} ({of_class})" for of_class, names in contents["Per Class"].items() for name in names}
+    not_shown = {"Precision", "Recall"}
+    for class_name, names in contents["Per Class"].items():
+        hidden = names if results.positive is not None else not_shown
+        not_shown = not_shown | {f"{name} ({class_name})" for name in hidden}
     names_by_reason = {}
     for name, reason in contents["undefined"].items():
         if name not in not_shown:

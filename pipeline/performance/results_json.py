@@ -1,5 +1,7 @@
 """The results JSON: the one place where Results become its keys and values."""
 
+from dataclasses import astuple
+
 from pipeline.performance.cautions import cautions
 from pipeline.performance.figures import Figure
 from pipeline.performance.summary import OneClass
@@ -17,63 +19,50 @@ def as_json(results):
     """
     predictions, undefined = results.predictions, {}
     overall = _values(_overall(results), undefined)
-    if results.errors is None:
-        undefined["Most Confident Errors"] = NO_FILE_NAMES
-    main = _class_json(results.main, undefined) | {"Brier Score": results.brier_score.value}
-    main.pop("n", None)
-    per_class = {one.name: _class_json(one, undefined, f" ({one.name})") for one in results.classes}
-    figures = {**main, **overall, **_probability_json(results)}
+    main = _one_class(results.main, undefined) | {"Brier Score": results.brier_score.value}
+    per_class = {
+        one.name: {"n": one.against_rest.positives} | _one_class(one, undefined, f" ({one.name})")
+        for one in results.classes
+    }
+    figures = main | overall
     published = ("Sensitivity", "Specificity", "ROC-AUC", "Accuracy", "Cohen's Kappa")
     return {
         **{name: figures.pop(name) for name in published},
         "Positive Class": results.positive,
-        "Split": predictions.split,
-        "Fold": predictions.fold,
-        "Checkpoint": predictions.checkpoint,
-        "n": results.count,
-        "Class Names": predictions.class_names,
-        "Confusion Matrix": results.matrix.tolist(),
+        "Split": predictions.split, "Fold": predictions.fold, "Checkpoint": predictions.checkpoint, "n": results.count,
+        "Class Names": predictions.class_names, "Confusion Matrix": results.matrix.tolist(),
         "Predictions Not Most Probable": results.not_most_probable,
         **figures,
         "Per Class": per_class,
         "undefined": undefined,
         **_added(results, undefined),
         "Warnings": cautions(results),
-    }
+    }  # fmt: skip
 
 
 def _overall(results):
+    """Return {name: Figure} of what is measured over all classes."""
     return {
-        "Accuracy": results.accuracy,
-        "Accuracy 95% Interval": _interval(results.accuracy),
+        "Accuracy": results.accuracy, "Accuracy 95% Interval": _interval(results.accuracy),
         "No Information Rate": Figure(results.no_information_rate),
         "Accuracy P-Value": Figure(results.accuracy_p_value),
-        "Cohen's Kappa": results.kappa,
-        "Cohen's Kappa 95% Interval": _interval(results.kappa),
+        "Cohen's Kappa": results.kappa, "Cohen's Kappa 95% Interval": _interval(results.kappa),
         "McNemar P-Value": results.symmetry_p_value,
         "Log Loss": results.log_loss,
-    }
+        "Confidence Calibration Error": Figure(results.confidence_error),
+        "Confidence Reliability Diagram": Figure(_bins(results.confidence_bins)),
+        "Most Confident Errors": Figure(_errors(results.errors), reason=NO_FILE_NAMES),
+    }  # fmt: skip
 
 
-def _probability_json(results):
-    errors = results.errors and [
-        {
-            "file name": error.file_name,
-            "class": error.true_class,
-            "predicted": error.predicted_class,
-            "probability": error.probability,
-        }
-        for error in results.errors
+def _errors(errors):
+    return errors and [
+        dict(zip(("file name", "class", "predicted", "probability"), astuple(error), strict=True)) for error in errors
     ]
-    return {
-        "Confidence Calibration Error": results.confidence_error,
-        "Confidence Reliability Diagram": _bins_json(results.confidence_bins),
-        "Most Confident Errors": errors,
-    }
 
 
-def _class_json(figures, undefined, of=""):
-    """Return the JSON of ClassFigures, with the details of OneClass where they are of one."""
+def _one_class(figures, undefined, of=""):
+    """Return the JSON of ClassFigures, with the details of a OneClass."""
     if not isinstance(figures, OneClass):
         return _values(figures.named(), undefined, of)
     one = figures.against_rest
@@ -84,146 +73,105 @@ def _class_json(figures, undefined, of=""):
         "ROC-AUC 95% Interval (Newcombe)": _interval(figures.auc),
     }
     return {
-        "n": one.positives,
         **_values(figures.named() | intervals, undefined, of),
-        "True Positives": one.true_positives,
-        "False Negatives": one.false_negatives,
-        "False Positives": one.false_positives,
-        "True Negatives": one.true_negatives,
-        "Reliability Diagram": _bins_json(figures.reliability),
-    }
+        "True Positives": one.true_positives, "False Negatives": one.false_negatives,
+        "False Positives": one.false_positives, "True Negatives": one.true_negatives,
+        "Reliability Diagram": _bins(one.reliability),
+    }  # fmt: skip
 
 
-def _bins_json(bins):
+def _bins(bins):
     return [
         {
-            "from": one.lower,
-            "to": one.upper,
-            "n": one.observed.total,
-            "mean probability": one.mean_probability,
-            "observed share": one.observed.value,
-            "observed share 95% interval": one.observed.interval,
+            "from": one.lower, "to": one.upper, "n": one.observed.total, "mean probability": one.mean_probability,
+            "observed share": one.observed.value, "observed share 95% interval": one.observed.interval,
         }
         for one in bins
-    ]
+    ]  # fmt: skip
 
 
 def _added(results, undefined):
     """Return the JSON of what options ask for."""
     added = {}
     if results.threshold:
-        added["Threshold"] = _threshold_json(results.threshold)
+        added["Threshold"] = _threshold(results.threshold)
     if results.cross_validation:
-        added |= _folds_json(results.cross_validation, undefined)
+        added |= _folds(results.cross_validation, undefined)
     if results.referral:
-        added["Referral"] = _referral_json(results.referral, undefined)
+        added["Referral"] = _referral(results.referral, undefined)
     if results.comparison:
-        added["Comparison"] = _comparison_json(results.comparison, undefined)
+        added["Comparison"] = _comparison(results.comparison, undefined)
     if results.baselines:
         added["Baselines"] = [baseline.as_json() for baseline in results.baselines]
     return added
 
 
-def _threshold_json(point):
+def _threshold(point):
     return {
-        "value": point.value,
-        "rule": point.rule,
-        "file": point.file,
-        "split": point.split,
-        "n": point.accuracy.total,
-        "Sensitivity": point.sensitivity.value,
-        "Specificity": point.specificity.value,
+        "value": point.value, "rule": point.rule, "file": point.file, "split": point.split, "n": point.accuracy.total,
+        "Sensitivity": point.sensitivity.value, "Specificity": point.specificity.value,
         "Accuracy": point.accuracy.value,
-        "positives": point.sensitivity.total,
-        "negatives": point.specificity.total,
-    }
+        "positives": point.sensitivity.total, "negatives": point.specificity.total,
+    }  # fmt: skip
 
 
-def _folds_json(cross_validation, undefined):
+def _folds(cross_validation, undefined):
     folds = [
         {
-            "fold": fold.number,
-            "checkpoint": fold.checkpoint,
-            "n": fold.accuracy.total,
-            "Accuracy": fold.accuracy.value,
+            "fold": fold.number, "checkpoint": fold.checkpoint,
+            "n": fold.accuracy.total, "Accuracy": fold.accuracy.value,
             **_values({"ROC-AUC": fold.auc}, undefined, f" (fold {fold.number})"),
         }
         for fold in cross_validation.folds
-    ]
-    between = {}
-    for name, spread in (("Accuracy", cross_validation.accuracy), ("ROC-AUC", cross_validation.auc)):
-        if spread.reason:
-            between[name] = None
-            undefined[f"{name} (between folds)"] = spread.reason
-        else:
-            between[name] = {
-                "minimum": spread.minimum,
-                "maximum": spread.maximum,
-                "mean": spread.mean,
-                "standard deviation": spread.standard_deviation,
-            }
-    return {"Folds": folds, "Between Folds": between}
+    ]  # fmt: skip
+    between = {"Accuracy": cross_validation.accuracy, "ROC-AUC": cross_validation.auc}
+    for name, spread in between.items():
+        between[name] = Figure(None if spread.reason else spread.named(), reason=spread.reason)
+    return {"Folds": folds, "Between Folds": _values(between, undefined, " (between folds)")}
 
 
-def _referral_json(referral, undefined):
+def _referral(referral, undefined):
     by = {}
     for ranking in referral.rankings:
         figures = {
             "errors referred": ranking.errors_referred,
-            "accuracy of the rest": ranking.rest,
-            "95% interval": _interval(ranking.rest),
-            "gain": ranking.gain,
-            "p-value": ranking.p_value,
-        }
+            "accuracy of the rest": ranking.rest, "95% interval": _interval(ranking.rest),
+            "gain": ranking.gain, "p-value": ranking.p_value,
+        }  # fmt: skip
         values = _values(figures, undefined, f" (referred by {ranking.measure})")
         by[ranking.measure] = values | {"accuracies of the rest": ranking.accuracies}
     return {
-        "Monte Carlo samples": referral.sample_count,
-        "referred": referral.referred,
-        "errors": referral.errors,
-        "errors expected at random": referral.errors_at_random,
+        "Monte Carlo samples": referral.sample_count, "referred": referral.referred,
+        "errors": referral.errors, "errors expected at random": referral.errors_at_random,
         "by": by,
-    }
+    }  # fmt: skip
 
 
-def _comparison_json(comparison, undefined):
+def _comparison(comparison, undefined):
     areas = {}
     for area in comparison.areas:
         figures = {
-            "here": area.here,
-            "there": area.there,
-            "difference": area.difference,
-            "difference 95% interval": _interval(area.difference),
+            "here": area.here, "there": area.there,
+            "difference": area.difference, "difference 95% interval": _interval(area.difference),
             "DeLong p-value": area.p_value,
-        }
-        areas[area.class_name] = {
-            name: _value(figure, undefined, f"Comparison ROC-AUC {name} ({area.class_name})")
-            for name, figure in figures.items()
-        }
+        }  # fmt: skip
+        areas[area.class_name] = _values(figures, undefined, f" ({area.class_name})", "Comparison ROC-AUC ")
     return {
-        "Checkpoint": comparison.checkpoint,
-        "n": comparison.count,
-        "Accuracy": comparison.here,
-        "Other Accuracy": comparison.there,
+        "Checkpoint": comparison.checkpoint, "n": comparison.count,
+        "Accuracy": comparison.here, "Other Accuracy": comparison.there,
         "Accuracy Difference": comparison.difference.value,
         "Accuracy Difference 95% Interval": comparison.difference.interval,
-        "Right Here Only": comparison.only_here,
-        "Right There Only": comparison.only_there,
+        "Right Here Only": comparison.only_here, "Right There Only": comparison.only_there,
         "McNemar Exact P-Value": comparison.p_value,
         "ROC-AUC": areas,
-    }
+    }  # fmt: skip
 
 
 def _interval(figure):
     return Figure(figure.interval, reason=figure.reason)
 
 
-def _values(figures, undefined, of=""):
-    return {name: _value(figure, undefined, name + of) for name, figure in figures.items()}
-
-
-def _value(figure, undefined, name):
-    """Return a Figure's value; where it has none, put the reason into `undefined`."""
-    if figure.value is None:
-        undefined[name] = figure.reason
-    return figure.value
+def _values(figures, undefined, after="", before=""):
+    """Return {name: value} of {name: Figure}; the reason of what has no value goes into `undefined`."""
+    undefined |= {before + name + after: figure.reason for name, figure in figures.items() if figure.value is None}
+    return {name: figure.value for name, figure in figures.items()}

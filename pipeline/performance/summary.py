@@ -27,28 +27,36 @@ from pipeline.predictions import Predictions
 MOST_ERRORS = 10  # that are listed
 
 
+def _auc(one):
+    return figure_of(roc_auc, one.truth, one.probability, interval=newcombe_interval)
+
+
+def _calibration_error(one):
+    return Figure(calibration_error(one.reliability))
+
+
 @dataclass(frozen=True)
 class ClassFigures:
     """Figures of a class against the rest, or their means over the classes.
 
-    Each has its name in the results JSON and on the page beside it, which is that of R's caret.
+    Beside each stand its name in the results JSON and on the page, which is that of R's caret, and its function.
     """
 
-    sensitivity: Annotated[Figure, "Sensitivity"]
-    specificity: Annotated[Figure, "Specificity"]
-    auc: Annotated[Figure, "ROC-AUC"]  # with Newcombe's interval
-    positive_predictive_value: Annotated[Figure, "Pos Pred Value"]
-    negative_predictive_value: Annotated[Figure, "Neg Pred Value"]
-    precision: Annotated[Figure, "Precision"]
-    recall: Annotated[Figure, "Recall"]
-    f1: Annotated[Figure, "F1"]
-    prevalence: Annotated[Figure, "Prevalence"]
-    detection_rate: Annotated[Figure, "Detection Rate"]
-    detection_prevalence: Annotated[Figure, "Detection Prevalence"]
-    balanced_accuracy: Annotated[Figure, "Balanced Accuracy"]
-    average_precision: Annotated[Figure, "Average Precision"]
-    brier_score: Annotated[Figure, "Brier Score"]
-    calibration_error: Annotated[Figure, "Calibration Error"]
+    sensitivity: Annotated[Figure, "Sensitivity", metrics.sensitivity]
+    specificity: Annotated[Figure, "Specificity", metrics.specificity]
+    auc: Annotated[Figure, "ROC-AUC", _auc]
+    positive_predictive_value: Annotated[Figure, "Pos Pred Value", metrics.positive_predictive_value]
+    negative_predictive_value: Annotated[Figure, "Neg Pred Value", metrics.negative_predictive_value]
+    precision: Annotated[Figure, "Precision", metrics.precision]
+    recall: Annotated[Figure, "Recall", metrics.sensitivity]
+    f1: Annotated[Figure, "F1", metrics.f1]
+    prevalence: Annotated[Figure, "Prevalence", metrics.prevalence]
+    detection_rate: Annotated[Figure, "Detection Rate", metrics.detection_rate]
+    detection_prevalence: Annotated[Figure, "Detection Prevalence", metrics.detection_prevalence]
+    balanced_accuracy: Annotated[Figure, "Balanced Accuracy", metrics.balanced_accuracy]
+    average_precision: Annotated[Figure, "Average Precision", metrics.average_precision]
+    brier_score: Annotated[Figure, "Brier Score", brier_score]
+    calibration_error: Annotated[Figure, "Calibration Error", _calibration_error]
 
     def named(self):
         """Return {name: Figure}."""
@@ -62,7 +70,6 @@ class OneClass(ClassFigures):
     name: str
     against_rest: OneAgainstRest
     auc_delong: Figure  # the same area with the interval of DeLong
-    reliability: list[Bin]
 
 
 @dataclass(frozen=True)
@@ -171,38 +178,19 @@ def _one_class(predictions, index):
     one = OneAgainstRest(
         predictions.labels == index, predictions.predictions == index, predictions.probabilities[:, index]
     )
-    bins = reliability_bins(one.truth, one.probability)
-    return OneClass(
-        name=predictions.class_names[index],
-        against_rest=one,
-        sensitivity=metrics.sensitivity(one),
-        specificity=metrics.specificity(one),
-        auc=figure_of(roc_auc, one.truth, one.probability, interval=newcombe_interval),
-        auc_delong=figure_of(roc_auc, one.truth, one.probability, interval=delong_interval),
-        positive_predictive_value=metrics.positive_predictive_value(one),
-        negative_predictive_value=metrics.negative_predictive_value(one),
-        precision=metrics.precision(one),
-        recall=metrics.sensitivity(one),
-        f1=metrics.f1(one),
-        prevalence=metrics.prevalence(one),
-        detection_rate=metrics.detection_rate(one),
-        detection_prevalence=metrics.detection_prevalence(one),
-        balanced_accuracy=metrics.balanced_accuracy(one),
-        average_precision=metrics.average_precision(one),
-        brier_score=Figure(brier_score(one)),
-        calibration_error=Figure(calibration_error(bins)),
-        reliability=bins,
-    )
+    figures = {each.name: each.type.__metadata__[1](one) for each in fields(ClassFigures)}
+    delong = figure_of(roc_auc, one.truth, one.probability, interval=delong_interval)
+    return OneClass(**figures, name=predictions.class_names[index], against_rest=one, auc_delong=delong)
 
 
 def _means(classes):
     """Return the means over classes (macro) of their figures; a mean is undefined where a class's figure is."""
     means = {}
     for each in fields(ClassFigures):
-        figures = [getattr(one, each.name) for one in classes]
-        missing = [one.name for one, figure in zip(classes, figures, strict=True) if figure.value is None]
+        values = {one.name: getattr(one, each.name).value for one in classes}
+        missing = [name for name, value in values.items() if value is None]
         if missing:
             means[each.name] = Figure(None, reason=f"undefined for the class {', '.join(missing)}")
         else:
-            means[each.name] = Figure(float(np.mean([figure.value for figure in figures])))
+            means[each.name] = Figure(float(np.mean(list(values.values()))))
     return ClassFigures(**means)

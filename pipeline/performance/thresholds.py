@@ -81,9 +81,8 @@ def _operating_points(truth, probability):
 def _faults(validation, path, measured):
     """Return why these images may not choose the threshold for those that are measured: a line each, or none."""
     if len(measured.class_names) != 2:
-        return [
-            f"-threshold_from {path}: with {len(measured.class_names)} classes there is no one threshold; leave it out"
-        ]
+        count = len(measured.class_names)
+        return [f"-threshold_from {path}: with {count} classes there is no single threshold; leave it out"]
     faults = []
     if validation.class_names != measured.class_names:
         theirs, ours = ", ".join(validation.class_names), ", ".join(measured.class_names)
