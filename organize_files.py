@@ -20,8 +20,8 @@ def create_argparser():
         "writes: DIR/bin (every image), DIR/csv (the tables), DIR/models and DIR/results (empty)",
         "python organize_files.py DIR",
     )
-    parser.add_argument("DIR", nargs="?", type=folder_path, help="the folder that partition_datasets.py has split")
     # fmt: off
+    add_option(parser, "DIR", nargs="?", type=folder_path, help="the folder that partition_datasets.py has split")
     add_option(parser, "-proj_dir", "-project_directory", "-dir", metavar="DIR", type=folder_path,
                help="the same, as an option")
     add_option(parser, "--copy", action=Switch, default=None,

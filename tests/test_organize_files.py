@@ -494,8 +494,8 @@ def test_the_folder_can_be_given_as_in_the_other_scripts(data, call_script, spel
     assert (data / "csv" / "images.csv").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["a", "-dir", "a"]])
-def test_the_folder_is_given_once(call_script, arguments):
+@pytest.mark.parametrize("arguments", [[], ["a", "-dir", "a"], [""]])
+def test_one_folder_is_given(call_script, arguments):
     result = call_script(SCRIPT, *arguments)
     assert (faults(result), result.stdout) == (["DIR"], "")
 
