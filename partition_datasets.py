@@ -87,9 +87,9 @@ def main(argv=None):
     class_names = sorted(set(readable["class_name"]))
     require_class_count(class_names, options.num_classes, "-num_classes")
 
+    known = groups.known_groups(readable, options.group_csv, options.forget_groups)
     found = duplicates.find_duplicates(readable, options.near_duplicates)
     duplicate_report.tell(readable, found, options.near_duplicates)
-    known = groups.known_groups(readable, options.group_csv, options.forget_groups)
     images = groups.group_images(images, found, known, options.keep_label_conflicts)
 
     chosen = catalogue.usable(images)

@@ -106,7 +106,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_done(stages, tmp_path, 
         assert name == "organize" or largest_file >= {"test": 1000}.get(name, 100_000)
     else:
         assert (ended.status, len(ended.errors.splitlines())) == (2, 1), ended.errors
-        assert re.search(r"error: .+: File too large; mend this and run the same command again", ended.errors)
+        assert re.search(r"error: .+: File too large; fix this and run the same command again", ended.errors)
     assert image_hashes(project) == image_hashes(before)
     meaning(project)
     assert not list(project.rglob("*.part"))
@@ -145,7 +145,7 @@ def test_where_nothing_may_be_written_one_line_says_so(stages, tmp_path, name, p
             closed.enter_context(permissions(folder, 0o555))
         ended = run(name, project)
         assert (ended.status, len(ended.errors.splitlines())) == (2, 1), ended.errors
-        assert re.search(rf"error: {project}.*: Permission denied; mend this and run the same command", ended.errors)
+        assert re.search(rf"error: {project}.*: Permission denied; fix this and run the same command", ended.errors)
         assert meaning(project) == meaning(before)
     assert run(name, project).status == 0
     assert meaning(project) == done
