@@ -7,8 +7,8 @@ and the tables into DIR/csv; creates DIR/models and DIR/results. If interrupted,
 """
 
 from pipeline import command_line
-from pipeline.command_line import add_option
-from pipeline.messages import command_text
+from pipeline.command_line import Switch, add_option
+from pipeline.messages import printable
 from pipeline.readers import folder_path
 
 
@@ -20,11 +20,12 @@ def create_argparser():
         "writes: DIR/bin (every image), DIR/csv (the tables), DIR/models and DIR/results (empty)",
         "python organize_files.py DIR",
     )
-    parser.add_argument("DIR", nargs="?", type=folder_path, help="the folder that partition_datasets.py has split")
     # fmt: off
+    add_option(parser, "DIR", nargs="?", type=folder_path, help="the folder that partition_datasets.py has split")
     add_option(parser, "-proj_dir", "-project_directory", "-dir", metavar="DIR", type=folder_path,
                help="the same, as an option")
-    add_option(parser, "--copy", action="store_true", help="copy the images and leave the class folders as they are")
+    add_option(parser, "--copy", action=Switch, default=None,
+               help="copy the images and leave the class folders as they are, in later runs too; --no-copy moves them")
     # fmt: on
     return parser
 
@@ -33,36 +34,44 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
+    from pipeline import split_files
     from pipeline.errors import UserError
     from pipeline.partitioning import catalogue, moving, tables
-    from pipeline.project import Project
+    from pipeline.project import Project, script_command
 
     if (options.DIR is None) == (options.proj_dir is None):
         raise UserError("DIR: give the folder that partition_datasets.py has split, once")
     project = Project(options.DIR or options.proj_dir)
     table_path = project.tables / "images.csv"
     if not table_path.exists():
-        partition = command_text("python", "partition_datasets.py", "-proj_dir", project.root)
-        raise UserError(f"{table_path}: no such file; run: {partition}")
+        raise UserError(
+            f"{table_path}: no such file; run: {script_command('partition_datasets.py', '-proj_dir', project.root)}"
+        )
     images = catalogue.read(table_path)
     images = images[images["file_name"] != ""]
+    tables.require_ours(project)
+    split_files.require_finished_split(project.tables / "split.json")
 
     for folder in (project.bin, project.csv, project.models, project.results):
         folder.mkdir(exist_ok=True)
-    gathered, removed = moving.gather_images(project, images, copy=options.copy)
-    emptied = [] if options.copy else moving.remove_emptied_folders(project, images["class_name"].unique())
+    if options.copy is not None:
+        moving.remember_copying(project, options.copy)
+    copy = moving.was_copied(project)
+    gathered, removed = moving.gather_images(project, images, copy)
+    emptied = [] if copy else moving.remove_emptied_folders(project, images)
     tables_moved = tables.move(project)
 
     if gathered or tables_moved:
-        print(f"{'copied' if options.copy else 'moved'} {gathered} images into {project.bin} ({len(images)} in all)")
+        print(f"{'copied' if copy else 'moved'} {gathered} images into {project.bin} ({len(images)} in all)")
         print(f"CSV files: {project.csv}; created: {project.models}, {project.results}")
     if removed:
         print(f"removed {removed} images from the class folders, since identical copies are in {project.bin}")
     if emptied:
-        print(f"removed the emptied class folders: {', '.join(emptied)}")
+        print(f"removed the emptied class folders: {printable(', '.join(emptied))}")
     if not (gathered or tables_moved or removed or emptied):
         print(f"{project.root} is organized already: {len(images)} images in {project.bin}; nothing to do")
-    print(f"next: {command_text('python', 'train_torchvision.py', '-project_directory', project.root)}")
+    folds = ["-fold", "all"] if project.fold_folders() else []
+    print(f"next: {script_command('train_torchvision.py', '-project_directory', project.root, *folds)}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline import command_line
 from pipeline.command_line import add_option, add_pixel_limit
 from pipeline.messages import command_text
-from pipeline.readers import folder_path, whole_number
+from pipeline.readers import file_path, folder_path, whole_number
 
 
 def create_argparser():
@@ -42,8 +42,11 @@ def create_argparser():
     add_option(together, "-near_duplicates", metavar="BITS", type=whole_number(0, 64), default=10,
                help="how many of the 256 bits of two images' difference hashes may differ for them to count as the "
                     "same image; 0: only identical images do (default: 10)")
-    add_option(together, "-group_csv", metavar="FILE.csv", type=Path,
-               help="CSV of file name,group (a patient number, say): a group's images stay together")
+    add_option(together, "-group_csv", metavar="FILE.csv", type=file_path,
+               help="CSV of file name,group (a patient number, say): a group's images stay together, in later "
+                    "splits too")
+    add_option(together, "--forget_groups", action="store_true",
+               help="do without the groups of an earlier -group_csv")
     add_option(together, "--keep_label_conflicts", action="store_true",
                help="keep images that lie in two classes (default: in no partition)")
     check = parser.add_argument_group("check")
@@ -74,19 +77,20 @@ def main(argv=None):
     from pipeline.classes import require_class_count
     from pipeline.partitioning import catalogue, duplicate_report, duplicates, groups, splitting, tables
     from pipeline.performance import baselines
-    from pipeline.project import Project
+    from pipeline.project import Project, script_command
     from pipeline.split_files import SplitRecord
 
     image_files.limit_pixels(options.max_pixels)
     project = Project(options.proj_dir)
+    tables.require_ours(project)
     images = catalogue.find_images(project)
     readable = catalogue.usable(images)
     class_names = sorted(set(readable["class_name"]))
     require_class_count(class_names, options.num_classes, "-num_classes")
 
+    known = groups.known_groups(readable, options.group_csv, options.forget_groups)
     found = duplicates.find_duplicates(readable, options.near_duplicates)
     duplicate_report.tell(readable, found, options.near_duplicates)
-    known = groups.read_known_groups(options.group_csv, readable) if options.group_csv else None
     images = groups.group_images(images, found, known, options.keep_label_conflicts)
 
     chosen = catalogue.usable(images)
@@ -102,7 +106,7 @@ def main(argv=None):
         labels = [class_names.index(name) for name in chosen["class_name"]]
         test_parts = splitting.test_parts(chosen["class_name"], chosen["group"], options.folds or 5, options.seed)
         baselines.report(project.tables / "baselines.json", paths, labels, class_names, test_parts, options.seed)
-    print(f"next: {command_text('python', 'organize_files.py', project.root)}")
+    print(f"next: {script_command('organize_files.py', project.root)}")
 
 
 if __name__ == "__main__":

@@ -55,9 +55,10 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def add_option(group, name, *other_names, **settings):
-    """Add an option under `name` and its other spellings, each with one dash and with two."""
+    """Add an option under `name` and its other spellings, each with one dash and with two; or a positional argument."""
     names = [name, *other_names]
-    swapped = [spelling[1:] if spelling.startswith("--") else "-" + spelling for spelling in names]
+    options = [spelling for spelling in names if spelling.startswith("-")]
+    swapped = [spelling[1:] if spelling.startswith("--") else "-" + spelling for spelling in options]
     if "type" in settings:
         settings["type"] = _telling(settings["type"])
     return group.add_argument(*names, *swapped, **settings)

@@ -1,41 +1,65 @@
 """Writing files whole or not at all, CSV, and JSON as the standard has it."""
 
+import codecs
 import contextlib
 import csv
+import functools
 import hashlib
 import io
 import json
 import os
 import re
+import secrets
 import shutil
-import threading
+import stat
 from pathlib import Path
 
 from pipeline.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+UNFINISHED = re.compile(r"\..*\.[0-9a-f]{16}\.part")
 
 
 @contextlib.contextmanager
 def whole_file(path):
     """Give a temporary path beside `path`, and rename it to `path` once the block has succeeded.
 
-    A reader sees the old file or the new one, never a part, also after a power cut or with two writers.
+    A reader sees the old file or the new one, never a part, also after a power cut or with two writers. A device
+    (/dev/null, a terminal) or a pipe that someone reads is written to directly and stays what it is.
     """
     path = Path(path)
-    # Of a long name the beginning only: no system takes more than 255 bytes. Threads have numbers of their own.
-    temporary = path.with_name(f".{path.name[:40]}.{threading.get_native_id()}.part")
+    if _is_special(path):
+        yield path
+        return
+    _remove_unfinished_once(os.path.abspath(path.parent))
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with _unfinished_beside(path) as temporary:
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
     except OSError as error:
-        names = (error.filename, error.filename2)
-        if error.errno is not None and (names == (None, None) or str(temporary) in names):
+        names = [os.path.basename(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
+        if error.errno is not None and (not names or any(map(UNFINISHED.fullmatch, names))):
             # A disk that is full does not say for what, or names what was copied first.
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder):
+    """Remove the temporary files that killed processes have left in a folder; those still being written stay."""
+    if fcntl is None:
+        return  # without locks it cannot be told which are still being written
+    with contextlib.suppress(OSError):
+        for path in [entry.path for entry in os.scandir(folder) if UNFINISHED.fullmatch(entry.name)]:
+            with contextlib.suppress(OSError), open(path, "rb+", opener=_open_itself) as file:
+                if _hold(file.fileno()):
+                    os.unlink(path)
 
 
 def copy_file(source, target):
@@ -67,13 +91,17 @@ def write_csv(path, rows):
 
 
 def read_csv(path):
-    """Return [(line number, [cells])] of a CSV file, blank lines left out; UserError where it cannot be read as CSV."""
-    # newline="" keeps a line break inside a quoted file name; universal newlines would change it.
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
-    try:
-        return [(reader.line_num, row) for row in reader if row]
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: {error}; write the file again") from None
+    """Return [(line number, [cells])] of a CSV file, blank lines left out; UserError where it cannot be read as CSV.
+
+    Cells are separated by commas or, where that gives no table, by semicolons or tabs, as spreadsheets do.
+    """
+    text = read_text(path)
+    for delimiter in ",;\t":
+        rows = _parse_csv(path, text, delimiter)
+        widths = {len(row) for _, row in rows}
+        if len(widths) == 1 and widths != {1}:
+            return rows
+    return _parse_csv(path, text, ",")
 
 
 def write_json(path, content):
@@ -97,19 +125,105 @@ def read_json_object(path):
 
 
 def read_text(path):
-    """Read a UTF-8 text file, with or without a byte-order mark; UserError where it is missing or unreadable."""
+    """Read a text file in UTF-8, with or without a byte-order mark, or in UTF-16 with one.
+
+    Raises UserError where it is missing, may not be read, or is not a regular file: a pipe would never end.
+    """
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            return file.read()
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UserError(f"{path}: not a regular file; give a file")
+        data = Path(path).read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the name") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; check the file and its permissions") from None
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace")
+    return data.decode("utf-8-sig", errors="surrogateescape")
 
 
 def content_hash(data):
     """Return the SHA-256 of bytes as hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _is_special(path):
+    """Tell whether `path` is a device or a pipe; UserError for a pipe that nobody reads, which would block for ever."""
+    if not path.exists() or path.is_file() or path.is_dir():
+        return False
+    if path.is_fifo():
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            raise UserError(f"{path}: not a regular file but a pipe that nobody reads; give a file") from None
+    return True
+
+
+@contextlib.contextmanager
+def _unfinished_beside(path):
+    """Create an empty file beside `path` under a name that nobody can guess, and remove it where it is still there.
+
+    It is locked meanwhile, so that no other process takes it for the leftover of a dead one.
+    """
+    descriptor = None
+    while descriptor is None:
+        # Of a long name only the beginning: no system takes more than 255 bytes.
+        temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if not (_hold(descriptor, without_locks=True) and temporary.exists()):  # another process took it for a leftover
+            os.close(descriptor)
+            descriptor = None
+    if fcntl is None:
+        os.close(descriptor)  # Windows renames no open file
+    try:
+        yield temporary
+    finally:
+        if fcntl:
+            os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def _remove_unfinished_once(folder):
+    # Once a process: listing a folder of 100,000 images for each of them would take hours.
+    remove_unfinished(folder)
+
+
+def _open_itself(path, flags):
+    # Neither what a link points to, nor a pipe, which would block.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _hold(descriptor, without_locks=False):
+    """Lock a file for as long as it is open and tell whether that worked; `without_locks` where there are no locks."""
+    try:
+        if fcntl is None:
+            return without_locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system that has none
+        return without_locks
+    return True
+
+
+def _sync_folder(folder):
+    # Without this a power cut can undo the renaming. Windows opens no folders, and some file systems sync none.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _parse_csv(path, text, delimiter):
+    # newline="" keeps a line break inside a quoted file name; universal newlines would change it.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        return [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}; write the file again") from None
 
 
 def _csv_cell(value):

@@ -11,6 +11,20 @@ from PIL import Image, ImageOps
 VISIBLE_COLOR_SPREAD = 48
 
 
+# What begins like this, and what to call it: files of pictures that Pillow cannot read.
+OTHER_KINDS = (
+    (128, b"DICM", "a DICOM file"),
+    (344, b"n+1\0", "a NIfTI file"),
+    (344, b"ni1\0", "a NIfTI file"),
+    (0, b"\x93NUMPY", "a NumPy array"),
+    (0, b"\x1f\x8b", "a gzip file (.nii.gz?)"),
+    (4, b"ftyphei", "an HEIC file"),
+    (4, b"ftypmif1", "an HEIC file"),
+    (0, b"<svg", "an SVG drawing"),
+    (0, b"<?xml", "an XML file (an SVG drawing?)"),
+)
+
+
 class UnreadableImage(Exception):
     """A file that cannot be used as an image; its text is the reason."""
 
@@ -55,7 +69,7 @@ def decode(data):
     except UnreadableImage:
         raise
     except Image.UnidentifiedImageError:
-        raise UnreadableImage("not an image that Pillow can read") from None
+        raise UnreadableImage(_what_else(data)) from None
     except Image.DecompressionBombError:
         raise UnreadableImage(f"more than {Image.MAX_IMAGE_PIXELS} pixels; -max_pixels sets the limit") from None
     except MemoryError:
@@ -91,6 +105,12 @@ def shows_color(image):
         return False
     pixels = np.asarray(image.resize((32, 32), Image.Resampling.BOX), dtype=np.int16)
     return bool((pixels.max(axis=2) - pixels.min(axis=2)).max() >= VISIBLE_COLOR_SPREAD)
+
+
+def _what_else(data):
+    """Return why bytes that Pillow does not recognize are not an image; where possible, what they are."""
+    kinds = [kind for start, magic, kind in OTHER_KINDS if data.startswith(magic, start)]
+    return f"{kinds[0]}, which cannot be read; convert it to PNG" if kinds else "not an image that Pillow can read"
 
 
 def _scale_to_8_bits(image):

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.errors import UserError
+from pipeline.file_names import caseless
 from pipeline.messages import command_text
 
+SCRIPTS = Path(__file__).resolve().parents[1]
 RESERVED_FOLDERS = ("bin", "csv", "models", "results")
 PARTITIONS = ("train", "val", "test")
 MODEL_SUFFIX = ".pth.tar"
@@ -48,16 +50,18 @@ class Project:
         """The folder of train.csv, val.csv and test.csv, of a cross-validation's fold where one is given."""
         return self.csv if fold is None else self.csv / f"fold_{fold}"
 
+    def fold_folders(self):
+        """Return {fold: folder} of the folders csv/fold_0, fold_1, ... that there are, whatever is in them."""
+        numbers = (folder.name.removeprefix("fold_") for folder in self.csv.glob("fold_*") if folder.is_dir())
+        folds = sorted(int(text) for text in numbers if text.isdecimal() and text == str(int(text)))
+        return {fold: self.split_folder(fold) for fold in folds}
+
     def folds(self, choice=None):
         """Return the folds that `-fold` chose: [None] without the option, [k], or all of them for "all".
 
         Raises UserError for a fold that the project does not have, and where it has folds and none was chosen.
         """
-        existing = sorted(
-            int(folder.name.removeprefix("fold_"))
-            for folder in self.csv.glob("fold_*")
-            if folder.name.removeprefix("fold_").isdecimal()
-        )
+        existing = [fold for fold, folder in self.fold_folders().items() if any(map(Path.exists, split_tables(folder)))]
         listed = f"folds {', '.join(map(str, existing))}" if existing else "no folds (partition_datasets.py -folds 5)"
         if choice is None and existing:
             raise UserError(f"-fold: {self.root} is split into {listed}; give one of them or all")
@@ -70,7 +74,7 @@ class Project:
         if self.bin.is_dir() and self.csv.is_dir():
             return
         if (self.root / "images.csv").exists():
-            organize = command_text("python", "organize_files.py", self.root)
+            organize = script_command("organize_files.py", self.root)
             raise UserError(f"{self.root}: not organized yet; run: {organize}")
         raise UserError(
             f"{self.root}: no bin and csv folders in it; run partition_datasets.py and organize_files.py first"
@@ -89,6 +93,22 @@ class Project:
         if file_name.endswith(LAST_SUFFIX):
             raise UserError(f"model name {file_name!r}: .last.pth.tar is kept for resuming; choose another name")
         return self.models / file_name
+
+
+def script_command(script, *arguments):
+    """Return the command line of one of the scripts, as it can be copied and run from the current folder."""
+    path = SCRIPTS / script
+    return command_text("python", path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path, *arguments)
+
+
+def split_tables(folder):
+    """Return the paths of train.csv, val.csv and test.csv in a folder."""
+    return [folder / f"{partition}.csv" for partition in PARTITIONS]
+
+
+def is_reserved(name):
+    """Tell whether the project keeps its own files in a folder of this name, on any system."""
+    return caseless(name) in RESERVED_FOLDERS
 
 
 def fold_name(name, fold):

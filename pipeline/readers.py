@@ -49,5 +49,16 @@ def fold_choice(text):
 
 
 def folder_path(text):
-    """Read a folder's path, less the trailing quote or separator that Windows shells leave of "C:\\data\\"."""
-    return Path(text.rstrip("\"'").rstrip("/\\") or text)
+    """Read a folder's path, less the trailing quote or separator that Windows shells leave of "C:\\data\\".
+
+    A folder whose name ends so is taken as given.
+    """
+    path = file_path(text)
+    return path if path.is_dir() else Path(text.rstrip("\"'").rstrip("/\\") or text)
+
+
+def file_path(text):
+    """Read a path that is not empty; an empty one, as of a variable that is not set, would mean the current folder."""
+    if not text.strip():
+        raise ValueError("an empty path; is a variable not set? Give . for the current folder")
+    return Path(text)

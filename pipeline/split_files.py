@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipeline import files
 from pipeline.errors import UserError
-from pipeline.project import PARTITIONS, is_plain_file_name
+from pipeline.file_names import FileNames, composed
+from pipeline.project import is_plain_file_name, split_tables
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,15 @@ class SplitRecord:
     command_line: str
     seed: int
     date: str  # ISO 8601, UTC
+    finished: bool = True  # False while the tables are being written
 
     @classmethod
     def of_now(cls, command_line, seed):
         return cls(command_line, seed, datetime.now(UTC).isoformat(timespec="seconds"))
 
     def write(self, path):
-        files.write_json(path, {"command line": self.command_line, "seed": self.seed, "date": self.date})
+        content = {"command line": self.command_line, "seed": self.seed, "date": self.date, "finished": self.finished}
+        files.write_json(path, content)
 
 
 def read_split_record(path):
@@ -46,10 +49,17 @@ def read_split_record(path):
     if not Path(path).exists():
         return None
     content = files.read_json_object(path)
-    command_line, seed, date = (content.get(name) for name in ("command line", "seed", "date"))
-    if not isinstance(command_line, str) or type(seed) is not int or not isinstance(date, str):
-        raise UserError(f"{path}: is not the record of a split; remove it, or run partition_datasets.py again")
-    return SplitRecord(command_line, seed, date)
+    values = [content.get(name) for name in ("command line", "seed", "date", "finished")]
+    if [type(value) for value in values] != [str, int, str, bool]:
+        raise UserError(f"{path}: is not the record of a split; move it elsewhere")
+    return SplitRecord(*values)
+
+
+def require_finished_split(path):
+    """Raise UserError where split.json says that the tables beside it were not all written: they may not match."""
+    record = read_split_record(path)
+    if record is not None and not record.finished:
+        raise UserError(f"{path}: the split was not finished; run again: {record.command_line}")
 
 
 def write_split(path, file_names, labels):
@@ -65,25 +75,28 @@ def write_classes(path, class_names):
 def read_split(project, partition, fold=None):
     """Read one partition of an organized project, or of one fold of it, and check it against bin/.
 
-    Returns a Split. Raises UserError with every fault of the file at once: rows that are not `file name,class
-    index`, labels that no class has, names that lead out of bin/ or are not in it, duplicates, names that
-    another partition holds too, no rows at all.
+    Returns a Split, its file names spelled as in bin/. Raises UserError with every fault of the file at once: rows
+    that are not `file name,class index`, labels that no class has, names that lead out of bin/ or are not in it,
+    duplicates, names that another partition holds too, no rows at all.
     """
     project.require_organized()
+    require_finished_split(project.csv / "split.json")
     path = project.split_folder(fold) / f"{partition}.csv"
     rows, faults = _read_rows(path)
     class_names = read_class_names(project, fold)
-    in_bin = {entry.name for entry in project.bin.iterdir()}
-    first_line_of = {}
+    in_bin = FileNames(entry.name for entry in project.bin.iterdir())
+    file_names, first_line_of = [], {}
     for line, file_name, label in rows:
         where = f"{path}, line {line}"
+        found = in_bin.find(file_name)
+        file_names.append(found)
         if not is_plain_file_name(file_name):
             faults.append(f"{where}: {file_name!r} is not a plain file name; images lie in {project.bin} itself")
-        elif file_name not in in_bin:
+        elif found is None:
             faults.append(f"{where}: {file_name!r} is not in {project.bin}; put it back or remove the line")
-        if file_name in first_line_of:
-            faults.append(f"{where}: {file_name!r} stands in line {first_line_of[file_name]} already; remove one")
-        first_line_of.setdefault(file_name, line)
+        first_line = first_line_of.setdefault(composed(file_name), line)
+        if first_line != line:
+            faults.append(f"{where}: {file_name!r} stands in line {first_line} already; remove one")
         if label >= len(class_names):
             faults.append(
                 f"{where}: class index {label} is out of range; {project.csv / 'classes.csv'} has "
@@ -94,7 +107,7 @@ def read_split(project, partition, fold=None):
         faults.append(f"{path}: holds no images; run partition_datasets.py again")
     if faults:
         raise UserError(*faults)
-    return Split(partition, path, [row[1] for row in rows], [row[2] for row in rows], class_names)
+    return Split(partition, path, file_names, [row[2] for row in rows], class_names)
 
 
 def read_class_names(project, fold=None):
@@ -104,12 +117,8 @@ def read_class_names(project, fold=None):
     """
     path = project.csv / "classes.csv"
     if not path.exists():
-        labels = [
-            label
-            for partition in PARTITIONS
-            if (project.split_folder(fold) / f"{partition}.csv").exists()
-            for _, _, label in _read_rows(project.split_folder(fold) / f"{partition}.csv")[0]
-        ]
+        tables = filter(Path.exists, split_tables(project.split_folder(fold)))
+        labels = [label for table in tables for _, _, label in _read_rows(table)[0]]
         return [str(index) for index in range(max(labels, default=-1) + 1)]
     class_names = []
     for line, row in _csv_rows(path):
@@ -128,7 +137,9 @@ def read_class_names(project, fold=None):
 
 def fingerprint(*splits):
     """Return a hash of which images, with which labels, the splits hold: another split, another fingerprint."""
-    content = [[split.partition, split.file_names, split.labels, split.class_names] for split in splits]
+    content = [
+        [split.partition, list(map(composed, split.file_names)), split.labels, split.class_names] for split in splits
+    ]
     return files.content_hash(json.dumps(content).encode())
 
 
@@ -147,13 +158,13 @@ def _read_rows(path):
 
 
 def _shared_with_other_partitions(path, line_of):
-    others = [path.with_name(f"{partition}.csv") for partition in PARTITIONS]
     return [
-        f"{path}, line {line_of[name]}: {name!r} is in {other}, line {line}, too; an image belongs to one partition"
-        for other in others
+        f"{path}, line {line_of[composed(name)]}: {name!r} is in {other}, line {line}, too; an image belongs to one "
+        "partition"
+        for other in split_tables(path.parent)
         if other != path and other.exists()
         for line, name, _ in _read_rows(other)[0]
-        if name in line_of
+        if composed(name) in line_of
     ]
 
 

@@ -191,7 +191,7 @@ OPTIONS = [
     (script, option.option_strings[0], option.nargs)
     for script in SCRIPTS
     for option in importlib.import_module(script).create_argparser()._actions
-    if getattr(option.type, "__module__", "") == "pipeline.readers" and option.type.__name__ != "folder_path"
+    if getattr(option.type, "__module__", "") == "pipeline.readers" and not option.type.__name__.endswith("_path")
 ]
 
 

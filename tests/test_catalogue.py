@@ -1,6 +1,7 @@
 import hashlib
 import os
 import unicodedata
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.partitioning import catalogue
 from pipeline.project import Project, is_plain_file_name
 
-HEADER = "source,file_name,class_name,content_hash,group,left_out\n"
+HEADER = "source,file_name,class_name,content_hash,group,left_out\n"  # as before known_group was remembered
 NONE = pd.DataFrame(columns=catalogue.COLUMNS, dtype=object)
 
 
@@ -45,7 +46,11 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
     sources = ["no/a,b.png", 'no/"c".png', "yes/two\nlines", "yes/Icon\r", "été/\udcff.png", "no/NA"]
     table = images(*sources, file_name=["1.png", "2.png", "", "", "\udcff.png", "NA"], group=range(6))
     catalogue.write(tmp_path / "images.csv", table)
-    assert (tmp_path / "images.csv").read_bytes().startswith(HEADER.encode() + b'"no/a,b.png",1.png,no,,0,\n')
+    assert (
+        (tmp_path / "images.csv")
+        .read_bytes()
+        .startswith(HEADER.strip().encode() + b',known_group\n"no/a,b.png",1.png,no,,0,,\n')
+    )
     assert catalogue.read(tmp_path / "images.csv").values.tolist() == table.assign(group=list("012345")).values.tolist()
 
 
@@ -61,6 +66,8 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
           for source in ("../a.png", "no/..", "no/../../a.png", "/etc/passwd", "a.png", "yes/a.png")),
         ("no/a.png,a.png,../..,,0,", "'no/a.png' is not 'class name/file name'"),
         ("no/a.png,X.PNG,no,,0,", "'X.PNG'"),
+        ("bin/a.png,a.png,bin,,0,", "'bin'"),
+        ("Models/a.png,a.png,Models,,0,", "'Models'"),
     ],
 )  # fmt: skip
 def test_a_faulty_line_is_named(faults, row, fault):
@@ -72,7 +79,7 @@ def test_all_faults_of_a_table_are_found_at_once(faults):
     assert len(faults(HEADER + "a,b,c\n../x,../x,no,,0,\n")) == 3
 
 
-@pytest.mark.parametrize("text", ["", "no/a.png,a.png,no,,0,\n", HEADER.replace(",", ";"), "\x00"])
+@pytest.mark.parametrize("text", ["", "no/a.png,a.png,no,,0,\n", HEADER.replace("group", "set"), "\x00"])
 def test_a_file_that_is_not_such_a_table_is_named(faults, text):
     (fault,) = faults(text)
     assert HEADER.strip() in fault
@@ -91,7 +98,6 @@ def test_images_are_found_in_the_order_of_class_and_name(tmp_path, class_folders
 def test_reserved_and_hidden_folders_and_hidden_and_loose_files_are_passed_over(tmp_path, class_folders, capsys):
     folders = ["bin", "csv", "models", "results", ".git", "no"]
     class_folders(tmp_path, dict.fromkeys(folders, 1))
-    (tmp_path / "no" / ".DS_Store").touch()
     (tmp_path / "loose.png").touch()
     assert list(catalogue.scan_class_folders(Project(tmp_path), NONE)["source"]) == ["no/no0.png"]
     notes = capsys.readouterr().err.splitlines()
@@ -126,13 +132,69 @@ def test_a_file_of_known_source_and_content_is_not_found_again(tmp_path, class_f
     assert list(catalogue.scan_class_folders(Project(tmp_path), known)["source"]) == ["no/new.png", "no/no1.png"]
 
 
-def test_known_images_are_those_that_lie_in_bin(tmp_path):
-    table = images("no/a.png", "no/b.png", "no/c.txt", file_name=["a.png", "b.png", ""])
-    catalogue.write(tmp_path / "images.csv", table)
-    assert catalogue.images_in_bin(Project(tmp_path)).empty
+def test_known_images_are_those_that_lie_in_bin_and_others_are_told(tmp_path, capsys):
+    table = images("no/a.png", "no/é.png", "no/c.txt", file_name=["a.png", "é.png", ""], known_group=["", "7", ""])
+    assert catalogue.images_in_bin(Project(tmp_path), table).empty
+    assert str(tmp_path / "no" / "a.png") in capsys.readouterr().err
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "b.png").touch()
-    assert list(catalogue.images_in_bin(Project(tmp_path))["source"]) == ["no/b.png"]
+    for name in (unicodedata.normalize("NFD", "é.png"), "stranger.png", ".hidden"):
+        (tmp_path / "bin" / name).touch()
+    known = catalogue.images_in_bin(Project(tmp_path), table)
+    assert list(zip(known["source"], known["known_group"], strict=True)) == [("no/é.png", "7")]
+    gone, stranger = capsys.readouterr().err.splitlines()
+    assert gone.startswith(f"note: {tmp_path / 'no' / 'a.png'}: ")
+    assert stranger.startswith(f"note: {tmp_path / 'bin' / 'stranger.png'}: ")
+
+
+def test_what_lies_in_bin_already_keeps_its_name_to_itself():
+    table = catalogue.assign_bin_names(NONE, images("no/1.png", "no/2.png"), {"1.PNG"})
+    assert list(table["file_name"]) == ["no_1.png", "2.png"]
+
+
+@pytest.mark.parametrize("name", ["Bin", "CSV", "Models", "RESULTS"])
+def test_reserved_names_are_compared_without_case_and_told(tmp_path, class_folders, capsys, name):
+    class_folders(tmp_path, {name: 1, "no": 1})
+    (tmp_path / "images.csv").touch()
+    assert list(catalogue.scan_class_folders(Project(tmp_path), NONE)["source"]) == ["no/no0.png"]
+    assert capsys.readouterr().err.startswith(f"note: {tmp_path / name}: ")
+
+
+def test_classes_that_differ_in_case_only_are_told(tmp_path, class_folders, capsys):
+    try:
+        class_folders(tmp_path, {"Yes": 1, "no": 1, "yes": 1}).joinpath("YES").mkdir()
+    except FileExistsError:
+        pytest.skip("this file system ignores case")
+    assert set(catalogue.find_images(Project(tmp_path))["class_name"]) == {"Yes", "no", "yes"}
+    assert "'Yes' and 'yes'" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_read_is_passed_over_with_a_note(tmp_path, class_folders, capsys, monkeypatch):
+    class_folders(tmp_path, {"no": 1, "lost+found": 1})
+    iterdir = Path.iterdir
+
+    def refuse(folder):
+        if folder.name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert list(catalogue.scan_class_folders(Project(tmp_path), NONE)["source"]) == ["no/no0.png"]
+    assert capsys.readouterr().err.startswith(f"note: {tmp_path / 'lost+found'}: ")
+
+
+@pytest.mark.parametrize("name", ["Thumbs.db", "desktop.ini", ".DS_Store"])
+def test_what_systems_put_into_folders_of_images_is_passed_over(tmp_path, class_folders, name):
+    class_folders(tmp_path, {"no": 1})
+    (tmp_path / "no" / name).touch()
+    assert len(catalogue.scan_class_folders(Project(tmp_path), NONE)) == 1
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "日"])
+def test_names_in_bin_are_no_longer_than_systems_take(letter):
+    name = letter * (240 // len(letter.encode())) + ".png"
+    names = list(bin_names(NONE, images(f"class of images/{name}", f"class of scans/{name}", f"class/{name}")).values())
+    assert len({name.casefold() for name in names}) == 3
+    assert all(len(name.encode()) <= 255 and name.endswith(".png") for name in names)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 import numpy as np
+import pandas as pd
 from PIL import Image
 
-from pipeline.partitioning import duplicate_report
+from pipeline.partitioning import duplicate_report, duplicates
 from pipeline.partitioning.duplicate_report import CAPTION, GAP, TILE
 
 
@@ -24,3 +25,20 @@ def test_a_sheet_of_many_groups_stays_small_and_says_so(tmp_path, monkeypatch):
     assert "70 groups" in written[-1]
     width, height = Image.open(tmp_path / "sheet.png").size
     assert (width, height) == (8 * (TILE + GAP) + GAP, 60 * (TILE + CAPTION + GAP) + CAPTION)
+
+
+def test_only_a_sheet_of_ours_is_recognized(tmp_path):
+    Image.new("L", (9, 9)).save(tmp_path / "a.png")
+    duplicate_report.draw_contact_sheet(tmp_path / "sheet.png", [[(tmp_path / "a.png", "x")]])
+    (tmp_path / "text.png").write_text("text")
+    recognized = {path.name for path in tmp_path.iterdir() if duplicate_report.is_contact_sheet(path)}
+    assert recognized == {"sheet.png"}
+
+
+def test_a_note_of_a_large_group_is_short(capsys):
+    images = pd.DataFrame({"source": [f"class/{number}.png" for number in range(1000)], "class_name": ["a", "b"] * 500})
+    groups = np.zeros(1000, dtype=int)
+    found = duplicates.Duplicates(np.arange(1000), groups, [""] * 1000)
+    duplicate_report.tell(images, found, 10)
+    (note,) = capsys.readouterr().err.splitlines()
+    assert "996 more" in note and len(note) < 200

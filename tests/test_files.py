@@ -1,5 +1,8 @@
 import csv
 import hashlib
+import os
+import stat
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -40,6 +43,85 @@ def test_a_full_disk_is_named_by_the_file_that_was_to_be(tmp_path):
     assert error.value.filename == "source"
 
 
+def test_temporary_names_cannot_be_guessed_and_links_are_not_followed(tmp_path, make_link, monkeypatch):
+    names = set()
+    for _ in range(2):
+        with files.whole_file(tmp_path / "file") as temporary:
+            names.add(temporary.name)
+    assert len(names) == 2
+    digits = iter(["0" * 16, "1" * 16])
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: next(digits))
+    make_link(tmp_path / f".file.{'0' * 16}.part", tmp_path / "far")
+    with pytest.raises(FileExistsError):
+        files.write_text(tmp_path / "file", "text")
+    assert not (tmp_path / "far").exists()
+
+
+def test_a_file_gets_the_permissions_that_the_user_wants(tmp_path):
+    before = os.umask(0o027)
+    try:
+        files.write_text(tmp_path / "file", "text")
+    finally:
+        os.umask(before)
+    assert os.name == "nt" or (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_a_killed_process_has_left_is_removed_and_what_is_being_written_stays(tmp_path, run_python):
+    pytest.importorskip("fcntl", reason="this system has no such locks")
+    killed = "from pipeline import files; import os\nwith files.whole_file('file') as path: path.touch(); os._exit(9)"
+    assert run_python(killed).returncode == 9
+    assert len(list(tmp_path.iterdir())) == 1
+    with files.whole_file(tmp_path / "file") as temporary:
+        temporary.write_text("whole")
+        assert run_python("from pipeline import files; files.write_text('other', 'text')").returncode == 0
+        assert {path.name for path in tmp_path.iterdir()} == {"other", temporary.name}
+    assert (tmp_path / "file").read_text() == "whole"
+
+
+def test_a_user_s_own_part_files_stay(tmp_path):
+    for name in ("scan.part", ".hidden.part", ".file.1234.part"):
+        (tmp_path / name).touch()
+    files.remove_unfinished(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="this system has no device files")
+def test_a_device_is_written_to_and_never_replaced(tmp_path, make_link):
+    make_link(tmp_path / "null", Path(os.devnull))
+    for path in (Path(os.devnull), tmp_path / "null"):
+        files.write_text(path, "text")
+        assert path.is_char_device()
+    assert (tmp_path / "null").is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_written_to_where_someone_reads_it_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: not a regular file"):
+        files.write_text(tmp_path / "pipe", "text")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        files.write_text(tmp_path / "pipe", "text")
+        assert os.read(reader, 10) == b"text"
+    finally:
+        os.close(reader)
+
+
+def test_the_folder_is_synced_after_the_file_and_its_renaming(tmp_path, monkeypatch):
+    if os.name == "nt":
+        pytest.skip("Windows syncs no folders")
+    synced, fsync = [], os.fsync
+
+    def watch(descriptor):
+        synced.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        assert (synced[-1] == "folder") == (tmp_path / "file").exists()
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    files.write_text(tmp_path / "file", "text")
+    assert synced == ["file", "folder"]
+
+
 def test_text_has_the_same_bytes_on_every_platform(tmp_path):
     files.write_text(tmp_path / "file", "é\n\udcff\n")
     assert (tmp_path / "file").read_bytes() == b"\xc3\xa9\n\xff\n"
@@ -74,6 +156,14 @@ def test_csv_gives_back_any_name(tmp_path, rows):
         assert [tuple(row) for row in csv.reader(file)] == [(name, str(index)) for name, index in rows]
 
 
+@pytest.mark.parametrize(
+    "content", [b"a;b,c\nd;1\n", b"a\tb,c\nd\t1\n", b'a,"b,c"\nd,1\n', 'a,"b,c"\nd,1\n'.encode("utf-16")]
+)
+def test_csv_of_other_programs_is_read(tmp_path, content):
+    (tmp_path / "file.csv").write_bytes(content)
+    assert files.read_csv(tmp_path / "file.csv") == [(1, ["a", "b,c"]), (2, ["d", "1"])]
+
+
 def test_json_is_one_key_a_line_and_read_back(tmp_path):
     content = {"labels": [0, 1], "class names": ["non", "été"], "nothing": None}
     files.write_json(tmp_path / "file.json", content)
@@ -97,7 +187,7 @@ def test_what_json_has_no_word_for_is_never_written(tmp_path, value):
         (b'{"a": 1', "not valid JSON"),
         (b'{"a": NaN}', "not valid JSON (NaN is not a JSON number)"),
         (b'{"a": -Infinity}', "not valid JSON (-Infinity is not a JSON number)"),
-        ('{"a": 1}'.encode("utf-16"), "not valid JSON"),
+        ('{"a": 1}'.encode("utf-16-le"), "not valid JSON"),
         (b"[" * 100_000, "not valid JSON"),
         (b"[1]", "holds a list, not a JSON object; is it the right file?"),
     ],
@@ -118,6 +208,14 @@ def test_json_with_a_byte_order_mark_is_read(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="no such file; check the name"):
         files.read_text(tmp_path / "missing")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_not_a_regular_file_is_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+        with pytest.raises(UserError, match=f"^{path}: not a regular file"):
+            files.read_text(path)
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path, permissions):

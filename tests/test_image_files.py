@@ -155,6 +155,23 @@ def test_what_is_not_a_whole_image_is_refused(data, reason):
         image_files.decode(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (bytes(128) + b"DICM" + bytes(9), "DICOM"),
+        (bytes(344) + b"n+1\0" + bytes(9), "NIfTI"),
+        (b"\x93NUMPY\x01\0", "NumPy"),
+        (b"\x1f\x8b\x08\0", "gzip"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (b'<?xml version="1.0"?><svg/>', "SVG"),
+    ],
+)
+def test_pictures_that_cannot_be_read_are_called_what_they_are(data, kind):
+    with pytest.raises(UnreadableImage, match=kind):
+        image_files.decode(data)
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("limit", [99, 10])
 def test_an_image_of_too_many_pixels_is_refused(monkeypatch, limit):

@@ -1,11 +1,12 @@
 import os
 import pathlib
 import shutil
+import unicodedata
 
 import pytest
 
 from pipeline.files import content_hash
-from pipeline.messages import command_text
+from pipeline.project import script_command
 
 PARTITION, SCRIPT = "partition_datasets.py", "organize_files.py"
 # split.json goes with them; it names the date and is another at every run.
@@ -38,6 +39,14 @@ def organized(before):
     return after | {"no/notes.txt": b"text"}
 
 
+def class_folders_of(found):
+    return {path: content for path, content in found.items() if path.startswith(("no/", "yes/", "maybe/"))}
+
+
+def without_marker(found):
+    return {path: content for path, content in found.items() if path != "csv/.copied"}
+
+
 def tables(folder):
     return {name: (folder / name).read_bytes() for name in TABLES}
 
@@ -49,10 +58,11 @@ def faults(result):
 
 
 def next_command(folder):
-    return f"next: {command_text('python', 'train_torchvision.py', '-project_directory', folder)}\n"
+    return f"next: {script_command('train_torchvision.py', '-project_directory', folder)}\n"
 
 
-def test_the_published_command_lays_out_the_project_as_a_user_runs_it(data, run_script, contents):
+def test_the_published_command_lays_out_the_project_as_a_user_runs_it(data, run_script, contents, monkeypatch):
+    monkeypatch.chdir(data.parent)  # as the script is run: the printed command is for there
     before = contents(data)
     result = run_script(SCRIPT, f'{data}/"')
     assert (result.returncode, result.stderr) == (0, "")
@@ -82,16 +92,26 @@ def test_copying_leaves_the_class_folders_alone(data, call_script, contents, opt
     result = call_script(SCRIPT, data, option)
     assert result.returncode == 0
     assert result.stdout.startswith(f"copied 6 images into {data / 'bin'} (6 in all)\n")
-    class_folders = {path: data for path, data in before.items() if "/" in path}
-    assert contents(data) == organized(before) | class_folders
-    assert "nothing to do" in call_script(SCRIPT, data, option).stdout
-    assert contents(data) == organized(before) | class_folders
+    expected = organized(before) | class_folders_of(before)
+    assert without_marker(contents(data)) == expected
+    for options in ([option], []):  # the project remembers it
+        assert "nothing to do" in call_script(SCRIPT, data, *options).stdout
+        assert without_marker(contents(data)) == expected
 
 
-def test_after_copying_the_plain_command_removes_the_originals_and_says_so(data, call_script, contents):
+def test_a_copied_project_stays_one_when_it_is_split_again(data, partition, class_folders, call_script, contents):
+    call_script(SCRIPT, data, "--copy")
+    class_folders(data, {"maybe": 3}, seed=1)
+    before = class_folders_of(contents(data))
+    partition(data)
+    assert call_script(SCRIPT, data).stdout.startswith(f"copied 3 images into {data / 'bin'} (9 in all)\n")
+    assert class_folders_of(contents(data)) == before
+
+
+def test_after_copying_no_copy_removes_the_originals_and_says_so(data, call_script, contents):
     before = contents(data)
     call_script(SCRIPT, data, "--copy")
-    result = call_script(SCRIPT, data)
+    result = call_script(SCRIPT, data, "--no-copy")
     assert result.stdout == (
         f"removed 6 images from the class folders, since identical copies are in {data / 'bin'}\n"
         f"removed the emptied class folders: yes\n{next_command(data)}"
@@ -103,7 +123,7 @@ def test_after_copying_the_plain_command_removes_the_originals_and_says_so(data,
 def test_an_original_that_differs_from_its_copy_is_kept(data, call_script, contents):
     call_script(SCRIPT, data, "--copy")
     (data / "no" / "no0.png").write_bytes(b"edited since")
-    call_script(SCRIPT, data)
+    call_script(SCRIPT, data, "--no-copy")
     assert (data / "no" / "no0.png").read_bytes() == b"edited since"
     assert set(contents(data / "no")) == {"no0.png", "notes.txt"}
 
@@ -128,7 +148,7 @@ def test_stopped_at_any_step_it_loses_nothing_and_the_same_command_completes_it(
             break
         assert status == 130
         assert call_script(SCRIPT, folder, *options).returncode == 0
-        assert contents(folder) == expected
+        assert without_marker(contents(folder)) == expected
     assert step > 15
 
 
@@ -260,6 +280,96 @@ def test_linked_images_and_class_folders_are_copied_and_never_emptied(
     assert not any((data / "bin" / name).is_symlink() for name in in_bin)
 
 
+@pytest.mark.parametrize("organized", [False, True])
+def test_names_that_a_copy_has_decomposed_are_the_same_names(
+    tmp_path, class_folders, partition, call_script, contents, organized
+):
+    """macOS and some copies write é as two letters: the names that the tables have as one."""
+    data = partition(class_folders(tmp_path / "data", {"é": 3, "yes": 3}))
+    before = sorted(content for path, content in contents(data).items() if path.endswith(".png"))
+    if organized:
+        call_script(SCRIPT, data)
+    for path in sorted(data.rglob("*é*"), reverse=True):
+        path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
+    assert call_script(SCRIPT, data).returncode == 0
+    assert sorted(contents(data / "bin").values()) == before
+    assert {path.name for path in data.iterdir()} == {"bin", "csv", "models", "results"}
+
+    class_folders(data, {unicodedata.normalize("NFD", "é"): 1}, seed=1)  # a new image joins its class
+    partition(data)
+    assert (data / "csv" / "classes.csv").read_text(encoding="utf-8") == "0,yes\n1,é\n"
+    assert call_script(SCRIPT, data).stdout.startswith(f"moved 1 images into {data / 'bin'} (7 in all)\n")
+
+
+@pytest.mark.parametrize("target", ["nowhere", "no1.png"])
+def test_a_link_in_bin_is_neither_written_through_nor_taken_for_the_image(
+    tmp_path, data, partition, call_script, contents, make_link, target
+):
+    shutil.copyfile(data / "no" / "no0.png", data / "no" / "no1.png")
+    partition(data)
+    (data / "bin").mkdir()
+    make_link(data / "bin" / "no0.png", data / "no" / target)
+    before = contents(data)
+    assert faults(call_script(SCRIPT, data)) == [str(data / "bin" / "no0.png")]
+    assert contents(data) == before
+
+
+def test_an_image_that_is_the_same_file_as_its_target_is_never_removed(data, call_script, contents):
+    """As on a file system that ignores case, where Bin/ and bin/ are one folder; two names of one file stand for it."""
+    images = {content for path, content in contents(data).items() if path.endswith(".png")}
+    (data / "bin").mkdir()
+    for path in (data / "no").glob("*.png"):
+        os.link(path, data / "bin" / path.name)
+    assert call_script(SCRIPT, data).returncode == 0
+    assert images <= set(contents(data).values())
+    assert (data / "no" / "no0.png").exists() and (data / "bin" / "no0.png").exists()
+
+
+@pytest.mark.parametrize("name", ["bin", "csv"])
+def test_a_link_in_the_place_of_a_folder_of_ours_is_an_error(data, call_script, contents, make_link, name):
+    make_link(data / name, data / "no")
+    before = contents(data)
+    for script in (SCRIPT, PARTITION):
+        result = call_script(script, "-dir", data)
+        assert (result.returncode, str(data / name) in result.stderr) == (2, True)
+    assert contents(data) == before
+
+
+def test_a_table_that_names_a_class_bin_removes_nothing(data, call_script, contents):
+    call_script(SCRIPT, data)
+    table = data / "csv" / "images.csv"
+    table.write_text(table.read_text().replace("yes/", "bin/").replace(",yes,", ",bin,"))
+    before = contents(data)
+    assert set(faults(call_script(SCRIPT, data))) == {f"{table}, line {number}" for number in (6, 7, 8)}
+    assert contents(data) == before
+
+
+def test_a_class_folder_that_is_a_mount_point_stays_and_the_work_is_completed(data, call_script, contents, monkeypatch):
+    def busy(folder):
+        raise OSError(16, "Device or resource busy", str(folder))
+
+    monkeypatch.setattr(pathlib.Path, "rmdir", busy)
+    before = contents(data)
+    assert call_script(SCRIPT, data).returncode == 0
+    assert contents(data) == organized(before)
+    assert (data / "yes").is_dir()
+
+
+def test_after_a_split_into_folds_the_next_command_trains_them_all(tmp_path, class_folders, partition, call_script):
+    data = partition(class_folders(tmp_path / "data", {"no": 8, "yes": 8}), "-folds", 2)
+    assert call_script(SCRIPT, data).stdout.endswith(" -fold all\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
+def test_control_characters_in_names_never_reach_the_terminal(tmp_path, class_folders, call_script, partition):
+    data = class_folders(tmp_path / "data", {"no\x1b[31m": 4, "yes\u202e": 4})
+    (data / "no\x1b[31m" / "x\x1b]0;.png").write_text("not an image")
+    results = [call_script(PARTITION, "-dir", data, "-val_test_prop", 0.25), call_script(SCRIPT, data)]
+    for result in results:
+        assert result.returncode == 0
+        assert not {"\x1b", "\u202e"} & set(result.stdout + result.stderr)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
 def test_names_that_need_care_arrive_whole(tmp_path, class_folders, partition, call_script, contents):
     data = class_folders(tmp_path / "data", {"no": 7, "a,b": 3, "back\\slash": 3})
@@ -353,15 +463,16 @@ def test_partitioning_between_two_halves_of_organizing_loses_nothing(data, parti
     partition(data)
     assert tables(data) == {name: before[name] for name in TABLES}
     call_script(SCRIPT, data)
-    assert contents(data) == organized(before)
+    after = contents(data)
+    assert after == organized(before) | {"csv/split.json": after["csv/split.json"]}
 
 
-def test_without_a_table_of_images_it_says_what_to_run(tmp_path, class_folders, run_script, contents):
+def test_without_a_table_of_images_it_says_what_to_run(tmp_path, class_folders, call_script, contents):
     data = class_folders(tmp_path / "brain mri", {"no": 1, "yes": 1})
     before = contents(data)
-    result = run_script(SCRIPT, data)
+    result = call_script(SCRIPT, data)
     assert (faults(result), result.stdout) == ([str(data / "images.csv")], "")
-    assert result.stderr.endswith(f"run: {command_text('python', PARTITION, '-proj_dir', data)}\n")
+    assert result.stderr.endswith(f"run: {script_command(PARTITION, '-proj_dir', data)}\n")
     assert contents(data) == before
 
 
@@ -418,8 +529,8 @@ def test_the_folder_can_be_given_as_in_the_other_scripts(data, call_script, spel
     assert (data / "csv" / "images.csv").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["a", "-dir", "a"]])
-def test_the_folder_is_given_once(call_script, arguments):
+@pytest.mark.parametrize("arguments", [[], ["a", "-dir", "a"], [""]])
+def test_one_folder_is_given(call_script, arguments):
     result = call_script(SCRIPT, *arguments)
     assert (faults(result), result.stdout) == (["DIR"], "")
 

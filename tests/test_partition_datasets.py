@@ -1,7 +1,9 @@
 import csv
 import os
+import shlex
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 
 from pipeline import split_files
 from pipeline.messages import command_text
+from pipeline.project import script_command
 
 SCRIPT = "partition_datasets.py"
 # split.json is written too; it names the date and is another at every run.
@@ -74,7 +77,7 @@ def test_the_sizes_are_printed(data, call_script):
         "| val       |  1 |   1 |\n"
         "| test      |  1 |   1 |\n\n"
         f"wrote train.csv, val.csv, test.csv, classes.csv, images.csv and split.json in {data}\n"
-        f"next: {command_text('python', 'organize_files.py', data)}\n"
+        f"next: {script_command('organize_files.py', data)}\n"
     )
 
 
@@ -146,7 +149,7 @@ def test_what_is_not_an_image_is_named_and_stays_out_of_the_split(data, call_scr
         assert line.startswith(f"note: left out: {folder / name}: ")
     assert len(split_rows(data)) == 22
     assert contents(folder) == before
-    listed = {source: (name, left_out) for source, name, _, _, _, left_out in rows(data / "images.csv")}
+    listed = {source: (name, left_out) for source, name, _, _, _, left_out, _ in rows(data / "images.csv")}
     assert listed["no/text.jpg"][0] == "" != listed["no/text.jpg"][1]
     assert listed["no/no0.png"] == ("no0.png", "")
 
@@ -192,7 +195,7 @@ def test_identical_images_stay_together_and_the_difference_is_told(tmp_path, cal
     partition_of = {
         name: partition for partition in ("train", "val", "test") for name, _ in rows(data / f"{partition}.csv")
     }
-    groups = {source: group for source, _, _, _, group, _ in rows(data / "images.csv")[1:]}
+    groups = {source: group for source, _, _, _, group, _, _ in rows(data / "images.csv")[1:]}
     for number in range(6):
         assert partition_of[f"no{number}.png"] == partition_of[f"no{number + 6}.png"]
         assert groups[f"no/no{number}.png"] == groups[f"no/no{number + 6}.png"]
@@ -280,6 +283,19 @@ def test_fewer_than_two_classes_are_an_error(tmp_path, call_script, class_folder
     assert result.stderr.count("note: ") == ("bin" in counts)
 
 
+@pytest.mark.parametrize("option", ["-proj_dir", "-group_csv"])
+def test_an_empty_path_is_an_error(data, call_script, option, monkeypatch, contents):
+    monkeypatch.chdir(data)
+    before = contents(data)
+    assert faults(call_script(SCRIPT, "-proj_dir", ".", option, "")) == [option]
+    assert contents(data) == before
+
+
+def test_the_next_command_can_be_run_from_where_it_is_printed(data, run_script):
+    command = shlex.split(run_script(SCRIPT, "-dir", data).stdout.splitlines()[-1])
+    assert command[:2] == ["next:", "python"] and Path(command[2]).is_file() and command[3:] == [str(data)]
+
+
 def test_a_missing_folder_is_an_error(call_script):
     result = call_script(SCRIPT, "-dir", "missing")
     assert (faults(result), result.stdout) == (["missing"], "")
@@ -289,12 +305,6 @@ def test_a_folder_that_may_not_be_written_is_an_error(data, call_script, permiss
     with permissions(data, 0o555):
         result = call_script(SCRIPT, "-dir", data)
     assert str(data) in faults(result)[0]
-
-
-def test_a_damaged_table_of_a_folder_not_yet_organized_is_replaced(data, call_script):
-    (data / "images.csv").write_text("damaged")
-    assert call_script(SCRIPT, "-dir", data).returncode == 0
-    assert len(rows(data / "images.csv")) == 23
 
 
 def test_no_torch_is_imported(data, slow_imports):

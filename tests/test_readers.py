@@ -1,3 +1,4 @@
+import os
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from partition_datasets import held_out_proportion
-from pipeline.readers import fold_choice, folder_path, number, whole_number
+from pipeline.readers import file_path, fold_choice, folder_path, number, whole_number
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,17 @@ def test_a_trailing_quote_or_separator_is_stripped_from_a_folder(tail):
 
 def test_the_root_folder_stays_what_it_is():
     assert folder_path("/") == Path("/")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
+@pytest.mark.parametrize("name", ["the user's'", "back\\", "C:\\"])
+def test_a_folder_whose_name_ends_so_is_taken_as_given(tmp_path, name):
+    (tmp_path / name).mkdir()
+    assert folder_path(str(tmp_path / name)) == tmp_path / name
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_path_is_not_the_current_folder(text):
+    for reader in (folder_path, file_path):
+        with pytest.raises(ValueError, match="an empty path"):
+            reader(text)

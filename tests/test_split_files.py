@@ -1,4 +1,5 @@
 import os
+import unicodedata
 from datetime import datetime, timedelta
 
 import pytest
@@ -78,8 +79,11 @@ def test_a_split_of_one_fold_is_read_from_its_folder(project):
         b"a.png,0\r\nb.png,1\r\n",
         b"a.png,0\n\n\nb.png,1",
         b'"a.png","0"\n"b.png", 1\n',
+        b"a.png;0\nb.png;1\n",
+        b"a.png\t0\nb.png\t1\n",
+        "a.png,0\nb.png,1\n".encode("utf-16"),
     ],
-    ids=["byte-order mark", "Windows line ends", "blank lines, none at the end", "quotes and spaces"],
+    ids=["byte-order mark", "Windows line ends", "blank lines", "quotes and spaces", "semicolons", "tabs", "UTF-16"],
 )
 def test_what_other_programs_write_is_read_the_same(project, content):
     (project.csv / "train.csv").write_bytes(content)
@@ -114,7 +118,7 @@ def test_a_name_that_needs_quotes_is_read_back(project, name):
         ("a.png,0\nb.png,yes\n", 2, "'yes' is not a class index"),
         ("a.png,0\nb.png,-1\n", 2, "'-1' is not a class index"),
         ("a.png,0\nb.png,1.0\n", 2, "'1.0' is not a class index"),
-        ("a.png;0\n", 1, "1 columns"),
+        ("a.png\n", 1, "1 columns"),
         ("0,a.png,0\n", 1, "3 columns"),
         ("a.png,2\n", 1, "out of range"),
         ("a.png,0\nb.png,1\na.png,0\n", 3, "in line 1 already"),
@@ -181,6 +185,28 @@ def test_the_record_of_a_split_is_read_back(tmp_path):
     record.write(path)
     assert split_files.read_split_record(path) == record
     assert datetime.fromisoformat(record.date).utcoffset() == timedelta(0)
+
+
+def test_a_split_that_was_not_finished_is_not_read(project):
+    record = split_files.SplitRecord("python partition_datasets.py -dir p", 0, "", finished=False)
+    record.write(project.csv / "split.json")
+    with pytest.raises(UserError, match=r"split\.json: .*python partition_datasets.py -dir p"):
+        split_files.read_split(project, "train")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+@pytest.mark.parametrize(("listed", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_with_decomposed_letters_or_in_cp1252_is_the_same_name(project, listed, on_disk, encoding):
+    name = unicodedata.normalize(on_disk, "é.png")
+    (project.bin / name).touch()
+    listed = "NFC" if encoding == "cp1252" else listed
+    (project.csv / "train.csv").write_text(unicodedata.normalize(listed, "a.png,0\né.png,1\n"), encoding=encoding)
+    split = split_files.read_split(project, "train")
+    assert split.file_names == ["a.png", name]
+    (project.csv / "val.csv").write_text(unicodedata.normalize(on_disk, "é.png,1\n"), encoding="utf-8")
+    if encoding == "utf-8":
+        with pytest.raises(UserError, match="one partition"):
+            split_files.read_split(project, "train")
 
 
 @pytest.mark.parametrize("content", [{}, {"command line": "x", "seed": "0", "date": ""}])

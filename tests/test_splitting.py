@@ -192,3 +192,8 @@ def test_classes_that_are_too_small_for_folds_are_named_with_what_they_need():
     assert error.value.faults == (
         "class 'no': 9 images are too few for 10 folds; with -val_test_prop 0.1 a class needs at least 10",
     )
+
+
+def test_more_folds_than_groups_are_an_error():
+    with pytest.raises(UserError, match="5 folds: the images form only 4 groups"):
+        assign_folds(["no"] * 20 + ["yes"] * 20, [number % 4 for number in range(40)], 5, TENTH, seed=0)

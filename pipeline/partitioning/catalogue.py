@@ -7,11 +7,11 @@ Columns:
     content_hash  SHA-256 of the file's bytes
     group         images with the same number must share a partition
     left_out      why it is in no partition; empty for an image that is in one
+    known_group   the group that the user has given it (-group_csv); empty where there is none
 """
 
 import itertools
 import re
-import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -20,16 +20,22 @@ import pandas as pd
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
-from pipeline.messages import note_each
+from pipeline.file_names import FileNames, caseless, composed
+from pipeline.messages import note, note_each
 from pipeline.partitioning import duplicates
 from pipeline.progress import map_in_threads
-from pipeline.project import RESERVED_FOLDERS, is_plain_file_name
+from pipeline.project import is_plain_file_name, is_reserved
 
-COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out"]
+COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out", "known_group"]
+# As written before known groups were remembered.
+OLDER_COLUMNS = COLUMNS[:-1]
 # Found by decoding, needed to group duplicates, and not kept in images.csv.
 DECODED_COLUMNS = ["pixel_hash", "difference_hash"]
 # File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
 TEXT = object
+# What Windows puts into folders of images; hidden files are passed over as well.
+PASSED_OVER = ("thumbs.db", "desktop.ini")
+LONGEST_NAME = 255  # bytes, on every usual file system
 
 
 def find_images(project):
@@ -38,8 +44,13 @@ def find_images(project):
     It has the columns of images.csv, the group still empty, and the decoded ones. Raises UserError where fewer than
     two classes have images.
     """
-    known = images_in_bin(project)
-    images = assign_bin_names(known, scan_class_folders(project, known))
+    path = project.tables / "images.csv"
+    earlier = read(path) if path.exists() else _table([])
+    known = images_in_bin(project, earlier)
+    found = scan_class_folders(project, known)
+    group_of = dict(zip(map(composed, earlier["source"]), earlier["known_group"], strict=True))
+    found["known_group"] = [group_of.get(composed(source), "") for source in found["source"]]
+    images = assign_bin_names(known, found, _names_in(project.bin))
     note_each(
         (
             f"left out: {location(project, row)}: {row.left_out}"
@@ -47,11 +58,17 @@ def find_images(project):
         ),
         "images.csv has every one",
     )
-    if usable(images)["class_name"].nunique() < 2:
+    class_names = sorted(set(usable(images)["class_name"]))
+    if len(class_names) < 2:
         raise UserError(
             f"{project.root}: images of fewer than two classes in it; give the folder that holds one folder of "
             "images per class"
         )
+    note_each(
+        f"classes {first!r} and {second!r}: differ in upper and lower case only; if they are one class, rename a folder"
+        for first, second in itertools.combinations(class_names, 2)
+        if caseless(first) == caseless(second)
+    )
     return images
 
 
@@ -63,25 +80,35 @@ def usable(images):
 def read(path):
     """Read an images.csv as a table of strings, with every fault of it in one UserError."""
     rows = files.read_csv(path)
-    if not rows or rows[0][1] != COLUMNS:
+    if not has_header(rows):
         raise UserError(f"{path}: does not begin with the line {','.join(COLUMNS)}; restore it from a copy")
     faults, line_of = [], {}
     for line, row in rows[1:]:
-        if len(row) != len(COLUMNS):
-            faults.append(f"{path}, line {line}: {len(row)} columns instead of {len(COLUMNS)}; correct the line")
+        where = f"{path}, line {line}"
+        if len(row) != len(rows[0][1]):
+            faults.append(f"{where}: {len(row)} columns instead of {len(rows[0][1])}; correct the line")
             continue
         source, file_name, class_name = row[:3]
         folder, _, own_name = source.partition("/")
-        if not _stays_inside(folder) or not _stays_inside(own_name) or class_name != folder:
-            faults.append(f"{path}, line {line}: {source!r} is not 'class name/file name'; correct the line")
+        if not _stays_inside(folder) or not _stays_inside(own_name) or composed(class_name) != composed(folder):
+            faults.append(f"{where}: {source!r} is not 'class name/file name'; correct the line")
+        elif is_reserved(folder):
+            faults.append(f"{where}: the project keeps its own files in {folder!r}, which is not a class; correct it")
         if file_name and not is_plain_file_name(file_name):
-            faults.append(f"{path}, line {line}: {file_name!r} is not a plain file name; correct the line")
-        first_line = line_of.setdefault(_case_folded(file_name), line)
+            faults.append(f"{where}: {file_name!r} is not a plain file name; correct the line")
+        first_line = line_of.setdefault(caseless(file_name), line)
         if file_name and first_line != line:
-            faults.append(f"{path}, line {line}: the name {file_name!r} is that of line {first_line} too; correct it")
+            faults.append(f"{where}: the name {file_name!r} is that of line {first_line} too; correct the line")
     if faults:
         raise UserError(*faults)
-    return pd.DataFrame([row for _, row in rows[1:]], columns=COLUMNS, dtype=TEXT)
+    return pd.DataFrame([row for _, row in rows[1:]], columns=rows[0][1], dtype=TEXT).reindex(
+        columns=COLUMNS, fill_value=""
+    )
+
+
+def has_header(rows):
+    """Tell whether the rows of a CSV file, as files.read_csv returns them, begin as those of an images.csv."""
+    return bool(rows) and rows[0][1] in (COLUMNS, OLDER_COLUMNS)
 
 
 def write(path, table):
@@ -89,21 +116,34 @@ def write(path, table):
     files.write_csv(path, [COLUMNS, *table[COLUMNS].itertuples(index=False)])
 
 
-def images_in_bin(project):
-    """Decode the images of an earlier images.csv that lie in bin/ by now.
+def images_in_bin(project, earlier):
+    """Decode those images of an earlier images.csv, the table `earlier`, that lie in bin/ by now.
 
-    Returns a table as `scan_class_folders` does, empty if there are none.
+    Returns a table as `scan_class_folders` does, with the known groups. Tells of images that are gone, and of files
+    in bin/ that are not in the table.
     """
-    path = project.tables / "images.csv"
-    if not path.exists() or not project.bin.is_dir():
-        return _table([])
-    table = read(path)
-    present = {entry.name for entry in project.bin.iterdir()}
-    rows = list(table[table["file_name"].isin(present)].itertuples())
+    in_bin = FileNames(_names_in(project.bin))
+    rows, gone = [], []
+    for row in earlier[earlier["file_name"] != ""].itertuples():
+        file_name = in_bin.find(row.file_name)
+        if file_name is not None:
+            rows.append(row._replace(file_name=file_name))
+        elif not (project.root / row.source).exists():
+            gone.append(row)
+    note_each(
+        f"{project.root / row.source}: is neither there nor in {project.bin}, and so no longer in the split"
+        for row in gone
+    )
+    if len(earlier):
+        others = sorted(_names_in(project.bin) - {row.file_name for row in rows})
+        note_each(
+            f"{project.bin / name}: is in no table and so in no partition; put it into a class folder"
+            for name in others
+        )
     inspected = map_in_threads(
         lambda row: _inspect(project.bin / row.file_name, row.source, row.file_name), rows, "reading bin"
     )
-    return _table(inspected)
+    return _table(inspected).assign(known_group=_texts([row.known_group for row in rows]))
 
 
 def scan_class_folders(project, already_known):
@@ -116,45 +156,40 @@ def scan_class_folders(project, already_known):
     Returns a table with the columns of images.csv and the decoded ones, in the order of class and file name; a file
     that cannot be read as an image has its reason in `left_out` and no `file_name`.
     """
-    folders = [entry for entry in project.root.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-    reserved = [folder for folder in folders if folder.name in RESERVED_FOLDERS]
-    if reserved and not (project.tables / "images.csv").exists():
-        # No earlier run created them: the user may have meant classes.
-        note_each(
-            f"{folder}: not taken for a class, since the project keeps its own files there; rename it if it is one"
-            for folder in sorted(reserved)
-        )
-    folders = [folder for folder in folders if folder not in reserved]
-    paths = [
-        path
-        for folder in sorted(folders, key=lambda folder: folder.name)
-        for path in sorted(folder.iterdir(), key=lambda path: path.name)
-        if not path.name.startswith(".")
-    ]
+    folders = [entry for entry in _entries(project.root) if entry.is_dir()]
+    reserved = [folder for folder in folders if is_reserved(folder.name)]
+    has_tables = (project.tables / "images.csv").exists()
+    note_each(
+        # Where an earlier run has created them, they are not meant as classes.
+        f"{folder}: not taken for a class, since the project keeps its own files there; rename it if it is one"
+        for folder in reserved
+        if not has_tables or folder.name != caseless(folder.name)
+    )
+    paths = [path for folder in folders if folder not in reserved for path in _entries(folder)]
     found = _table(map_in_threads(lambda path: _inspect(path, _source(path)), paths, "reading images"))
-    known = set(zip(already_known["source"], already_known["content_hash"], strict=True))
-    is_new = [key not in known for key in zip(found["source"], found["content_hash"], strict=True)]
-    return found[np.array(is_new, dtype=bool)]
+    known = set(zip(map(composed, already_known["source"]), already_known["content_hash"], strict=True))
+    keys = zip(map(composed, found["source"]), found["content_hash"], strict=True)
+    return found[np.array([key not in known for key in keys], dtype=bool)]
 
 
-def assign_bin_names(known, found):
+def assign_bin_names(known, found, in_bin=()):
     """Return one table of both, each image of `found` with a name in bin/ that no other has, case ignored.
 
     A name stays as it is where it can: same-named images of two classes each get their class in front, and
-    names that still collide a number behind. Names of `known` images are in use and stay. What another system
-    takes for a separator becomes an underscore.
+    names that still collide a number behind. Names of `known` images, and others that are `in_bin`, are in use and
+    stay. What another system takes for a separator becomes an underscore, and no name is longer than systems take.
     """
     own_names = [_portable(Path(source).name) for source in found["source"]]
     is_image = list(found["left_out"] == "")
-    taken = Counter(_case_folded(name) for name in known["file_name"])
-    taken.update(_case_folded(name) for name, image in zip(own_names, is_image, strict=True) if image)
+    taken = Counter({caseless(name) for name in (*known["file_name"], *in_bin)})
+    taken.update(caseless(name) for name, image in zip(own_names, is_image, strict=True) if image)
     names = []
     for name, class_name, image in zip(own_names, found["class_name"], is_image, strict=True):
-        if image and taken[_case_folded(name)] > 1:
+        if image and taken[caseless(name)] > 1:
             name = _free_name(_portable(f"{class_name}_{name}"), taken)
-            taken[_case_folded(name)] += 1
+            taken[caseless(name)] += 1
         names.append(name if image else "")
-    found = found.assign(file_name=pd.Series(names, index=found.index, dtype=TEXT))
+    found = found.assign(file_name=_texts(names, found.index))
     return pd.concat([known, found], ignore_index=True).sort_values("source", kind="stable", ignore_index=True)
 
 
@@ -168,6 +203,24 @@ def _table(rows):
     return pd.DataFrame(rows, columns=COLUMNS + DECODED_COLUMNS, dtype=TEXT)
 
 
+def _texts(texts, index=None):
+    return pd.Series(texts, index=index, dtype=TEXT)
+
+
+def _entries(folder):
+    """Return what is in a folder, in the order of the names, less what is hidden; tell of one that cannot be read."""
+    try:
+        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    except OSError as error:
+        note(f"{folder}: passed over: {error.strerror}")
+        return []
+    return [entry for entry in entries if entry.name[0] != "." and entry.name.lower() not in PASSED_OVER]
+
+
+def _names_in(folder):
+    return {entry.name for entry in _entries(folder)} if folder.is_dir() else set()
+
+
 def _source(path):
     return f"{path.parent.name}/{path.name}"
 
@@ -175,7 +228,7 @@ def _source(path):
 def _inspect(path, source, file_name=""):
     """Return the row of a table for one file, its group still to be chosen."""
     row = dict.fromkeys(COLUMNS + DECODED_COLUMNS, "")
-    row |= {"source": source, "class_name": source.partition("/")[0], "file_name": file_name}
+    row |= {"source": source, "class_name": composed(source.partition("/")[0]), "file_name": file_name}
     try:
         data = image_files.read_bytes(path)
         row["content_hash"] = files.content_hash(data)
@@ -189,9 +242,13 @@ def _inspect(path, source, file_name=""):
 
 def _free_name(name, taken):
     """Return `name`, or `name` with the first number behind it that makes it one that is not taken."""
-    stem, suffix = Path(name).stem, Path(name).suffix
-    numbered = (f"{stem}_{number}{suffix}" for number in itertools.count(2))
-    return next(candidate for candidate in itertools.chain([name], numbered) if not taken[_case_folded(candidate)])
+    suffix = Path(name).suffix
+    for ending in itertools.chain([suffix], (f"_{number}{suffix}" for number in itertools.count(2))):
+        stem = Path(name).stem
+        while stem and len((stem + ending).encode("utf-8", "surrogateescape")) > LONGEST_NAME:
+            stem = stem[:-1]
+        if not taken[caseless(stem + ending)]:
+            return stem + ending
 
 
 def _portable(name):
@@ -201,8 +258,3 @@ def _portable(name):
 def _stays_inside(name):
     # The name of a folder or file that is there already need not be one that other systems take.
     return name not in ("", ".", "..") and Path(name).name == name and "\0" not in name
-
-
-def _case_folded(name):
-    # What case-insensitive and Unicode-normalizing file systems (Windows, macOS) take for the same name.
-    return unicodedata.normalize("NFC", name).casefold()

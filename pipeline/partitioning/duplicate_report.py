@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from pipeline import files, image_files
 from pipeline.messages import note_each
@@ -12,6 +12,8 @@ TILE = 128  # pixels, the side that an image is fitted into
 CAPTION = 28  # pixels below it
 GAP = 8
 MOST_ROWS, MOST_COLUMNS = 60, 8
+MARK = {"Software": "basic-image-classification"}  # in the PNG file: a picture of another origin is not replaced
+MOST_NAMES = 4  # in one note
 
 
 def tell(images, found, distance):
@@ -27,7 +29,7 @@ def tell(images, found, distance):
     across -= set(found.near[duplicates.spread_over(found.identical, images["class_name"])])
     rows = _rows_of_groups(images, found)
     note_each(
-        f"near-duplicates in different classes: {', '.join(row.source for row in rows[group])}; check their labels"
+        f"near-duplicates in different classes: {_first_names(rows[group])}; check their labels"
         for group in sorted(across)
     )
 
@@ -68,8 +70,20 @@ def draw_contact_sheet(path, groups):
     if len(groups) > len(shown) or any(len(group) > MOST_COLUMNS for group in groups):
         remark = f"{len(groups)} groups in all; the first {MOST_ROWS} are shown, {MOST_COLUMNS} images of each"
         draw.text((GAP, sheet.height - 20), remark, fill="black", font=font)
+    mark = PngImagePlugin.PngInfo()
+    for key, value in MARK.items():
+        mark.add_text(key, value)
     with files.whole_file(path) as temporary:
-        sheet.save(temporary, format="PNG")
+        sheet.save(temporary, format="PNG", pnginfo=mark)
+
+
+def is_contact_sheet(path):
+    """Tell whether a file is a picture that `draw_contact_sheet` has written."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return MARK.items() <= image.info.items()
+    except Exception:  # a damaged file can raise anything
+        return False
 
 
 def _counts(groups):
@@ -77,6 +91,11 @@ def _counts(groups):
     if not sizes:
         return "none"
     return f"{sum(sizes)} images in {len(sizes)} groups, {max(sizes)} in the largest"
+
+
+def _first_names(rows):
+    more = f" and {len(rows) - MOST_NAMES} more" if len(rows) > MOST_NAMES else ""
+    return ", ".join(row.source for row in rows[:MOST_NAMES]) + more
 
 
 def _rows_of_groups(images, found):

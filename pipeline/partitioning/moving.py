@@ -1,10 +1,15 @@
 """Moving images into bin/ without ever losing, changing or overwriting one."""
 
+import contextlib
+import functools
 import os
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
+from pipeline.file_names import FileNames
 from pipeline.progress import progress_bar
+
+COPIED = ".copied"  # the name of the file in csv/
 
 
 def gather_images(project, images, copy):
@@ -17,10 +22,11 @@ def gather_images(project, images, copy):
     Raises UserError, before anything is moved, naming each image that is in neither place, that has changed
     since partitioning, or whose name in bin/ another file has.
     """
-    steps, faults = [], []
+    steps, faults, find = [], [], _finder()
     for row in images.itertuples():
-        source, target = project.root / row.source, project.bin / row.file_name
-        if target.exists() and _hash_of(target) != row.content_hash:
+        folder, _, name = row.source.partition("/")
+        source, target = find(find(project.root, folder), name), find(project.bin, row.file_name)
+        if os.path.lexists(target) and (target.is_symlink() or _hash_of(target) != row.content_hash):
             faults.append(f"{target}: is not the image that images.csv lists under this name; move it elsewhere")
         elif not source.exists() and not target.exists():
             faults.append(f"{source}: no such file; put it back or run partition_datasets.py again")
@@ -28,7 +34,8 @@ def gather_images(project, images, copy):
             # With --copy the source may live on; what counts then is what lies in bin/.
             if not target.exists():
                 faults.append(f"{source}: has changed since partitioning; run partition_datasets.py again")
-        elif source.exists():
+        elif source.exists() and not (target.exists() and source.samefile(target)):
+            # The same file under two names (a link, a file system that ignores case) is the only copy.
             steps.append((source, target))
     if faults:
         raise UserError(*faults)
@@ -40,20 +47,40 @@ def gather_images(project, images, copy):
             _bring(source, target, keep_source)
             brought += 1
         elif not keep_source:
-            # A copy that was interrupted before its source was removed, or an earlier --copy.
+            # A copy that was interrupted before its source was removed, or one of an earlier --copy.
             removed += _remove(source)
     return brought, removed
 
 
-def remove_emptied_folders(project, class_names):
-    """Remove the class folders that hold nothing any more, links excepted; return their names."""
-    emptied = []
-    for name in class_names:
-        folder = project.root / name
+def was_copied(project):
+    """Tell whether an earlier run has copied the images, so that the class folders are to stay."""
+    return (project.csv / COPIED).exists()
+
+
+def remember_copying(project, copy):
+    """Note in csv/ whether the images are copied."""
+    if copy:
+        files.write_text(project.csv / COPIED, "organize_files.py --copy: the class folders stay\n")
+    else:
+        (project.csv / COPIED).unlink(missing_ok=True)
+
+
+def remove_emptied_folders(project, images):
+    """Remove the class folders of the images that hold nothing any more, links excepted; return their names."""
+    emptied, find = [], _finder()
+    for name in sorted({source.partition("/")[0] for source in images["source"]}):
+        folder = find(project.root, name)
         if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
-            folder.rmdir()
-            emptied.append(name)
+            with contextlib.suppress(OSError):  # a mount point, say, or in a folder that may not be changed
+                folder.rmdir()
+                emptied.append(name)
     return emptied
+
+
+def _finder():
+    """Return find(folder, name): where a file is, whose name a copy may have spelled otherwise (NFC, NFD)."""
+    names = functools.cache(lambda folder: FileNames(os.listdir(folder) if folder.is_dir() else ()))
+    return lambda folder, name: folder / (names(folder).find(name) or name)
 
 
 def _bring(source, target, keep_source):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.errors import UserError
-from pipeline.messages import format_table, note
+from pipeline.messages import format_table, note, printable
 from pipeline.project import PARTITIONS
 
 
@@ -88,7 +88,16 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
 
 
 def test_parts(class_names, groups, fold_count, seed):
-    """Return the indices of the test images of each fold: stratified by class, groups whole, every image once."""
+    """Return the indices of the test images of each fold: stratified by class, groups whole, every image once.
+
+    Raises UserError where there are fewer groups than folds.
+    """
+    group_count = len(set(groups))
+    if group_count < fold_count:
+        raise UserError(
+            f"{fold_count} folds: the images form only {group_count} groups, and a group stays in one fold; give fewer "
+            "-folds, or loosen the grouping (-near_duplicates, -group_csv)"
+        )
     splitter = StratifiedGroupKFold(fold_count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # It warns of classes with few images or groups, which is for the caller to judge.
@@ -112,7 +121,7 @@ def _print_partitions(class_names, partitions, proportion):
     print(format_table(["partition", "images"], [*rows, ("total", len(partitions))]))
     print("\nImages per partition and class\n")
     rows = [[partition, *(counts[partition, name] for name in names)] for partition in PARTITIONS]
-    print(format_table(["partition", *names], rows), end="\n\n")
+    print(format_table(["partition", *map(printable, names)], rows), end="\n\n")
     for name in names:
         asked = held_out_counts(sum(counts[partition, name] for partition in PARTITIONS), proportion)
         validation, test = counts["val", name], counts["test", name]
@@ -128,7 +137,7 @@ def _print_folds(class_names, folds):
     for fold, partitions in folds.items():
         counts = Counter(zip(partitions, class_names, strict=True))
         rows.append([fold, *(" + ".join(str(counts[part, name]) for name in names) for part in PARTITIONS)])
-    print(f"\nImages per fold and partition ({' + '.join(names)})\n")
+    print(f"\nImages per fold and partition ({printable(' + '.join(names))})\n")
     print(format_table(["fold", *PARTITIONS], rows), end="\n\n")
 
 
@@ -167,7 +176,7 @@ def _refuse_small_classes(class_names, needed, purpose):
 def _require_every_class(partitions, class_names):
     faults = [
         f"class {str(name)!r}: no whole group of images fits into {partition}, since images that belong together stay "
-        "together; add images of this class or loosen the grouping"
+        "together; add images of this class or loosen the grouping (-near_duplicates, -group_csv)"
         for name in np.unique(class_names)
         for partition in PARTITIONS
         if not (partitions[class_names == name] == partition).any()

@@ -1,14 +1,46 @@
-"""The tables of a split: written together, and moved together."""
+"""The tables of a split: which files are ours, written together, and moved together."""
 
 import os
+from dataclasses import replace
 
-from pipeline import split_files
-from pipeline.partitioning import catalogue
-from pipeline.project import PARTITIONS
+from pipeline import files, split_files
+from pipeline.errors import UserError
+from pipeline.partitioning import catalogue, duplicate_report
+from pipeline.project import PARTITIONS, split_tables
 
-SPLIT_TABLES = tuple(f"{partition}.csv" for partition in PARTITIONS)
 # images.csv goes last: while it lies in the project folder, organizing is not complete.
-ALL_TABLES = (*SPLIT_TABLES, "classes.csv", "split.json", "near_duplicates.png", "baselines.json", "images.csv")
+ALL_TABLES = (
+    *(f"{partition}.csv" for partition in PARTITIONS),
+    "classes.csv",
+    "split.json",
+    "near_duplicates.png",
+    "baselines.json",
+    "images.csv",
+)
+
+
+def require_ours(project):
+    """Raise UserError for each file that has the name of a table and that partition_datasets.py has not written.
+
+    Files are told by what is in them: a split file lists images of our images.csv, which begins with our header.
+    """
+    faults = [
+        f"{folder}: is a link; the project keeps its own files there; put a folder in its place"
+        for folder in (project.bin, project.csv)
+        if folder.is_symlink()
+    ]
+    folders = {project.tables, project.csv}
+    paths = [folder / name for folder in folders for name in ALL_TABLES]
+    paths += [path for folder in project.fold_folders().values() for path in split_tables(folder)]
+    names = _listed_names(folder / "images.csv" for folder in folders)
+    if not _was_interrupted(project):
+        faults += [
+            f"{path}: is not a file of partition_datasets.py, which needs the name; move it elsewhere or rename it"
+            for path in paths
+            if os.path.lexists(path) and not _is_ours(path, *names)
+        ]
+    if faults:
+        raise UserError(*sorted(faults))
 
 
 def write(project, images, class_names, assignments, record):
@@ -17,21 +49,23 @@ def write(project, images, class_names, assignments, record):
     Args:
         images: the table of all images.
         assignments: {fold: partition of each usable image}, as splitting.assign returns it.
-        record: the SplitRecord.
+        record: the SplitRecord. It is written first, as unfinished, and again at the end: a split that was stopped
+            in the middle, and whose files may not match, says so of itself.
     """
     tables = project.tables
     verb = "replaced" if (tables / "images.csv").exists() else "wrote"
     folders = {fold: tables if fold is None else project.split_folder(fold) for fold in assignments}
+    replace(record, finished=False).write(tables / "split.json")
     for fold, partitions in assignments.items():
         _write_partitions(folders[fold], catalogue.usable(images), class_names, partitions)
     _remove_other_splits(project, folders.values())
     split_files.write_classes(tables / "classes.csv", class_names)
-    record.write(tables / "split.json")
     catalogue.write(tables / "images.csv", images)
+    record.write(tables / "split.json")
     if None in assignments:
-        print(f"{verb} {', '.join(SPLIT_TABLES)}, classes.csv, images.csv and split.json in {tables}")
+        print(f"{verb} train.csv, val.csv, test.csv, classes.csv, images.csv and split.json in {tables}")
     else:
-        print(f"wrote train.csv, val.csv and test.csv in {folders[0]} to {len(folders) - 1}")
+        print(f"wrote train.csv, val.csv and test.csv in {folders[0]} to fold_{len(folders) - 1}")
         print(f"{verb} classes.csv, images.csv and split.json in {tables}")
 
 
@@ -47,15 +81,61 @@ def move(project):
 
 def _write_partitions(folder, images, class_names, partitions):
     folder.mkdir(parents=True, exist_ok=True)
-    for partition, name in zip(PARTITIONS, SPLIT_TABLES, strict=True):
+    for partition, path in zip(PARTITIONS, split_tables(folder), strict=True):
         chosen = images[[assigned == partition for assigned in partitions]]
         labels = [class_names.index(class_name) for class_name in chosen["class_name"]]
-        split_files.write_split(folder / name, chosen["file_name"], labels)
+        split_files.write_split(path, chosen["file_name"], labels)
 
 
 def _remove_other_splits(project, kept):
-    for folder in {project.tables, *project.csv.glob("fold_*")} - set(kept):
-        for name in SPLIT_TABLES:
-            (folder / name).unlink(missing_ok=True)
-        if folder != project.tables and not any(folder.iterdir()):
-            folder.rmdir()
+    fold_folders = set(project.fold_folders().values())
+    emptied = []
+    for folder in sorted({project.tables, *fold_folders} - set(kept)):
+        earlier = [path for path in split_tables(folder) if path.exists()]
+        for path in earlier:
+            path.unlink()
+        emptied += [str(folder)] if earlier else []
+        if folder in fold_folders:
+            files.remove_unfinished(folder)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+    if emptied:
+        print(f"removed train.csv, val.csv and test.csv of the earlier split in {', '.join(emptied)}")
+
+
+def _was_interrupted(project):
+    # Then the files in the way are ours, since the split has begun, and images.csv may not list their names yet.
+    try:
+        record = split_files.read_split_record(project.tables / "split.json")
+    except UserError:
+        return False
+    return record is not None and not record.finished
+
+
+def _listed_names(image_tables):
+    """Return the file names and the class names that our images.csv list; UserError for a damaged one."""
+    ours = [path for path in image_tables if path.is_file() and catalogue.has_header(files.read_csv(path))]
+    tables = [catalogue.read(path) for path in ours]
+    return [{name for table in tables for name in table[column]} for column in ("file_name", "class_name")]
+
+
+def _is_ours(path, file_names, class_names):
+    """Tell by its content whether a file is a table of ours, which lists `file_names` and `class_names`."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    try:
+        match path.name:
+            case "split.json":
+                return split_files.read_split_record(path) is not None
+            case "images.csv":
+                return catalogue.has_header(files.read_csv(path))
+            case "baselines.json":
+                return "baselines" in files.read_json_object(path)
+            case "near_duplicates.png":
+                return duplicate_report.is_contact_sheet(path)
+            case "classes.csv":
+                return all(len(row) == 2 and row[1] in class_names for _, row in files.read_csv(path))
+            case _:
+                return all(len(row) == 2 and row[0] in file_names for _, row in files.read_csv(path))
+    except UserError:
+        return False

@@ -1,0 +1,36 @@
+"""Which spellings of a file name mean the same name."""
+
+import unicodedata
+
+
+def composed(name):
+    """Return a name with its letters composed (NFC): macOS and some copies decompose them (NFD)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def caseless(name):
+    """Return what a file system that ignores case (Windows, macOS) compares of a name."""
+    return composed(name).casefold()
+
+
+def as_cp1252(name):
+    """Return a name read as cp1252, the encoding of older Windows programs, where its bytes are not UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    return name
+
+
+class FileNames:
+    """The names in a folder, found under any spelling that means the same."""
+
+    def __init__(self, names):
+        self._names = set(names)
+        self._composed = {composed(name): name for name in self._names}
+
+    def find(self, name):
+        """Return the name as the folder has it, or None."""
+        if name in self._names:
+            return name
+        return self._composed.get(composed(name)) or self._composed.get(composed(as_cp1252(name)))
