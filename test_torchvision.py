@@ -16,7 +16,7 @@ from pipeline import command_line
 from pipeline.command_line import add_option, add_pixel_limit
 from pipeline.errors import UserError
 from pipeline.messages import command_text
-from pipeline.project import Project
+from pipeline.project import Project, script_command
 from pipeline.readers import fold_choice, folder_path, number, whole_number
 
 
@@ -115,6 +115,7 @@ def main(argv=None):
 
     project.require_organized()
     command = command_text("python", Path(__file__).name, *argv)
+    paths = []
     for fold in project.folds(options.fold):
         classifier, images, predictions = testing.predict_partition(
             choice, project, options.split or "test", fold, device, command_line=command, **manner
@@ -124,6 +125,8 @@ def main(argv=None):
             predictions.gallery = f"{path.stem}_explained.png"
             overlays.draw_gallery(path.with_name(predictions.gallery), classifier, images, predictions)
         testing.write_predictions(path, predictions)
+        paths.append(path)
+    print(f"next: {script_command('calc_model_performance.py', *paths, testing.results_path(paths))}")
 
 
 def require_one_task(project, images, of_project, of_new_images):

@@ -18,7 +18,7 @@ from pipeline.errors import UserError
 from pipeline.learning import config
 from pipeline.learning.config import TrainingConfig
 from pipeline.messages import command_text
-from pipeline.project import Project
+from pipeline.project import MODEL_SUFFIX, Project, script_command
 from pipeline.readers import fold_choice, folder_path, whole_number
 
 
@@ -92,6 +92,9 @@ def main(argv=None):
             sweep.write_report(project.results, name, finished)
     if failed:
         raise UserError(*failed)
+    if len(configs) == 1:
+        fold = [] if options.fold is None else ["-fold", options.fold]
+        print("next:", script_command("test_torchvision.py", "-dir", project.root, *fold, "-save", name + MODEL_SUFFIX))
 
 
 if __name__ == "__main__":

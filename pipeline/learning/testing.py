@@ -9,7 +9,7 @@ from pipeline.classes import resolve_positive_class
 from pipeline.learning import checkpoints, image_sets, inference, models
 from pipeline.learning.classifier import Classifier
 from pipeline.learning.devices import memory_shortage_named
-from pipeline.messages import command_text, note
+from pipeline.messages import note
 from pipeline.predictions import Predictions
 from pipeline.project import MODEL_SUFFIX, Project, fold_name
 
@@ -91,7 +91,7 @@ def predictions_path(project, predictions, json_name=None):
 
 
 def write_predictions(path, predictions):
-    """Write the predictions JSON; print how many are correct, and the next command."""
+    """Write the predictions JSON; print how many are correct."""
     correct = int((predictions.labels == predictions.predictions).sum())
     print(f"{predictions.split}: {correct} of {len(predictions.labels)} images classified correctly")
     if predictions.gallery:
@@ -99,5 +99,12 @@ def write_predictions(path, predictions):
     verb = "replaced" if path.exists() else "wrote"
     predictions.write(path)
     print(f"{verb} {path}")
-    results = path.with_name(path.stem.removesuffix("_preds") + "_results.json")
-    print(f"next: {command_text('python', 'calc_model_performance.py', path, results)}")
+
+
+def results_path(predictions_paths):
+    """Return where the results of predictions files are to go: one beside them, for all folds together."""
+    first = predictions_paths[0]
+    name = first.stem.removesuffix("_preds")
+    if len(predictions_paths) > 1:
+        name = name.rpartition("_fold_")[0]
+    return first.with_name(f"{name}_results.json")
