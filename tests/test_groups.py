@@ -137,9 +137,7 @@ def test_an_images_csv_of_before_groups_were_remembered_is_read(tmp_path, class_
     assert (data / "images.csv").read_text() == expected
 
 
-def test_a_class_of_which_no_image_is_left_is_named_and_nothing_is_written(
-    tmp_path, class_folders, call_script, contents
-):
+def test_a_class_without_an_image_of_its_own_is_named(tmp_path, class_folders, call_script, contents):
     data = class_folders(tmp_path / "data", {"no": 10, "yes": 10})
     shutil.copytree(data / "yes", data / "copy of yes")
     before = contents(data)

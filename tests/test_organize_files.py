@@ -1,6 +1,7 @@
 import os
 import pathlib
 import shutil
+import unicodedata
 
 import pytest
 
@@ -277,6 +278,38 @@ def test_linked_images_and_class_folders_are_copied_and_never_emptied(
     assert len(in_bin) == 6
     assert in_bin["no0.png"] == far_end["image.png"] and in_bin["yes2.png"] == far_end["yes2.png"]
     assert not any((data / "bin" / name).is_symlink() for name in in_bin)
+
+
+@pytest.mark.parametrize("organized", [False, True])
+def test_names_that_a_copy_has_decomposed_are_the_same_names(
+    tmp_path, class_folders, partition, call_script, contents, organized
+):
+    """macOS and some copies write é as two letters: the names that the tables have as one."""
+    data = partition(class_folders(tmp_path / "data", {"é": 3, "yes": 3}))
+    before = sorted(content for path, content in contents(data).items() if path.endswith(".png"))
+    if organized:
+        call_script(SCRIPT, data)
+    for path in sorted(data.rglob("*é*"), reverse=True):
+        path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
+    assert call_script(SCRIPT, data).returncode == 0
+    assert sorted(contents(data / "bin").values()) == before
+    assert {path.name for path in data.iterdir()} == {"bin", "csv", "models", "results"}
+
+    class_folders(data, {unicodedata.normalize("NFD", "é"): 1}, seed=1)  # a new image joins its class
+    partition(data)
+    assert (data / "csv" / "classes.csv").read_text(encoding="utf-8") == "0,yes\n1,é\n"
+    assert call_script(SCRIPT, data).stdout.startswith(f"moved 1 images into {data / 'bin'} (7 in all)\n")
+
+
+@pytest.mark.parametrize("target", ["nowhere", "no0.png"])
+def test_a_link_in_bin_is_neither_written_through_nor_taken_for_the_image(
+    data, call_script, contents, make_link, target
+):
+    (data / "bin").mkdir()
+    make_link(data / "bin" / "no0.png", data / "no" / target)
+    before = contents(data)
+    assert faults(call_script(SCRIPT, data)) == [str(data / "bin" / "no0.png")]
+    assert contents(data) == before
 
 
 def test_an_image_that_is_the_same_file_as_its_target_is_never_removed(data, call_script, contents):

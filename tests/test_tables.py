@@ -135,8 +135,12 @@ def test_a_split_that_was_stopped_in_the_middle_says_so_and_the_same_command_com
         call_script(SCRIPT, "-dir", data)
         call_script("organize_files.py", data)
     tables = data / "csv" if organized else data
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr(split_files, "write_classes", lambda *_: exec("raise KeyboardInterrupt"))
+        patch.setattr(split_files, "write_classes", stop)
         assert call_script(SCRIPT, "-dir", data, "-seed", 1).returncode == 130
     assert not split_files.read_split_record(tables / "split.json").finished
     assert call_script("organize_files.py", data).returncode == 2

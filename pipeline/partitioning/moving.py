@@ -1,10 +1,12 @@
 """Moving images into bin/ without ever losing, changing or overwriting one."""
 
 import contextlib
+import functools
 import os
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
+from pipeline.file_names import FileNames
 from pipeline.progress import progress_bar
 
 COPIED = ".copied"  # the name of the file in csv/
@@ -20,9 +22,10 @@ def gather_images(project, images, copy):
     Raises UserError, before anything is moved, naming each image that is in neither place, that has changed
     since partitioning, or whose name in bin/ another file has.
     """
-    steps, faults = [], []
+    steps, faults, find = [], [], _finder()
     for row in images.itertuples():
-        source, target = project.root / row.source, project.bin / row.file_name
+        folder, _, name = row.source.partition("/")
+        source, target = find(find(project.root, folder), name), find(project.bin, row.file_name)
         if os.path.lexists(target) and (target.is_symlink() or _hash_of(target) != row.content_hash):
             faults.append(f"{target}: is not the image that images.csv lists under this name; move it elsewhere")
         elif not source.exists() and not target.exists():
@@ -64,14 +67,20 @@ def remember_copying(project, copy):
 
 def remove_emptied_folders(project, images):
     """Remove the class folders of the images that hold nothing any more, links excepted; return their names."""
-    emptied = []
+    emptied, find = [], _finder()
     for name in sorted({source.partition("/")[0] for source in images["source"]}):
-        folder = project.root / name
+        folder = find(project.root, name)
         if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
             with contextlib.suppress(OSError):  # a mount point, say, or in a folder that may not be changed
                 folder.rmdir()
                 emptied.append(name)
     return emptied
+
+
+def _finder():
+    """Return find(folder, name): where a file is, whose name a copy may have spelled otherwise (NFC, NFD)."""
+    names = functools.cache(lambda folder: FileNames(os.listdir(folder) if folder.is_dir() else ()))
+    return lambda folder, name: folder / (names(folder).find(name) or name)
 
 
 def _bring(source, target, keep_source):
