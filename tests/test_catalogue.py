@@ -134,12 +134,13 @@ def test_a_file_of_known_source_and_content_is_not_found_again(tmp_path, class_f
 
 def test_known_images_are_those_that_lie_in_bin_and_others_are_told(tmp_path, capsys):
     table = images("no/a.png", "no/é.png", "no/c.txt", file_name=["a.png", "é.png", ""], known_group=["", "7", ""])
-    assert catalogue.images_in_bin(Project(tmp_path), table).empty
+    assert catalogue.images_in_bin(Project(tmp_path), table, set()).empty
     assert str(tmp_path / "no" / "a.png") in capsys.readouterr().err
     (tmp_path / "bin").mkdir()
-    for name in (unicodedata.normalize("NFD", "é.png"), "stranger.png", ".hidden"):
+    in_bin = {unicodedata.normalize("NFD", "é.png"), "stranger.png"}
+    for name in in_bin:
         (tmp_path / "bin" / name).touch()
-    known = catalogue.images_in_bin(Project(tmp_path), table)
+    known = catalogue.images_in_bin(Project(tmp_path), table, in_bin)
     assert list(zip(known["source"], known["known_group"], strict=True)) == [("no/é.png", "7")]
     gone, stranger = capsys.readouterr().err.splitlines()
     assert gone.startswith(f"note: {tmp_path / 'no' / 'a.png'}: ")

@@ -46,11 +46,13 @@ def find_images(project):
     """
     path = project.tables / "images.csv"
     earlier = read(path) if path.exists() else _table([])
-    known = images_in_bin(project, earlier)
+    in_bin = {entry.name for entry in _entries(project.bin)} if project.bin.is_dir() else set()
+    known = images_in_bin(project, earlier, in_bin)
     found = scan_class_folders(project, known)
-    group_of = dict(zip(map(composed, earlier["source"]), earlier["known_group"], strict=True))
-    found["known_group"] = [group_of.get(composed(source), "") for source in found["source"]]
-    images = assign_bin_names(known, found, _names_in(project.bin))
+    waiting = earlier[~earlier["source"].isin(known["source"])]  # in the class folders still
+    group_of = dict(zip(map(composed, waiting["source"]), waiting["known_group"], strict=True))
+    found["known_group"] = _texts([group_of.get(composed(source), "") for source in found["source"]], found.index)
+    images = assign_bin_names(known, found, in_bin)
     note_each(
         (
             f"left out: {location(project, row)}: {row.left_out}"
@@ -64,10 +66,11 @@ def find_images(project):
             f"{project.root}: images of fewer than two classes in it; give the folder that holds one folder of "
             "images per class"
         )
+    alike = [list(names) for _, names in itertools.groupby(sorted(class_names, key=caseless), key=caseless)]
     note_each(
-        f"classes {first!r} and {second!r}: differ in upper and lower case only; if they are one class, rename a folder"
-        for first, second in itertools.combinations(class_names, 2)
-        if caseless(first) == caseless(second)
+        f"classes {' and '.join(map(repr, names))}: differ in case only; rename a folder if they are one class"
+        for names in alike
+        if len(names) > 1
     )
     return images
 
@@ -116,16 +119,15 @@ def write(path, table):
     files.write_csv(path, [COLUMNS, *table[COLUMNS].itertuples(index=False)])
 
 
-def images_in_bin(project, earlier):
-    """Decode those images of an earlier images.csv, the table `earlier`, that lie in bin/ by now.
+def images_in_bin(project, earlier, in_bin):
+    """Decode those images of an earlier images.csv, the table `earlier`, whose names are `in_bin` by now.
 
     Returns a table as `scan_class_folders` does, with the known groups. Tells of images that are gone, and of files
     in bin/ that are not in the table.
     """
-    in_bin = FileNames(_names_in(project.bin))
-    rows, gone = [], []
+    names, rows, gone = FileNames(in_bin), [], []
     for row in earlier[earlier["file_name"] != ""].itertuples():
-        file_name = in_bin.find(row.file_name)
+        file_name = names.find(row.file_name)
         if file_name is not None:
             rows.append(row._replace(file_name=file_name))
         elif not (project.root / row.source).exists():
@@ -134,12 +136,10 @@ def images_in_bin(project, earlier):
         f"{project.root / row.source}: is neither there nor in {project.bin}, and so no longer in the split"
         for row in gone
     )
-    if len(earlier):
-        others = sorted(_names_in(project.bin) - {row.file_name for row in rows})
-        note_each(
-            f"{project.bin / name}: is in no table and so in no partition; put it into a class folder"
-            for name in others
-        )
+    others = sorted(in_bin - {row.file_name for row in rows}) if len(earlier) else []
+    note_each(
+        f"{project.bin / name}: is in no table and so in no partition; put it into a class folder" for name in others
+    )
     inspected = map_in_threads(
         lambda row: _inspect(project.bin / row.file_name, row.source, row.file_name), rows, "reading bin"
     )
@@ -215,10 +215,6 @@ def _entries(folder):
         note(f"{folder}: passed over: {error.strerror}")
         return []
     return [entry for entry in entries if entry.name[0] != "." and entry.name.lower() not in PASSED_OVER]
-
-
-def _names_in(folder):
-    return {entry.name for entry in _entries(folder)} if folder.is_dir() else set()
 
 
 def _source(path):

@@ -69,7 +69,8 @@ def read_group_csv(path, images):
         name, group = row[0].strip(), row[1].strip()
         found = next((rows_of[spelling] for spelling in _spellings(name, classes) if spelling in rows_of), ())
         if len(found) > 1:
-            faults.append(f"{path}, line {line}: {name!r} is the name of {len(found)} images; put the class in front")
+            sources = " and ".join(images["source"].iloc[found[:2]])
+            faults.append(f"{path}, line {line}: {name!r} can be {sources}; write the class folder and the whole name")
         elif not found:
             unknown.append((line, name))
         elif groups[found[0]] not in ("", group):

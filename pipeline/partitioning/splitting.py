@@ -165,7 +165,7 @@ def _fill(partitions, class_names, groups, room, seed):
 def _refuse_small_classes(class_names, needed, purpose):
     names, counts = np.unique(class_names, return_counts=True)
     faults = [
-        f"class {str(name)!r}: {count} images are too few for {purpose} a class needs at least {needed}"
+        f"class {str(name)!r}: too few images ({count}) for {purpose} a class needs at least {needed}"
         for name, count in zip(names, counts, strict=True)
         if count < needed
     ]
