@@ -323,8 +323,9 @@ def test_an_image_that_is_the_same_file_as_its_target_is_never_removed(data, cal
     assert (data / "no" / "no0.png").exists() and (data / "bin" / "no0.png").exists()
 
 
-@pytest.mark.parametrize("name", ["bin", "csv"])
+@pytest.mark.parametrize("name", ["bin", "csv", "csv/fold_0"])
 def test_a_link_in_the_place_of_a_folder_of_ours_is_an_error(data, call_script, contents, make_link, name):
+    (data / name).parent.mkdir(exist_ok=True)
     make_link(data / name, data / "no")
     before = contents(data)
     for script in (SCRIPT, PARTITION):

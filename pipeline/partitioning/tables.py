@@ -24,18 +24,19 @@ def require_ours(project):
 
     Files are told by what is in them: a split file lists images of our images.csv, which begins with our header.
     """
+    fold_folders = project.fold_folders().values()
     faults = [
         f"{folder}: is a link; the project keeps its own files there; put a folder in its place"
-        for folder in (project.bin, project.csv)
+        for folder in (project.bin, project.csv, *fold_folders)
         if folder.is_symlink()
     ]
     folders = {project.tables, project.csv}
     paths = [folder / name for folder in folders for name in ALL_TABLES]
-    paths += [path for folder in project.fold_folders().values() for path in split_tables(folder)]
+    paths += [path for folder in fold_folders for path in split_tables(folder)]
     names = _listed_names(folder / "images.csv" for folder in folders)
     if not _was_interrupted(project):
         faults += [
-            f"{path}: is not a file of partition_datasets.py, which needs the name; move it elsewhere or rename it"
+            f"{path}: was not written by partition_datasets.py, which needs this name; rename it or move it elsewhere"
             for path in paths
             if os.path.lexists(path) and not _is_ours(path, *names)
         ]
