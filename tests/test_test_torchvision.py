@@ -69,15 +69,6 @@ def test_the_predictions_are_those_of_a_forward_pass_done_by_hand(call_script, t
     assert f"next: {shlex.join(map(str, command))}" in lines
 
 
-def test_the_batch_size_does_not_matter(call_script, telling):
-    found = []
-    for batch_size in (1, 3, 100):
-        call_script(SCRIPT, "-dir", telling, "-batch_size", batch_size)
-        found.append(np.array(read_strictly(telling / "small_preds.json")["predictive probabilities"]))
-    assert found[0] == pytest.approx(found[2], abs=1e-6)
-    assert found[1] == pytest.approx(found[2], abs=1e-6)
-
-
 def test_the_published_long_form_works(call_script, trained):
     options = (
         "-dir", trained, "-classes", 2, "-batch_size", 100, "-save", "small.pth.tar", "-architecture",
@@ -195,17 +186,6 @@ def test_a_bare_checkpoint_is_tested_as_the_options_say(call_script, trained):
     assert found == expected
 
 
-def test_every_unreadable_image_is_named(call_script, trained):
-    for number in (1, 2):
-        (trained / "bin" / f"test é{number}.png").write_bytes(b"")
-    result = call_script(SCRIPT, "-dir", trained)
-    assert result.returncode == 2
-    for line, number in zip(result.stderr.splitlines(), (1, 2), strict=True):
-        assert line.startswith(f"{SCRIPT}: error: {trained / 'bin' / f'test é{number}.png'}: ")
-        assert str(trained / "csv" / "test.csv") in line
-    assert not list(trained.glob("*.json"))
-
-
 def test_weights_that_are_not_finite_are_an_error(call_script, trained):
     path = trained / "models" / "small.pth.tar"
     content = torch.load(path, weights_only=True)
@@ -230,19 +210,6 @@ def test_what_is_missing_is_named(call_script, arguments, message):
     assert result.returncode == 2
     assert result.stderr.startswith(f"{SCRIPT}: error: {message}")
     assert result.stderr.count("\n") == 1
-
-
-def test_a_folder_that_is_not_organized_is_an_error(call_script, tmp_path):
-    result = call_script(SCRIPT, "-dir", tmp_path)
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"{SCRIPT}: error: {tmp_path}: no bin and csv folders in it; run ")
-
-
-@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_an_error(call_script, trained):
-    result = call_script(SCRIPT, "-dir", trained, "--use_GPU")
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"{SCRIPT}: error: --use_GPU: ")
 
 
 @pytest.mark.parametrize(
