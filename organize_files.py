@@ -34,9 +34,9 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import split_files
+    from pipeline import image_table, split_files
     from pipeline.errors import UserError
-    from pipeline.partitioning import catalogue, moving, tables
+    from pipeline.partitioning import moving, tables
     from pipeline.project import Project, script_command
 
     if (options.DIR is None) == (options.proj_dir is None):
@@ -47,7 +47,7 @@ def main(argv=None):
         raise UserError(
             f"{table_path}: no such file; run: {script_command('partition_datasets.py', '-proj_dir', project.root)}"
         )
-    images = catalogue.read(table_path)
+    images = image_table.read(table_path)
     images = images[images["file_name"] != ""]
     tables.require_ours(project)
     split_files.require_finished_split(project.tables / "split.json")

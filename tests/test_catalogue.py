@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import image_table
 from pipeline.errors import UserError
 from pipeline.partitioning import catalogue
 from pipeline.project import Project, is_plain_file_name
 
 HEADER = "source,file_name,class_name,content_hash,group,left_out\n"  # as before known_group was remembered
-NONE = pd.DataFrame(columns=catalogue.COLUMNS, dtype=object)
+NONE = pd.DataFrame(columns=image_table.COLUMNS, dtype=object)
 
 
 def images(*sources, **columns):
     """Return a table of images as a scan finds them."""
-    rows = [{**dict.fromkeys(catalogue.COLUMNS, ""), "source": source} for source in sources]
-    table = pd.DataFrame(rows, columns=catalogue.COLUMNS, dtype=object)
+    rows = [{**dict.fromkeys(image_table.COLUMNS, ""), "source": source} for source in sources]
+    table = pd.DataFrame(rows, columns=image_table.COLUMNS, dtype=object)
     return table.assign(class_name=[source.split("/")[0] for source in sources], **columns)
 
 
@@ -36,7 +37,7 @@ def faults(tmp_path):
         path = tmp_path / "images.csv"
         path.write_text(text, encoding="utf-8", newline="")
         with pytest.raises(UserError) as error:
-            catalogue.read(path)
+            image_table.read(path)
         return [fault.removeprefix(str(path)).lstrip(",: ") for fault in error.value.faults]
 
     return find
@@ -45,13 +46,15 @@ def faults(tmp_path):
 def test_a_table_is_read_back_as_it_was_written(tmp_path):
     sources = ["no/a,b.png", 'no/"c".png', "yes/two\nlines", "yes/Icon\r", "été/\udcff.png", "no/NA"]
     table = images(*sources, file_name=["1.png", "2.png", "", "", "\udcff.png", "NA"], group=range(6))
-    catalogue.write(tmp_path / "images.csv", table)
+    image_table.write(tmp_path / "images.csv", table)
     assert (
         (tmp_path / "images.csv")
         .read_bytes()
         .startswith(HEADER.strip().encode() + b',known_group\n"no/a,b.png",1.png,no,,0,,\n')
     )
-    assert catalogue.read(tmp_path / "images.csv").values.tolist() == table.assign(group=list("012345")).values.tolist()
+    assert (
+        image_table.read(tmp_path / "images.csv").values.tolist() == table.assign(group=list("012345")).values.tolist()
+    )
 
 
 @pytest.mark.parametrize(

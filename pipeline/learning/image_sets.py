@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pipeline import files, image_files, split_files
+from pipeline import files, image_files, image_table, split_files
 from pipeline.classes import require_class_count
 from pipeline.errors import UserError
 from pipeline.learning import devices
@@ -102,6 +102,7 @@ class TrainingData:
     class_names: list  # by class index
     fold: int  # None for a split without folds
     split_fingerprint: str  # see split_files.fingerprint
+    train_groups: list = None  # of the training images, parallel to them: texts, see image_table.groups_of
 
 
 def load_training_data(project, fold, preprocessing, device, class_count=None):
@@ -119,7 +120,8 @@ def load_training_data(project, fold, preprocessing, device, class_count=None):
             f"{train.in_color} of {len(train)} training images show colour, of which the model sees grey values only; "
             "--keep_color keeps it"
         )
-    return TrainingData(train, val, class_names, fold, split_files.fingerprint(*splits))
+    groups = image_table.groups_of(project, splits[0].file_names)
+    return TrainingData(train, val, class_names, fold, split_files.fingerprint(*splits), groups)
 
 
 def _require_classes(splits, class_names):

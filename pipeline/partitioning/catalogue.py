@@ -1,14 +1,4 @@
-"""images.csv: the one table that knows every image. Finding images, naming them in bin/, reading and writing.
-
-Columns:
-    source        where the image came from: class folder/file name
-    file_name     its name in bin/; empty for a file that is not an image and stays where it is
-    class_name    the class folder's name
-    content_hash  SHA-256 of the file's bytes
-    group         images with the same number must share a partition
-    left_out      why it is in no partition; empty for an image that is in one
-    known_group   the group that the user has given it (-group_csv); empty where there is none
-"""
+"""Finding images, naming them in bin/, and what images.csv says of each; see pipeline.image_table for its format."""
 
 import itertools
 import re
@@ -18,21 +8,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import files, image_files
+from pipeline import files, image_files, image_table
 from pipeline.errors import UserError
 from pipeline.file_names import FileNames, caseless, composed
+from pipeline.image_table import COLUMNS, TEXT
 from pipeline.messages import note, note_each
 from pipeline.partitioning import duplicates
 from pipeline.progress import map_in_threads
 from pipeline.project import is_plain_file_name, is_reserved
 
-COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out", "known_group"]
-# As written before known groups were remembered.
-OLDER_COLUMNS = COLUMNS[:-1]
 # Found by decoding, needed to group duplicates, and not kept in images.csv.
 DECODED_COLUMNS = ["pixel_hash", "difference_hash"]
-# File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
-TEXT = object
 # What Windows puts into folders of images; hidden files are passed over as well.
 PASSED_OVER = ("thumbs.db", "desktop.ini")
 LONGEST_NAME = 255  # bytes, on every usual file system
@@ -45,7 +31,7 @@ def find_images(project):
     two classes have images.
     """
     path = project.tables / "images.csv"
-    earlier = read(path) if path.exists() else _table([])
+    earlier = image_table.read(path) if path.exists() else _table([])
     in_bin = {entry.name for entry in _entries(project.bin)} if project.bin.is_dir() else set()
     known = images_in_bin(project, earlier, in_bin)
     found = scan_class_folders(project, known)
@@ -78,45 +64,6 @@ def find_images(project):
 def usable(images):
     """Return the rows of a table that no reason leaves out."""
     return images[images["left_out"] == ""]
-
-
-def read(path):
-    """Read an images.csv as a table of strings, with every fault of it in one UserError."""
-    rows = files.read_csv(path)
-    if not has_header(rows):
-        raise UserError(f"{path}: does not begin with the line {','.join(COLUMNS)}; restore it from a copy")
-    faults, line_of = [], {}
-    for line, row in rows[1:]:
-        where = f"{path}, line {line}"
-        if len(row) != len(rows[0][1]):
-            faults.append(f"{where}: {len(row)} columns instead of {len(rows[0][1])}; correct the line")
-            continue
-        source, file_name, class_name = row[:3]
-        folder, _, own_name = source.partition("/")
-        if not _stays_inside(folder) or not _stays_inside(own_name) or composed(class_name) != composed(folder):
-            faults.append(f"{where}: {source!r} is not 'class name/file name'; correct the line")
-        elif is_reserved(folder):
-            faults.append(f"{where}: the project keeps its own files in {folder!r}, which is not a class; correct it")
-        if file_name and not is_plain_file_name(file_name):
-            faults.append(f"{where}: {file_name!r} is not a plain file name; correct the line")
-        first_line = line_of.setdefault(caseless(file_name), line)
-        if file_name and first_line != line:
-            faults.append(f"{where}: the name {file_name!r} is that of line {first_line} too; correct the line")
-    if faults:
-        raise UserError(*faults)
-    return pd.DataFrame([row for _, row in rows[1:]], columns=rows[0][1], dtype=TEXT).reindex(
-        columns=COLUMNS, fill_value=""
-    )
-
-
-def has_header(rows):
-    """Tell whether the rows of a CSV file, as files.read_csv returns them, begin as those of an images.csv."""
-    return bool(rows) and rows[0][1] in (COLUMNS, OLDER_COLUMNS)
-
-
-def write(path, table):
-    """Write images.csv, rows in the order of the table."""
-    files.write_csv(path, [COLUMNS, *table[COLUMNS].itertuples(index=False)])
 
 
 def images_in_bin(project, earlier, in_bin):
@@ -249,8 +196,3 @@ def _free_name(name, taken):
 
 def _portable(name):
     return name if is_plain_file_name(name) else re.sub(r"[\\/:]", "_", name)
-
-
-def _stays_inside(name):
-    # The name of a folder or file that is there already need not be one that other systems take.
-    return name not in ("", ".", "..") and Path(name).name == name and "\0" not in name

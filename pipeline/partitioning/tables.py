@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 
-from pipeline import files, split_files
+from pipeline import files, image_table, split_files
 from pipeline.errors import UserError
 from pipeline.partitioning import catalogue, duplicate_report
 from pipeline.project import PARTITIONS, split_tables
@@ -61,7 +61,7 @@ def write(project, images, class_names, assignments, record):
         _write_partitions(folders[fold], catalogue.usable(images), class_names, partitions)
     _remove_other_splits(project, folders.values())
     split_files.write_classes(tables / "classes.csv", class_names)
-    catalogue.write(tables / "images.csv", images)
+    image_table.write(tables / "images.csv", images)
     record.write(tables / "split.json")
     if None in assignments:
         print(f"{verb} train.csv, val.csv, test.csv, classes.csv, images.csv and split.json in {tables}")
@@ -115,8 +115,8 @@ def _was_interrupted(project):
 
 def _listed_names(image_tables):
     """Return the file names and the class names that our images.csv list; UserError for a damaged one."""
-    ours = [path for path in image_tables if path.is_file() and catalogue.has_header(files.read_csv(path))]
-    tables = [catalogue.read(path) for path in ours]
+    ours = [path for path in image_tables if path.is_file() and image_table.has_header(files.read_csv(path))]
+    tables = [image_table.read(path) for path in ours]
     return [{name for table in tables for name in table[column]} for column in ("file_name", "class_name")]
 
 
@@ -129,7 +129,7 @@ def _is_ours(path, file_names, class_names):
             case "split.json":
                 return split_files.read_split_record(path) is not None
             case "images.csv":
-                return catalogue.has_header(files.read_csv(path))
+                return image_table.has_header(files.read_csv(path))
             case "baselines.json":
                 return "baselines" in files.read_json_object(path)
             case "near_duplicates.png":
