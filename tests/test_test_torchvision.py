@@ -81,7 +81,7 @@ def test_the_published_long_form_works(call_script, trained):
 
 def test_predictions_are_replaced_and_that_is_told(call_script, trained):
     path = trained / "small_preds.json"
-    path.write_text("earlier")
+    assert f"wrote {path}" in call_script(SCRIPT, "-dir", trained).stdout.splitlines()
     assert f"replaced {path}" in call_script(SCRIPT, "-dir", trained).stdout.splitlines()
     assert read_strictly(path)["checkpoint"] == "small.pth.tar"
 
@@ -91,7 +91,7 @@ def test_the_model_may_be_named_where_there_are_several_and_must_be(call_script,
     (models / "another.pth.tar").write_bytes((models / "small.pth.tar").read_bytes())
     result = call_script(SCRIPT, "-dir", trained)
     assert result.returncode == 2
-    assert result.stderr.startswith(f"{SCRIPT}: error: -save: {models} has 2 models (another.pth.tar, small.pth.tar); ")
+    assert result.stderr.startswith(f"{SCRIPT}: error: -save: {models} has 2 models: another.pth.tar, small.pth.tar; ")
     for name in ("another.pth.tar", models / "another.pth.tar"):
         assert call_script(SCRIPT, "-dir", trained, "-save", name).returncode == 0
     assert read_strictly(trained / "another_preds.json")["checkpoint"] == "another.pth.tar"
@@ -300,3 +300,17 @@ def test_new_images_are_sampled_as_those_of_a_partition_are(call_script, with_dr
     assert table["probability_yes"].to_numpy() == pytest.approx(found.probabilities[:, 1], abs=1e-6)
     assert table["predictive_entropy"].to_numpy() == pytest.approx(found.predictive_entropy, abs=1e-6)
     assert table["mutual_information"].to_numpy() == pytest.approx(found.mutual_information, abs=1e-6)
+
+
+def test_a_file_of_another_origin_is_not_replaced(call_script, trained, tmp_path):
+    mine = {trained / "mine.json": '{"mine": 1}', tmp_path / "mine.csv": "mine\n", trained / "x_explained.png": "mine"}
+    for path, content in mine.items():
+        path.write_text(content)
+    for arguments in (
+        ("-dir", trained, "-result_json_name", "mine.json"),
+        ("-dir", trained, "-result_json_name", "x.json"),
+        ("-save", trained / "models" / "small.pth.tar", "-images", trained / "bin", "-out", tmp_path / "mine.csv"),
+    ):
+        result = call_script("test_torchvision.py", *arguments)
+        assert result.returncode == 2 and "was not written by test_torchvision.py" in result.stderr
+    assert {path: path.read_text() for path in mine} == mine

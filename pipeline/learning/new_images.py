@@ -11,7 +11,7 @@ import torch
 
 from pipeline import files
 from pipeline.errors import UserError
-from pipeline.learning import image_sets, inference
+from pipeline.learning import image_sets, inference, testing
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.messages import note
 from pipeline.progress import progress_bar, stream_in_threads
@@ -22,6 +22,8 @@ def predict_new_images(classifier, place, out, *, batch_size, sample_count=None,
 
     See `predict_files` for the columns and the other arguments.
     """
+    if out is not None:
+        testing.require_ours(out, _is_ours)
     count, unreadable = 0, 0
     replaced = out is not None and out.exists()
     with contextlib.ExitStack() as stack:
@@ -78,6 +80,11 @@ def predict_files(classifier, place, batch_size, sample_count=None, explain=None
                 explain(classifier, folder, chosen["file_name"], pixels, classes)
             yield table
             bar.update(len(batch))
+
+
+def _is_ours(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.readline(1000).startswith("file_name,predicted_class,")
 
 
 def find_files(place):

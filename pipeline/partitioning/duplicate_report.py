@@ -12,7 +12,6 @@ TILE = 128  # pixels, the side that an image is fitted into
 CAPTION = 28  # pixels below it
 GAP = 8
 MOST_ROWS, MOST_COLUMNS = 60, 8
-MARK = {"Software": "basic-image-classification"}  # in the PNG file: a picture of another origin is not replaced
 MOST_NAMES = 4  # in one note
 
 
@@ -71,19 +70,9 @@ def draw_contact_sheet(path, groups):
         remark = f"{len(groups)} groups in all; the first {MOST_ROWS} are shown, {MOST_COLUMNS} images of each"
         draw.text((GAP, sheet.height - 20), remark, fill="black", font=font)
     mark = PngImagePlugin.PngInfo()
-    for key, value in MARK.items():
-        mark.add_text(key, value)
+    mark.add_text("Software", files.MARK)
     with files.whole_file(path) as temporary:
         sheet.save(temporary, format="PNG", pnginfo=mark)
-
-
-def is_contact_sheet(path):
-    """Tell whether a file is a picture that `draw_contact_sheet` has written."""
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            return MARK.items() <= image.info.items()
-    except Exception:  # a damaged file can raise anything
-        return False
 
 
 def _counts(groups):
