@@ -27,7 +27,8 @@ def only_one(path, what):
         holder = path.read_text(encoding="utf-8") or "another process"
         raise UserError(f"{what}: {holder} is at work on it; wait until it has finished, or stop it") from None
     try:
-        path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        with contextlib.suppress(OSError):  # a full disk: then the second is not told who
+            path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
         yield
     finally:
         path.unlink(missing_ok=True)
