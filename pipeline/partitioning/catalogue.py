@@ -30,7 +30,7 @@ COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_o
 # As written before known groups were remembered.
 OLDER_COLUMNS = COLUMNS[:-1]
 # Found by decoding, needed to group duplicates, and not kept in images.csv.
-DECODED_COLUMNS = ["pixel_hash", "difference_hash"]
+DECODED_COLUMNS = ["pixel_hash", "thumbnail"]
 # File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
 TEXT = object
 # What Windows puts into folders of images; hidden files are passed over as well.
@@ -230,7 +230,7 @@ def _inspect(path, source, file_name=""):
         row["content_hash"] = files.content_hash(data)
         image = image_files.decode(data)
         row["pixel_hash"] = duplicates.pixel_hash(image)
-        row["difference_hash"] = duplicates.difference_hash(image).tobytes().hex()
+        row["thumbnail"] = duplicates.thumbnail(image).tobytes()
     except image_files.UnreadableImage as reason:
         row["left_out"] = str(reason)
     return row
