@@ -125,7 +125,8 @@ def test_small_things_at_different_places_on_the_same_ground_are_not_near(ground
     images = []
     for column, row in np.argwhere(np.ones((4, 4))) * 30 + 8:
         image = Image.fromarray(ramp) if ground == "uneven" else even.copy()
-        image.paste(255 if ground != "white" else 0, (column, row, column + 6, row + 6))
+        side = 12 if ground == "uneven" else 6
+        image.paste(255 if ground != "white" else 0, (column, row, column + side, row + side))
         images.append(image)
     assert len(set(groups_of(images))) == 16
     # A copy of each, compressed, is near to its own original only.
