@@ -11,7 +11,7 @@ import stat
 import threading
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from pipeline.other_files import reason_of_other_kind
 
@@ -84,15 +84,31 @@ def decode_values(data):
     The first frame of an animation or a multi-page file counts. Raises UnreadableImage where the bytes are damaged,
     of another format than FORMATS, or of too many pixels.
     """
-    try:
+    with decoded(data) as image:
+        return image
+
+
+@contextlib.contextmanager
+def decoded(data):
+    """Give the image that `decode_values` returns; while it is a large one, no other thread is given a large one."""
+    with _reasons_named(data):
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         pixels = image.width * image.height
         if pixels > Image.MAX_IMAGE_PIXELS:
             raise Image.DecompressionBombError
         if image.format in ("JPEG", "MPO") and pixels * _scan_count(data) > MOST_SCANS * Image.MAX_IMAGE_PIXELS:
             raise UnreadableImage(f"a JPEG of {_scan_count(data)} scans, which take too long; save it as PNG")
-        with _large_one if pixels > LARGE else contextlib.nullcontext():
-            return upright(image)
+    with _large_one if pixels > LARGE else contextlib.nullcontext():
+        with _reasons_named(data):
+            image = upright(image)
+        yield image
+
+
+@contextlib.contextmanager
+def _reasons_named(data):
+    """Within it, whatever Pillow raises is an UnreadableImage with the reason."""
+    try:
+        yield
     except UnreadableImage:
         raise
     except Image.UnidentifiedImageError:
@@ -110,16 +126,18 @@ def upright(image):
 
     The latter are images of more bits: I;16 and I, integers, and F, floating-point numbers (UnreadableImage where they
     are not finite). EXIF orientation is applied. Transparent parts become black, that is no signal, or white where
-    all that is opaque is dark. The image itself stays as it is.
+    all that is opaque is dark. The image itself stays as it is, and is what is returned where nothing is to be done.
     """
-    image = ImageOps.exif_transpose(image)
+    image.load()
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         image = image if image.mode in ("I", "I;16", "F") else image.convert("I")  # the other byte orders
         value_range(image)
         return image
     if image.has_transparency_data:
-        image = _on_ground(image.convert("RGBA"))
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+        image = _on_ground(image if image.mode == "RGBA" else image.convert("RGBA"))
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
 
 
 def is_deep(image):
@@ -152,9 +170,15 @@ def to_8_bits(image, limits=None):
 
 def bands(image):
     """Yield (top, float64 values) for a grey image a few rows at a time, so that large ones take little memory."""
+    for top, band in image_bands(image):
+        yield top, np.asarray(band).astype(np.float64)
+
+
+def image_bands(image):
+    """Yield (top, image) for an image a few rows at a time."""
     rows = max(1, 2**20 // image.width)
     for top in range(0, image.height, rows):
-        yield top, np.asarray(image.crop((0, top, image.width, min(top + rows, image.height)))).astype(np.float64)
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def header(data):

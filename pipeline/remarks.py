@@ -23,7 +23,7 @@ class Remarks:
             self.names[remark].append(str(name))
 
     def tell(self, images):
-        """Print a note for each remark; `images` says what they are (`training images`)."""
+        """Print a note for each remark; `images` says what they are."""
         for remark, names in self.names.items():
             more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-            note(f"{len(names)} of {self.count} {images}: {remark}: {', '.join(names[:MOST_NAMES])}{more}")
+            note(f"{remark}: {len(names)} of {self.count} {images} ({', '.join(names[:MOST_NAMES])}{more})")

@@ -83,6 +83,31 @@ def test_the_pixel_hash_sees_pixels_and_size_but_not_the_file_format():
     assert duplicates.pixel_hash(flat) != duplicates.pixel_hash(flat.transpose(Image.Transpose.ROTATE_90))
 
 
+def deep(values, kind, file_format="TIFF"):
+    data = io.BytesIO()
+    Image.fromarray(values.astype(kind)).save(data, file_format)
+    return image_files.decode_values(data.getvalue())
+
+
+def test_the_pixel_hash_sees_all_bits():
+    values = np.arange(60).reshape(6, 10) * 1000
+    first = duplicates.pixel_hash(deep(values, np.uint16))
+    assert (
+        first == duplicates.pixel_hash(deep(values, np.uint16, "PNG")) == duplicates.pixel_hash(deep(values, np.int32))
+    )
+    values[3, 3] += 1
+    assert first != duplicates.pixel_hash(deep(values, np.uint16))
+
+
+def test_near_duplicates_of_more_than_8_bits_are_near_whatever_the_scale_and_single_values():
+    image = photo(0)
+    values = np.asarray(image).astype(np.int32) * 16
+    hot = values.copy()
+    hot[20, 30] = 8160  # twice white
+    copies = [deep(values, np.uint16), deep(values / 4080, np.float32), deep(hot, np.uint16)]
+    assert same_groups(groups_of([image, photo(1), *copies]), [0, 1, 0, 0, 0])
+
+
 def test_groups_that_share_a_key_are_joined_through_chains():
     groups = np.array([0, 0, 1, 2, 3])
     joined = duplicates.group_equal(groups, ["a", "b", "b", "c", "c"])

@@ -164,14 +164,14 @@ def load_image_set(project, split, preprocessing, device, find_scale=False):
         preprocessing = replace(preprocessing, value_ranges=ranges)
         shown = ", ".join(f"{kind} from {black:g} to {white:g}" for kind, (black, white) in ranges.items())
         note(
-            f"{len(deep)} of {len(paths)} {split.partition} images have more than 8 bits: {shown} become grey values "
-            "from 0 to 255, in every image that the model sees"
+            f"{len(deep)} of {len(paths)} training images have more than 8 bits: {shown} become grey values from 0 to "
+            "255, in every image that the model sees"
         )
         images |= _load(deep, preprocessing, pixels, f"{reading} of more than 8 bits")
     remarks = Remarks()
     for name, image in zip(split.file_names, images.values(), strict=True):
         remarks.add(name, image.remarks)
-    remarks.tell(f"{split.partition} images")
+    remarks.tell(f"images of {split.path.name}")
     return ImageSet(
         paths=paths,
         labels=torch.tensor(split.labels),
@@ -223,12 +223,16 @@ def load_image(path, preprocessing):
     """Decode and resize one image file; return a LoadedImage."""
     try:
         data = image_files.read_bytes(path)
-        image = image_files.decode_values(data)
-        pixels = preprocessing.pixels(image)
+        with image_files.decoded(data) as image:
+            return _prepare(data, image, preprocessing)
     except image_files.UnreadableImage as reason:
         return LoadedImage(unreadable=str(reason))
     except MemoryError:
         return LoadedImage(unreadable="too large for this machine's memory")
+
+
+def _prepare(data, image, preprocessing):
+    pixels = preprocessing.pixels(image)
     values, remarks = None, []
     if image_files.is_deep(image):
         values = (kind_of_values(image), *image_files.value_range(image))
@@ -237,6 +241,5 @@ def load_image(path, preprocessing):
         remarks.append(NO_CONTRAST)
     if image_files.page_count(data) > 1:
         remarks.append(SEVERAL_PAGES)
-    return LoadedImage(
-        pixels, files.content_hash(data), image_files.shows_color(image), values=values, remarks=tuple(remarks)
-    )
+    in_color = image_files.shows_color(image)
+    return LoadedImage(pixels, files.content_hash(data), in_color, values=values, remarks=tuple(remarks))

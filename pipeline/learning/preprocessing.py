@@ -70,9 +70,9 @@ class Preprocessing:
     def pixels(self, image):
         """Resize a decoded image.
 
-        Takes an image as `image_files.decode_values` returns it. Returns a uint8 array (1, height, width), or (3, height,
-        width) with `keep_color`: compact, so that a whole data set fits in memory. Resizing is bilinear with
-        antialiasing and does not keep the aspect ratio.
+        Takes an image as `image_files.decode_values` returns it. Returns a uint8 array (1, height, width), or
+        (3, height, width) with `keep_color`: compact, so that a whole data set fits in memory. Resizing is bilinear
+        with antialiasing and does not keep the aspect ratio.
         """
         image = self.to_8_bits(image).convert("RGB" if self.keep_color else "L")
         pixels = np.asarray(image.resize((self.width, self.height), Image.Resampling.BILINEAR))

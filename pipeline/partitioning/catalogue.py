@@ -63,7 +63,7 @@ def find_images(project):
     )
     remarks = Remarks()
     for row in usable(images).itertuples():
-        remarks.add(location(project, row), row.remarks)
+        remarks.add(row.source, row.remarks)
     remarks.tell("images")
     class_names = sorted(set(usable(images)["class_name"]))
     if len(class_names) < 2:
@@ -233,10 +233,10 @@ def _inspect(path, source, file_name=""):
     try:
         data = image_files.read_bytes(path)
         row["content_hash"] = files.content_hash(data)
-        image = image_files.decode_values(data)
-        row["remarks"] = _remarks_on(image, data)
-        row["pixel_hash"] = duplicates.pixel_hash(image)
-        row["thumbnail"] = duplicates.thumbnail(image).tobytes()
+        with image_files.decoded(data) as image:
+            row["remarks"] = _remarks_on(image, data)
+            row["pixel_hash"] = duplicates.pixel_hash(image)
+            row["thumbnail"] = duplicates.thumbnail(image).tobytes()
     except image_files.UnreadableImage as reason:
         row["left_out"] = str(reason)
     except MemoryError:

@@ -34,15 +34,16 @@ def pixel_hash(image):
         for _, values in image_files.bands(image):
             digest.update(values.tobytes())
     else:
-        digest.update(image.convert("RGB").tobytes())
+        for _, band in image_files.image_bands(image):
+            digest.update(band.convert("RGB").tobytes())
     return digest.hexdigest()
 
 
 def thumbnail(image):
     """Return an image as `image_files.decode_values` does shrunk to 16 rows of 17 grey values, uint8 (16, 17).
 
-    Of more than 8 bits, the shrunken values are scaled from their own range: no other file changes it, and no single
-    pixel.
+    Of more than 8 bits, the shrunken values are scaled from their own range: no other file changes it, and a single
+    pixel hardly does.
     """
     small = image.convert("F" if image_files.is_deep(image) else "L")
     return np.asarray(image_files.to_8_bits(small.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)))
