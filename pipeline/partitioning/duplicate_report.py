@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from pipeline import files, image_files
-from pipeline.messages import note_each
+from pipeline.messages import note, note_each
 from pipeline.partitioning import catalogue, duplicates
 
 TILE = 128  # pixels, the side that an image is fitted into
@@ -28,7 +28,8 @@ def tell(images, found, distance):
     across -= set(found.near[duplicates.spread_over(found.identical, images["class_name"])])
     rows = _rows_of_groups(images, found)
     note_each(
-        f"near-duplicates in different classes: {_first_names(rows[group])}; check their labels"
+        f"near-duplicates in different classes: {_first_names(rows[group])}; check their labels, or give "
+        f"-near_duplicates less than {distance} (0: none)"
         for group in sorted(across)
     )
 
@@ -61,7 +62,11 @@ def draw_contact_sheet(path, groups):
     for row, group in enumerate(shown):
         for column, (image_path, caption) in enumerate(group):
             left, top = GAP + column * (TILE + GAP), GAP + row * (TILE + CAPTION + GAP)
-            image = image_files.decode(image_files.read_bytes(image_path)).convert("RGB")
+            try:
+                image = image_files.decode(image_files.read_bytes(image_path)).convert("RGB")
+            except image_files.UnreadableImage as reason:
+                note(f"{image_path}: {reason}; it is not in {path.name}")
+                continue
             image.thumbnail((TILE, TILE))
             sheet.paste(image, (left, top))
             text = caption.encode("ascii", "replace").decode()[:22]
