@@ -21,6 +21,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+# In what the scripts write and has room for it, so that no file of another origin is replaced.
+MARK = "basic-image-classification"
 UNFINISHED = re.compile(r"\..*\.[0-9a-f]{16}\.part")
 
 
@@ -60,6 +62,12 @@ def remove_unfinished(folder):
             with contextlib.suppress(OSError), open(path, "rb+", opener=_open_itself) as file:
                 if _hold(file.fileno()):
                     os.unlink(path)
+
+
+def has_mark(path):
+    """Tell whether a file begins with the project's mark, as its pictures and reports do."""
+    with open(path, "rb") as file:
+        return MARK.encode() in file.read(65_536)
 
 
 def copy_file(source, target):

@@ -151,7 +151,7 @@ def test_new_images_of_every_kind_get_a_row_each(data, call_script):
         ("train_torchvision.py", "-dir", data, *SMALL_TRAINING, "-num_epochs", 1, "-save", "m.pth.tar"),
     ):
         assert call_script(script, *arguments).returncode == 0
-    out = data / "out.csv"
+    out = data.parent / "out.csv"
     model = data / "models" / "m.pth.tar"
     result = call_script("test_torchvision.py", "-save", model, "-images", data / "odd", "-out", out, "--explain")
     assert result.returncode == 0, result.stderr
@@ -162,7 +162,7 @@ def test_new_images_of_every_kind_get_a_row_each(data, call_script):
     for name, reason in expected.items():
         assert rows[name]["error"].startswith(reason) and bool(rows[name]["error"]) == bool(reason), name
         assert bool(rows[name]["predicted_class"]) != bool(reason), name
-        assert os.path.exists(os.fsencode(data / "out_explained" / f"{name}.png")) != bool(reason), name
+        assert os.path.exists(os.fsencode(data.parent / "out_explained" / f"{name}.png")) != bool(reason), name
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

@@ -4,6 +4,7 @@ import shutil
 import pytest
 from made_predictions import GOLDEN, content, multiclass, random_two_class, two_class
 
+from pipeline import files
 from pipeline.split_files import SplitRecord
 
 SCRIPT = "calc_model_performance.py"
@@ -39,7 +40,7 @@ def calculate(folder, call_script, monkeypatch):
     """
 
     def save_nothing(figure, path):
-        path.write_bytes(b"")
+        path.write_text(files.MARK)
 
     monkeypatch.setattr("pipeline.performance.plots.save_figure", save_nothing)
 
@@ -237,6 +238,14 @@ def test_faults_of_several_files_come_together(folder, faults):
         "wrong.json: 'labels', entry 3: 7 is not a class index from 0 to 1",
         "none.json: no such file; check the name",
     ]
+
+
+@pytest.mark.parametrize("name", ["results.json", "results.md", "results_roc.png", "results_report.html"])
+def test_a_file_of_another_origin_is_not_replaced(folder, faults, name):
+    (folder / name).write_text('{"mine": 1}')
+    (fault,) = faults(folder / "preds.json", folder / "results.json")
+    assert fault.startswith(f"{name}: was not written by calc_model_performance.py")
+    assert (folder / name).read_text() == '{"mine": 1}'
 
 
 def test_predictions_are_never_replaced_by_results(folder, faults):

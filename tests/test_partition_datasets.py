@@ -1,5 +1,6 @@
 import csv
 import os
+import re
 import shlex
 import shutil
 from collections import Counter
@@ -169,7 +170,7 @@ def test_images_of_every_kind_take_part_whatever_their_suffix(data, call_script)
     Image.fromarray(grey.astype(np.float32)).save(data / "no" / "float.TIF")
     Image.fromarray(grey.astype(np.uint8)).save(data / "no" / "png.jpg", "PNG")
     Image.fromarray(grey.astype(np.uint8) * 2).save(data / "no" / "no suffix", "JPEG")
-    Image.new("CMYK", (8, 8)).save(data / "no" / "cmyk.jpeg")
+    Image.fromarray(grey.astype(np.uint8) * 3).convert("CMYK").save(data / "no" / "cmyk.jpeg")
     result = call_script(SCRIPT, "-dir", data)
     assert (result.returncode, result.stderr) == (0, "")
     names = {name for name, _ in split_rows(data)}
@@ -310,3 +311,32 @@ def test_a_folder_that_may_not_be_written_is_an_error(data, call_script, permiss
 def test_no_torch_is_imported(data, slow_imports):
     assert "torch" not in slow_imports(SCRIPT, "-dir", data)
     assert (data / "images.csv").exists()
+
+
+def test_images_without_contrast_and_further_pages_are_told_of(data, call_script):
+    for number in range(9):
+        Image.new("L", (8, 8), number).save(data / "no" / f"even{number}.png")
+    pages = [Image.effect_noise((8, 8), 50) for _ in range(3)]
+    pages[0].save(data / "yes" / "stack.tif", save_all=True, append_images=pages[1:])
+    result = call_script(SCRIPT, "-dir", data)
+    assert result.returncode == 0
+    even, stack = result.stderr.splitlines()
+    assert "9 of " in even and "no/even0.png" in even and "and 5 more" in even
+    assert "1 of " in stack and "yes/stack.tif" in stack
+
+
+def test_small_things_on_even_ground_are_not_near_duplicates(tmp_path, call_script):
+    random = np.random.default_rng(0)
+    for class_name in ("good", "scratch"):
+        (tmp_path / class_name).mkdir()
+        for number in range(100):
+            pixels = np.zeros((64, 64), dtype=np.uint8)
+            row, column, side = (*random.integers(0, 52, 2), random.integers(4, 12))
+            pixels[row : row + side, column : column + side] = random.integers(90, 256)
+            Image.fromarray(pixels).save(tmp_path / class_name / f"{class_name}{number}.png")
+    result = call_script(SCRIPT, "-dir", tmp_path)
+    assert result.returncode == 0
+    (largest,) = re.findall("with near-duplicates.* groups, ([0-9]+) in the largest", result.stdout)
+    assert int(largest) <= 4
+    for line in result.stderr.splitlines():
+        assert "-near_duplicates" in line and len(line) < 250

@@ -92,10 +92,10 @@ def test_the_four_lists_are_enough(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"labels": "missing"}, [f"'labels' is missing or no list; {AGAIN}"]),
+        ({"labels": "missing"}, [f"'labels' is missing or not a list; {AGAIN}"]),
         (
             {"labels": {}, "predictions": None},
-            [f"'labels' is missing or no list; {AGAIN}", f"'predictions' is missing or no list; {AGAIN}"],
+            [f"'labels' is missing or not a list; {AGAIN}", f"'predictions' is missing or not a list; {AGAIN}"],
         ),
         (
             {"labels": [], "predictions": [], "predictive_probabilities": [], "label_probabilities": []},

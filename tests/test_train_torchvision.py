@@ -453,7 +453,7 @@ def test_a_checkpoint_says_its_dropout_and_is_rebuilt_with_it(train_with_dropout
     assert load(trained, "small")["dropout"] is None
     result = train(trained, "-num_epochs", 2, "--resume")
     assert result.returncode == 2
-    assert result.stderr.startswith(f"{SCRIPT}: error: -dropout None: ")
+    assert result.stderr.startswith(f"{SCRIPT}: error: -dropout: ")
     # It acts in training.
     assert (
         record(trained, "new", "loss_values")["loss values"][0]

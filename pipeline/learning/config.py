@@ -6,7 +6,7 @@ records and the check on `--resume` follow from the field.
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 from pipeline.errors import UserError
 from pipeline.readers import number, whole_number

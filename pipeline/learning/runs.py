@@ -163,7 +163,8 @@ class Run:
             "weights fingerprint": "-weights",
         }
         faults = [
-            f"{option} {in_words(value)}: {path} was trained with {name} {in_words(theirs)}; give the same, {WAYS_OUT}"
+            f"{option if value is None else f'{option} {in_words(value)}'}: {path} was trained with {name} "
+            f"{in_words(theirs)}; give the same, {WAYS_OUT}"
             for option, value, name, theirs in self.config.contradictions(recorded)
         ]
         faults += [

@@ -62,6 +62,7 @@ class Training:
             "weights fingerprint": transfer.weights_fingerprint(self.config.weights),
             "image mean": self.start.preprocessing.mean,
             "image standard deviation": self.start.preprocessing.std,
+            "image value ranges": self.start.preprocessing.value_ranges,
             "command line": command_line,
             "device": str(self.data.train.device),
             "processes": processes.count(),

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline import split_files
+from pipeline import files, split_files
 from pipeline.classes import resolve_positive_class
+from pipeline.errors import UserError
 from pipeline.learning import checkpoints, image_sets, inference, models
 from pipeline.learning.classifier import Classifier
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.messages import note
 from pipeline.predictions import Predictions
+from pipeline.predictions import are_in as are_predictions_in
 from pipeline.project import MODEL_SUFFIX, Project, fold_name
 
 
@@ -83,11 +85,30 @@ def predict_partition(choice, project, partition, fold, device, *, batch_size, s
 
 
 def predictions_path(project, predictions, json_name=None):
-    """Return where the predictions JSON goes: under the name that the user gave, or under the model's."""
+    """Return where the predictions JSON goes: under the name that the user gave, or under the model's.
+
+    Raises UserError where a file of another origin is there, or in the place of its gallery.
+    """
     if json_name:
-        return project.root / f"{fold_name(json_name.removesuffix('.json'), predictions.fold)}.json"
-    suffix = "" if predictions.split == "test" else f"_{predictions.split}"
-    return project.root / f"{predictions.checkpoint.removesuffix(MODEL_SUFFIX)}{suffix}_preds.json"
+        stem = fold_name(json_name.removesuffix(".json"), predictions.fold)
+    else:
+        suffix = "" if predictions.split == "test" else f"_{predictions.split}"
+        stem = f"{predictions.checkpoint.removesuffix(MODEL_SUFFIX)}{suffix}_preds"
+    path = project.root / f"{stem}.json"
+    require_ours(path, are_predictions_in)
+    require_ours(gallery_path(path), files.has_mark)
+    return path
+
+
+def gallery_path(predictions_path):
+    """Return where the picture that explains some of the predictions goes."""
+    return predictions_path.with_name(f"{predictions_path.stem}_explained.png")
+
+
+def require_ours(path, is_ours):
+    """Raise UserError where a file is in the way that no script of ours has written; `is_ours` tells by its path."""
+    if path.is_file() and not is_ours(path):
+        raise UserError(f"{path}: was not written by test_torchvision.py; rename it, or give another name")
 
 
 def write_predictions(path, predictions):

@@ -16,9 +16,10 @@ from pipeline.messages import note, note_each
 from pipeline.partitioning import duplicates
 from pipeline.progress import map_in_threads
 from pipeline.project import is_plain_file_name, is_reserved
+from pipeline.remarks import NO_CONTRAST, SEVERAL_PAGES, Remarks
 
-# Found by decoding, needed to group duplicates, and not kept in images.csv.
-DECODED_COLUMNS = ["pixel_hash", "difference_hash"]
+# Found by decoding, needed to group duplicates and to tell of, and not kept in images.csv.
+DECODED_COLUMNS = ["pixel_hash", "thumbnail", "remarks"]
 # What Windows puts into folders of images; hidden files are passed over as well.
 PASSED_OVER = ("thumbs.db", "desktop.ini")
 LONGEST_NAME = 255  # bytes, on every usual file system
@@ -46,6 +47,10 @@ def find_images(project):
         ),
         "images.csv has every one",
     )
+    remarks = Remarks()
+    for row in usable(images).itertuples():
+        remarks.add(row.source, row.remarks)
+    remarks.tell("images")
     class_names = sorted(set(usable(images)["class_name"]))
     if len(class_names) < 2:
         raise UserError(
@@ -175,12 +180,21 @@ def _inspect(path, source, file_name=""):
     try:
         data = image_files.read_bytes(path)
         row["content_hash"] = files.content_hash(data)
-        image = image_files.decode(data)
-        row["pixel_hash"] = duplicates.pixel_hash(image)
-        row["difference_hash"] = duplicates.difference_hash(image).tobytes().hex()
+        with image_files.decoded(data) as image:
+            row["remarks"] = _remarks_on(image, data)
+            row["pixel_hash"] = duplicates.pixel_hash(image)
+            row["thumbnail"] = duplicates.thumbnail(image).tobytes()
     except image_files.UnreadableImage as reason:
         row["left_out"] = str(reason)
+    except MemoryError:
+        row["left_out"] = "too large for this machine's memory"
     return row
+
+
+def _remarks_on(image, data):
+    low, high = image_files.value_range(image) if image_files.is_deep(image) else image.convert("L").getextrema()
+    remarks = [NO_CONTRAST] if low == high else []
+    return remarks + ([SEVERAL_PAGES] if image_files.page_count(data) > 1 else [])
 
 
 def _free_name(name, taken):

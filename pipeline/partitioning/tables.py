@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pipeline import files, image_table, split_files
 from pipeline.errors import UserError
-from pipeline.partitioning import catalogue, duplicate_report
+from pipeline.partitioning import catalogue
 from pipeline.project import PARTITIONS, split_tables
 
 # images.csv goes last: while it lies in the project folder, organizing is not complete.
@@ -133,7 +133,7 @@ def _is_ours(path, file_names, class_names):
             case "baselines.json":
                 return "baselines" in files.read_json_object(path)
             case "near_duplicates.png":
-                return duplicate_report.is_contact_sheet(path)
+                return files.has_mark(path)
             case "classes.csv":
                 return all(len(row) == 2 and row[1] in class_names for _, row in files.read_csv(path))
             case _:
