@@ -461,14 +461,6 @@ def test_a_checkpoint_says_its_dropout_and_is_rebuilt_with_it(train_with_dropout
     )
 
 
-def test_dropout_acts_before_a_last_layer_that_is_trained_by_itself(train_with_dropout, train, trained):
-    weights = ["-weights", trained / "models" / "small.pth.tar", "--freeze_backbone"]
-    train_with_dropout("new", *weights)
-    train(trained, "-save", "plain.pth.tar", *weights)
-    ours, plain = (load(trained, name)["state_dict"] for name in ("new", "plain"))
-    assert {name for name in ours if not torch.equal(ours[name], plain[name])} == {"fc.weight", "fc.bias"}
-
-
 def test_help_says_what_it_reads_and_writes_and_imports_nothing_slow(call_script, slow_imports):
     text = call_script(SCRIPT, "--help").stdout
     for part in ("\nreads:  ", "\nwrites: ", f"\nexample:\n  python {SCRIPT} "):

@@ -145,7 +145,9 @@ class TrainingConfig:
             (entry.metadata["option"].name, ours[name], name, recorded.get(name))
             for entry in fields(self)
             for name in [record_name(entry)]
-            if (entry.name in fixed or not entry.metadata["option"].may_change) and ours[name] != recorded.get(name)
+            if (entry.name in fixed or not entry.metadata["option"].may_change)
+            and self.has_effect(entry)
+            and ours[name] != recorded.get(name)
         ]
 
 
@@ -199,7 +201,11 @@ def default_text(entry):
         return ""
     values = {recipe: changes.get(entry.name, entry.default) for recipe, changes in RECIPES.items()}
     published = in_words(values.pop("published"))
-    others = [f"; {recipe}: {in_words(value)}" for recipe, value in values.items() if in_words(value) != published]
+    others = [
+        f"; {recipe}: {in_words(value)}"
+        for recipe, value in values.items()
+        if value is not None and in_words(value) != published
+    ]
     return f" (default: {published}{''.join(others)})"
 
 
