@@ -15,16 +15,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
 
 from pipeline import command_line
 from pipeline.command_line import add_option
 from pipeline.errors import UserError
 from pipeline.messages import command_text
-from pipeline.progress import map_in_threads, progress_bar
 from pipeline.project import RESERVED_FOLDERS
 from pipeline.readers import folder_path
+
+try:
+    import numpy as np
+    from PIL import Image
+
+    from pipeline.progress import map_in_threads, progress_bar
+except ModuleNotFoundError as error:
+    command_line.fail_for_missing("demo.py", error)
 
 SCRIPTS = Path(__file__).resolve().parent
 # As many images and as uneven classes as in the public brain MRI set.

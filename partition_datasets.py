@@ -6,8 +6,11 @@ Reads DIR's class folders (DIR/no, DIR/yes, ...) and writes train.csv, val.csv, 
 split.json into DIR. Moves nothing: organize_files.py, the next step, does.
 """
 
+import sys
 from fractions import Fraction
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
 
 from pipeline import command_line
 from pipeline.command_line import add_option, add_pixel_limit
@@ -75,6 +78,7 @@ def main(argv=None):
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
     from pipeline.classes import require_class_count
+    from pipeline.locks import only_one
     from pipeline.partitioning import catalogue, duplicate_report, duplicates, groups, splitting, tables
     from pipeline.performance import baselines
     from pipeline.project import Project, script_command
@@ -83,29 +87,31 @@ def main(argv=None):
     image_files.limit_pixels(options.max_pixels)
     project = Project(options.proj_dir)
     tables.require_ours(project)
-    images = catalogue.find_images(project)
-    readable = catalogue.usable(images)
-    class_names = sorted(set(readable["class_name"]))
-    require_class_count(class_names, options.num_classes, "-num_classes")
+    with only_one(project.lock, project.root):
+        images = catalogue.find_images(project)
+        readable = catalogue.usable(images)
+        class_names = sorted(set(readable["class_name"]))
+        require_class_count(class_names, options.num_classes, "-num_classes")
 
-    known = groups.known_groups(readable, options.group_csv, options.forget_groups)
-    found = duplicates.find_duplicates(readable, options.near_duplicates)
-    duplicate_report.tell(readable, found, options.near_duplicates)
-    images = groups.group_images(images, found, known, options.keep_label_conflicts)
+        known = groups.known_groups(readable, options.group_csv, options.forget_groups)
+        found = duplicates.find_duplicates(readable, options.near_duplicates)
+        duplicate_report.tell(readable, found, options.near_duplicates)
+        images = groups.group_images(images, found, known, options.keep_label_conflicts)
 
-    chosen = catalogue.usable(images)
-    assignments = splitting.assign(
-        chosen["class_name"], chosen["group"], options.folds, options.val_test_prop, options.seed
-    )
-    splitting.print_counts(chosen["class_name"], assignments, options.val_test_prop)
-    record = SplitRecord.of_now(command_text("python", Path(__file__).name, *argv), options.seed)
-    tables.write(project, images, class_names, assignments, record)
-    duplicate_report.draw(project, readable, found)
-    if options.baselines:
-        paths = [catalogue.location(project, row) for row in chosen.itertuples()]
-        labels = [class_names.index(name) for name in chosen["class_name"]]
-        test_parts = splitting.test_parts(chosen["class_name"], chosen["group"], options.folds or 5, options.seed)
-        baselines.report(project.tables / "baselines.json", paths, labels, class_names, test_parts, options.seed)
+        chosen = catalogue.usable(images)
+        assignments = splitting.assign(
+            chosen["class_name"], chosen["group"], options.folds, options.val_test_prop, options.seed
+        )
+        splitting.print_counts(chosen["class_name"], assignments, options.val_test_prop)
+        record = SplitRecord.of_now(command_text("python", Path(__file__).name, *argv), options.seed)
+        tables.write(project, images, class_names, assignments, record)
+        duplicate_report.draw(project, readable, found)
+        if options.baselines:
+            paths = [catalogue.location(project, row) for row in chosen.itertuples()]
+            labels = [class_names.index(name) for name in chosen["class_name"]]
+            fold_count = options.folds or min(5, chosen["group"].nunique())
+            test_parts = splitting.test_parts(chosen["class_name"], chosen["group"], fold_count, options.seed)
+            baselines.report(project.tables / "baselines.json", paths, labels, class_names, test_parts, options.seed)
     print(f"next: {script_command('organize_files.py', project.root)}")
 
 

@@ -10,7 +10,10 @@ JSON into DIR, those of new images as CSV; and if asked to, pictures of where in
 """
 
 import functools
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
 
 from pipeline import command_line
 from pipeline.command_line import add_option, add_pixel_limit

@@ -163,15 +163,7 @@ def entry_point(main):
             except UserError as error:
                 fail(script, error.faults)
             except ModuleNotFoundError as error:
-                if error.name.partition(".")[0] == "pipeline":
-                    raise
-                fail(
-                    script,
-                    [
-                        f"the package {error.name} is not installed for {sys.executable}; activate the environment "
-                        "(. .venv/bin/activate), or run: pip install -r requirements.txt"
-                    ],
-                )
+                fail_for_missing(script, error)
             except BrokenPipeError:
                 # The reader of a pipe (head, say) has seen enough.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -195,6 +187,19 @@ def _open_closed_streams():
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8", errors="replace"))
+
+
+def fail_for_missing(script, error):
+    """Print one line for a package that is not installed, and exit with 2; raise a ModuleNotFoundError of ours."""
+    if error.name.partition(".")[0] == "pipeline":
+        raise error
+    fail(
+        script,
+        [
+            f"the package {error.name} is not installed for {sys.executable}; activate the environment "
+            "(. .venv/bin/activate), or run: pip install -r requirements.txt"
+        ],
+    )
 
 
 def fail(script, faults):

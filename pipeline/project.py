@@ -41,6 +41,11 @@ class Project:
         return self.root / "results"
 
     @property
+    def lock(self):
+        """Held while a script changes the split or moves the images, see locks.only_one."""
+        return self.root / ".lock"
+
+    @property
     def tables(self):
         """The folder of the current CSV files: the project folder until organize has moved them into csv/."""
         organized = (self.csv / "images.csv").exists() and not (self.root / "images.csv").exists()

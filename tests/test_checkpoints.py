@@ -63,8 +63,8 @@ def test_a_checkpoint_says_all_that_is_needed_to_use_it(content):
     assert content["architecture"] == "shufflenet_v2_x0_5"
     assert content["class_names"] == ["no", "yes"]
     assert content["image_shape"] == [3, 32, 32]
-    unset = {"keep_color": False, "mean": None, "std": None, "average_flips": False, "value_ranges": None}
-    assert content["preprocessing"] == unset
+    preprocessing = {"keep_color": False, "mean": None, "std": None, "average_flips": False, "value_ranges": None}
+    assert content["preprocessing"] == preprocessing
     assert content["positive_class"] == "yes"
     assert content["epoch"] in (1, 2)
     newest = content["history"][-1]
@@ -417,7 +417,7 @@ EPOCH = asdict(Epoch(1, 0.001, 0.5, 0.5, 0.5, 0.5, 0.5))
         *(
             (
                 {"preprocessing": preprocessing},
-                "preprocessing holds something other than keep_color, mean, std, average_flips and value_ranges",
+                "preprocessing holds something other than the settings of Preprocessing",
             )
             for preprocessing in (
                 {"resize": 1}, {"keep_color": 1}, {"mean": [0.1]}, {"mean": "x", "std": "x"},

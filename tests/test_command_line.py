@@ -297,3 +297,8 @@ def test_a_very_long_line_is_cut(ends):
 
     _, (line,) = ends(main)
     assert len(line) < 1100
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts_run_where_python_leaves_their_folder_out(run_script, script):
+    assert run_script(script, "--help", PYTHONSAFEPATH="1").returncode == 0

@@ -39,3 +39,20 @@ def test_two_trainings_of_one_name_do_not_run_at_once(trained, call_script, cont
     assert result.returncode == 2
     assert result.stderr.startswith(f"train_torchvision.py: error: {trained / 'models' / 'small.pth.tar'}: process ")
     assert contents(trained) == before
+
+
+@pytest.mark.parametrize("script", ["partition_datasets.py", "organize_files.py"])
+def test_two_scripts_do_not_change_a_project_at_once(tmp_path, class_folders, call_script, contents, script):
+    root = class_folders(tmp_path / "data", {"no": 9, "yes": 9})
+    assert call_script("partition_datasets.py", "-proj_dir", root).returncode == 0
+    before = contents(root)
+    with only_one(root / ".lock", root):
+        result = call_script(script, "-proj_dir", root)
+    assert result.returncode == 2 and result.stderr.startswith(f"{script}: error: {root}: process ")
+    assert contents(root) == before
+
+
+def test_a_folder_that_may_not_be_written_to_is_told_with_a_way_out(tmp_path, permissions):
+    with permissions(tmp_path, 0o500), pytest.raises(UserError) as error, only_one(tmp_path / ".lock", tmp_path):
+        pass
+    assert error.value.faults[0].startswith(f"{tmp_path}: cannot be written to (")
