@@ -1,6 +1,7 @@
 import importlib
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import demo
