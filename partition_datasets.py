@@ -142,6 +142,9 @@ def main(argv=None):
             chosen["class_name"], chosen["group"], options.folds, options.val_test_prop, options.seed, given
         )
         splitting.print_counts(chosen["class_name"], assignments, options.val_test_prop, given)
+        if options.baselines:
+            fold_count = options.folds or min(5, chosen["group"].nunique())
+            test_parts = splitting.test_parts(chosen["class_name"], chosen["group"], fold_count, options.seed)
         command = command_text("python", Path(__file__).name, *argv)
         record = SplitRecord.of_now(command, options.seed, choices=choices.as_json(), leaks_kept=leaked.kept)
         tables.write(project, images, class_names, assignments, record)
@@ -150,8 +153,6 @@ def main(argv=None):
         if options.baselines:
             paths = [catalogue.location(project, row) for row in chosen.itertuples()]
             labels = [class_names.index(name) for name in chosen["class_name"]]
-            fold_count = options.folds or min(5, chosen["group"].nunique())
-            test_parts = splitting.test_parts(chosen["class_name"], chosen["group"], fold_count, options.seed)
             baselines.report(project.tables / "baselines.json", paths, labels, class_names, test_parts, options.seed)
     print(f"next: {script_command('organize_files.py', project.root)}")
 

@@ -147,18 +147,20 @@ def inspect_files(walked, labels, group_of, already_known):
 def assign_bin_names(known, found, in_bin=()):
     """Return one table of both, each image of `found` with a name in bin/ that no other has, case ignored.
 
-    A name stays as it is where it can: same-named images of two classes each get their class in front, and
-    names that still collide a number behind. Names of `known` images, and others that are `in_bin`, are in use and
-    stay. What another system takes for a separator becomes an underscore, and no name is longer than systems take.
+    A name stays as it is where it can: same-named images get the folders that they come from in front, mostly their
+    class, and names that still collide a number behind. Names of `known` images, and others that are `in_bin`, are in
+    use and stay. What another system takes for a separator becomes an underscore, and no name is longer than systems
+    take.
     """
     own_names = [_portable(Path(source).name) for source in found["source"]]
     is_image = list(found["left_out"] == "")
     taken = Counter({caseless(name) for name in (*known["file_name"], *in_bin)})
     taken.update(caseless(name) for name, image in zip(own_names, is_image, strict=True) if image)
     names = []
-    for name, class_name, image in zip(own_names, found["class_name"], is_image, strict=True):
+    for name, source, image in zip(own_names, found["source"], is_image, strict=True):
         if image and taken[caseless(name)] > 1:
-            name = _free_name(_portable(f"{class_name}_{name}"), taken)
+            *above, _ = composed(source).split("/")
+            name = _free_name(_portable("_".join([*above, name])), taken)
             taken[caseless(name)] += 1
         names.append(name if image else "")
     found = found.assign(file_name=_texts(names, found.index))

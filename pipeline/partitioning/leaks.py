@@ -15,11 +15,10 @@ ORDER = ("test", "val", "train")
 
 @dataclass(frozen=True)
 class Leaks:
-    """What was found; `groups` are arrays of row numbers of the table, all of whose images belong together."""
+    """What was found."""
 
-    rows: list  # for each pair of partitions: (first, second, images of the first, of them identical, near, grouped)
-    groups: list
-    kept: dict  # {partition: images that belong together with those of a later one}, where leaks are kept
+    groups: list  # for each leaking group the labels of its rows in the table of images
+    kept: dict  # {partition: images that belong together with those of a later one of ORDER}, where leaks are kept
 
 
 def settle(images, given, found, keep):
@@ -40,7 +39,7 @@ def settle(images, given, found, keep):
     if not any(given):
         if keep:
             raise UserError("--keep_leaks: has no effect, since there are no ready-made partitions; leave it out")
-        return images, Leaks([], [], {})
+        return images, Leaks([], {})
     rank = np.where(in_split, [ORDER.index(partition or "train") for partition in given], len(ORDER))
     levels = [found.identical, found.near, np.asarray(readable["group"], dtype=int)]
     rows = [
@@ -48,12 +47,12 @@ def settle(images, given, found, keep):
         for first, second in ((0, 2), (0, 1), (1, 2))
         if (rank == first).any() and (rank == second).any()
     ]
-    lowest = np.full(levels[-1].max() + 1, len(ORDER))
+    lowest, highest = np.full(levels[-1].max() + 1, len(ORDER)), np.full(levels[-1].max() + 1, -1)
     np.minimum.at(lowest, levels[-1], rank)
-    lowest = lowest[levels[-1]]
+    np.maximum.at(highest, levels[-1][in_split], rank[in_split])
+    lowest, highest = lowest[levels[-1]], highest[levels[-1]]
     leaking = in_split & (rank > lowest)
-    groups = [readable.index[levels[-1] == group] for group in np.unique(levels[-1][leaking])]
-    kept = {first: sum(sum(row[3:]) for row in rows if row[0] == first) for first in ORDER[:2]} if keep else {}
+    groups = readable[np.isin(levels[-1], levels[-1][leaking])].groupby("group").groups.values()
     _tell(rows, {name: int((leaking & (rank == ORDER.index(name))).sum()) for name in ORDER[1:]}, keep)
     if not keep:
         images = images.copy()
@@ -61,7 +60,9 @@ def settle(images, given, found, keep):
             f"leak: belongs together with an image of the {LONG_NAMES[ORDER[one]]} partition" for one in lowest[leaking]
         ]
         images.loc[readable.index[leaking], "left_out"] = reasons
-    return images, Leaks(rows, groups, {name: count for name, count in kept.items() if count})
+        return images, Leaks(list(groups), {})
+    counts = {name: int((in_split & (rank == place) & (highest > rank)).sum()) for place, name in enumerate(ORDER)}
+    return images, Leaks(list(groups), {name: count for name, count in counts.items() if count})
 
 
 def draw(project, images, leaks):

@@ -102,9 +102,14 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
 def test_parts(class_names, groups, fold_count, seed):
     """Return the indices of the test images of each fold: stratified by class, groups whole, every image once.
 
-    Raises UserError where there are fewer groups than folds.
+    Raises UserError where there are fewer groups than folds, or where all images of a class are in one group.
     """
     group_count = len(set(groups))
+    groups_in = Counter(name for name, _ in set(zip(class_names, groups, strict=True)))
+    single = sorted(str(name) for name, count in groups_in.items() if count == 1)
+    if single:
+        fault = f"its images form one group, and stay in one fold; add images of this class or {LOOSEN}"
+        raise UserError(*(f"class {name!r}: {fault}" for name in single))
     if group_count < fold_count:
         raise UserError(
             f"{fold_count} folds: the images form only {group_count} groups, and a group stays in one fold; give fewer "
