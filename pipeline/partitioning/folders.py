@@ -7,6 +7,7 @@ All of it follows from a file's source, its path in the project folder: `no/1.pn
 import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from pipeline.file_names import caseless, composed
 from pipeline.messages import note, note_each, printable
@@ -21,6 +22,9 @@ PARTITION_NAMES = {
     "test": "test",
     "testing": "test",
 }
+# Pairs of files, as a fraction of a folder's files, from which on they are told. It is 1/2 where each image has a mask;
+# a few of the same name in two formats are nothing unusual.
+PAIRS_TO_TELL = 1 / 8
 # What Windows puts into folders of images; hidden files are passed over as well.
 PASSED_OVER = ("thumbs.db", "desktop.ini")
 
@@ -111,20 +115,21 @@ def subfolders(images):
 
 
 def tell_pairs(sources):
-    """Print a note for each folder in which files differ in their suffix only: one kind may be masks."""
-    stems = defaultdict(list)
+    """Print a note for each folder in which many files differ in their suffix only: one kind may be masks."""
+    same, count = defaultdict(list), Counter()
     for source in sources:
-        stem, dot, _ = source.rpartition(".")
-        if dot and "/" not in source[len(stem) :]:
-            stems[stem].append(source)
+        folder, _, name = source.rpartition("/")
+        same[folder, PurePosixPath(name).stem].append(source)
+        count[folder] += 1
     pairs = defaultdict(list)
-    for stem, same in stems.items():
-        if len(same) > 1:
-            pairs[stem.rpartition("/")[0]].append(same)
+    for (folder, _), found in same.items():
+        if len(found) > 1:
+            pairs[folder].append(found)
     note_each(
         f"{folder or 'the project folder'}: {len(found)} times files that differ in the suffix only "
         f"({' and '.join(found[0][:2])}); if one kind are masks, choose with -files '*.jpg'"
         for folder, found in pairs.items()
+        if len(found) >= PAIRS_TO_TELL * count[folder]
     )
 
 

@@ -98,20 +98,14 @@ def _shared(rank, first, second, levels):
 
 
 def _tell(rows, leaving, keep):
+    """Print what partitions share, a row of the table for each pair, and how many images leave or stay for it."""
     if not any(sum(row[3:]) for row in rows):
         print("\nleaks between the ready-made partitions: none")
         return
+    header = ["images of", "also in", "images", "identical", "near-duplicates", "by group only"]
     print("\nLeaks between the ready-made partitions\n")
-    header = ["images of", "also in", "images", "shared", "identical", "near-duplicates", "by group only"]
-    print(
-        format_table(
-            header,
-            [
-                (LONG_NAMES[first], LONG_NAMES[second], count, sum(shared), *shared)
-                for first, second, count, *shared in rows
-            ],
-        )
-    )
+    print(format_table(header, [(LONG_NAMES[first], LONG_NAMES[second], *counts) for first, second, *counts in rows]))
+    print()
     for first, second, count, *shared in rows:
         twins = sum(shared[:2])
         if twins:
