@@ -95,7 +95,7 @@ def run_five_commands(out):
 
 def cross_validate(out):
     """Run the five scripts on the images in the folder `out`, in five folds with the transfer recipe."""
-    run("partition_datasets.py", "-proj_dir", out, "-folds", FOLDS)
+    run("partition_datasets.py", "-proj_dir", out, "-folds", FOLDS, "-partitions", "redrawn")
     run("organize_files.py", out)
     model = ("-fold", "all", "-save", "transfer.pth.tar")
     run("train_torchvision.py", "-project_directory", out, *model, "-recipe", "transfer")

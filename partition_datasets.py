@@ -50,7 +50,7 @@ def create_argparser():
     add_option(split, "-folds", metavar="K", type=whole_number(2, 100),
                help="cross-validation: K splits in DIR/csv/fold_0, fold_1, ..., every image tested in one of them")
     add_option(split, "-partitions", choices=["kept", "redrawn"],
-               help="ready-made partitions: kept, and only missing ones are drawn, or all are drawn again (default: kept)")
+               help="ready-made partitions: kept, with missing ones drawn, or all drawn again (default: kept)")
     add_option(split, "--keep_leaks", action="store_true",
                help="keep images in ready-made partitions that belong together with images of another one (default: "
                     "they leave training, then validation)")

@@ -143,3 +143,14 @@ def test_keeping_leaks_has_no_effect_without_ready_made_partitions(tmp_path, cal
     class_folders(tmp_path, {"no": 10, "yes": 10})
     result = call_script(SCRIPT, "-dir", tmp_path, "--keep_leaks")
     assert result.returncode == 2 and result.stderr.startswith(f"{SCRIPT}: error: --keep_leaks: ")
+
+
+def test_baselines_that_are_impossible_are_an_error_before_anything_is_written(
+    data, call_script, class_folders, contents
+):
+    class_folders(data / "val", {"no": 3, "yes": 3}, seed=5)
+    class_folders(data / "Training", {"rare": 1}, seed=6)
+    before = contents(data)
+    result = call_script(SCRIPT, "-dir", data, "--baselines")
+    assert result.returncode == 2 and f"{SCRIPT}: error: class 'rare': " in result.stderr
+    assert contents(data) == before

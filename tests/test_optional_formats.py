@@ -156,6 +156,17 @@ def test_a_missing_package_is_named(monkeypatch, data, module, package):
         image_files.decode(data)
 
 
+def test_a_missing_package_is_told_in_one_line(tmp_path, call_script, class_folders, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    class_folders(tmp_path, {"no": 10, "yes": 10})
+    for number in range(30):
+        (tmp_path / "no" / f"{number}.dcm").write_bytes(bytes(128) + b"DICM" + bytes(9))
+    result = call_script(SCRIPT, "-dir", tmp_path)
+    assert result.returncode == 0
+    (note,) = result.stderr.splitlines()
+    assert "29 more" in note and note.endswith("pip install pydicom")
+
+
 def test_a_damaged_picture_of_a_phone_is_called_what_it_is():
     pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
     with pytest.raises(UnreadableImage, match="HEIC"):

@@ -20,6 +20,7 @@ from pipeline.remarks import NO_CONTRAST, SEVERAL_PAGES, Remarks
 
 # Found by decoding, needed to group duplicates and to tell of, and not kept in images.csv.
 DECODED_COLUMNS = ["pixel_hash", "thumbnail", "remarks"]
+MOST_OF_A_REASON = 4  # images that are left out for the same reason and told one by one
 LONGEST_NAME = 255  # bytes, on every usual file system
 
 
@@ -40,13 +41,7 @@ def find_images(project, choices, table=None, columns=None):
     known = label_known(known, labels)
     found = inspect_files(walked, labels, group_of, known)
     images = assign_bin_names(known, found, in_bin)
-    note_each(
-        (
-            f"left out: {location(project, row)}: {row.left_out}"
-            for row in images[images["left_out"] != ""].itertuples()
-        ),
-        "images.csv has every one",
-    )
+    _tell_left_out(project, images)
     remarks = Remarks()
     for row in usable(images).itertuples():
         remarks.add(row.source, row.remarks)
@@ -179,6 +174,16 @@ def _table(rows):
 
 def _texts(texts, index=None):
     return pd.Series(texts, index=index, dtype=TEXT)
+
+
+def _tell_left_out(project, images):
+    """Print a note for each image that is left out; one for all of them where many share the reason."""
+    notes = []
+    for reason, rows in images[images["left_out"] != ""].groupby("left_out", sort=False):
+        places = [location(project, row) for row in rows.itertuples()]
+        shown = places if len(places) <= MOST_OF_A_REASON else [f"{places[0]} and {len(places) - 1} more"]
+        notes += [f"left out: {place}: {reason}" for place in shown]
+    note_each(notes, "images.csv has every one")
 
 
 def _with_found_groups(images, choices):
