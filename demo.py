@@ -95,7 +95,7 @@ def run_five_commands(out):
 
 def cross_validate(out):
     """Run the five scripts on the images in the folder `out`, in five folds with the transfer recipe."""
-    run("partition_datasets.py", "-proj_dir", out, "-folds", FOLDS)
+    run("partition_datasets.py", "-proj_dir", out, "-folds", FOLDS, "-partitions", "redrawn")
     run("organize_files.py", out)
     model = ("-fold", "all", "-save", "transfer.pth.tar")
     run("train_torchvision.py", "-project_directory", out, *model, "-recipe", "transfer")
@@ -143,10 +143,15 @@ def create_empty(out):
 def copy_images(class_folders, out):
     """Copy the files of the class folders, without their permissions: the originals may be read-only."""
     print(f"copying {len(class_folders)} class folders into {out}", flush=True)
-    paths = [path for folder in class_folders for path in folder.iterdir() if path.is_file()]
-    for path in progress_bar(paths, desc="copying", unit="image"):
-        (out / path.parent.name).mkdir(exist_ok=True)
-        shutil.copyfile(path, out / path.parent.name / path.name)
+    paths = {
+        path: out / path.relative_to(folder.parent)
+        for folder in class_folders
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    for path, copy in progress_bar(paths.items(), desc="copying", unit="image"):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
 
 
 def run(script, *arguments):

@@ -154,9 +154,9 @@ def entry_point(main):
             # A file name may hold letters that the terminal's encoding lacks.
             sys.stdout.reconfigure(errors="backslashreplace")
         with _sigterm_raises(), _one_process_prints(), warnings.catch_warnings():
-            # What Pillow warns of (odd metadata, many pixels) does not matter or is an error of image_files. Ignored
-            # once and not around each call: threads share their filters.
-            warnings.filterwarnings("ignore", module=r"PIL\.")
+            # What Pillow and pydicom warn of (odd metadata, many pixels) does not matter or is an error of image_files.
+            # Ignored once and not around each call: threads share their filters.
+            warnings.filterwarnings("ignore", module=r"(PIL|pydicom)\.")
             try:
                 main(arguments)
                 sys.stdout.flush()

@@ -101,15 +101,16 @@ def write_csv(path, rows):
 def read_csv(path):
     """Return [(line number, [cells])] of a CSV file, blank lines left out; UserError where it cannot be read as CSV.
 
-    Cells are separated by commas or, where that gives no table, by semicolons or tabs, as spreadsheets do.
+    Cells are separated by commas or, where that gives no table, by semicolons or tabs, as spreadsheets do. Where none
+    gives a table, what divides the first line most is taken.
     """
     text = read_text(path)
-    for delimiter in ",;\t":
-        rows = _parse_csv(path, text, delimiter)
+    parsed = [_parse_csv(path, text, delimiter) for delimiter in ",;\t"]
+    for rows in parsed:
         widths = {len(row) for _, row in rows}
         if len(widths) == 1 and widths != {1}:
             return rows
-    return _parse_csv(path, text, ",")
+    return max(parsed, key=lambda rows: len(rows[0][1]) if rows else 0)
 
 
 def write_json(path, content):

@@ -13,7 +13,9 @@ import threading
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from pipeline import optional_formats
 from pipeline.image_values import to_8_bits, value_range
+from pipeline.optional_formats import is_dicom, is_heic
 from pipeline.other_files import reason_of_other_kind
 
 # The formats that are read, of Pillow's (JPEG with MPO). Left out: EPS, which Pillow hands to Ghostscript, WMF, PSD and
@@ -93,7 +95,7 @@ def decode_values(data):
 def decoded(data):
     """Give the image that `decode_values` returns; while it is a large one, no other thread is given a large one."""
     with _reasons_named(data):
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = _opened(data)
         pixels = image.width * image.height
         if pixels > Image.MAX_IMAGE_PIXELS:
             raise Image.DecompressionBombError
@@ -118,8 +120,14 @@ def _reasons_named(data):
         raise UnreadableImage(f"more than {Image.MAX_IMAGE_PIXELS} pixels; -max_pixels sets the limit") from None
     except MemoryError:
         raise UnreadableImage("too large for this machine's memory") from None
+    except ModuleNotFoundError as error:
+        package = optional_formats.PACKAGES.get(error.name, error.name)
+        raise UnreadableImage(f"a file that the package {package} reads; run: pip install {package}") from None
+    except optional_formats.NotRead as reason:
+        raise UnreadableImage(str(reason)) from None
     except Exception as error:  # decoders raise anything on damaged data: OSError, ValueError, struct.error, ...
-        raise UnreadableImage(f"damaged or unsupported image ({error})") from None
+        kind = "DICOM file" if is_dicom(data) else "HEIC file" if is_heic(data) else "image"
+        raise UnreadableImage(f"damaged or unsupported {kind} ({error})") from None
 
 
 def upright(image):
@@ -144,12 +152,14 @@ def upright(image):
 
 def header(data):
     """Return (width, height, channels, format) as an image file's header says, for bytes that `decode` accepts."""
-    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    image = _opened(data)
     return *image.size, len(image.getbands()), image.format
 
 
 def page_count(data):
-    """Return the number of pages of a TIFF file, as far as they can be counted; 1 for any other file."""
+    """Return the number of pages of a TIFF or DICOM file, as far as they can be counted; 1 for any other file."""
+    if is_dicom(data):
+        return optional_formats.frame_count(data)
     if not data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return 1
     try:
@@ -158,12 +168,26 @@ def page_count(data):
         return 1
 
 
+def patient(image):
+    """Return the PatientID of an image as `decoded` gives it; "" unless it comes from a DICOM file."""
+    return image.info.get(optional_formats.PATIENT, "")
+
+
 def shows_color(image):
     """Tell whether people would see colour in an image as `decode` returns it."""
     if image.mode != "RGB":
         return False
     pixels = np.asarray(image.resize((32, 32), Image.Resampling.BOX), dtype=np.int16)
     return bool((pixels.max(axis=2) - pixels.min(axis=2)).max() >= VISIBLE_COLOR_SPREAD)
+
+
+def _opened(data):
+    """Return the Pillow image of a file's bytes, of which only DICOM pixels are decoded by now."""
+    if is_dicom(data):
+        return optional_formats.read_dicom(data)
+    if is_heic(data):
+        return optional_formats.open_heic(data)
+    return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
 def _open_at_once(path, flags):

@@ -3,11 +3,10 @@
 TO_PNG = "convert it to PNG or TIFF"
 # Where in the file stands what, what it is and what to do.
 OTHER_KINDS = (
-    (128, (b"DICM",), f"a DICOM file, which is not read; {TO_PNG}, with 16 bits if it has more than 8"),
     (344, (b"n+1\0", b"ni1\0"), "a NIfTI volume, which is not read; save its slices as PNG or TIFF"),
     (0, (b"\x1f\x8b",), "a gzip file (a NIfTI volume, .nii.gz?), which is not read; save its slices as PNG or TIFF"),
     (0, (b"\x93NUMPY",), "a NumPy array, which is not read; save each image in it as PNG or TIFF"),
-    (4, (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1"), f"an HEIC file, which is not read; {TO_PNG} or JPEG"),
+    (4, (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1"), "a damaged HEIC file; save it again"),
     (4, (b"ftyp",), "a video, which is not read; save single pictures of it"),
     (
         0,

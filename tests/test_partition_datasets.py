@@ -141,16 +141,14 @@ def test_what_is_not_an_image_is_named_and_stays_out_of_the_split(data, call_scr
     (folder / "empty.png").touch()
     (folder / "half.png").write_bytes((folder / "no0.png").read_bytes()[:60])
     (folder / "text.jpg").write_text("text")
-    (folder / "x.jpg").mkdir()
-    shutil.copyfile(folder / "no0.png", folder / "x.jpg" / "inside.png")
     before = contents(folder)
     result = call_script(SCRIPT, "-dir", data)
     assert result.returncode == 0
-    for line, name in zip(result.stderr.splitlines(), ("empty.png", "half.png", "text.jpg", "x.jpg"), strict=True):
+    for line, name in zip(result.stderr.splitlines(), ("empty.png", "half.png", "text.jpg"), strict=True):
         assert line.startswith(f"note: left out: {folder / name}: ")
     assert len(split_rows(data)) == 22
     assert contents(folder) == before
-    listed = {source: (name, left_out) for source, name, _, _, _, left_out, _ in rows(data / "images.csv")}
+    listed = {source: (name, left_out) for source, name, _, _, _, left_out, *_ in rows(data / "images.csv")}
     assert listed["no/text.jpg"][0] == "" != listed["no/text.jpg"][1]
     assert listed["no/no0.png"] == ("no0.png", "")
 
@@ -196,7 +194,7 @@ def test_identical_images_stay_together_and_the_difference_is_told(tmp_path, cal
     partition_of = {
         name: partition for partition in ("train", "val", "test") for name, _ in rows(data / f"{partition}.csv")
     }
-    groups = {source: group for source, _, _, _, group, _, _ in rows(data / "images.csv")[1:]}
+    groups = {source: group for source, _, _, _, group, *_ in rows(data / "images.csv")[1:]}
     for number in range(6):
         assert partition_of[f"no{number}.png"] == partition_of[f"no{number + 6}.png"]
         assert groups[f"no/no{number}.png"] == groups[f"no/no{number + 6}.png"]

@@ -250,8 +250,8 @@ def _given_preprocessing(image_shape, given, path):
     return preprocessing.settings()
 
 
-def require_unseen(checkpoint, path, split, content_hashes):
-    """Raise UserError where the model was trained or tuned on images of a Split.
+def require_unseen(checkpoint, path, split, content_hashes, leaks_kept=False):
+    """Raise UserError where the model was trained or tuned on images of a Split; with `leaks_kept` only tell of it.
 
     `content_hashes` are those of the split's files. A checkpoint that does not say what it has seen gets a note.
     """
@@ -269,11 +269,13 @@ def require_unseen(checkpoint, path, split, content_hashes):
     if seen:
         names = list(seen)
         listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        raise UserError(
+        fault = (
             f"{split.path}: the model {path} has seen {len(names)} of its {len(content_hashes)} images in "
-            f"{' and '.join(dict.fromkeys(seen.values()))} ({listed}); testing on them proves nothing; use a model "
-            "trained on this split, or -split train or val"
+            f"{' and '.join(dict.fromkeys(seen.values()))} ({listed}); testing on them proves nothing"
         )
+        if not leaks_kept:
+            raise UserError(f"{fault}; use a model trained on this split, or -split train or val")
+        note(f"{fault}, and they are tested since --keep_leaks has made this split")
 
 
 def is_plain_tensor(value):

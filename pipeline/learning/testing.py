@@ -55,14 +55,16 @@ def predict_partition(choice, project, partition, fold, device, *, batch_size, s
     """Predict a partition of a project with the model that a ModelChoice means.
 
     Returns the Classifier, the partition's ImageSet and the Predictions. Raises UserError where the partition is test
-    and the model has seen one of the images in training.
+    and the model has seen one of the images in training, unless the split was made with --keep_leaks.
     """
     classifier = choice.load(device, fold, split_files.read_class_names(project, fold))
     split = split_files.read_split(project, partition, fold)
     with memory_shortage_named(batch_size, classifier.preprocessing.image_shape):
         images = image_sets.load_image_set(project, split, classifier.preprocessing, device)
         if partition == "test":
-            checkpoints.require_unseen(classifier.checkpoint, classifier.path, split, images.content_hashes)
+            record = split_files.read_split_record(project.csv / "split.json")
+            leaks_kept = bool(record and record.leaks_kept)
+            checkpoints.require_unseen(classifier.checkpoint, classifier.path, split, images.content_hashes, leaks_kept)
         batches = images.pixels_in_order(batch_size)
         torch.manual_seed(inference.SAMPLING_SEED)
         outputs = inference.predict(classifier.model, batches, images.preprocessing, sample_count)

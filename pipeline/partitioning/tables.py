@@ -14,6 +14,7 @@ ALL_TABLES = (
     "classes.csv",
     "split.json",
     "near_duplicates.png",
+    "leaks.png",
     "baselines.json",
     "images.csv",
 )
@@ -132,7 +133,7 @@ def _is_ours(path, file_names, class_names):
                 return image_table.has_header(files.read_csv(path))
             case "baselines.json":
                 return "baselines" in files.read_json_object(path)
-            case "near_duplicates.png":
+            case "near_duplicates.png" | "leaks.png":
                 return files.has_mark(path)
             case "classes.csv":
                 return all(len(row) == 2 and row[1] in class_names for _, row in files.read_csv(path))
