@@ -44,7 +44,7 @@ def create_argparser():
     together = parser.add_argument_group("what must stay in one partition")
     add_option(together, "-near_duplicates", metavar="BITS", type=whole_number(0, 64), default=10,
                help="how many of the 256 bits of two images' difference hashes may differ for them to count as the "
-                    "same image; 0: only identical images do (default: 10)")
+                    "same image, where they correlate too; 0: only identical images do (default: 10)")
     add_option(together, "-group_csv", metavar="FILE.csv", type=file_path,
                help="CSV of file name,group (a patient number, say): a group's images stay together, in later "
                     "splits too")

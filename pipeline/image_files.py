@@ -13,6 +13,7 @@ import threading
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from pipeline.image_values import to_8_bits, value_range
 from pipeline.other_files import reason_of_other_kind
 
 # The formats that are read, of Pillow's (JPEG with MPO). Left out: EPS, which Pillow hands to Ghostscript, WMF, PSD and
@@ -133,52 +134,12 @@ def upright(image):
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         image = image if image.mode in ("I", "I;16", "F") else image.convert("I")  # the other byte orders
-        value_range(image)
+        if not np.isfinite(value_range(image)).all():
+            raise UnreadableImage("pixels that are not finite numbers")
         return image
     if image.has_transparency_data:
         image = _on_ground(image if image.mode == "RGBA" else image.convert("RGBA"))
     return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
-
-
-def is_deep(image):
-    """Tell whether an image as `decode_values` returns it has more than 8 bits."""
-    return image.mode not in ("L", "RGB")
-
-
-def value_range(image):
-    """Return the smallest and the largest value of an image; UnreadableImage where they are not finite."""
-    low, high = np.array([(values.min(), values.max()) for _, values in bands(image)]).T
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise UnreadableImage("pixels that are not finite numbers")
-    return float(low.min()), float(high.max())
-
-
-def to_8_bits(image, limits=None):
-    """Return an image as `decode_values` does in 8 bits; one of more bits from `limits` or else its own range.
-
-    `limits` are the values that become 0 and 255; what lies beyond is clipped.
-    """
-    if not is_deep(image):
-        return image
-    low, high = limits or value_range(image)
-    scaled = Image.new("L", image.size)
-    for top, values in bands(image):
-        grey = ((values - low) * (255 / max(high - low, 1e-30))).clip(0, 255)
-        scaled.paste(Image.fromarray(np.rint(grey).astype(np.uint8)), (0, top))
-    return scaled
-
-
-def bands(image):
-    """Yield (top, float64 values) for a grey image a few rows at a time, so that large ones take little memory."""
-    for top, band in image_bands(image):
-        yield top, np.asarray(band).astype(np.float64)
-
-
-def image_bands(image):
-    """Yield (top, image) for an image a few rows at a time."""
-    rows = max(1, 2**20 // image.width)
-    for top in range(0, image.height, rows):
-        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def header(data):

@@ -417,7 +417,7 @@ EPOCH = asdict(Epoch(1, 0.001, 0.5, 0.5, 0.5, 0.5, 0.5))
         *(
             (
                 {"preprocessing": preprocessing},
-                "preprocessing holds something other than the settings of Preprocessing",
+                "preprocessing holds something other than keep_color, mean, std, average_flips and value_ranges",
             )
             for preprocessing in (
                 {"resize": 1}, {"keep_color": 1}, {"mean": [0.1]}, {"mean": "x", "std": "x"},

@@ -42,3 +42,14 @@ def test_a_note_of_a_large_group_is_short(capsys):
     duplicate_report.tell(images, found, 10)
     (note,) = capsys.readouterr().err.splitlines()
     assert "996 more" in note and len(note) < 200
+
+
+def test_an_image_that_cannot_be_read_any_more_is_told_and_the_others_are_drawn(tmp_path, capsys):
+    Image.new("L", (300, 200), 90).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no image")
+    groups = [[(tmp_path / name, name) for name in ("b.png", "gone.png", "a.png")]]
+    duplicate_report.draw_contact_sheet(tmp_path / "sheet.png", groups)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert [sheet[20, 20 + number * (TILE + GAP)] for number in range(3)] == [255, 255, 90]
+    broken, gone = capsys.readouterr().err.splitlines()
+    assert "b.png" in broken and "gone.png" in gone

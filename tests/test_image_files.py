@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFile
 
-from pipeline import image_files
+from pipeline import image_files, image_values
 from pipeline.image_files import UnreadableImage
 
 
@@ -36,9 +36,9 @@ def tiff(pixels):
 def test_values_of_more_than_8_bits_are_kept(kind):
     values = np.array([[0, 255, 4096], [7, 60000, 1]], dtype=kind)
     image = image_files.decode_values(tiff(values))
-    assert image_files.is_deep(image)
-    assert image_files.value_range(image) == (0, 60000)
-    assert np.concatenate([rows for _, rows in image_files.bands(image)]).tolist() == values.tolist()
+    assert image_values.is_deep(image)
+    assert image_values.value_range(image) == (0, 60000)
+    assert np.concatenate([rows for _, rows in image_values.bands(image)]).tolist() == values.tolist()
 
 
 def test_sixteen_bits_in_big_endian_order_are_the_same_image():
@@ -60,7 +60,7 @@ def test_sixteen_bits_in_big_endian_order_are_the_same_image():
 )
 def test_values_are_scaled_between_limits_and_clipped(kind, limits, expected):
     image = image_files.decode_values(tiff(np.array([[0, 5, 1024, 4095, 4096]], dtype=kind)))
-    assert np.asarray(image_files.to_8_bits(image, limits)).tolist() == [expected]
+    assert np.asarray(image_values.to_8_bits(image, limits)).tolist() == [expected]
 
 
 def test_negative_values_and_even_images_have_a_scale_too():
@@ -81,14 +81,14 @@ def test_a_single_value_does_not_change_the_scale_of_an_image_by_much(kind, peak
 def test_8_bits_are_left_as_they_are():
     for pixels in (noise() // 2, noise((16, 16, 3)) // 2):
         image = image_files.decode_values(encoded(Image.fromarray(pixels), "PNG"))
-        assert np.array_equal(image_files.to_8_bits(image, (0, 127)), pixels)
+        assert np.array_equal(image_values.to_8_bits(image, (0, 127)), pixels)
 
 
 def test_large_images_are_scaled_a_few_rows_at_a_time():
     pixels = np.random.default_rng(0).integers(0, 4096, (700, 2000), dtype=np.uint16)
     image = image_files.decode_values(encoded(Image.fromarray(pixels), "PNG"))
-    assert len(list(image_files.bands(image))) == 2
-    assert np.array_equal(image_files.to_8_bits(image, (0, 4095)), np.rint(pixels * (255 / 4095)))
+    assert len(list(image_values.bands(image))) == 2
+    assert np.array_equal(image_values.to_8_bits(image, (0, 4095)), np.rint(pixels * (255 / 4095)))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

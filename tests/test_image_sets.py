@@ -250,7 +250,7 @@ def test_one_scale_is_found_in_the_training_images_and_told(project, wherever, c
 
 
 def test_8_bits_have_no_scale_and_cost_nothing(project, monkeypatch, capsys):
-    monkeypatch.setattr(image_sets.image_files, "value_range", None)
+    monkeypatch.setattr(image_sets.image_values, "value_range", None)
     data = image_sets.load_training_data(project, None, Preprocessing(1, 20, 20), CPU)
     assert data.train.preprocessing.value_ranges is None
     assert capsys.readouterr().err == ""

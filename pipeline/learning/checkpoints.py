@@ -352,7 +352,10 @@ _CHECKS = {
     "state_dict": (_holds_named_tensors, "holds something other than named tensors"),
     "class_names": (_are_class_names, "is not a list of different names"),
     "image_shape": (_is_image_shape, f"is not 1 or 3 channels, height and width up to {LONGEST_SIDE}"),
-    "preprocessing": (preprocessing_is_sound, "holds something other than the settings of Preprocessing"),
+    "preprocessing": (
+        preprocessing_is_sound,
+        "holds something other than keep_color, mean, std, average_flips and value_ranges",
+    ),
     "dropout": (lambda probability: 0 <= probability < 1, "is not a probability from 0 to below 1"),
     "history": (_is_history, "does not hold the numbers of every epoch"),
     "options": (_is_record, "holds something other than named settings"),

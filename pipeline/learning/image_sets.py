@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from pipeline import files, image_files, image_table, split_files
+from pipeline import files, image_files, image_table, image_values, split_files
 from pipeline.classes import require_class_count
 from pipeline.errors import UserError
 from pipeline.learning import devices
@@ -236,8 +236,8 @@ def load_image(path, preprocessing):
 def _prepare(data, image, preprocessing):
     pixels = preprocessing.pixels(image)
     values, remarks = None, []
-    if image_files.is_deep(image):
-        values = (kind_of_values(image), *image_files.value_range(image))
+    if image_values.is_deep(image):
+        values = (kind_of_values(image), *image_values.value_range(image))
         remarks = preprocessing.remarks_on(values)
     if pixels.min() == pixels.max():
         remarks.append(NO_CONTRAST)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pipeline import image_files
+from pipeline import image_values
 from pipeline.errors import UserError
 
 LONGEST_SIDE = 100_000  # pixels
@@ -55,7 +55,7 @@ class Preprocessing:
         brighter exposure, say, and refusing it would lose it. Where no training image has such values, there is no
         scale but the image's own. `remarks_on` tells of both.
         """
-        return image_files.to_8_bits(image, (self.value_ranges or {}).get(kind_of_values(image)))
+        return image_values.to_8_bits(image, (self.value_ranges or {}).get(kind_of_values(image)))
 
     def remarks_on(self, values):
         """Return what is to be told of an image of more than 8 bits, `values` as a LoadedImage has them."""

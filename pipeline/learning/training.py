@@ -81,7 +81,8 @@ def train_epochs(run, training, record):
     loss = optimization.make_loss(config, training.train_set.labels, len(training.data.class_names), device)
     steps_per_epoch = len(batches(torch.arange(image_count), config.batch_size, processes.count()))
     stepper = optimization.Stepper(training.optimizer, config, steps_per_epoch, len(history), device)
-    with progress_bar(total=config.num_epochs * image_count, initial=len(history) * image_count, unit="image") as bar:
+    images = {"total": config.num_epochs * image_count, "initial": len(history) * image_count, "unit": "image"}
+    with progress_bar(**images, desc=f"epoch {len(history) + 1} of {config.num_epochs}", leave=False) as bar:
         for epoch in range(len(history) + 1, config.num_epochs + 1):
             if patience_ran_out(history, config.patience):
                 break

@@ -9,7 +9,7 @@ from torchvision.models import get_model, get_model_weights
 
 from pipeline import files
 from pipeline.errors import UserError
-from pipeline.learning import checkpoints, head, models
+from pipeline.learning import checkpoints, models
 from pipeline.learning.preprocessing import Preprocessing
 
 IMAGENET = "imagenet"
@@ -95,6 +95,8 @@ def fit_last_layer(model, config, data, start, store):
     Returns the Head, and its loss and accuracy on the training and the validation images (`head.evaluate`). Raises
     UserError where other layers are random too: a head that fits their features is worth nothing.
     """
+    from pipeline.learning import head  # not for every training: it takes scikit-learn a second to import
+
     names = models.head_names(config.architecture, len(data.class_names), config.image_shape)
     if start.fresh - names:
         raise UserError(f"-weights {config.weights}: {', '.join(sorted(start.fresh - names))} would stay random")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import files, image_files, image_table
+from pipeline import files, image_files, image_table, image_values
 from pipeline.errors import UserError
 from pipeline.file_names import FileNames, caseless, composed
 from pipeline.image_table import COLUMNS, TEXT
@@ -192,7 +192,7 @@ def _inspect(path, source, file_name=""):
 
 
 def _remarks_on(image, data):
-    low, high = image_files.value_range(image) if image_files.is_deep(image) else image.convert("L").getextrema()
+    low, high = image_values.value_range(image) if image_values.is_deep(image) else image.convert("L").getextrema()
     remarks = [NO_CONTRAST] if low == high else []
     return remarks + ([SEVERAL_PAGES] if image_files.page_count(data) > 1 else [])
 

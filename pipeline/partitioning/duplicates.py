@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline import image_files
+from pipeline import image_values
 
 # Of the thumbnail: 16 rows of 17 values give a hash of 16 x 16 comparisons, 256 bits.
 WIDTH, HEIGHT = 17, 16
@@ -30,11 +30,11 @@ def pixel_hash(image):
     It is the same whatever file format and mode they were stored in.
     """
     digest = hashlib.sha256(f"{image.size}".encode())
-    if image_files.is_deep(image):
-        for _, values in image_files.bands(image):
+    if image_values.is_deep(image):
+        for _, values in image_values.bands(image):
             digest.update(values.tobytes())
     else:
-        for _, band in image_files.image_bands(image):
+        for _, band in image_values.image_bands(image):
             digest.update(band.convert("RGB").tobytes())
     return digest.hexdigest()
 
@@ -45,8 +45,8 @@ def thumbnail(image):
     Of more than 8 bits, the shrunken values are scaled from their own range: no other file changes it, and a single
     pixel hardly does.
     """
-    small = image.convert("F" if image_files.is_deep(image) else "L")
-    return np.asarray(image_files.to_8_bits(small.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)))
+    small = image.convert("F" if image_values.is_deep(image) else "L")
+    return np.asarray(image_values.to_8_bits(small.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)))
 
 
 def difference_hashes(thumbnails):
