@@ -18,7 +18,7 @@ from pipeline.project import Project
 pytestmark = pytest.mark.filterwarnings("error")
 
 ENTRIES = {
-    "state_dict", "optimizer", "architecture", "class_names", "image_shape", "preprocessing", "dropout",
+    "state_dict", "optimizer", "architecture", "class_names", "image_shape", "preprocessing", "dropout", "pooling",
     "positive_class", "epoch", "validation_loss", "history", "options", "seen_images", "fresh_weights", "finished",
     "versions",
 }  # fmt: skip
@@ -408,6 +408,7 @@ EPOCH = asdict(Epoch(1, 0.001, 0.5, 0.5, 0.5, 0.5, 0.5))
             )
         ),
         ({"fresh_weights": [1]}, "fresh_weights is not a list of names"),
+        ({"pooling": "median"}, "pooling is not average or average+max"),
         ({"dropout": 1.5}, "dropout is not a probability from 0 to below 1"),
         ({"state_dict": {"w": torch.zeros(2, device="meta")}}, "state_dict holds something other than named tensors"),
         *(

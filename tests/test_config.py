@@ -29,6 +29,7 @@ CHOSEN = {
     "weight_decay": (["0.2"], 0.2),
     "label_smoothing": (["0.2"], 0.2),
     "dropout": (["0.2"], 0.2),
+    "pooling": (["average+max"], "average+max"),
     "class_weights": (["balanced"], "balanced"),
     "keep": (["last"], "last"),
 }
@@ -88,7 +89,7 @@ def test_the_published_recipe_is_the_published_one():
         "architecture": "resnet18", "weights": None, "freeze backbone": False, "batch size": 25, "learning rate": 0.001,
         "maximum number of epochs": 256, "patience": 5, "seed": 0, "precision": "auto", "normalize": False,
         "augment": "none", "optimizer": "Adam", "schedule": "constant", "weight decay": 0.0, "label smoothing": 0.0,
-        "dropout": None, "class weights": "none", "average flips": False, "weights kept": "best",
+        "dropout": None, "pooling": "average", "class weights": "none", "average flips": False, "weights kept": "best",
     }  # fmt: skip
     assert published.record() == expected
 
@@ -118,7 +119,7 @@ def test_a_recipe_holds_what_its_options_offer(recipe):
 def test_help_says_the_defaults_of_the_recipes():
     text = {entry.name: config.default_text(entry) for entry in FIELDS}
     assert text["weight_decay"] == " (default: 0; strong: 0.05)"
-    assert text["image_shape"] == " (default: 3 224 224; transfer: 3 300 300)"
+    assert text["image_shape"] == " (default: 3 224 224; transfer: 3 260 260)"
     assert text["normalize"] == " (default: no; strong: yes)"
     assert text["weights"] == ""
 

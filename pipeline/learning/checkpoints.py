@@ -50,6 +50,7 @@ class Checkpoint:
     image_shape: list = None  # [channels, height, width]
     preprocessing: dict = None  # its settings besides the shape
     dropout: float = None  # probability, see models.set_dropout; None: what the architecture has
+    pooling: str = None  # "average+max", see models.pool_largest_too; otherwise what the architecture has
     positive_class: str = None  # a class name; None for more than two classes
     epoch: int = None  # from 1, of these weights
     validation_loss: float = None  # of these weights
@@ -76,7 +77,9 @@ class Checkpoint:
 
     def build_model(self):
         """Return the model with these weights, on the CPU; UserError where the weights are those of another."""
-        model = models.build_model(self.architecture, len(self.class_names), self.image_shape, self.dropout)
+        model = models.build_model(
+            self.architecture, len(self.class_names), self.image_shape, self.dropout, self.pooling
+        )
         self.load_weights(model)
         return model
 
@@ -358,6 +361,7 @@ _CHECKS = {
         preprocessing_is_sound,
         "holds something other than keep_color, mean, std, average_flips and value_ranges",
     ),
+    "pooling": (("average", models.AVERAGE_AND_MAX).__contains__, "is not average or average+max"),
     "dropout": (lambda probability: 0 <= probability < 1, "is not a probability from 0 to below 1"),
     "history": (_is_history, "does not hold the numbers of every epoch"),
     "options": (_is_record, "holds something other than named settings"),

@@ -31,12 +31,13 @@ RECIPES = {
         "keep": "last",
     },
     "transfer": {
-        "image_shape": (3, 300, 300),
+        "image_shape": (3, 260, 260),
         "keep_color": True,
         "architecture": "efficientnet_lite0",
         "weights": "imagenet",
         "freeze_backbone": True,
         "normalize": None,
+        "pooling": "average+max",
         "average_flips": True,
     },
 }
@@ -114,6 +115,8 @@ class TrainingConfig:
     dropout: float | None = choice(None, "-dropout", "dropout probability, at the architecture's dropout layers or, if "
                                    "it has none, before its last layer (default: the architecture's)", PARTS,
                                    number(at_least=0, below=1), metavar="X")
+    pooling: str = choice("average", "-pooling", "what the last layer sees of each channel of the last feature map",
+                          values=("average", "average+max"))
     class_weights: str = choice("none", "-class_weights", "balanced: images of rare classes count more in the loss",
                                 values=("none", "balanced"))
     average_flips: bool = choice(False, "--average_flips", "predict from an image and its mirror image")

@@ -17,7 +17,9 @@ class FeatureStore:
         self._kept = {}
 
     def features(self, model, layer, image_set, precision, source):
-        """Return the features of an ImageSet, float32 (n, features): those kept, and the others computed and kept.
+        """Return the features of an ImageSet, float32 (views, n, features): those kept, the others computed and kept.
+
+        The views are the image and, where the preprocessing averages them, its mirror image.
 
         Args:
             model: nn.Module.
@@ -32,15 +34,12 @@ class FeatureStore:
         indices = torch.tensor(list(missing.values()), dtype=torch.int64)
         if missing:
             kept.update(zip(missing, compute_features(model, layer, image_set, indices, precision), strict=True))
-        return np.stack([kept[content] for content in image_set.content_hashes])
+        return np.stack([kept[content] for content in image_set.content_hashes], axis=1)
 
 
 @torch.inference_mode()
 def compute_features(model, layer, image_set, indices, precision):
-    """Return the features of some images of an ImageSet, float32 (len(indices), features).
-
-    Means over an image and its mirror image where the preprocessing says so, and over the places of a map.
-    """
+    """Return the features of some images of an ImageSet, float32 (len(indices), views, features); means of maps."""
     preprocessing, taken, found = image_set.preprocessing, [], []
     model.eval()
     hook = layer.register_forward_hook(lambda _, inputs, output: taken.append(inputs[0].float()))
@@ -50,8 +49,8 @@ def compute_features(model, layer, image_set, indices, precision):
             with autocast(image_set.device, precision):
                 for view in [images, images.flip(-1)] if preprocessing.average_flips else [images]:
                     model(view)
-            features = torch.stack(taken).mean(dim=0)
+            features = torch.stack(taken, dim=1)
             taken.clear()
-            found.append(features.flatten(2).mean(dim=2) if features.ndim > 2 else features)
+            found.append(features.flatten(3).mean(dim=3) if features.ndim > 3 else features)
             bar.update(len(pixels))
     return torch.cat(found).cpu().numpy()

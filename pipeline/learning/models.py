@@ -14,6 +14,8 @@ from pipeline.learning.devices import is_memory_shortage
 # The short names that the published commands use.
 ALIASES = {"vgg": "vgg11_bn", "densenet": "densenet121"}
 
+AVERAGE_AND_MAX = "average+max"  # of -pooling
+
 # The families whose image size is part of the architecture, and the argument that sets it.
 SIZE_ARGUMENTS = {
     "vit": lambda height, width: {"image_size": height},
@@ -33,7 +35,7 @@ def resolve_architecture(name):
     )
 
 
-def build_model(architecture, class_count, image_shape, dropout=None):
+def build_model(architecture, class_count, image_shape, dropout=None, pooling=None):
     """Build a model with fresh random weights, drawn from torch's global random state.
 
     Args:
@@ -41,6 +43,7 @@ def build_model(architecture, class_count, image_shape, dropout=None):
         class_count: size of the last layer.
         image_shape: (channels, height, width) of the images.
         dropout: probability, see set_dropout; None: what the architecture has.
+        pooling: "average+max", see pool_largest_too; otherwise what the architecture has.
 
     Returns an nn.Module that turns floats (n, channels, height, width) into logits (n, class_count), without
     auxiliary heads. Raises UserError, naming a size that works, where the architecture cannot take such images.
@@ -59,6 +62,8 @@ def build_model(architecture, class_count, image_shape, dropout=None):
             f"-img_shape {channels} {height} {width}: {architecture} cannot take images of this size; "
             f"{channels} {size} {size} works"
         ) from None
+    if pooling == AVERAGE_AND_MAX:
+        pool_largest_too(model, architecture, image_shape)
     if dropout is not None:
         head = layer_of(model, head_names(architecture, class_count, image_shape))
         set_dropout(model, head, dropout)
@@ -96,6 +101,36 @@ def set_dropout(model, head, probability):
         layers = [head.dropout]
     for layer in layers:
         layer.p = probability
+
+
+class AverageAndMax(nn.Module):
+    """The average and the largest value of each channel of a map, one after the other."""
+
+    def forward(self, maps):
+        return torch.cat([maps.mean(dim=(2, 3), keepdim=True), maps.amax(dim=(2, 3), keepdim=True)], dim=1)
+
+
+def pool_largest_too(model, architecture, image_shape):
+    """Let a model's last layer see the largest value of each channel beside its average; the layer is random again.
+
+    Raises UserError where something else than the last layer follows the pooling.
+    """
+    names = head_names(architecture, 2, image_shape)
+    layer = layer_of(model, names)
+    pooling = getattr(model, "avgpool", None)
+    if isinstance(pooling, nn.AdaptiveAvgPool2d) and isinstance(layer, nn.Linear):
+        parent, _, name = next(iter(names)).rpartition(".")[0].rpartition(".")
+        larger = nn.Linear(2 * layer.in_features, layer.out_features)
+        setattr(model.get_submodule(parent), name, larger)
+        model.avgpool = AverageAndMax()
+        try:
+            _forward_one_image(model, image_shape)
+            return
+        except RuntimeError:  # a layer in between
+            pass
+    raise UserError(
+        f"-pooling {AVERAGE_AND_MAX}: in {architecture} the last layer does not follow the pooling; leave it out"
+    )
 
 
 def dropout_layers(model):

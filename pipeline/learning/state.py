@@ -38,6 +38,7 @@ class Training:
             image_shape=self.start.preprocessing.image_shape,
             preprocessing=self.start.preprocessing.settings(),
             dropout=self.config.dropout,
+            pooling=self.config.pooling,
             positive_class=self.config.positive_class,
             epoch=newest.epoch,
             validation_loss=newest.val_loss,
@@ -74,7 +75,7 @@ def start_or_resume(run, data, overwrite):
     """Return the Training of a Run: a new one, or as it was after the last whole epoch."""
     config, class_count = run.config, len(data.class_names)
     torch.manual_seed(config.seed)
-    model = models.build_model(config.architecture, class_count, config.image_shape, config.dropout)
+    model = models.build_model(config.architecture, class_count, config.image_shape, config.dropout, config.pooling)
     if not config.freeze_backbone:
         models.require_batch_size(model, min(config.batch_size, len(data.train)), processes.count())
     last = None if overwrite else run.load_last(data)

@@ -106,10 +106,18 @@ def fit_last_layer(model, config, data, start, store):
         for images in (data.train, data.val)
     ]
     labels = [images.labels.numpy() for images in (data.train, data.val)]
-    balanced, bias = config.class_weights == "balanced", layer.bias is not None
-    fitted = head.fit_head(features[0], labels[0], data.train_groups, balanced, bias, config.seed)
-    head.put_into(layer, fitted, features[0])
-    return fitted, *(head.evaluate(fitted, *of) for of in zip(features, labels, strict=True))
+    means = [views.mean(axis=0) for views in features]
+    fitted = head.fit_head(
+        means[0],
+        labels[0],
+        data.train_groups,
+        views=features[0] if len(features[0]) > 1 else (),
+        balanced=config.class_weights == "balanced",
+        bias=layer.bias is not None,
+        seed=config.seed,
+    )
+    head.put_into(layer, fitted, means[0])
+    return fitted, *(head.evaluate(fitted, *of) for of in zip(means, labels, strict=True))
 
 
 @torch.no_grad()
