@@ -268,3 +268,26 @@ def test_an_architecture_with_dropout_keeps_its_layers_and_gets_the_probability(
     assert len(models.dropout_layers(own)) == count
     assert [layer.p for layer in models.dropout_layers(changed)] == [0.1] * count
     assert models.dropout_layers(without) == []
+
+
+@pytest.mark.parametrize(
+    "name, size, channels",
+    [("resnet18", 32, 512), ("efficientnet_lite0", 32, 1280), ("shufflenet_v2_x0_5", 32, None), ("vgg11_bn", 32, None),
+     ("mobilenet_v3_small", 32, None), ("squeezenet1_1", 64, None), ("vit_b_32", 32, None)],
+)  # fmt: skip
+def test_the_largest_values_are_pooled_where_the_last_layer_follows_the_pooling(name, size, channels):
+    if channels is None:
+        with pytest.raises(UserError, match=r"^-pooling average\+max: "):
+            models.build_model(name, 3, (3, size, size), pooling="average+max")
+        return
+    plain = models.build_model(name, 3, (3, size, size), pooling="average")
+    model = models.build_model(name, 3, (3, size, size), pooling="average+max")
+    assert plain.state_dict().keys() == model.state_dict().keys()
+    taken = []
+    head = models.layer_of(model, models.head_names(name, 3, (3, size, size)))
+    head.register_forward_hook(lambda module, inputs, output: taken.append(inputs[0]))
+    maps = torch.rand(2, channels, 4, 5)
+    pooled = model.avgpool(maps).flatten(1)
+    assert torch.allclose(pooled, torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1))
+    assert model.eval()(torch.rand(2, 3, size, size)).shape == (2, 3)
+    assert taken[0].shape == (2, 2 * channels)

@@ -249,7 +249,7 @@ def test_a_frozen_backbone_stays_as_it_was_and_its_last_layer_is_fitted(freeze, 
     }  # fmt: skip
     assert not (trained / "models" / "frozen.last.pth.tar").exists()
     record = json.loads((trained / "results" / "frozen_hyperparameters.json").read_text())
-    assert record["last layer"].startswith("logistic regression with L2 strength C = ")
+    assert record["last layer"].startswith("logistic regression, C = ")
     assert record["number of epochs"] == 1 and record["learning rate"] is None
 
 
@@ -314,3 +314,18 @@ def test_testing_on_what_the_first_weights_have_seen_is_refused(train, trained, 
     # So is testing with a model trained from that one in turn.
     train("next", "-weights", trained / "models" / "started.pth.tar")
     assert call_script("test_torchvision.py", "-dir", trained, "-save", "next.pth.tar").returncode == 2
+
+
+def test_a_fitted_last_layer_is_where_the_training_of_all_layers_starts(train, trained):
+    first = ("-weights", trained / "models" / "small.pth.tar", "--fit_head", "-learning_rate", 1e-9)
+    checkpoint, _ = train("tuned", *first)
+    start = torch.load(trained / "models" / "small.pth.tar", weights_only=True)["state_dict"]
+    assert torch.allclose(checkpoint["state_dict"]["conv1.0.weight"], start["conv1.0.weight"])
+    assert not torch.allclose(checkpoint["state_dict"]["fc.weight"], start["fc.weight"])
+    record = json.loads((trained / "results" / "tuned_hyperparameters.json").read_text())
+    assert record["fit head"] is True and record["learning rate"] == 1e-9
+
+
+def test_a_fit_of_the_last_layer_needs_weights(call_script, trained):
+    result = call_script("train_torchvision.py", "-dir", trained, "--fit_head")
+    assert result.returncode == 2 and result.stderr.startswith("train_torchvision.py: error: --fit_head: ")

@@ -40,6 +40,25 @@ RECIPES = {
         "pooling": "average+max",
         "average_flips": True,
     },
+    "fine-tune": {
+        "image_shape": (3, 224, 224),
+        "keep_color": True,
+        "architecture": "efficientnet_lite0",
+        "weights": "imagenet",
+        "fit_head": True,
+        "learning_rate": 0.002,
+        "num_epochs": 12,
+        "patience": 0,
+        "optimizer": "AdamW",
+        "weight_decay": 0.05,
+        "schedule": "one-cycle",
+        "label_smoothing": 0.1,
+        "normalize": None,
+        "augment": "strong",
+        "pooling": "average+max",
+        "average_flips": True,
+        "keep": "last",
+    },
 }
 
 
@@ -76,9 +95,10 @@ class TrainingConfig:
     positive_class: str | None = choice(None, "-positive_class", "the class whose finding is called positive "
                                         "(default: the last of two)", DATA, metavar="CLASS", may_change=True)
 
-    recipe: str = choice("published", "-recipe", "published: as in the published work; strong: learns most from a few "
-                         "hundred images; transfer: ImageNet weights and a fitted last layer, in seconds; options of "
-                         "single parts change each of them", MODEL, values=(*RECIPES,), several=True, may_change=True)
+    recipe: str = choice("published", "-recipe", "published: as in the published work; strong: learns most from random "
+                         "weights; transfer: ImageNet weights and a fitted last layer, in seconds; fine-tune: from "
+                         "there, all layers for minutes; options of single parts change each of them", MODEL,
+                         values=(*RECIPES,), several=True, may_change=True)
     architecture: str = choice("resnet18", "-architecture", "any torchvision classification model, or vgg (vgg11_bn) "
                                "or densenet (densenet121)", MODEL, metavar="NAME", several=True)
     weights: str | None = choice(None, "-weights", "start from torchvision's ImageNet weights (downloaded once) or "
@@ -87,6 +107,8 @@ class TrainingConfig:
     freeze_backbone: bool = choice(False, "--freeze_backbone", "with -weights, fit the last layer only, by logistic "
                                    "regression; otherwise all layers are trained, the pretrained ones at a tenth of "
                                    "the learning rate", MODEL)
+    fit_head: bool = choice(False, "--fit_head", "with -weights, fit the last layer by logistic regression first, then "
+                            "train all layers at a tenth of the learning rate", MODEL, of_steps=True)
     batch_size: int = choice(25, "-batch_size", "total batch size", MODEL, whole_number(), several=True, of_steps=True)
     learning_rate: float = choice(0.001, "-learning_rate", "learning rate; with a schedule, the peak learning rate",
                                   MODEL, number(above=0), several=True, of_steps=True)
@@ -127,6 +149,8 @@ class TrainingConfig:
     def __post_init__(self):
         if self.freeze_backbone and not self.weights:
             raise UserError("--freeze_backbone: random weights would stay random; give -weights too")
+        if self.fit_head and not self.weights:
+            raise UserError("--fit_head: what random weights see is worth no fit; give -weights too")
 
     def has_effect(self, entry):
         """Tell whether the choice of a field matters to this training."""

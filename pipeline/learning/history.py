@@ -11,7 +11,7 @@ class Epoch:
     """One epoch; losses and accuracies are means over images, those of training gathered during the epoch."""
 
     epoch: int  # from 1
-    learning_rate: float  # at its end, of the weights that were random at the start of the training; None: no steps
+    learning_rate: float  # at its end, of the weights that learn fastest; None: no steps
     loss: float
     accuracy: float
     val_loss: float

@@ -40,8 +40,10 @@ def train(run, data, command_line, overwrite=False, store=None):
     print_plan(run, training)
     record = training.record(run.name, command_line)
     if run.config.freeze_backbone:
-        fit_last_layer(run, training, record, store or FeatureStore())
+        fit_only(run, training, record, store or FeatureStore())
     else:
+        if run.config.fit_head and not training.history:
+            fit_last_layer(training, store or FeatureStore())
         train_epochs(run, training, record)
     if not processes.is_main():
         return record
@@ -50,21 +52,27 @@ def train(run, data, command_line, overwrite=False, store=None):
     return hyperparameters
 
 
-def fit_last_layer(run, training, record, store):
-    """Fit the last layer by logistic regression to what the frozen layers see; its result stands as the one epoch."""
+def fit_only(run, training, record, store):
+    """Fit the last layer and train no other; the result stands as the one epoch."""
     started = time.perf_counter()
-    head, trained, validated = transfer.fit_last_layer(training.model, run.config, training.data, training.start, store)
+    strength, trained, validated = fit_last_layer(training, store)
+    record["last layer"] = f"logistic regression, C = {strength:g}"
+    record["remark"] = "fitted at once: the one epoch is its result; there are no curves, and no state to resume from"
     seconds = time.perf_counter() - started
-    print(
-        f"last layer fitted: validation loss {validated['loss']:.4f}, accuracy {validated['accuracy']:.4f}", flush=True
-    )
-    record["last layer"] = (
-        f"logistic regression with L2 strength C = {head.strength:g}, fitted at once: the one epoch is its result, and "
-        "there are no curves and nothing to resume from"
-    )
     training.history.append(Epoch(1, None, *trained.values(), *validated.values(), seconds))
     if processes.is_main():
         run.save_epoch(training.checkpoint(record))
+
+
+def fit_last_layer(training, store):
+    """Fit the last layer by logistic regression to what the other layers see.
+
+    Returns the strength of its L2 penalty, and {"loss": ..., "accuracy": ...} of the training and validation images.
+    """
+    config, data = training.config, training.data
+    head, trained, validated = transfer.fit_last_layer(training.model, config, data, training.start, store)
+    print_line(f"last layer fitted: validation loss {validated['loss']:.4f}, accuracy {validated['accuracy']:.4f}")
+    return head.strength, trained, validated
 
 
 def train_epochs(run, training, record):
@@ -73,6 +81,7 @@ def train_epochs(run, training, record):
     The random choices of an epoch follow from the seed and its number, so that a training that is resumed goes on as if
     it had never stopped (in float16, except for the scale of the gradients). UserError where a loss is not finite.
     """
+    print("\nepoch      loss  accuracy  val loss  val accuracy  best", flush=True)
     config, history, image_count = training.config, training.history, len(training.train_set)
     device, drawn = training.train_set.device, time.monotonic()
     if device.type == "cpu" and config.precision == "bfloat16":
@@ -193,8 +202,6 @@ def print_plan(run, training):
     if config.augment != "none" and processes.is_main():
         draw_augmented(run.augmented, training.train_set, AUGMENTATIONS[config.augment])
         print(f"augmented training images: {run.augmented}")
-    if not config.freeze_backbone:
-        print("\nepoch      loss  accuracy  val loss  val accuracy  best", flush=True)
 
 
 def print_epoch(history):
