@@ -218,6 +218,16 @@ def test_the_page_says_how_the_images_were_split(calculate, folder):
     )
 
 
+def test_the_page_says_that_leaks_were_kept(calculate, folder):
+    (folder / "csv").mkdir()
+    record = SplitRecord("python partition_datasets.py", 3, "2026-01-31T10:00:00+00:00", leaks_kept={"test": 12})
+    record.write(folder / "csv" / "split.json")
+    predictions = json.loads((folder / "preds.json").read_text())
+    (folder / "preds.json").write_text(json.dumps({**predictions, "split": "test"}))
+    _, page, _ = calculate("preds.json")
+    assert "12 of its test images have a twin, or an image of the same group, in another partition." in page
+
+
 def test_options_may_stand_between_the_files(folder, call_script):
     files = [folder / f"fold_{number}_preds.json" for number in range(2)]
     result = call_script(SCRIPT, files[0], "-positive_class", "yes", files[1], folder / "results.json")

@@ -466,3 +466,19 @@ def test_help_says_what_it_reads_and_writes_and_imports_nothing_slow(call_script
     for part in ("\nreads:  ", "\nwrites: ", f"\nexample:\n  python {SCRIPT} "):
         assert part in text
     assert slow_imports(SCRIPT, "--help") == set()
+
+
+@pytest.mark.parametrize(
+    ("partition", "labels", "named"),
+    [
+        ("train", "00000000", "train.csv: holds no image of class 'yes'"),
+        ("val", "0000", "val.csv: all images are of one"),
+    ],
+)
+def test_a_partition_without_images_of_a_class_is_refused(train, project, partition, labels, named):
+    path = project / "csv" / f"{partition}.csv"
+    names = [line.rpartition(",")[0] for line in path.read_text(encoding="utf-8").splitlines()]
+    path.write_text("".join(f"{name},{label}\n" for name, label in zip(names, labels, strict=False)), encoding="utf-8")
+    result = train(project)
+    assert result.returncode == 2 and f"{project / 'csv'}/{named}" in result.stderr
+    assert not list((project / "models").iterdir())
