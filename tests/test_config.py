@@ -86,8 +86,8 @@ def test_the_published_recipe_is_the_published_one():
     assert published == TrainingConfig()
     expected = {
         "recipe": "published", "image shape": [3, 224, 224], "keep color": False, "positive class": None,
-        "architecture": "resnet18", "weights": None, "freeze backbone": False, "batch size": 25, "learning rate": 0.001,
-        "maximum number of epochs": 256, "patience": 5, "seed": 0, "precision": "auto", "normalize": False,
+        "architecture": "resnet18", "weights": None, "freeze backbone": False, "fit head": False, "batch size": 25,
+        "learning rate": 0.001, "maximum number of epochs": 256, "patience": 5, "seed": 0, "precision": "auto", "normalize": False,
         "augment": "none", "optimizer": "Adam", "schedule": "constant", "weight decay": 0.0, "label smoothing": 0.0,
         "dropout": None, "pooling": "average", "class weights": "none", "average flips": False, "weights kept": "best",
     }  # fmt: skip
@@ -118,7 +118,7 @@ def test_a_recipe_holds_what_its_options_offer(recipe):
 
 def test_help_says_the_defaults_of_the_recipes():
     text = {entry.name: config.default_text(entry) for entry in FIELDS}
-    assert text["weight_decay"] == " (default: 0; strong: 0.05)"
+    assert text["weight_decay"] == " (default: 0; strong: 0.05; fine-tune: 0.05)"
     assert text["image_shape"] == " (default: 3 224 224; transfer: 3 260 260)"
     assert text["normalize"] == " (default: no; strong: yes)"
     assert text["weights"] == ""
@@ -157,7 +157,7 @@ def test_every_other_choice_has_to_be_the_same_on_resume(entry):
     other = {"image_shape": (1, 64, 48), "architecture": "vgg11_bn", "batch_size": 8, "learning_rate": 0.01}.get(
         entry.name, other
     )
-    base = TrainingConfig(weights="imagenet" if entry.name == "freeze_backbone" else None)
+    base = TrainingConfig(weights="imagenet" if entry.name in ("freeze_backbone", "fit_head") else None)
     changed = replace(base, **{entry.name: other})
     ((option, value, name, recorded),) = changed.contradictions(base.record())
     assert (option, name) == (entry.metadata["option"].name, config.record_name(entry))
