@@ -87,9 +87,10 @@ def test_the_published_recipe_is_the_published_one():
     expected = {
         "recipe": "published", "image shape": [3, 224, 224], "keep color": False, "positive class": None,
         "architecture": "resnet18", "weights": None, "freeze backbone": False, "fit head": False, "batch size": 25,
-        "learning rate": 0.001, "maximum number of epochs": 256, "patience": 5, "seed": 0, "precision": "auto", "normalize": False,
-        "augment": "none", "optimizer": "Adam", "schedule": "constant", "weight decay": 0.0, "label smoothing": 0.0,
-        "dropout": None, "pooling": "average", "class weights": "none", "average flips": False, "weights kept": "best",
+        "learning rate": 0.001, "maximum number of epochs": 256, "patience": 5, "seed": 0, "precision": "auto",
+        "normalize": False, "augment": "none", "optimizer": "Adam", "schedule": "constant", "weight decay": 0.0,
+        "label smoothing": 0.0, "dropout": None, "pooling": "average", "class weights": "none",
+        "average flips": False, "weights kept": "best",
     }  # fmt: skip
     assert published.record() == expected
 
