@@ -27,9 +27,9 @@ from pipeline import predictions
 from pipeline.messages import format_table
 from pipeline.performance.figures import exact_interval
 from pipeline.performance.metrics import cohen_kappa, confusion_matrix, kappa_interval
-from pipeline.performance.roc import delong_interval, roc_auc
 
 FOLDS = 5
+HEADER = ["name", "seed", "correct", "accuracy", "mean AUC", "kappa", "log loss", "folds: range, spread", "seconds"]
 
 
 def outer_projects(folder, work):
@@ -81,30 +81,32 @@ def measure(projects, name, seed, left_out, options):
 
 
 def row(name, seed, folds, seconds):
-    """Return a line of the table: figures pooled over the folds, with intervals, and the spread between folds."""
+    """Return a line of the table: figures pooled over the folds, but the AUC, whose mean over the folds it is."""
     labels = np.concatenate([fold.labels for fold in folds])
     predicted = np.concatenate([fold.predictions for fold in folds])
     probabilities = np.concatenate([fold.probabilities for fold in folds])
     correct = labels == predicted
     matrix = confusion_matrix(labels, predicted, probabilities.shape[1])
     low, high = exact_interval(int(correct.sum()), len(correct))
-    if probabilities.shape[1] == 2:
-        truth, scores = labels == 1, probabilities[:, 1]
-        area = "{:.3f} ({:.3f} to {:.3f})".format(roc_auc(truth, scores), *delong_interval(truth, scores))
-    else:
-        area = f"{roc_auc_score(labels, probabilities, multi_class='ovr'):.3f}"
     accuracies = [(fold.labels == fold.predictions).mean() for fold in folds]
     return [
         name,
         seed,
         f"{correct.sum()} of {len(correct)}",
         f"{correct.mean():.3f} ({low:.3f} to {high:.3f})",
-        area,
+        f"{np.mean([area(fold) for fold in folds]):.3f}",
         "{:.3f} ({:.3f} to {:.3f})".format(cohen_kappa(matrix), *kappa_interval(matrix)),
         f"{log_loss(labels, probabilities):.3f}",
         f"{min(accuracies):.2f} to {max(accuracies):.2f}, {np.std(accuracies, ddof=1):.3f}",
         f"{seconds:.0f}",
     ]
+
+
+def area(fold):
+    """Return the ROC-AUC of a fold's Predictions; with several classes, the mean of one against the rest."""
+    if fold.probabilities.shape[1] == 2:
+        return roc_auc_score(fold.labels, fold.probabilities[:, 1])
+    return roc_auc_score(fold.labels, fold.probabilities, multi_class="ovr")
 
 
 def agreement(seeds):
@@ -140,8 +142,7 @@ def main():
     rows = [row(arguments.name, seed, *result) for seed, result in zip(arguments.seeds, measured, strict=True)]
     print(measuring.machine("torch", "torchvision"))
     print()
-    header = ["name", "seed", "correct", "accuracy", "ROC-AUC", "kappa", "log loss", "folds: range, spread", "seconds"]
-    print(format_table(header, rows))
+    print(format_table(HEADER, rows))
     if len(measured) > 1 and not arguments.inner:
         print()
         print(agreement([folds for folds, _ in measured]))

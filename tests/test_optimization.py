@@ -42,6 +42,17 @@ def test_pretrained_weights_learn_at_a_tenth_of_the_rate():
     }  # fmt: skip
 
 
+def test_a_last_layer_that_was_fitted_learns_at_a_hundredth_of_the_rate():
+    model, config = small_model(), TrainingConfig(learning_rate=0.1, weights="imagenet", fit_head=True)
+    optimizer = optimization.make_optimizer(model, config, fresh={"2.weight", "2.bias"})
+    rates = {id(weights): group["lr"] for group in optimizer.param_groups for weights in group["params"]}
+    assert {name: rates[id(weights)] for name, weights in model.named_parameters()} == {
+        "0.weight": 0.1, "0.bias": 0.1, "1.weight": 0.1, "1.bias": 0.1,
+        "2.weight": pytest.approx(0.001), "2.bias": pytest.approx(0.001),
+    }  # fmt: skip
+    assert optimizer.param_groups[0]["lr"] == 0.1  # which is the one that is recorded
+
+
 def test_frozen_weights_are_left_out():
     model = small_model()
     model[0].requires_grad_(False)

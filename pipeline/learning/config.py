@@ -108,7 +108,7 @@ class TrainingConfig:
                                    "regression; otherwise all layers are trained, the pretrained ones at a tenth of "
                                    "the learning rate", MODEL)
     fit_head: bool = choice(False, "--fit_head", "with -weights, fit the last layer by logistic regression first, then "
-                            "train all layers at a tenth of the learning rate", MODEL, of_steps=True)
+                            "train all layers", MODEL, of_steps=True)
     batch_size: int = choice(25, "-batch_size", "total batch size", MODEL, whole_number(), several=True, of_steps=True)
     learning_rate: float = choice(0.001, "-learning_rate", "learning rate; with a schedule, the peak learning rate",
                                   MODEL, number(above=0), several=True, of_steps=True)

@@ -9,6 +9,9 @@ from pipeline.learning.checkpoints import is_plain_tensor
 
 # What is already trained is changed more carefully than what is not.
 PRETRAINED_RATE = 0.1
+# A last layer that was fitted by itself hardly needs to change, and its features are many: at the full rate, each of
+# Adam's steps would move the logits by more than what the fit has found.
+FITTED_RATE = 0.01
 
 # What the optimizers remember of each tensor of weights.
 STATES = {
@@ -43,8 +46,11 @@ class Stepper:
 def make_optimizer(model, config, fresh=None):
     """Return the optimizer of a TrainingConfig; biases and normalization weights, all of them vectors, do not decay.
 
-    Where `fresh` names the weights that are random, the others are pretrained, and learn at a tenth of the rate.
+    Where `fresh` names the weights that are random, the others are pretrained, and learn at a tenth of the rate. With
+    `fit_head` they learn at the rate itself, and the weights of `fresh`, fitted by then, at a hundredth of it. The
+    first group learns at the rate itself.
     """
+    rates = {True: FITTED_RATE, False: 1.0} if config.fit_head else {True: 1.0, False: PRETRAINED_RATE}
     groups = [
         {
             "params": [
@@ -52,10 +58,10 @@ def make_optimizer(model, config, fresh=None):
                 for name, weights in model.named_parameters()
                 if weights.requires_grad and (weights.ndim > 1) == decays and (fresh is None or name in fresh) == random
             ],
-            "lr": config.learning_rate * (1.0 if random else PRETRAINED_RATE),
+            "lr": config.learning_rate * rates[random],
             "weight_decay": config.weight_decay if decays else 0.0,
         }
-        for random in (True, False)
+        for random in sorted(rates, key=rates.get, reverse=True)
         for decays in (True, False)
     ]
     groups = [group for group in groups if group["params"]]

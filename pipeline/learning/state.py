@@ -101,9 +101,7 @@ def make_training(config, data, model, start):
     """Return a Training of a model that has not begun."""
     model = model.to(data.train.device)
     image_sets = [replace(images, preprocessing=start.preprocessing) for images in (data.train, data.val)]
-    # A last layer that is fitted first is no longer random.
-    fresh = frozenset() if config.fit_head else start.fresh
-    optimizer = optimization.make_optimizer(model, config, fresh)
+    optimizer = optimization.make_optimizer(model, config, start.fresh)
     return Training(config, data, model, *image_sets, optimizer, start)
 
 

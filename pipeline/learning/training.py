@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from pipeline import processes
@@ -124,7 +125,7 @@ def train_one_epoch(network, images, stepper, loss, config, bar):
 
     Returns {"loss": ..., "accuracy": ...}, means over the images; the loss is not finite where a step's is not.
     """
-    network.train()
+    set_training_mode(network, config)
     augment = AUGMENTATIONS[config.augment]
     parts = batches(torch.randperm(len(images)), config.batch_size, processes.count())
     if not processes.is_main():
@@ -146,6 +147,19 @@ def train_one_epoch(network, images, stepper, loss, config, bar):
     sums = torch.stack([torch.stack(losses).cpu().double().sum(), correct.cpu().double()])
     loss_sum, correct_count = distributed.total(sums, images.device).tolist()
     return {"loss": loss_sum / len(images), "accuracy": correct_count / len(images)}
+
+
+def set_training_mode(network, config):
+    """Set a model to training mode.
+
+    Where the last layer was fitted first, batch normalization keeps the averages that it was fitted with: those of a
+    batch differ from them, and a few hundred images are too few for new ones.
+    """
+    network.train()
+    if config.fit_head:
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
 
 
 def evaluate(model, images, config):
