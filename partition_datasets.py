@@ -104,8 +104,10 @@ def main(argv=None):
     if options.baselines:
         paths = [catalogue.location(project, row) for row in chosen.itertuples()]
         labels = [class_names.index(name) for name in chosen["class_name"]]
-        test_parts = splitting.test_parts(chosen["class_name"], chosen["group"], options.folds or 5, options.seed)
-        baselines.report(project.tables / "baselines.json", paths, labels, class_names, test_parts, options.seed)
+        groups_of = list(chosen["group"])
+        test_parts = splitting.test_parts(chosen["class_name"], groups_of, options.folds or 5, options.seed)
+        path = project.tables / "baselines.json"
+        baselines.report(path, paths, labels, groups_of, class_names, test_parts, options.seed)
     print(f"next: {script_command('organize_files.py', project.root)}")
 
 

@@ -10,8 +10,10 @@ from pipeline import files
 from pipeline.errors import UserError
 from pipeline.project import is_plain_file_name
 
-# Softmax outputs in float32 sum to 1 within about 1e-6; files written by other tools are rounded.
+# Softmax outputs in float32 sum to 1 within about 1e-6. Files of other tools are rounded to 4 digits, say: each class is
+# then off by up to half of the last one.
 SUM_TOLERANCE = 1e-4
+ROUNDING = 0.5e-4
 
 
 @dataclass
@@ -24,8 +26,10 @@ class Predictions:
     class_names: list
     positive_class: str = None
     file_names: list = None
+    groups: list = None  # names; images of a group (of a patient, near-duplicates) are not independent
     split: str = None  # train, val or test
     fold: int = None
+    folds: np.ndarray = None  # int (n,), of each image, where those of a cross-validation are pooled; not in the file
     checkpoint: str = None  # file name
     # Of Monte Carlo dropout, where the probabilities are means over so many samples; float (n,) in nats.
     sample_count: int = None
@@ -37,6 +41,14 @@ class Predictions:
     def probabilities_of_predictions(self):
         """Return the probability of each image's predicted class, float (n,)."""
         return self.probabilities[np.arange(len(self.labels)), self.predictions]
+
+    def group_numbers(self):
+        """Return the group of each image, int (n,); each its own where groups are not known."""
+        return np.arange(len(self.labels)) if self.groups is None else np.unique(self.groups, return_inverse=True)[1]
+
+    def fold_numbers(self):
+        """Return the fold of each image, int (n,); all 0 where they are of one model."""
+        return np.zeros(len(self.labels), dtype=int) if self.folds is None else self.folds
 
     def entropy(self):
         """Return how unsure the model is of each image: the predictive entropy, float (n,), in nats."""
@@ -64,6 +76,7 @@ class Predictions:
                 "predictive probabilities": self.probabilities.tolist(),
                 "label probabilities": one_hot.tolist(),
                 "filenames": self.file_names,
+                "groups": self.groups,
                 "class names": self.class_names,
                 "positive class": self.positive_class,
                 "split": self.split,
@@ -94,6 +107,7 @@ def read(path):
         )
         class_names = _names(content, "class names", class_count, faults)
         file_names = _names(content, "filenames", len(content["labels"]), faults)
+        groups = _names(content, "groups", len(content["labels"]), faults, unique=False)
         faults += _remark_faults(content)
         uncertainty = _uncertainty(content, faults)
     if not faults:
@@ -108,6 +122,7 @@ def read(path):
         class_names,
         positive_class=content.get("positive class"),
         file_names=file_names,
+        groups=groups,
         split=content.get("split"),
         fold=content.get("fold"),
         checkpoint=content.get("checkpoint"),
@@ -173,7 +188,7 @@ def _probability_rows(rows, name, faults):
             faults.append(f"{name!r}, entry {number}: not all numbers")
         elif not all(0 <= value <= 1 for value in row):
             faults.append(f"{name!r}, entry {number}: not all between 0 and 1")
-        elif abs(sum(row) - 1) > SUM_TOLERANCE:
+        elif abs(sum(row) - 1) > max(SUM_TOLERANCE, wide * ROUNDING):
             faults.append(f"{name!r}, entry {number}: sums to {sum(row):g}, not 1")
     return np.array(rows, dtype=np.float64) if len(faults) == before else None
 
@@ -188,16 +203,17 @@ def _class_indices(values, name, class_count, faults):
     return None if wrong else np.array(values)
 
 
-def _names(content, name, count, faults):
+def _names(content, name, count, faults, unique=True):
     names = content.get(name)
     if names is None:
         return None
     if not isinstance(names, list) or len(names) != count or not all(isinstance(entry, str) for entry in names):
         faults.append(f"{name!r} is not a list of {count} strings")
         return None
-    faults += [
-        f"{name!r}: {entry!r} stands there {times} times" for entry, times in Counter(names).items() if times > 1
-    ]
+    if unique:
+        faults += [
+            f"{name!r}: {entry!r} stands there {times} times" for entry, times in Counter(names).items() if times > 1
+        ]
     return names
 
 
@@ -229,9 +245,9 @@ def _uncertainty(content, faults):
     found = {"sample_count": count}
     for name in ("predictive entropy", "mutual information"):
         values = content.get(name)
-        numbers = isinstance(values, list) and all(type(value) in (int, float) and value >= 0 for value in values)
+        numbers = isinstance(values, list) and all(type(value) in (int, float) and 0 <= value < 100 for value in values)
         if not numbers or len(values) != len(content["labels"]):
-            faults.append(f"{name!r} is not a list of {len(content['labels'])} numbers from 0 up, one an image")
+            faults.append(f"{name!r} is not a list of {len(content['labels'])} numbers from 0 to 100, one an image")
         else:
             found[name.replace(" ", "_")] = np.array(values, dtype=np.float64)
     return found

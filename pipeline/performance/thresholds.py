@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.performance.figures import Figure, proportion
+from pipeline.performance.figures import Figure
+from pipeline.performance.grouped import proportion
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,15 @@ def choose(validation, path, measured, min_sensitivity=None):
         order = np.lexsort((sensitivities, np.where(sensitivities >= min_sensitivity, specificities, -1)))
         rule = f"highest specificity at a sensitivity of at least {min_sensitivity:g}"
     best = order[-1]
-    finding = validation.probabilities[:, positive] >= thresholds[best]
+    finding, groups = validation.probabilities[:, positive] >= thresholds[best], validation.group_numbers()
     return OperatingPoint(
         value=float(thresholds[best]),
         rule=rule,
         file=path.name,
         split=validation.split,
-        sensitivity=proportion(int((finding & truth).sum()), int(truth.sum())),
-        specificity=proportion(int((~finding & ~truth).sum()), int((~truth).sum())),
-        accuracy=proportion(int((finding == truth).sum()), len(truth)),
+        sensitivity=proportion(finding[truth], groups[truth]),
+        specificity=proportion(~finding[~truth], groups[~truth]),
+        accuracy=proportion(finding == truth, groups),
     )
 
 
