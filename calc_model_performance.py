@@ -11,7 +11,10 @@ the ROC and precision-recall curves and the reliability of the probabilities.
 """
 
 import glob
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
 
 from pipeline import command_line
 from pipeline.command_line import add_option

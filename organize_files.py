@@ -6,6 +6,11 @@ Reads DIR/images.csv, which partition_datasets.py has written; moves the images 
 and the tables into DIR/csv; creates DIR/models and DIR/results. If interrupted, the same command completes the work.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
+
 from pipeline import command_line
 from pipeline.command_line import Switch, add_option
 from pipeline.messages import printable
@@ -34,9 +39,10 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
-    from pipeline import split_files
+    from pipeline import image_table, split_files
     from pipeline.errors import UserError
-    from pipeline.partitioning import catalogue, moving, tables
+    from pipeline.locks import only_one
+    from pipeline.partitioning import moving, tables
     from pipeline.project import Project, script_command
 
     if (options.DIR is None) == (options.proj_dir is None):
@@ -47,19 +53,20 @@ def main(argv=None):
         raise UserError(
             f"{table_path}: no such file; run: {script_command('partition_datasets.py', '-proj_dir', project.root)}"
         )
-    images = catalogue.read(table_path)
-    images = images[images["file_name"] != ""]
-    tables.require_ours(project)
-    split_files.require_finished_split(project.tables / "split.json")
+    with only_one(project.lock, project.root):
+        images = image_table.read(table_path)
+        images = images[images["file_name"] != ""]
+        tables.require_ours(project)
+        split_files.require_finished_split(project.tables / "split.json")
 
-    for folder in (project.bin, project.csv, project.models, project.results):
-        folder.mkdir(exist_ok=True)
-    if options.copy is not None:
-        moving.remember_copying(project, options.copy)
-    copy = moving.was_copied(project)
-    gathered, removed = moving.gather_images(project, images, copy)
-    emptied = [] if copy else moving.remove_emptied_folders(project, images)
-    tables_moved = tables.move(project)
+        for folder in (project.bin, project.csv, project.models, project.results):
+            folder.mkdir(exist_ok=True)
+        if options.copy is not None:
+            moving.remember_copying(project, options.copy)
+        copy = moving.was_copied(project)
+        gathered, removed = moving.gather_images(project, images, copy)
+        emptied = [] if copy else moving.remove_emptied_folders(project, images)
+        tables_moved = tables.move(project)
 
     if gathered or tables_moved:
         print(f"{'copied' if copy else 'moved'} {gathered} images into {project.bin} ({len(images)} in all)")

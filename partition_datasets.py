@@ -2,12 +2,16 @@
 
     python partition_datasets.py -proj_dir DIR -val_test_prop 0.1 -num_classes 2
 
-Reads DIR's class folders (DIR/no, DIR/yes, ...) and writes train.csv, val.csv, test.csv, classes.csv, images.csv and
-split.json into DIR. Moves nothing: organize_files.py, the next step, does.
+Reads DIR's class folders (DIR/no, DIR/yes, ...), ready-made partitions (DIR/train/no, ...) or a table of labels, and
+writes train.csv, val.csv, test.csv, classes.csv, images.csv and split.json into DIR. Moves nothing: organize_files.py,
+the next step, does.
 """
 
+import sys
 from fractions import Fraction
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
 
 from pipeline import command_line
 from pipeline.command_line import add_option, add_pixel_limit
@@ -19,7 +23,8 @@ def create_argparser():
     parser = command_line.ArgumentParser(
         __file__,
         "Split a folder of labelled images into training, validation and test sets.\n\n"
-        "reads:  the class folders in DIR, every file in them that decodes as an image\n"
+        "reads:  the class folders in DIR, with subfolders or not, or those in DIR/train and DIR/test, or\n"
+        "        a table of labels; every file that decodes as an image\n"
         "writes: train.csv, val.csv, test.csv, classes.csv, images.csv and split.json in DIR\n"
         "        (in DIR/csv once organized)",
         "python partition_datasets.py -proj_dir DIR -val_test_prop 0.1 -num_classes 2",
@@ -30,6 +35,12 @@ def create_argparser():
                help="folder that holds one folder per class (required)")
     add_option(data, "-num_classes", "-classes", metavar="N", type=whole_number(),
                help="how many classes there should be, as a check (default: as many as found)")
+    add_option(data, "-labels_csv", metavar="FILE.csv", type=file_path,
+               help="table of image and class (and group, split) for files anywhere in DIR, instead of class folders")
+    add_option(data, "-columns", nargs="+", metavar="WHAT=COLUMN", type=column_choice, default=[],
+               help="its columns, where the header does not tell: image=... class=... group=... split=...")
+    add_option(data, "-files", nargs="+", metavar="GLOB",
+               help="which files are images, such as '*.jpg', where masks lie beside them (default: all)")
     add_pixel_limit(data)
     split = parser.add_argument_group("split")
     add_option(split, "-val_test_prop", metavar="P", default=Fraction("0.1"), type=held_out_proportion,
@@ -38,15 +49,24 @@ def create_argparser():
                help="random seed; the same seed gives the same split (default: 0)")
     add_option(split, "-folds", metavar="K", type=whole_number(2, 100),
                help="cross-validation: K splits in DIR/csv/fold_0, fold_1, ..., every image tested in one of them")
+    add_option(split, "-partitions", choices=["kept", "redrawn"],
+               help="ready-made partitions: kept, with missing ones drawn, or all drawn again (default: kept)")
+    add_option(split, "--keep_leaks", action="store_true",
+               help="keep images in ready-made partitions that belong together with images of another one (default: "
+                    "they leave training, then validation)")
     together = parser.add_argument_group("what must stay in one partition")
     add_option(together, "-near_duplicates", metavar="BITS", type=whole_number(0, 64), default=10,
                help="how many of the 256 bits of two images' difference hashes may differ for them to count as the "
-                    "same image; 0: only identical images do (default: 10)")
+                    "same image, where they correlate too; 0: only identical images do (default: 10)")
     add_option(together, "-group_csv", metavar="FILE.csv", type=file_path,
                help="CSV of file name,group (a patient number, say): a group's images stay together, in later "
                     "splits too")
     add_option(together, "--forget_groups", action="store_true",
-               help="do without the groups of an earlier -group_csv")
+               help="do without the groups of an earlier -group_csv or -labels_csv")
+    add_option(together, "-subfolders", choices=["grouped", "ungrouped"],
+               help="whether the images of a folder in a class folder stay together (default: grouped)")
+    add_option(together, "-patients", choices=["grouped", "ungrouped"],
+               help="whether DICOM images of the same PatientID stay together (default: grouped)")
     add_option(together, "--keep_label_conflicts", action="store_true",
                help="keep images that lie in two classes (default: in no partition)")
     check = parser.add_argument_group("check")
@@ -69,45 +89,72 @@ def held_out_proportion(text):
     return proportion
 
 
+def column_choice(text):
+    """Read image=COLUMN as ("image", "COLUMN")."""
+    role, _, column = text.partition("=")
+    if role not in ("image", "class", "group", "split") or not column:
+        raise ValueError(f"{text!r} is not image=, class=, group= or split= and a column's name")
+    return role, column
+
+
 @command_line.entry_point
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
     from pipeline.classes import require_class_count
-    from pipeline.partitioning import catalogue, duplicate_report, duplicates, groups, splitting, tables
+    from pipeline.errors import UserError
+    from pipeline.locks import only_one
+    from pipeline.partitioning import catalogue, duplicate_report, duplicates, groups, intake, leaks, splitting, tables
     from pipeline.performance import baselines
     from pipeline.project import Project, script_command
     from pipeline.split_files import SplitRecord
 
+    if options.columns and not options.labels_csv:
+        raise UserError("-columns: has no effect without -labels_csv; give both or none")
     image_files.limit_pixels(options.max_pixels)
     project = Project(options.proj_dir)
     tables.require_ours(project)
-    images = catalogue.find_images(project)
-    readable = catalogue.usable(images)
-    class_names = sorted(set(readable["class_name"]))
-    require_class_count(class_names, options.num_classes, "-num_classes")
+    with only_one(project.lock, project.root):
+        choices = intake.Choices.resolve(
+            project,
+            files=options.files,
+            subfolders=options.subfolders,
+            patients=options.patients,
+            partitions=options.partitions,
+            labels_csv=options.labels_csv,
+        )
+        images = catalogue.find_images(project, choices, options.labels_csv, dict(options.columns))
+        readable = catalogue.usable(images)
+        class_names = sorted(set(readable["class_name"]))
+        require_class_count(class_names, options.num_classes, "-num_classes")
 
-    known = groups.known_groups(readable, options.group_csv, options.forget_groups)
-    found = duplicates.find_duplicates(readable, options.near_duplicates)
-    duplicate_report.tell(readable, found, options.near_duplicates)
-    images = groups.group_images(images, found, known, options.keep_label_conflicts)
+        known = groups.known_groups(readable, options.group_csv, options.forget_groups)
+        found = duplicates.find_duplicates(readable, options.near_duplicates)
+        duplicate_report.tell(readable, found, options.near_duplicates)
+        images = groups.group_images(images, found, known, options.keep_label_conflicts)
+        given = intake.given_partitions(images, choices)
+        images, leaked = leaks.settle(images, given, found, options.keep_leaks)
 
-    chosen = catalogue.usable(images)
-    assignments = splitting.assign(
-        chosen["class_name"], chosen["group"], options.folds, options.val_test_prop, options.seed
-    )
-    splitting.print_counts(chosen["class_name"], assignments, options.val_test_prop)
-    record = SplitRecord.of_now(command_text("python", Path(__file__).name, *argv), options.seed)
-    tables.write(project, images, class_names, assignments, record)
-    duplicate_report.draw(project, readable, found)
-    if options.baselines:
-        paths = [catalogue.location(project, row) for row in chosen.itertuples()]
-        labels = [class_names.index(name) for name in chosen["class_name"]]
-        groups_of = list(chosen["group"])
-        test_parts = splitting.test_parts(chosen["class_name"], groups_of, options.folds or 5, options.seed)
-        path = project.tables / "baselines.json"
-        baselines.report(path, paths, labels, groups_of, class_names, test_parts, options.seed)
+        chosen = catalogue.usable(images)
+        given = given[chosen.index]
+        assignments = splitting.assign(
+            chosen["class_name"], chosen["group"], options.folds, options.val_test_prop, options.seed, given
+        )
+        splitting.print_counts(chosen["class_name"], assignments, options.val_test_prop, given)
+        if options.baselines:
+            fold_count = options.folds or min(5, chosen["group"].nunique())
+            test_parts = splitting.test_parts(chosen["class_name"], chosen["group"], fold_count, options.seed)
+        command = command_text("python", Path(__file__).name, *argv)
+        record = SplitRecord.of_now(command, options.seed, choices=choices.as_json(), leaks_kept=leaked.kept)
+        tables.write(project, images, class_names, assignments, record)
+        duplicate_report.draw(project, readable, found)
+        leaks.draw(project, images, leaked)
+        if options.baselines:
+            paths = [catalogue.location(project, row) for row in chosen.itertuples()]
+            labels = [class_names.index(name) for name in chosen["class_name"]]
+            path = project.tables / "baselines.json"
+            baselines.report(path, paths, labels, list(chosen["group"]), class_names, test_parts, options.seed)
     print(f"next: {script_command('organize_files.py', project.root)}")
 
 

@@ -10,7 +10,10 @@ JSON into DIR, those of new images as CSV; and if asked to, pictures of where in
 """
 
 import functools
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
 
 from pipeline import command_line
 from pipeline.command_line import add_option, add_pixel_limit
@@ -122,8 +125,8 @@ def main(argv=None):
         )
         path = testing.predictions_path(project, predictions, options.result_json_name)
         if options.explain:
-            predictions.gallery = f"{path.stem}_explained.png"
-            overlays.draw_gallery(path.with_name(predictions.gallery), classifier, images, predictions)
+            predictions.gallery = testing.gallery_path(path).name
+            overlays.draw_gallery(testing.gallery_path(path), classifier, images, predictions)
         testing.write_predictions(path, predictions)
         paths.append(path)
     print(f"next: {script_command('calc_model_performance.py', *paths, testing.results_path(paths))}")

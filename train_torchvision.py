@@ -9,8 +9,11 @@ or learning rates are a sweep over all combinations. pipeline/learning/training.
 pipeline/learning/config.py every choice and its default.
 """
 
+import sys
 from dataclasses import fields
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
 
 from pipeline import command_line, processes
 from pipeline.command_line import add_option, add_pixel_limit

@@ -1,4 +1,4 @@
-"""What the benchmarks share: commands run under a clock, a project made of a copy, a name for the machine. Unix only.
+"""What the benchmarks have in common: commands run under a clock, a copied project, a name for the machine. Unix only.
 
 Importing it makes the package `pipeline` importable too.
 """

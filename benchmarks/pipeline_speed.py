@@ -25,7 +25,7 @@ TRAINING = ("-architecture", "resnet18", "-num_epochs", 3, "-batch_size", 25)
 # Of each script: what a step does, and the function that does it.
 STEPS = {
     "partition_datasets.py": {
-        "reading, decoding and hashing the images": "catalogue.py:scan_class_folders",
+        "reading, decoding and hashing the images": "catalogue.py:inspect_files",
         "finding duplicates": "duplicates.py:find_duplicates",
         "assigning partitions": "splitting.py:assign",
         "telling about duplicates": "duplicate_report.py:tell",

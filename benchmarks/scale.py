@@ -6,7 +6,7 @@ Draws COUNT different images of 96 x 96 pixels, every tenth a recompressed near-
 the scripts on them, training shufflenet_v2_x0_5 at 64 x 64 pixels in batches of 256 for two epochs, of whose second the
 images a second are; those of predicting are over the whole command. It trains twice: once with the images held in
 memory, once with the images read again for every batch, as happens where they do not fit. Part of partitioning is to
-compare all pairs of difference hashes, which is timed by itself too. All images are predicted once more as new ones,
+compare all pairs of images, which is timed by itself too. All images are predicted once more as new ones,
 and to compare with that the training images as a partition. Unix only.
 """
 
@@ -102,10 +102,10 @@ def row(count, step, measured, rate=""):
 
 
 def seconds_of_all_pairs(count):
-    """Return what comparing all pairs of `count` difference hashes takes."""
-    hashes = np.random.default_rng(0).integers(0, 256, (count, 32), dtype=np.uint8)
+    """Return what comparing all pairs of `count` images takes."""
+    thumbnails = np.random.default_rng(0).integers(0, 256, (count, 16, 17), dtype=np.uint8)
     started = time.perf_counter()
-    duplicates.group_near(np.arange(count), hashes, 10)
+    duplicates.group_near(np.arange(count), thumbnails, 10)
     return time.perf_counter() - started
 
 

@@ -154,24 +154,16 @@ def entry_point(main):
             # A file name may hold letters that the terminal's encoding lacks.
             sys.stdout.reconfigure(errors="backslashreplace")
         with _sigterm_raises(), _one_process_prints(), warnings.catch_warnings():
-            # What Pillow warns of (odd metadata, many pixels) does not matter or is an error of image_files. Ignored
-            # once and not around each call: threads share their filters.
-            warnings.filterwarnings("ignore", module=r"PIL\.")
+            # What Pillow and pydicom warn of (odd metadata, many pixels) does not matter or is an error of image_files.
+            # Ignored once and not around each call: threads share their filters.
+            warnings.filterwarnings("ignore", module=r"(PIL|pydicom)\.")
             try:
                 main(arguments)
                 sys.stdout.flush()
             except UserError as error:
                 fail(script, error.faults)
             except ModuleNotFoundError as error:
-                if error.name.partition(".")[0] == "pipeline":
-                    raise
-                fail(
-                    script,
-                    [
-                        f"the package {error.name} is not installed for {sys.executable}; activate the environment "
-                        "(. .venv/bin/activate), or run: pip install -r requirements.txt"
-                    ],
-                )
+                fail_for_missing(script, error)
             except BrokenPipeError:
                 # The reader of a pipe (head, say) has seen enough.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -195,6 +187,19 @@ def _open_closed_streams():
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8", errors="replace"))
+
+
+def fail_for_missing(script, error):
+    """Print one line for a package that is not installed, and exit with 2; raise a ModuleNotFoundError of ours."""
+    if error.name.partition(".")[0] == "pipeline":
+        raise error
+    fail(
+        script,
+        [
+            f"the package {error.name} is not installed for {sys.executable}; activate the environment "
+            "(. .venv/bin/activate), or run: pip install -r requirements.txt"
+        ],
+    )
 
 
 def fail(script, faults):

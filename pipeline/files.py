@@ -21,6 +21,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+# In what the scripts write and has room for it, so that no file of another origin is replaced.
+MARK = "basic-image-classification"
 UNFINISHED = re.compile(r"\..*\.[0-9a-f]{16}\.part")
 
 
@@ -62,6 +64,12 @@ def remove_unfinished(folder):
                     os.unlink(path)
 
 
+def has_mark(path):
+    """Tell whether a file begins with the project's mark, as its pictures and reports do."""
+    with open(path, "rb") as file:
+        return MARK.encode() in file.read(65_536)
+
+
 def copy_file(source, target):
     """Copy a file's content to `target`, whole or not at all."""
     with whole_file(target) as temporary:
@@ -93,15 +101,16 @@ def write_csv(path, rows):
 def read_csv(path):
     """Return [(line number, [cells])] of a CSV file, blank lines left out; UserError where it cannot be read as CSV.
 
-    Cells are separated by commas or, where that gives no table, by semicolons or tabs, as spreadsheets do.
+    Cells are separated by commas or, where that gives no table, by semicolons or tabs, as spreadsheets do. Where none
+    gives a table, what divides the first line most is taken.
     """
     text = read_text(path)
-    for delimiter in ",;\t":
-        rows = _parse_csv(path, text, delimiter)
+    parsed = [_parse_csv(path, text, delimiter) for delimiter in ",;\t"]
+    for rows in parsed:
         widths = {len(row) for _, row in rows}
         if len(widths) == 1 and widths != {1}:
             return rows
-    return _parse_csv(path, text, ",")
+    return max(parsed, key=lambda rows: len(rows[0][1]) if rows else 0)
 
 
 def write_json(path, content):

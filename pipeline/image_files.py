@@ -1,28 +1,41 @@
-"""Image files of any kind as upright 8-bit grey or colour images."""
+"""Image files of any kind as upright images, in 8 bits or with the values that they store.
 
+Nothing in a file is run, no file takes more than bounded memory and time, and why one cannot be used is said.
+"""
+
+import contextlib
+import errno
 import io
-from pathlib import Path
+import os
+import stat
+import threading
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
+
+from pipeline import optional_formats
+from pipeline.image_values import to_8_bits, value_range
+from pipeline.optional_formats import is_dicom, is_heic
+from pipeline.other_files import reason_of_other_kind
+
+# The formats that are read, of Pillow's (JPEG with MPO). Left out: EPS, which Pillow hands to Ghostscript, WMF, PSD and
+# other containers, stubs for other programs (HDF5, GRIB), and what is recognized by too little to be sure (SPIDER, IM).
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI", "PCX", "TGA")
 
 # The spread between the largest and the smallest of red, green and blue, out of 255, from which people see
 # colour. JPEG noise in grey scans stays below 25 in almost all of the brain MRI set.
 VISIBLE_COLOR_SPREAD = 48
 
+# The grey value, out of 255, below which all that is opaque in an image is ink, to be seen on white only. A scan with
+# its surroundings cut out has brighter parts.
+BRIGHTEST_INK = 96
 
-# What begins like this, and what to call it: files of pictures that Pillow cannot read.
-OTHER_KINDS = (
-    (128, b"DICM", "a DICOM file"),
-    (344, b"n+1\0", "a NIfTI file"),
-    (344, b"ni1\0", "a NIfTI file"),
-    (0, b"\x93NUMPY", "a NumPy array"),
-    (0, b"\x1f\x8b", "a gzip file (.nii.gz?)"),
-    (4, b"ftyphei", "an HEIC file"),
-    (4, b"ftypmif1", "an HEIC file"),
-    (0, b"<svg", "an SVG drawing"),
-    (0, b"<?xml", "an XML file (an SVG drawing?)"),
-)
+# The pixels from which on images are decoded one at a time: several hundred MB while that lasts.
+LARGE = 40_000_000
+_large_one = threading.Lock()
+
+# A progressive JPEG is decoded as often as it has scans: programs write about 10 of them, a small file holds thousands.
+MOST_SCANS = 20  # of an image of as many pixels as are allowed
 
 
 class UnreadableImage(Exception):
@@ -30,102 +43,169 @@ class UnreadableImage(Exception):
 
 
 def limit_pixels(count):
-    """Let `decode` refuse images of more pixels: a small file can hold an image that no memory does."""
+    """Let no image of more pixels be decoded: a small file can hold an image that no memory does."""
     Image.MAX_IMAGE_PIXELS = count
 
 
 def read_bytes(path):
     """Return the content of a regular file (or of the file that a link points to).
 
-    Raises UnreadableImage for a folder, a pipe, a broken link, an empty file or one that may not be read.
+    Raises UnreadableImage for a folder, a pipe, a broken link, a file that is empty, too large or may not be read.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise UnreadableImage("a folder, not an image")
-    if path.is_symlink() and not path.exists():
-        raise UnreadableImage("a link to a file that does not exist")
-    if path.exists() and not path.is_file():
-        raise UnreadableImage("not a regular file")
+    most = max(2**26, 8 * Image.MAX_IMAGE_PIXELS)  # bytes; more than any image of so many pixels takes
     try:
-        data = path.read_bytes()
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise UnreadableImage("a folder, not an image")
+        if not stat.S_ISREG(mode):
+            raise UnreadableImage("not a regular file")
+        with open(path, "rb", opener=_open_at_once) as file:
+            too_large = os.fstat(file.fileno()).st_size > most
+            data = b"" if too_large else file.read(most + 1)
     except OSError as error:
-        raise UnreadableImage(error.strerror) from None
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # not this file's fault
+        is_broken_link = error.errno in (errno.ENOENT, errno.ELOOP) and os.path.islink(path)
+        raise UnreadableImage("a link to a file that does not exist" if is_broken_link else error.strerror) from None
+    except MemoryError:
+        raise UnreadableImage("too large for this machine's memory") from None
+    if too_large or len(data) > most:
+        raise UnreadableImage(f"more than {most // 2**20} MB; -max_pixels sets the limit")
     if not data:
         raise UnreadableImage("the file is empty")
     return data
 
 
 def decode(data):
-    """Decode an image file's bytes to an upright 8-bit Pillow image, see `upright_8_bit`.
+    """Decode an image file's bytes to an upright 8-bit Pillow image; one of more bits from its own range."""
+    return to_8_bits(decode_values(data))
 
-    The first frame of an animation or a multi-page file counts. Raises UnreadableImage where Pillow cannot decode
-    the bytes or the pixels are not finite.
+
+def decode_values(data):
+    """Decode an image file's bytes to an upright Pillow image with its own values, see `upright`.
+
+    The first frame of an animation or a multi-page file counts. Raises UnreadableImage where the bytes are damaged,
+    of another format than FORMATS, or of too many pixels.
     """
-    try:
-        image = Image.open(io.BytesIO(data))
-        if image.width * image.height > Image.MAX_IMAGE_PIXELS:
+    with decoded(data) as image:
+        return image
+
+
+@contextlib.contextmanager
+def decoded(data):
+    """Give the image that `decode_values` returns; while it is a large one, no other thread is given a large one."""
+    with _reasons_named(data):
+        image = _opened(data)
+        pixels = image.width * image.height
+        if pixels > Image.MAX_IMAGE_PIXELS:
             raise Image.DecompressionBombError
-        return upright_8_bit(image)
+        if image.format in ("JPEG", "MPO") and pixels * _scan_count(data) > MOST_SCANS * Image.MAX_IMAGE_PIXELS:
+            raise UnreadableImage(f"a JPEG of {_scan_count(data)} scans, which take too long; save it as PNG")
+    with _large_one if pixels > LARGE else contextlib.nullcontext():
+        with _reasons_named(data):
+            image = upright(image)
+        yield image
+
+
+@contextlib.contextmanager
+def _reasons_named(data):
+    """Within it, whatever Pillow raises is an UnreadableImage with the reason."""
+    try:
+        yield
     except UnreadableImage:
         raise
     except Image.UnidentifiedImageError:
-        raise UnreadableImage(_what_else(data)) from None
+        raise UnreadableImage(reason_of_other_kind(data)) from None
     except Image.DecompressionBombError:
         raise UnreadableImage(f"more than {Image.MAX_IMAGE_PIXELS} pixels; -max_pixels sets the limit") from None
     except MemoryError:
         raise UnreadableImage("too large for this machine's memory") from None
+    except ModuleNotFoundError as error:
+        module = error.name.partition(".")[0]
+        package = optional_formats.PACKAGES.get(module, module)
+        raise UnreadableImage(f"a file that the package {package} reads; run: pip install {package}") from None
+    except optional_formats.NotRead as reason:
+        raise UnreadableImage(str(reason)) from None
     except Exception as error:  # decoders raise anything on damaged data: OSError, ValueError, struct.error, ...
-        raise UnreadableImage(f"damaged or unsupported image ({error})") from None
+        kind = "DICOM file" if is_dicom(data) else "HEIC file" if is_heic(data) else "image"
+        raise UnreadableImage(f"damaged or unsupported {kind} ({error})") from None
 
 
-def upright_8_bit(image):
-    """Return a Pillow image of any mode as an upright 8-bit one, of mode L if it is grey and RGB if not.
+def upright(image):
+    """Return a Pillow image of any mode as an upright one: of 8 bits, L if it is grey and RGB if not, or as it is.
 
-    EXIF orientation is applied. Transparent parts become black, that is no signal. Pixels of more than 8 bits are
-    scaled, see `_scale_to_8_bits`; UnreadableImage where they are not finite. The image itself stays as it is.
+    The latter are images of more bits: I;16 and I, integers, and F, floating-point numbers (UnreadableImage where they
+    are not finite). EXIF orientation is applied. Transparent parts become black, that is no signal, or white where
+    all that is opaque is dark. The image itself stays as it is, and is what is returned where nothing is to be done.
     """
-    image = ImageOps.exif_transpose(image)
+    image.load()
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
-        image = _scale_to_8_bits(image)
+        image = image if image.mode in ("I", "I;16", "F") else image.convert("I")  # the other byte orders
+        if not np.isfinite(value_range(image)).all():
+            raise UnreadableImage("pixels that are not finite numbers")
+        return image
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+        image = _on_ground(image if image.mode == "RGBA" else image.convert("RGBA"))
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
 
 
 def header(data):
     """Return (width, height, channels, format) as an image file's header says, for bytes that `decode` accepts."""
-    image = Image.open(io.BytesIO(data))
+    image = _opened(data)
     return *image.size, len(image.getbands()), image.format
+
+
+def page_count(data):
+    """Return the number of pages of a TIFF or DICOM file, as far as they can be counted; 1 for any other file."""
+    if is_dicom(data):
+        return optional_formats.frame_count(data)
+    if not data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return 1
+    try:
+        return Image.open(io.BytesIO(data), formats=["TIFF"]).n_frames
+    except Exception:  # the first page has been decoded, the others may be damaged
+        return 1
+
+
+def patient(image):
+    """Return the PatientID of an image as `decoded` gives it; "" unless it comes from a DICOM file."""
+    return image.info.get(optional_formats.PATIENT, "")
 
 
 def shows_color(image):
     """Tell whether people would see colour in an image as `decode` returns it."""
-    if image.mode == "L":
+    if image.mode != "RGB":
         return False
     pixels = np.asarray(image.resize((32, 32), Image.Resampling.BOX), dtype=np.int16)
     return bool((pixels.max(axis=2) - pixels.min(axis=2)).max() >= VISIBLE_COLOR_SPREAD)
 
 
-def _what_else(data):
-    """Return why bytes that Pillow does not recognize are not an image; where possible, what they are."""
-    kinds = [kind for start, magic, kind in OTHER_KINDS if data.startswith(magic, start)]
-    return f"{kinds[0]}, which cannot be read; convert it to PNG" if kinds else "not an image that Pillow can read"
+def _opened(data):
+    """Return the Pillow image of a file's bytes, of which only DICOM pixels are decoded by now."""
+    if is_dicom(data):
+        return optional_formats.read_dicom(data)
+    if is_heic(data):
+        return optional_formats.open_heic(data)
+    return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
-def _scale_to_8_bits(image):
-    """Scale a 16-bit, 32-bit or floating-point image to 0..255 without clipping.
+def _open_at_once(path, flags):
+    # A pipe that has come into the place of a file is not waited for.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
-    Integers are scaled from the smallest of 8, 12 and 16 bits that holds them (scanners store 12 bits in 16-bit
-    files), floating-point numbers from 0..1 or 0..255 where they lie in such a range. Anything else is scaled
-    from its own minimum and maximum.
-    """
-    pixels = np.asarray(image).astype(np.float64)
-    if not np.isfinite(pixels).all():
-        raise UnreadableImage("pixels that are not finite numbers")
-    low, high = pixels.min(), pixels.max()
-    full_scales = (1, 255) if image.mode == "F" else (255, 4095, 65535)
-    full_scale = next((scale for scale in full_scales if low >= 0 and high <= scale), None)
-    if full_scale is None:
-        pixels, full_scale = pixels - low, max(high - low, 1e-300)
-    return Image.fromarray(np.rint(pixels * (255 / full_scale)).astype(np.uint8))
+
+def _scan_count(data):
+    return data.count(b"\xff\xda\0")  # a marker and the first byte of its length
+
+
+def _on_ground(image):
+    """Put an RGBA image on black; on white where all of its opaque part is dark: ink would be lost on black."""
+    small = image.resize((32, 32), Image.Resampling.BOX)  # each colour the mean of what is opaque
+    grey, alpha = np.asarray(small.convert("RGB").convert("L")), np.asarray(small.getchannel("A"))
+    opaque = grey[alpha >= 8]  # below that, colours are too coarse
+    is_ink = opaque.size > 0 and opaque.max() < BRIGHTEST_INK
+    ground = Image.new("RGB", image.size, "white" if is_ink else "black")
+    ground.paste(image, mask=image.getchannel("A"))
+    return ground

@@ -14,8 +14,8 @@ from pipeline.errors import UserError
 def only_one(path, what):
     """Hold the lock `path`, a hidden file, for as long as the block lasts.
 
-    Raises UserError, naming process and host, where another process works on `what`. The system releases the lock of a
-    process that dies. Of several processes that work together, the main one holds it for all.
+    Raises UserError, naming process and host, where another process works on `what`, and for a read-only folder. The
+    system releases the lock of a process that dies. Of several processes that work together, the main one holds it.
     """
     if not processes.is_main():
         yield
@@ -26,8 +26,14 @@ def only_one(path, what):
     except Timeout:
         holder = path.read_text(encoding="utf-8") or "another process"
         raise UserError(f"{what}: {holder} is at work on it; wait until it has finished, or stop it") from None
+    except OSError as error:
+        raise UserError(
+            f"{path.parent}: cannot be written to ({error.strerror}); if its images may not be changed, give a "
+            "folder of your own with links to its folders"
+        ) from None
     try:
-        path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        with contextlib.suppress(OSError):  # a full disk: then the second is not told who
+            path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
         yield
     finally:
         path.unlink(missing_ok=True)

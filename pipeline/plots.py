@@ -50,4 +50,5 @@ def shown_name(name):
 def save_figure(figure, path):
     """Write a figure as PNG, whole or not at all."""
     with files.whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight")
+        mark = {"Software": files.MARK}
+        figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight", metadata=mark)

@@ -1,13 +1,26 @@
 """Progress bars, and work done by several threads under one."""
 
 import collections
+import contextlib
 import os
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from tqdm import tqdm
 
 from pipeline import processes
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+# A thread has one file open at a time; the rest is for everything else that is open.
+FILES_A_THREAD = 16
+
+# tqdm's own thread only redraws bars that hang, and is one more that a system may not let start.
+tqdm.monitor_interval = 0
 
 
 def progress_bar(iterable=None, silent=False, **settings):
@@ -28,19 +41,22 @@ def map_in_threads(function, items, description=None):
     Threads suffice: Pillow lets other threads run while it decodes and resizes. An exception, Ctrl-C included,
     ends the work at once instead of after the queue.
     """
-    executor = ThreadPoolExecutor(max_workers=os.cpu_count())
-    try:
-        results = executor.map(function, items)
+    with contextlib.closing(stream_in_threads(function, items, len(items))) as results:
         return list(
             results if description is None else progress_bar(results, total=len(items), desc=description, unit="image")
         )
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def stream_in_threads(function, items, ahead):
-    """Yield `function(item)` for each item in order, computed on all cores, at most `ahead` items in advance."""
-    executor = ThreadPoolExecutor(max_workers=os.cpu_count())
+    """Yield `function(item)` for each item in order, computed on all cores, at most `ahead` items in advance.
+
+    Where the system lets no other thread start, all is computed in this one.
+    """
+    thread_count = threads_to_be_had(os.cpu_count() or 1)
+    if thread_count == 0:
+        yield from map(function, items)
+        return
+    executor = ThreadPoolExecutor(max_workers=thread_count)
     waiting = collections.deque()
     try:
         for item in items:
@@ -51,3 +67,24 @@ def stream_in_threads(function, items, ahead):
             yield waiting.popleft().result()
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def threads_to_be_had(most):
+    """Return how many threads the system lets start (a limit on processes counts them too), and find files for."""
+    if resource is not None:
+        open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if open_files != resource.RLIM_INFINITY:
+            most = min(most, max(1, open_files // FILES_A_THREAD))
+    end, started = threading.Event(), []
+    try:
+        for _ in range(most):
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        pass
+    finally:
+        end.set()
+        for thread in started:
+            thread.join()
+    return len(started)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,14 +31,26 @@ class SplitRecord:
     seed: int
     date: str  # ISO 8601, UTC
     finished: bool = True  # False while the tables are being written
+    choices: dict = field(default_factory=dict)  # {option: value} of how images are taken in, which later splits keep
+    leaks_kept: dict = field(default_factory=dict)  # {partition: images with a twin or group in another one}
 
     @classmethod
-    def of_now(cls, command_line, seed):
-        return cls(command_line, seed, datetime.now(UTC).isoformat(timespec="seconds"))
+    def of_now(cls, command_line, seed, **more):
+        return cls(command_line, seed, datetime.now(UTC).isoformat(timespec="seconds"), **more)
 
     def write(self, path):
-        content = {"command line": self.command_line, "seed": self.seed, "date": self.date, "finished": self.finished}
-        files.write_json(path, content)
+        files.write_json(path, {name: getattr(self, attribute) for name, attribute in RECORD_KEYS.items()})
+
+
+# The keys of split.json. Earlier versions have written the first four.
+RECORD_KEYS = {
+    "command line": "command_line",
+    "seed": "seed",
+    "date": "date",
+    "finished": "finished",
+    "choices": "choices",
+    "leaks kept": "leaks_kept",
+}
 
 
 def read_split_record(path):
@@ -49,8 +61,9 @@ def read_split_record(path):
     if not Path(path).exists():
         return None
     content = files.read_json_object(path)
-    values = [content.get(name) for name in ("command line", "seed", "date", "finished")]
-    if [type(value) for value in values] != [str, int, str, bool]:
+    content = {"choices": {}, "leaks kept": {}, **content}
+    values = [content.get(name) for name in RECORD_KEYS]
+    if [type(value) for value in values] != [str, int, str, bool, dict, dict]:
         raise UserError(f"{path}: is not the record of a split; move it elsewhere")
     return SplitRecord(*values)
 

@@ -30,7 +30,7 @@ SMALL_TRAINING = (
     "-architecture", "shufflenet_v2_x0_5", "-img_shape", 3, 32, 32, "-batch_size", 4, "-precision", "float32"
 )  # fmt: skip
 
-# The same examples on every run, and no limit on the time of one: a busy machine is no fault of the code.
+# The same examples on every run, and no limit on the time of one: a busy machine is not the fault of the code.
 hypothesis.settings.register_profile(
     "project",
     derandomize=True,

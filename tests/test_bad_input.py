@@ -94,7 +94,7 @@ if sys.platform == "darwin":  # which takes letters only
 
 @pytest.fixture
 def data(tmp_path):
-    """A class `odd` of all these files, a link to a file elsewhere and a folder of an image's name, and one `plain`."""
+    """A class `odd` of all these files and a link to a file elsewhere, and one `plain`."""
     if os.name == "nt":
         pytest.skip("this system has no such names and files")
     root = tmp_path / "data"
@@ -102,7 +102,6 @@ def data(tmp_path):
         (root / name).mkdir(parents=True)
     for name, make, _ in FILES:
         make(root / "odd" / name)
-    (root / "odd" / "folder.jpg").mkdir()
     save(tmp_path / "elsewhere.png", noise(seed=25))
     (root / "odd" / "link.png").symlink_to(tmp_path / "elsewhere.png")
     for number in range(10):
@@ -117,8 +116,7 @@ def test_every_odd_file_goes_through_all_scripts_or_is_named_with_the_reason(dat
     reasons = {name: reason for name, _, reason in FILES if reason}
     for name, reason in reasons.items():
         assert f"note: left out: {data / 'odd' / name}: {reason}" in result.stderr
-    assert result.stderr.count("left out:") == len(reasons) + 1
-    assert f"{data / 'odd' / 'folder.jpg'}: a folder, not an image" in result.stderr
+    assert result.stderr.count("left out:") == len(reasons)
 
     for script, *arguments in (
         ("organize_files.py", data),
@@ -151,7 +149,7 @@ def test_new_images_of_every_kind_get_a_row_each(data, call_script):
         ("train_torchvision.py", "-dir", data, *SMALL_TRAINING, "-num_epochs", 1, "-save", "m.pth.tar"),
     ):
         assert call_script(script, *arguments).returncode == 0
-    out = data / "out.csv"
+    out = data.parent / "out.csv"
     model = data / "models" / "m.pth.tar"
     result = call_script("test_torchvision.py", "-save", model, "-images", data / "odd", "-out", out, "--explain")
     assert result.returncode == 0, result.stderr
@@ -162,7 +160,7 @@ def test_new_images_of_every_kind_get_a_row_each(data, call_script):
     for name, reason in expected.items():
         assert rows[name]["error"].startswith(reason) and bool(rows[name]["error"]) == bool(reason), name
         assert bool(rows[name]["predicted_class"]) != bool(reason), name
-        assert os.path.exists(os.fsencode(data / "out_explained" / f"{name}.png")) != bool(reason), name
+        assert os.path.exists(os.fsencode(data.parent / "out_explained" / f"{name}.png")) != bool(reason), name
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

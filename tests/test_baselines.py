@@ -65,6 +65,15 @@ def test_a_shortcut_in_the_files_is_found_and_noise_is_not(shortcut):
         assert probabilities.sum(axis=1) == pytest.approx(np.ones(40))
 
 
+def test_an_image_that_cannot_be_read_any_more_is_named(shortcut):
+    paths, labels = shortcut
+    paths[3].write_text("no image")
+    parts = [np.arange(0, 40, 2), np.arange(1, 40, 2)]
+    with pytest.raises(UserError) as error:
+        baselines.cross_validate(paths, labels, parts, 0)
+    assert error.value.faults[0].startswith(f"{paths[3]}: ")
+
+
 def test_no_image_is_predicted_by_a_model_that_was_fitted_on_it(shortcut, monkeypatch):
     paths, labels = shortcut
     fitted = []

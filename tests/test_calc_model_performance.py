@@ -4,6 +4,7 @@ import shutil
 import pytest
 from made_predictions import GOLDEN, content, multiclass, random_two_class, two_class
 
+from pipeline import files
 from pipeline.split_files import SplitRecord
 
 SCRIPT = "calc_model_performance.py"
@@ -39,7 +40,7 @@ def calculate(folder, call_script, monkeypatch):
     """
 
     def save_nothing(figure, path):
-        path.write_bytes(b"")
+        path.write_text(files.MARK)
 
     monkeypatch.setattr("pipeline.performance.plots.save_figure", save_nothing)
 
@@ -217,6 +218,16 @@ def test_the_page_says_how_the_images_were_split(calculate, folder):
     )
 
 
+def test_the_page_says_that_leaks_were_kept(calculate, folder):
+    (folder / "csv").mkdir()
+    record = SplitRecord("python partition_datasets.py", 3, "2026-01-31T10:00:00+00:00", leaks_kept={"test": 12})
+    record.write(folder / "csv" / "split.json")
+    predictions = json.loads((folder / "preds.json").read_text())
+    (folder / "preds.json").write_text(json.dumps({**predictions, "split": "test"}))
+    _, page, _ = calculate("preds.json")
+    assert "12 of its test images have a twin, or an image of the same group, in another partition." in page
+
+
 def test_options_may_stand_between_the_files(folder, call_script):
     files = [folder / f"fold_{number}_preds.json" for number in range(2)]
     result = call_script(SCRIPT, files[0], "-positive_class", "yes", files[1], folder / "results.json")
@@ -237,6 +248,14 @@ def test_faults_of_several_files_come_together(folder, faults):
         "wrong.json: 'labels', entry 3: 7 is not a class index from 0 to 1",
         "none.json: no such file; check the name",
     ]
+
+
+@pytest.mark.parametrize("name", ["results.json", "results.md", "results_roc.png", "results_report.html"])
+def test_a_file_of_another_origin_is_not_replaced(folder, faults, name):
+    (folder / name).write_text('{"mine": 1}')
+    (fault,) = faults(folder / "preds.json", folder / "results.json")
+    assert fault.startswith(f"{name}: was not written by calc_model_performance.py")
+    assert (folder / name).read_text() == '{"mine": 1}'
 
 
 def test_predictions_are_never_replaced_by_results(folder, faults):

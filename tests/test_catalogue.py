@@ -8,18 +8,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import image_table
 from pipeline.errors import UserError
-from pipeline.partitioning import catalogue
+from pipeline.file_names import composed
+from pipeline.partitioning import catalogue, folders
+from pipeline.partitioning.intake import Choices
 from pipeline.project import Project, is_plain_file_name
 
-HEADER = "source,file_name,class_name,content_hash,group,left_out\n"  # as before known_group was remembered
-NONE = pd.DataFrame(columns=catalogue.COLUMNS, dtype=object)
+HEADER = "source,file_name,class_name,content_hash,group,left_out\n"  # as before groups were remembered
+
+
+NONE = pd.DataFrame(columns=image_table.COLUMNS, dtype=object)
+
+
+def scan(root, known=None):
+    """Return the table of what lies in the class folders below `root`."""
+    walked = folders.walk(Project(root))
+    labels = {composed(source): label for source, label in folders.read_labels(walked).items()}
+    return catalogue.inspect_files(walked, labels, {}, NONE if known is None else known)
 
 
 def images(*sources, **columns):
     """Return a table of images as a scan finds them."""
-    rows = [{**dict.fromkeys(catalogue.COLUMNS, ""), "source": source} for source in sources]
-    table = pd.DataFrame(rows, columns=catalogue.COLUMNS, dtype=object)
+    rows = [{**dict.fromkeys(image_table.COLUMNS, ""), "source": source} for source in sources]
+    table = pd.DataFrame(rows, columns=image_table.COLUMNS, dtype=object)
     return table.assign(class_name=[source.split("/")[0] for source in sources], **columns)
 
 
@@ -36,7 +48,7 @@ def faults(tmp_path):
         path = tmp_path / "images.csv"
         path.write_text(text, encoding="utf-8", newline="")
         with pytest.raises(UserError) as error:
-            catalogue.read(path)
+            image_table.read(path)
         return [fault.removeprefix(str(path)).lstrip(",: ") for fault in error.value.faults]
 
     return find
@@ -45,13 +57,17 @@ def faults(tmp_path):
 def test_a_table_is_read_back_as_it_was_written(tmp_path):
     sources = ["no/a,b.png", 'no/"c".png', "yes/two\nlines", "yes/Icon\r", "été/\udcff.png", "no/NA"]
     table = images(*sources, file_name=["1.png", "2.png", "", "", "\udcff.png", "NA"], group=range(6))
-    catalogue.write(tmp_path / "images.csv", table)
+    image_table.write(tmp_path / "images.csv", table)
     assert (
         (tmp_path / "images.csv")
         .read_bytes()
-        .startswith(HEADER.strip().encode() + b',known_group\n"no/a,b.png",1.png,no,,0,,\n')
+        .startswith(
+            HEADER.strip().encode() + b',known_group,subfolder,patient,given_partition\n"no/a,b.png",1.png,no,,0,,,,,\n'
+        )
     )
-    assert catalogue.read(tmp_path / "images.csv").values.tolist() == table.assign(group=list("012345")).values.tolist()
+    assert (
+        image_table.read(tmp_path / "images.csv").values.tolist() == table.assign(group=list("012345")).values.tolist()
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,9 +78,8 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
         ("no/a.png,../a.png,no,,0,", "'../a.png' is not a plain file name"),
         ("no/a.png,/a.png,no,,0,", "'/a.png' is not a plain file name"),
         ("no/a.png,C:a.png,no,,0,", "'C:a.png' is not a plain file name"),
-        *((f"{source},a.png,no,,0,", f"{source!r} is not 'class name/file name'")
-          for source in ("../a.png", "no/..", "no/../../a.png", "/etc/passwd", "a.png", "yes/a.png")),
-        ("no/a.png,a.png,../..,,0,", "'no/a.png' is not 'class name/file name'"),
+        *((f"{source},a.png,no,,0,", f"{source!r} is not a path inside the project folder")
+          for source in ("../a.png", "no/..", "no/../../a.png", "/etc/passwd", "no//a.png", "no/./a.png", "")),
         ("no/a.png,X.PNG,no,,0,", "'X.PNG'"),
         ("bin/a.png,a.png,bin,,0,", "'bin'"),
         ("Models/a.png,a.png,Models,,0,", "'Models'"),
@@ -73,6 +88,18 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
 def test_a_faulty_line_is_named(faults, row, fault):
     (found,) = faults(f"{HEADER}no/x.png,x.png,no,,0,\n{row}\nyes/y.png,,yes,,0,\n")
     assert found.startswith("line 3: ") and fault in found
+
+
+def test_a_source_may_be_any_path_in_the_project_folder_and_a_class_any_text(tmp_path):
+    rows = "a.png,a.png,no,,0,\nno/7/8/b.png,b.png,no/yes,,0,\n"
+    (tmp_path / "images.csv").write_text(HEADER + rows)
+    assert list(image_table.read(tmp_path / "images.csv")["class_name"]) == ["no", "no/yes"]
+
+
+def test_a_given_partition_is_one(faults):
+    header = ",".join(image_table.COLUMNS)
+    (found,) = faults(f"{header}\nno/a.png,a.png,no,,0,,,,,train\nno/b.png,b.png,no,,0,,,,,Testing\n")
+    assert found.startswith("line 3: ") and "'Testing'" in found
 
 
 def test_all_faults_of_a_table_are_found_at_once(faults):
@@ -87,7 +114,7 @@ def test_a_file_that_is_not_such_a_table_is_named(faults, text):
 
 def test_images_are_found_in_the_order_of_class_and_name(tmp_path, class_folders):
     class_folders(tmp_path, {"yes": 2, "no": 2, "maybe": 1})
-    table = catalogue.scan_class_folders(Project(tmp_path), NONE)
+    table = scan(tmp_path)
     assert list(table["source"]) == ["maybe/maybe0.png", "no/no0.png", "no/no1.png", "yes/yes0.png", "yes/yes1.png"]
     assert list(table["class_name"]) == ["maybe", "no", "no", "yes", "yes"]
     assert list(table["left_out"]) == [""] * 5
@@ -99,7 +126,7 @@ def test_reserved_and_hidden_folders_and_hidden_and_loose_files_are_passed_over(
     folders = ["bin", "csv", "models", "results", ".git", "no"]
     class_folders(tmp_path, dict.fromkeys(folders, 1))
     (tmp_path / "loose.png").touch()
-    assert list(catalogue.scan_class_folders(Project(tmp_path), NONE)["source"]) == ["no/no0.png"]
+    assert list(scan(tmp_path)["source"]) == ["no/no0.png"]
     notes = capsys.readouterr().err.splitlines()
     assert [note.split(": ")[1] for note in notes] == [str(tmp_path / name) for name in folders[:4]]
 
@@ -107,29 +134,28 @@ def test_reserved_and_hidden_folders_and_hidden_and_loose_files_are_passed_over(
 def test_the_folders_of_an_earlier_run_are_passed_over_in_silence(tmp_path, class_folders, capsys):
     class_folders(tmp_path, {"bin": 1, "no": 1})
     (tmp_path / "images.csv").write_text("")
-    catalogue.scan_class_folders(Project(tmp_path), NONE)
+    scan(tmp_path)
     assert capsys.readouterr().err == ""
 
 
 def test_what_is_not_an_image_is_found_with_the_reason(tmp_path, class_folders):
     class_folders(tmp_path, {"no": 1})
     (tmp_path / "no" / "notes.jpg").write_text("text")
-    (tmp_path / "no" / "folder.jpg").mkdir()
-    table = catalogue.assign_bin_names(NONE, catalogue.scan_class_folders(Project(tmp_path), NONE))
+    (tmp_path / "no" / "empty.jpg").mkdir()
+    table = catalogue.assign_bin_names(NONE, scan(tmp_path))
     assert dict(zip(table["source"], table["left_out"], strict=True)) == {
-        "no/folder.jpg": "a folder, not an image",
         "no/no0.png": "",
         "no/notes.jpg": "not an image that Pillow can read",
     }
-    assert list(table["file_name"]) == ["", "no0.png", ""]
+    assert list(table["file_name"]) == ["no0.png", ""]
 
 
 def test_a_file_of_known_source_and_content_is_not_found_again(tmp_path, class_folders):
     class_folders(tmp_path, {"no": 3})
-    known = catalogue.scan_class_folders(Project(tmp_path), NONE)
+    known = scan(tmp_path)
     (tmp_path / "no" / "no1.png").write_bytes((tmp_path / "no" / "no0.png").read_bytes())
     (tmp_path / "no" / "new.png").write_bytes((tmp_path / "no" / "no0.png").read_bytes())
-    assert list(catalogue.scan_class_folders(Project(tmp_path), known)["source"]) == ["no/new.png", "no/no1.png"]
+    assert list(scan(tmp_path, known)["source"]) == ["no/new.png", "no/no1.png"]
 
 
 def test_known_images_are_those_that_lie_in_bin_and_others_are_told(tmp_path, capsys):
@@ -156,7 +182,7 @@ def test_what_lies_in_bin_already_keeps_its_name_to_itself():
 def test_reserved_names_are_compared_without_case_and_told(tmp_path, class_folders, capsys, name):
     class_folders(tmp_path, {name: 1, "no": 1})
     (tmp_path / "images.csv").touch()
-    assert list(catalogue.scan_class_folders(Project(tmp_path), NONE)["source"]) == ["no/no0.png"]
+    assert list(scan(tmp_path)["source"]) == ["no/no0.png"]
     assert capsys.readouterr().err.startswith(f"note: {tmp_path / name}: ")
 
 
@@ -165,7 +191,7 @@ def test_classes_that_differ_in_case_only_are_told(tmp_path, class_folders, caps
         class_folders(tmp_path, {"Yes": 1, "no": 1, "yes": 1}).joinpath("YES").mkdir()
     except FileExistsError:
         pytest.skip("this file system ignores case")
-    assert set(catalogue.find_images(Project(tmp_path))["class_name"]) == {"Yes", "no", "yes"}
+    assert set(catalogue.find_images(Project(tmp_path), Choices())["class_name"]) == {"Yes", "no", "yes"}
     assert "'Yes' and 'yes'" in capsys.readouterr().err
 
 
@@ -179,7 +205,7 @@ def test_a_folder_that_cannot_be_read_is_passed_over_with_a_note(tmp_path, class
         return iterdir(folder)
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    assert list(catalogue.scan_class_folders(Project(tmp_path), NONE)["source"]) == ["no/no0.png"]
+    assert list(scan(tmp_path)["source"]) == ["no/no0.png"]
     assert capsys.readouterr().err.startswith(f"note: {tmp_path / 'lost+found'}: ")
 
 
@@ -187,7 +213,7 @@ def test_a_folder_that_cannot_be_read_is_passed_over_with_a_note(tmp_path, class
 def test_what_systems_put_into_folders_of_images_is_passed_over(tmp_path, class_folders, name):
     class_folders(tmp_path, {"no": 1})
     (tmp_path / "no" / name).touch()
-    assert len(catalogue.scan_class_folders(Project(tmp_path), NONE)) == 1
+    assert len(scan(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "日"])

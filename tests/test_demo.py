@@ -1,4 +1,7 @@
+import importlib
+
 import numpy as np
+import pytest
 from PIL import Image
 
 import demo
@@ -31,3 +34,22 @@ def test_a_lesion_is_where_it_is_said_to_be():
 def test_without_a_lesion_there_is_none():
     _, inside = demo.draw_phantom(np.random.default_rng(0), None, (60, 60))
     assert not inside.any()
+
+
+@pytest.mark.parametrize("own_images", [False, True])
+def test_the_steps_are_the_five_scripts_with_options_that_they_take(
+    tmp_path, class_folders, monkeypatch, own_images, capsys
+):
+    steps = []
+    monkeypatch.setattr(demo, "run", lambda script, *words: steps.append((script, [str(word) for word in words])))
+    monkeypatch.setattr(demo, "CLASS_COUNTS", {"no": 2, "yes": 2})
+    own = ["-images", class_folders(tmp_path / "own", {"no": 3, "yes": 3})] if own_images else []
+    demo.main(["-out", tmp_path / "out", *own])
+    assert [script for script, _ in steps] == [
+        "partition_datasets.py", "organize_files.py", "train_torchvision.py", "test_torchvision.py",
+        "calc_model_performance.py",
+    ]  # fmt: skip
+    for script, words in steps:
+        importlib.import_module(script.removesuffix(".py")).create_argparser().parse_intermixed_args(words)
+    assert len(list((tmp_path / "out").rglob("*.*"))) >= 4  # images, drawn or copied
+    assert str(tmp_path / "out") in capsys.readouterr().out

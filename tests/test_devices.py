@@ -83,10 +83,7 @@ def test_the_device_is_the_gpu_where_there_is_one(machine):
 
 def test_no_gpu_is_an_error_with_the_way_out(machine):
     machine()
-    assert fault_of(devices.pick_device, True) == (
-        f"--use_GPU: PyTorch {torch.__version__} sees no GPU on this machine; leave the option out to use the CPU, or "
-        "install the driver and a PyTorch build for your GPU"
-    )
+    assert fault_of(devices.pick_device, True).startswith(f"--use_GPU: PyTorch {torch.__version__} sees no GPU ")
 
 
 def test_every_process_has_a_gpu_of_its_own(machine, launched):
@@ -100,13 +97,9 @@ def test_every_process_has_a_gpu_of_its_own(machine, launched):
 def test_more_processes_than_gpus_are_an_error(machine, launched):
     machine(gpus=2)
     launched(2, 3)
-    assert fault_of(devices.pick_device, True) == (
-        "--use_GPU: process 3 of this machine finds 2 GPUs only; start as many processes as there are GPUs"
-    )
+    assert fault_of(devices.pick_device, True).startswith("--use_GPU: process 3 of this machine finds 2 GPUs only; ")
     machine(apple=True)
-    assert fault_of(devices.pick_device, True) == (
-        "--use_GPU: this machine's GPU takes one process only; start the command without torchrun"
-    )
+    assert fault_of(devices.pick_device, True).startswith("--use_GPU: this machine's GPU takes one process only; ")
     assert devices.pick_device(use_gpu=False) == CPU
 
 
@@ -154,9 +147,7 @@ def test_bfloat16_that_fails_in_a_trial_is_not_used(processor, monkeypatch, name
     processor(avx512_bf16=True)
     monkeypatch.setattr(torch, name, what_fails)
     assert devices.pick_precision("auto", CPU) == "float32"
-    assert fault_of(devices.pick_precision, "bfloat16", CPU) == (
-        "-precision bfloat16: this device cannot train in it; leave the option out, or give float32"
-    )
+    assert fault_of(devices.pick_precision, "bfloat16", CPU).startswith("-precision bfloat16: ")
 
 
 @pytest.mark.parametrize(
@@ -258,12 +249,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_running_out_of_memory_says_what_was_asked_for(error):
     with pytest.raises(UserError) as fault, devices.memory_shortage_named(25, [3, 224, 224]):
         raise error
-    assert fault.value.faults == (
-        "not enough memory for images of 3 x 224 x 224, 25 at a time; try a smaller -batch_size or -img_shape, or a "
-        "smaller architecture",
-    )
+    (told,) = fault.value.faults
+    assert "3 x 224 x 224, 25 at a time" in told
+    assert "-batch_size" in told and "-img_shape" in told
 
 
-def test_another_error_is_no_shortage_of_memory():
+def test_another_error_is_not_a_shortage_of_memory():
     with pytest.raises(RuntimeError, match="shapes"), devices.memory_shortage_named(25, [3, 224, 224]):
         raise RuntimeError("shapes cannot be multiplied")

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from pipeline import files
 from pipeline.partitioning import duplicate_report, duplicates
 from pipeline.partitioning.duplicate_report import CAPTION, GAP, TILE
 
@@ -27,12 +28,11 @@ def test_a_sheet_of_many_groups_stays_small_and_says_so(tmp_path, monkeypatch):
     assert (width, height) == (8 * (TILE + GAP) + GAP, 60 * (TILE + CAPTION + GAP) + CAPTION)
 
 
-def test_only_a_sheet_of_ours_is_recognized(tmp_path):
+def test_a_sheet_is_marked_as_ours(tmp_path):
     Image.new("L", (9, 9)).save(tmp_path / "a.png")
     duplicate_report.draw_contact_sheet(tmp_path / "sheet.png", [[(tmp_path / "a.png", "x")]])
     (tmp_path / "text.png").write_text("text")
-    recognized = {path.name for path in tmp_path.iterdir() if duplicate_report.is_contact_sheet(path)}
-    assert recognized == {"sheet.png"}
+    assert [files.has_mark(tmp_path / name) for name in ("sheet.png", "a.png", "text.png")] == [True, False, False]
 
 
 def test_a_note_of_a_large_group_is_short(capsys):
@@ -42,3 +42,14 @@ def test_a_note_of_a_large_group_is_short(capsys):
     duplicate_report.tell(images, found, 10)
     (note,) = capsys.readouterr().err.splitlines()
     assert "996 more" in note and len(note) < 200
+
+
+def test_an_image_that_cannot_be_read_any_more_is_told_and_the_others_are_drawn(tmp_path, capsys):
+    Image.new("L", (300, 200), 90).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no image")
+    groups = [[(tmp_path / name, name) for name in ("b.png", "gone.png", "a.png")]]
+    duplicate_report.draw_contact_sheet(tmp_path / "sheet.png", groups)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert [sheet[20, 20 + number * (TILE + GAP)] for number in range(3)] == [255, 255, 90]
+    broken, gone = capsys.readouterr().err.splitlines()
+    assert "b.png" in broken and "gone.png" in gone

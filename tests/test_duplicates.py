@@ -25,9 +25,17 @@ def stored(image, kind, **settings):
     return image_files.decode(data.getvalue())
 
 
+def hash_of(image):
+    return duplicates.difference_hashes(duplicates.thumbnail(image)[np.newaxis])[0]
+
+
 def distance(first, second):
-    bits = np.unpackbits(duplicates.difference_hash(first) ^ duplicates.difference_hash(second))
-    return int(bits.sum())
+    return int((hash_of(first) != hash_of(second)).sum())
+
+
+def groups_of(images, limit=10):
+    thumbnails = np.array([duplicates.thumbnail(image) for image in images])
+    return duplicates.group_near(np.arange(len(images)), thumbnails, limit)
 
 
 def same_groups(first, second):
@@ -37,15 +45,14 @@ def same_groups(first, second):
 
 def test_the_difference_hash_of_a_ramp_is_known():
     ramp = Image.fromarray(np.tile(np.arange(0, 170, 10, dtype=np.uint8), (16, 1)))
-    assert np.unpackbits(duplicates.difference_hash(ramp)).all()
-    assert not np.unpackbits(duplicates.difference_hash(ramp.transpose(Image.Transpose.FLIP_LEFT_RIGHT))).any()
+    assert hash_of(ramp).all()
+    assert not hash_of(ramp.transpose(Image.Transpose.FLIP_LEFT_RIGHT)).any()
 
 
 def test_bits_go_row_by_row():
     pixels = np.zeros((16, 17), dtype=np.uint8)
     pixels[3, 5:] = 200
-    bits = np.unpackbits(duplicates.difference_hash(Image.fromarray(pixels))).reshape(16, 16)
-    assert np.argwhere(bits).tolist() == [[3, 4]]
+    assert np.argwhere(hash_of(Image.fromarray(pixels)).reshape(16, 16)).tolist() == [[3, 4]]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +69,7 @@ def test_near_duplicates_are_near_and_other_images_are_not(change):
     image = photo(0)
     assert distance(image, change(image)) <= 10
     assert distance(image, photo(1)) > 60
+    assert same_groups(groups_of([image, photo(1), change(image)]), [0, 1, 0])
 
 
 def test_the_pixel_hash_sees_pixels_and_size_but_not_the_file_format():
@@ -75,6 +83,31 @@ def test_the_pixel_hash_sees_pixels_and_size_but_not_the_file_format():
     assert duplicates.pixel_hash(flat) != duplicates.pixel_hash(flat.transpose(Image.Transpose.ROTATE_90))
 
 
+def deep(values, kind, file_format="TIFF"):
+    data = io.BytesIO()
+    Image.fromarray(values.astype(kind)).save(data, file_format)
+    return image_files.decode_values(data.getvalue())
+
+
+def test_the_pixel_hash_sees_all_bits():
+    values = np.arange(60).reshape(6, 10) * 1000
+    first = duplicates.pixel_hash(deep(values, np.uint16))
+    assert (
+        first == duplicates.pixel_hash(deep(values, np.uint16, "PNG")) == duplicates.pixel_hash(deep(values, np.int32))
+    )
+    values[3, 3] += 1
+    assert first != duplicates.pixel_hash(deep(values, np.uint16))
+
+
+def test_near_duplicates_of_more_than_8_bits_are_near_whatever_the_scale_and_single_values():
+    image = photo(0)
+    values = np.asarray(image).astype(np.int32) * 16
+    hot = values.copy()
+    hot[20, 30] = 8160  # twice white
+    copies = [deep(values, np.uint16), deep(values / 4080, np.float32), deep(hot, np.uint16)]
+    assert same_groups(groups_of([image, photo(1), *copies]), [0, 1, 0, 0, 0])
+
+
 def test_groups_that_share_a_key_are_joined_through_chains():
     groups = np.array([0, 0, 1, 2, 3])
     joined = duplicates.group_equal(groups, ["a", "b", "b", "c", "c"])
@@ -83,44 +116,67 @@ def test_groups_that_share_a_key_are_joined_through_chains():
 
 @given(st.data(), st.sampled_from([1, 3, 10, 64]))
 def test_near_groups_are_those_of_comparing_every_pair(data, limit):
-    # Few different hashes with few bits flipped: pairs on both sides of the limit, chains, equal hashes.
+    # Few different thumbnails with few values changed: pairs on both sides of the limits, chains, equal ones.
     count = data.draw(st.integers(1, 30))
-    centres = data.draw(arrays(np.uint8, (4, 32)))
-    hashes = centres[data.draw(arrays(np.int64, count, elements=st.integers(0, 3)))]
-    flips = data.draw(arrays(np.int64, (count, limit), elements=st.integers(0, 255)))
-    bits = np.unpackbits(hashes, axis=1)
-    for row, columns in zip(bits, flips, strict=True):
-        row[columns] ^= 1
-    expected = connected_components((bits[:, None] != bits[None]).sum(axis=2) <= limit)[1]
-    found = duplicates.group_near(np.arange(count), np.packbits(bits, axis=1), limit)
-    assert same_groups(found, expected)
+    centres = data.draw(arrays(np.uint8, (4, 16 * 17)))
+    thumbnails = centres[data.draw(arrays(np.int64, count, elements=st.integers(0, 3)))]
+    places = data.draw(arrays(np.int64, (count, limit), elements=st.integers(0, 16 * 17 - 1)))
+    for values, changed in zip(thumbnails, places, strict=True):
+        values[changed] ^= 64
+    thumbnails = thumbnails.reshape(-1, 16, 17)
+    bits = duplicates.difference_hashes(thumbnails)
+    near = (bits[:, None] != bits[None]).sum(axis=2) <= limit
+    with np.errstate(invalid="ignore"):  # no correlation where all values are equal
+        near &= np.atleast_2d(np.corrcoef(thumbnails.reshape(count, -1))) >= duplicates.LEAST_CORRELATION
+    found = duplicates.group_near(np.arange(count), thumbnails, limit)
+    assert same_groups(found, connected_components(near)[1])
 
 
 def test_blocks_do_not_change_the_groups(monkeypatch):
     random = np.random.default_rng(0)
-    bits = np.repeat(random.integers(0, 2, (20, 256), dtype=np.uint8), 5, axis=0)
-    bits[np.arange(100), random.integers(0, 256, 100)] ^= 1
-    hashes = np.packbits(bits, axis=1)[random.permutation(100)]
-    whole = duplicates.group_near(np.arange(100), hashes, 10)
+    thumbnails = np.repeat(random.integers(0, 256, (20, 16, 17), dtype=np.uint8), 5, axis=0)
+    thumbnails[np.arange(100), random.integers(0, 16, 100), random.integers(0, 17, 100)] ^= 32
+    thumbnails = thumbnails[random.permutation(100)]
+    whole = duplicates.group_near(np.arange(100), thumbnails, 10)
     monkeypatch.setattr(duplicates, "BLOCK", 7)
-    assert same_groups(whole, duplicates.group_near(np.arange(100), hashes, 10))
+    assert same_groups(whole, duplicates.group_near(np.arange(100), thumbnails, 10))
     assert len(set(whole)) == 20
 
 
+@pytest.mark.parametrize("ground", ["black", "white", "uneven"])
+def test_small_things_at_different_places_on_the_same_ground_are_not_near(ground):
+    ramp = np.tile(np.linspace(60, 180, 128).astype(np.uint8), (128, 1))
+    even = Image.new("L", (128, 128), ground if ground != "uneven" else "black")
+    images = []
+    for column, row in np.argwhere(np.ones((4, 4))) * 30 + 8:
+        image = Image.fromarray(ramp) if ground == "uneven" else even.copy()
+        side = 12 if ground == "uneven" else 6
+        image.paste(255 if ground != "white" else 0, (column, row, column + side, row + side))
+        images.append(image)
+    assert len(set(groups_of(images))) == 16
+    # A copy of each, compressed, is near to its own original only.
+    copies = [stored(image, "JPEG", quality=60) for image in images]
+    assert same_groups(groups_of(images + copies, limit=30), [*range(16), *range(16)])
+
+
+def test_images_without_contrast_are_near_to_nothing():
+    assert len(set(groups_of([Image.new("L", (40, 40), grey) for grey in (0, 0, 90, 255)]))) == 4
+
+
 def table(rows):
-    columns = ["source", "class_name", "content_hash", "pixel_hash", "difference_hash"]
+    columns = ["source", "class_name", "content_hash", "pixel_hash", "thumbnail"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def test_identical_images_in_two_classes_are_label_conflicts_and_near_ones_are_not():
-    zero, one = "00" * 32, "01" + "00" * 31
+    first, second = (duplicates.thumbnail(photo(seed)).tobytes() for seed in (0, 1))
     found = duplicates.find_duplicates(
         table(
             [
-                ("no/a", "no", "c1", "p1", zero),
-                ("no/b", "no", "c2", "p2", one),
-                ("yes/c", "yes", "c3", "p1", zero),
-                ("yes/d", "yes", "c4", "p4", "ff" * 32),
+                ("no/a", "no", "c1", "p1", first),
+                ("no/b", "no", "c2", "p2", first),
+                ("yes/c", "yes", "c3", "p1", first),
+                ("yes/d", "yes", "c4", "p4", second),
             ]
         ),
         10,
@@ -133,6 +189,7 @@ def test_identical_images_in_two_classes_are_label_conflicts_and_near_ones_are_n
 
 
 def test_a_distance_of_0_looks_for_identical_images_only():
-    rows = [("no/a", "no", "c1", "p1", "00" * 32), ("no/b", "no", "c2", "p2", "00" * 32)]
+    thumbnail = duplicates.thumbnail(photo(0)).tobytes()
+    rows = [("no/a", "no", "c1", "p1", thumbnail), ("no/b", "no", "c2", "p2", thumbnail)]
     assert len(set(duplicates.find_duplicates(table(rows), 0).near)) == 2
     assert len(set(duplicates.find_duplicates(table(rows), 1).near)) == 1

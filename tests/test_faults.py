@@ -175,7 +175,7 @@ def image_hashes(project):
 
 def meaning(project):
     """Return {path: what it says} for every file under a final name; fails where one is not whole."""
-    paths = [path for path in project.rglob("*") if path.is_file() and not path.name.endswith(".part")]
+    paths = [path for path in project.rglob("*") if path.is_file() and not path.name.endswith((".part", ".lock"))]
     return {path.relative_to(project).as_posix(): what_it_says(path, project) for path in paths}
 
 

@@ -124,10 +124,9 @@ def test_a_size_that_an_architecture_cannot_take_is_an_error_naming_one_that_it_
         with pytest.raises(UserError) as error:
             models.build_model(name, 2, shape)
         channels, height, width = shape
-        assert error.value.faults == (
-            f"-img_shape {channels} {height} {width}: {name} cannot take images of this size; "
-            f"{channels} {works} {works} works",
-        )
+        (fault,) = error.value.faults
+        assert fault.startswith(f"-img_shape {channels} {height} {width}: {name} ")
+        assert f"{channels} {works} {works} works" in fault
         model = models.build_model(name, 2, (channels, works, works))
     assert [module.out_features for module in model.modules() if isinstance(module, nn.Linear)][-1] == 2
 
@@ -171,18 +170,15 @@ def test_a_batch_is_large_enough_with_an_image_a_process_or_two_where_they_are_n
 def test_batch_normalization_over_one_image_is_refused(normalizing, batch_size, process_count, way_out):
     with pytest.raises(UserError) as error:
         models.require_batch_size(normalizing, batch_size, process_count)
-    assert error.value.faults == (
-        "-batch_size: this architecture normalizes over the images of a batch and cannot train on one image at a "
-        f"time; {way_out}",
-    )
+    (fault,) = error.value.faults
+    assert fault.startswith("-batch_size: this architecture normalizes ") and fault.endswith(way_out)
 
 
 def test_a_batch_without_an_image_for_every_process_is_refused(plain):
     with pytest.raises(UserError) as error:
         models.require_batch_size(plain, 3, 4)
-    assert error.value.faults == (
-        "-batch_size: every process takes a part of each batch; give at least 1 for each of the 4 processes",
-    )
+    (fault,) = error.value.faults
+    assert fault.startswith("-batch_size: ") and fault.endswith("give at least 1 for each of the 4 processes")
 
 
 @pytest.mark.parametrize("channels", [1, 3])

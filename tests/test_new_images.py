@@ -1,11 +1,16 @@
 import csv
+import errno
 import io
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from pipeline import image_files
+from pipeline.learning import new_images
 
 SCRIPT = "test_torchvision.py"
 COLUMNS = ["file_name", "predicted_class", "probability_no", "probability_yes", "error"]
@@ -92,6 +97,47 @@ def test_a_file_that_cannot_be_read_gets_a_row_with_the_reason(predict, images, 
         assert [float(row["probability_no"]) > 0 for row in rows if not row["error"]] == [True] * 5
         assert result.stderr.startswith("note: 3 of 8 files cannot be read; ")
         assert result.stdout.startswith("5 images predicted; ")
+
+
+def test_what_is_odd_about_readable_images_is_told_in_a_line_each(predict, images):
+    for number in range(7):
+        Image.fromarray(np.random.default_rng(number).integers(0, 5000, (9, 9), dtype=np.uint16)).save(
+            images / f"deep{number}.png"
+        )
+    Image.new("L", (9, 9), 4).save(images / "even.png")
+    result, rows = predict(images, "-batch_size", 3)
+    assert [row["error"] for row in rows] == [""] * 13
+    bits, even = result.stderr.splitlines()
+    assert "7 of 13" in bits and "deep0.png" in bits and "and 3 more" in bits
+    assert "1 of 13" in even and "even.png" in even
+
+
+@pytest.mark.parametrize("failing", ["_open_at_once", "upright"])
+def test_a_file_that_memory_does_not_hold_is_a_row_and_does_not_end_the_others(predict, images, monkeypatch, failing):
+    work, failed = getattr(image_files, failing), []
+
+    def fail_once(*arguments):
+        if not failed:
+            failed.append(1)
+            raise MemoryError
+        return work(*arguments)
+
+    monkeypatch.setattr(image_files, failing, fail_once)
+    _, rows = predict(images)
+    assert sorted("memory" in row["error"] for row in rows) == [False] * 4 + [True]
+
+
+def test_a_folder_that_vanishes_meanwhile_has_a_row(images, monkeypatch):
+    look = os.stat
+
+    def stat(path, **options):
+        if str(path).endswith("deeper"):
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+        return look(path, **options)
+
+    monkeypatch.setattr(new_images.os, "stat", stat)
+    found = new_images.find_files(images)
+    assert "No such file" in found["below/deeper"] and len(found) == 5
 
 
 def test_a_folder_without_a_readable_image_is_a_table_of_reasons(predict, tmp_path):

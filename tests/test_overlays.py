@@ -132,6 +132,43 @@ def test_an_overlay_that_cannot_be_written_is_told_and_the_others_are(call_scrip
     assert len(out.read_text(encoding="utf-8").splitlines()) == 3
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("no image")])
+@pytest.mark.parametrize("broken", [1, 4])
+def test_a_gallery_shows_what_can_be_decoded_and_tells_of_the_rest(call_script, telling, monkeypatch, damage, broken):
+    draw = overlays.draw_gallery
+
+    def damage_first(path, classifier, images, predictions):
+        for path_of_image in images.paths[:broken]:
+            damage(path_of_image)
+        draw(path, classifier, images, predictions)
+
+    monkeypatch.setattr(overlays, "draw_gallery", damage_first)
+    result = call_script(SCRIPT, "-dir", telling, "--explain")
+    assert result.returncode == 0
+    notes = result.stderr.splitlines()
+    assert len(notes) == broken and all(note.endswith("; it is not in the gallery") for note in notes)
+    assert (telling / "small_preds_explained.png").exists() and (telling / "small_preds.json").exists()
+
+
+def test_an_overlay_of_a_file_that_broke_meanwhile_is_told_and_the_others_are(tmp_path, capsys):
+    model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    for name in ("a.png", "b.png"):
+        Image.effect_noise((16, 16), 60).save(tmp_path / name)
+    (tmp_path / "c.png").write_text("no image")
+    classifier = SimpleNamespace(model=model, preprocessing=Preprocessing(3, 8, 8))
+    pixels = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
+    overlays.write_overlays(tmp_path / "out", classifier, tmp_path, ["a.png", "b.png", "c.png"], pixels, [0] * 3)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png.png", "b.png.png"]
+    (note,) = capsys.readouterr().err.splitlines()
+    assert "c.png" in note
+
+
+def test_an_overlay_is_on_the_models_scale(tmp_path):
+    Image.fromarray(np.full((9, 9), 2048, dtype=np.uint16)).save(tmp_path / "a.png")
+    preprocessing = Preprocessing(1, 9, 9, value_ranges={"integers": [0.0, 4095.0]})
+    assert np.unique(overlays.decode(tmp_path / "a.png", preprocessing)).tolist() == [128]
+
+
 def test_pictures_may_not_lie_among_the_new_images(call_script, telling):
     out = telling / "bin" / "new.csv"
     result = call_script(

@@ -209,7 +209,9 @@ def test_resume_of_a_finished_run_does_nothing(train, files):
     before = snapshot(files)
     result = train([], "--resume")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == f"{files[MODEL]}: finished already, after 3 epochs; nothing to do\n"
+    told, following = result.stdout.splitlines()
+    assert told == f"{files[MODEL]}: finished already, after 3 epochs; nothing to do"
+    assert following.startswith("next: python ") and following.endswith(f" -save {files[MODEL].name}")
     assert snapshot(files) == before
 
 

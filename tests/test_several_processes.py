@@ -104,5 +104,7 @@ def test_the_command_under_torchrun_prints_and_writes_once(draw_project, call_sc
 
     resumed = torchrun(tmp_path, ROOT / "train_torchvision.py", *command, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert resumed.stdout == f"{project / 'models' / 'two.pth.tar'}: finished already, after 2 epochs; nothing to do\n"
+    told, following = resumed.stdout.splitlines()
+    assert told == f"{project / 'models' / 'two.pth.tar'}: finished already, after 2 epochs; nothing to do"
+    assert following.startswith("next: python ")
     assert call_script("test_torchvision.py", "-dir", project, "-save", "two.pth.tar").returncode == 0

@@ -1,3 +1,4 @@
+import json
 import os
 import unicodedata
 from datetime import datetime, timedelta
@@ -181,9 +182,11 @@ def test_a_missing_split_is_named(project):
 def test_the_record_of_a_split_is_read_back(tmp_path):
     path = tmp_path / "split.json"
     assert split_files.read_split_record(path) is None
-    record = split_files.SplitRecord.of_now("python partition_datasets.py -dir 'a b'", 3)
+    chosen = {"choices": {"files": ["*.jpg"]}, "leaks_kept": {"test": 2}}
+    record = split_files.SplitRecord.of_now("python partition_datasets.py -dir 'a b'", 3, **chosen)
     record.write(path)
     assert split_files.read_split_record(path) == record
+    assert json.loads(path.read_text())["leaks kept"] == {"test": 2}
     assert datetime.fromisoformat(record.date).utcoffset() == timedelta(0)
 
 
@@ -207,6 +210,12 @@ def test_a_name_with_decomposed_letters_or_in_cp1252_is_the_same_name(project, l
     if encoding == "utf-8":
         with pytest.raises(UserError, match="one partition"):
             split_files.read_split(project, "train")
+
+
+def test_a_record_of_before_choices_were_remembered_is_read(tmp_path):
+    path = tmp_path / "split.json"
+    files.write_json(path, {"command line": "x", "seed": 0, "date": "", "finished": True})
+    assert split_files.read_split_record(path) == split_files.SplitRecord("x", 0, "")
 
 
 @pytest.mark.parametrize("content", [{}, {"command line": "x", "seed": "0", "date": ""}])

@@ -2,6 +2,7 @@ import json
 import math
 import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -69,15 +70,6 @@ def test_the_predictions_are_those_of_a_forward_pass_done_by_hand(call_script, t
     assert f"next: {shlex.join(map(str, command))}" in lines
 
 
-def test_the_batch_size_does_not_matter(call_script, telling):
-    found = []
-    for batch_size in (1, 3, 100):
-        call_script(SCRIPT, "-dir", telling, "-batch_size", batch_size)
-        found.append(np.array(read_strictly(telling / "small_preds.json")["predictive probabilities"]))
-    assert found[0] == pytest.approx(found[2], abs=1e-6)
-    assert found[1] == pytest.approx(found[2], abs=1e-6)
-
-
 def test_the_published_long_form_works(call_script, trained):
     options = (
         "-dir", trained, "-classes", 2, "-batch_size", 100, "-save", "small.pth.tar", "-architecture",
@@ -90,7 +82,7 @@ def test_the_published_long_form_works(call_script, trained):
 
 def test_predictions_are_replaced_and_that_is_told(call_script, trained):
     path = trained / "small_preds.json"
-    path.write_text("earlier")
+    assert f"wrote {path}" in call_script(SCRIPT, "-dir", trained).stdout.splitlines()
     assert f"replaced {path}" in call_script(SCRIPT, "-dir", trained).stdout.splitlines()
     assert read_strictly(path)["checkpoint"] == "small.pth.tar"
 
@@ -100,7 +92,7 @@ def test_the_model_may_be_named_where_there_are_several_and_must_be(call_script,
     (models / "another.pth.tar").write_bytes((models / "small.pth.tar").read_bytes())
     result = call_script(SCRIPT, "-dir", trained)
     assert result.returncode == 2
-    assert result.stderr.startswith(f"{SCRIPT}: error: -save: {models} has 2 models (another.pth.tar, small.pth.tar); ")
+    assert result.stderr.startswith(f"{SCRIPT}: error: -save: {models} has 2 models: another.pth.tar, small.pth.tar; ")
     for name in ("another.pth.tar", models / "another.pth.tar"):
         assert call_script(SCRIPT, "-dir", trained, "-save", name).returncode == 0
     assert read_strictly(trained / "another_preds.json")["checkpoint"] == "another.pth.tar"
@@ -195,17 +187,6 @@ def test_a_bare_checkpoint_is_tested_as_the_options_say(call_script, trained):
     assert found == expected
 
 
-def test_every_unreadable_image_is_named(call_script, trained):
-    for number in (1, 2):
-        (trained / "bin" / f"test é{number}.png").write_bytes(b"")
-    result = call_script(SCRIPT, "-dir", trained)
-    assert result.returncode == 2
-    for line, number in zip(result.stderr.splitlines(), (1, 2), strict=True):
-        assert line.startswith(f"{SCRIPT}: error: {trained / 'bin' / f'test é{number}.png'}: ")
-        assert str(trained / "csv" / "test.csv") in line
-    assert not list(trained.glob("*.json"))
-
-
 def test_weights_that_are_not_finite_are_an_error(call_script, trained):
     path = trained / "models" / "small.pth.tar"
     content = torch.load(path, weights_only=True)
@@ -230,19 +211,6 @@ def test_what_is_missing_is_named(call_script, arguments, message):
     assert result.returncode == 2
     assert result.stderr.startswith(f"{SCRIPT}: error: {message}")
     assert result.stderr.count("\n") == 1
-
-
-def test_a_folder_that_is_not_organized_is_an_error(call_script, tmp_path):
-    result = call_script(SCRIPT, "-dir", tmp_path)
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"{SCRIPT}: error: {tmp_path}: no bin and csv folders in it; run ")
-
-
-@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_an_error(call_script, trained):
-    result = call_script(SCRIPT, "-dir", trained, "--use_GPU")
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"{SCRIPT}: error: --use_GPU: ")
 
 
 @pytest.mark.parametrize(
@@ -333,3 +301,94 @@ def test_new_images_are_sampled_as_those_of_a_partition_are(call_script, with_dr
     assert table["probability_yes"].to_numpy() == pytest.approx(found.probabilities[:, 1], abs=1e-6)
     assert table["predictive_entropy"].to_numpy() == pytest.approx(found.predictive_entropy, abs=1e-6)
     assert table["mutual_information"].to_numpy() == pytest.approx(found.mutual_information, abs=1e-6)
+
+
+def test_a_file_of_another_origin_is_not_replaced(call_script, trained, tmp_path):
+    mine = {trained / "mine.json": '{"mine": 1}', tmp_path / "mine.csv": "mine\n", trained / "x_explained.png": "mine"}
+    for path, content in mine.items():
+        path.write_text(content)
+    for arguments in (
+        ("-dir", trained, "-result_json_name", "mine.json"),
+        ("-dir", trained, "-result_json_name", "x.json"),
+        ("-save", trained / "models" / "small.pth.tar", "-images", trained / "bin", "-out", tmp_path / "mine.csv"),
+    ):
+        result = call_script("test_torchvision.py", *arguments)
+        assert result.returncode == 2 and "was not written by test_torchvision.py" in result.stderr
+    assert {path: path.read_text() for path in mine} == mine
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "named"),
+    [
+        ("new", ["-fold", 0], "-fold 0: has no effect with -images"),
+        ("new", ["-split", "val"], "-split val: has no effect with -images"),
+        ("new", ["-positive_class", "yes"], "-positive_class yes: has no effect with -images"),
+        ("new", ["-result_json_name", "x.json"], "-result_json_name x.json: has no effect with -images"),
+        ("project", ["-out", "x.csv"], "-out x.csv: has no effect without -images"),
+        ("project", ["-result_json_name", "nowhere/x.json"], "-result_json_name nowhere/x.json: no such folder"),
+    ],
+)
+def test_an_option_without_effect_or_a_place_is_an_error(call_script, trained, task, options, named):
+    model = ("-save", trained / "models" / "small.pth.tar")
+    arguments = (*model, "-images", trained / "bin") if task == "new" else ("-dir", trained)
+    result = call_script(SCRIPT, *arguments, *options)
+    assert result.returncode == 2 and result.stderr.startswith(f"{SCRIPT}: error: {named}")
+
+
+def test_pictures_of_new_images_do_not_become_a_class(call_script, trained, tmp_path):
+    Image.new("L", (9, 9)).save(tmp_path / "new.png")
+    model = ("-save", trained / "models" / "small.pth.tar")
+    result = call_script(SCRIPT, *model, "-images", tmp_path / "new.png", "-out", trained / "new.csv", "--explain")
+    assert result.returncode == 2 and f"-out {trained / 'new.csv'}: " in result.stderr
+
+
+def test_a_model_whose_training_was_stopped_says_so(call_script, trained):
+    path = trained / "models" / "small.pth.tar"
+    torch.save({**torch.load(path, weights_only=True), "finished": False}, path)
+    result = call_script(SCRIPT, "-dir", trained)
+    assert result.returncode == 0
+    assert result.stderr.startswith(f"note: {path}: training was stopped, this is epoch ")
+
+
+def test_a_bare_checkpoint_is_told_what_is_assumed_and_takes_what_is_given(call_script, trained):
+    path = trained / "models" / "small.pth.tar"
+    torch.save(torch.load(path, weights_only=True)["state_dict"], trained / "bare.pth")
+    bare = (
+        "-dir",
+        trained,
+        "-save",
+        trained / "bare.pth",
+        "-architecture",
+        "shufflenet_v2_x0_5",
+        "-img_size",
+        3,
+        32,
+        32,
+    )
+    result = call_script(SCRIPT, *bare)
+    assert result.returncode == 0 and "does not say how images are prepared" in result.stderr
+    plain = read_strictly(trained / "bare.pth_preds.json")["predictive probabilities"]
+    result = call_script(SCRIPT, *bare, "-mean", 0.5, "-std", 0.25)
+    assert result.returncode == 0 and "how images are prepared" not in result.stderr
+    assert read_strictly(trained / "bare.pth_preds.json")["predictive probabilities"] != plain
+    result = call_script(SCRIPT, *bare, "-mean", 0.5)
+    assert result.returncode == 2 and "-mean, -std: give both" in result.stderr
+    result = call_script(SCRIPT, "-dir", trained, "-mean", 0.5, "-std", 0.25)
+    assert result.returncode == 2 and f"-mean: {path} says None" in result.stderr
+
+
+def test_after_all_folds_the_next_command_pools_them(call_script, trained):
+    for fold in (0, 1):
+        shutil.copytree(trained / "csv", trained / "csv_copy")
+        (trained / "csv_copy").rename(trained / f"fold_{fold}")
+        (trained / f"fold_{fold}").rename(trained / "csv" / f"fold_{fold}")
+        shutil.copy(trained / "models" / "small.pth.tar", trained / "models" / f"small_fold_{fold}.pth.tar")
+    result = call_script(SCRIPT, "-dir", trained, "-fold", "all", "-save", "small")
+    assert result.returncode == 0, result.stderr
+    names = [Path(word.strip("'")).name for word in shlex.split(result.stdout.splitlines()[-1])[2:]]
+    assert names == [
+        "calc_model_performance.py",
+        "small_fold_0_preds.json",
+        "small_fold_1_preds.json",
+        "small_results.json",
+    ]

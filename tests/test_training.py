@@ -139,11 +139,6 @@ def test_a_finished_training_goes_on_with_more_patience_only(made_up):
     assert len(made_up([0.6, 0.6], patience=5, history=finished)) == 6
 
 
-def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
-    assert epochs_of(train()) == epochs_of(train())
-    assert epochs_of(train()) != epochs_of(train(seed=1))
-
-
 @pytest.mark.parametrize("choices", [SMALL, STRONG], ids=["published", "strong"])
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_training_resumed_after_any_epoch_equals_an_unbroken_one(monkeypatch, stop, choices):
@@ -292,14 +287,6 @@ def test_batches_hold_every_index_once_and_none_is_a_single_image(count, batch_s
     assert all(size == batch_size for size in whole)
     assert last <= batch_size + 1
     assert last > 1 or batch_size == 1 or count == 1
-
-
-@pytest.mark.parametrize(
-    ("count", "batch_size", "sizes"),
-    [(10, 5, [5, 5]), (11, 5, [5, 6]), (12, 5, [5, 5, 2]), (3, 5, [3]), (1, 5, [1]), (3, 2, [3]), (3, 1, [1, 1, 1])],
-)
-def test_a_last_batch_of_one_image_joins_the_batch_before_it(count, batch_size, sizes):
-    assert [len(part) for part in training.batches(torch.arange(count), batch_size)] == sizes
 
 
 def test_the_progress_bar_says_which_of_how_many_epochs_it_is(monkeypatch):

@@ -10,7 +10,7 @@ from conftest import SMALL_TRAINING
 from torch import nn
 
 from pipeline.errors import UserError
-from pipeline.learning import curves, image_sets, models, transfer
+from pipeline.learning import curves, models, transfer
 from pipeline.learning.config import TrainingConfig
 from pipeline.learning.preprocessing import Preprocessing
 
@@ -97,8 +97,6 @@ def test_weights_that_do_not_fit_stay_random_and_learn_as_such(tmp_path):
     start = start_from(model, str(tmp_path / "theirs.pth"), NAME, 2, GREY)
     assert start.fresh == {"fc.weight", "fc.bias", "conv1.0.weight"}
     assert torch.equal(model.conv1[0].weight, before.conv1[0].weight)
-    with pytest.raises(UserError, match=r"^--freeze_backbone: conv1\.0\.weight would stay random"):
-        transfer.freeze_backbone(model, {"fc.weight", "fc.bias"}, start.fresh)
 
 
 def test_colour_weights_serve_a_model_of_one_channel(tmp_path):
@@ -213,26 +211,6 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch):
     assert f"{torch.hub.get_dir()}/checkpoints" in fault  # where to put them
 
 
-class Scaled(nn.Module):
-    """A model that does something with its last layer's outputs."""
-
-    def __init__(self):
-        super().__init__()
-        self.fc = nn.Linear(9, 2)
-
-    def forward(self, images):
-        return 2 * self.fc(images.flatten(1))
-
-
-def test_a_model_that_goes_on_after_its_last_layer_is_trained_whole():
-    images = image_sets.ImageSet(
-        paths=[], labels=torch.zeros(4, dtype=torch.int64), preprocessing=Preprocessing(1, 3, 3), content_hashes=[],
-        in_color=0, device=torch.device("cpu"), pixels=torch.randint(0, 256, (4, 1, 3, 3), dtype=torch.uint8),
-    )  # fmt: skip
-    model = Scaled()
-    assert transfer.on_features(model, {"fc.weight", "fc.bias"}, [images], "float32") == (model, [images])
-
-
 @pytest.fixture
 def train(call_script, trained, monkeypatch):
     """Return train(name, *options): the script on the project `trained`, from the weights of its model `small`."""
@@ -248,38 +226,79 @@ def train(call_script, trained, monkeypatch):
     return run
 
 
-def test_a_frozen_backbone_stays_as_it_was_and_its_head_learns(train, trained):
+@pytest.fixture
+def freeze(call_script, trained):
+    """Return freeze(name, *options): as `train`, but of the frozen model `small` only the last layer is fitted."""
+
+    def run(name, *options, weights=trained / "models" / "small.pth.tar"):
+        model = ("-architecture", NAME, "-img_shape", 3, 32, 32, "-precision", "float32")
+        start = ("-weights", weights, "--freeze_backbone", "-save", f"{name}.pth.tar")
+        return call_script("train_torchvision.py", "-dir", trained, *model, *start, *options)
+
+    return run
+
+
+def test_a_frozen_backbone_stays_as_it_was_and_its_last_layer_is_fitted(freeze, trained):
     start = torch.load(trained / "models" / "small.pth.tar", weights_only=True)["state_dict"]
-    checkpoint, _ = train("frozen", "--freeze_backbone")
+    assert freeze("frozen").returncode == 0
+    checkpoint = torch.load(trained / "models" / "frozen.pth.tar", weights_only=True)
     for name, weights in checkpoint["state_dict"].items():
         assert torch.equal(weights, start[name]) == (not name.startswith("fc.")), name
+    assert {path.name for path in (trained / "results").glob("frozen_*")} == {
+        "frozen_hyperparameters.json", "frozen_loss_values.json", "frozen_epochs.csv",
+    }  # fmt: skip
+    assert not (trained / "models" / "frozen.last.pth.tar").exists()
+    record = json.loads((trained / "results" / "frozen_hyperparameters.json").read_text())
+    assert record["last layer"].startswith("logistic regression with L2 strength C = ")
+    assert record["number of epochs"] == 1 and record["learning rate"] is None
 
 
-def test_features_computed_once_give_what_the_whole_model_gives(train, monkeypatch):
-    checkpoint, losses = train("features", "--freeze_backbone")
-    monkeypatch.setattr(transfer, "on_features", lambda model, head, image_sets, precision: (model, image_sets))
-    whole_checkpoint, whole_losses = train("whole", "--freeze_backbone")
-    for name in losses:
-        for (_, value), (_, whole_value) in zip(losses[name], whole_losses[name], strict=True):
-            assert value == pytest.approx(whole_value, abs=1e-5)
-    for name, weights in checkpoint["state_dict"].items():
-        assert torch.allclose(weights, whole_checkpoint["state_dict"][name], atol=1e-5), name
-
-
-def test_a_model_trained_on_features_is_tested_like_any_other(train, trained, call_script):
-    checkpoint, losses = train("features", "--freeze_backbone")
-    result = call_script("test_torchvision.py", "-dir", trained, "-save", "features.pth.tar", "-split", "val")
+def test_its_figures_are_those_of_the_model_that_is_tested(freeze, trained, call_script):
+    assert freeze("frozen").returncode == 0
+    losses = json.loads((trained / "results" / "frozen_loss_values.json").read_text())
+    result = call_script("test_torchvision.py", "-dir", trained, "-save", "frozen.pth.tar", "-split", "val")
     assert result.returncode == 0
-    predictions = json.loads((trained / "features_val_preds.json").read_text())
-    correct = [label == found for label, found in zip(predictions["labels"], predictions["predictions"], strict=True)]
-    assert sum(correct) / len(correct) == losses["val accuracy values"][checkpoint["epoch"] - 1][1]
+    predictions = json.loads((trained / "frozen_val_preds.json").read_text())
+    labels, probabilities = predictions["labels"], torch.tensor(predictions["predictive probabilities"])
+    correct = [label == found for label, found in zip(labels, predictions["predictions"], strict=True)]
+    assert sum(correct) / len(correct) == losses["val accuracy values"][0][1]
+    loss = nn.functional.nll_loss(probabilities.log(), torch.tensor(labels)).item()
+    assert loss == pytest.approx(losses["val loss values"][0][1], abs=1e-4)
 
 
-def test_resumed_training_from_weights_equals_an_unbroken_one(train):
-    _, unbroken = train("unbroken", "-num_epochs", 4, "--freeze_backbone")
-    train("resumed", "-num_epochs", 2, "--freeze_backbone")
-    _, resumed = train("resumed", "-num_epochs", 4, "--freeze_backbone", "--resume")
-    assert resumed == unbroken
+def test_again_it_gives_the_same_and_a_finished_one_is_left(freeze, trained, contents):
+    assert freeze("frozen").returncode == 0
+    before = contents(trained / "models")
+    result = freeze("frozen", "--resume")
+    assert result.returncode == 0 and "finished already" in result.stdout
+    assert freeze("again").returncode == 0
+    one, other = (
+        torch.load(trained / "models" / f"{name}.pth.tar", weights_only=True)["state_dict"]
+        for name in ("frozen", "again")
+    )
+    assert all(torch.equal(weights, other[name]) for name, weights in one.items())
+    assert before.items() <= contents(trained / "models").items()
+
+
+@pytest.mark.parametrize("option", [("-batch_size", 8), ("-num_epochs", 3), ("-optimizer", "SGD"), ("-patience", 3)])
+def test_options_of_optimizer_steps_have_no_effect_on_it_and_are_errors(freeze, option):
+    result = freeze("frozen", *option)
+    assert result.returncode == 2 and result.stderr.startswith(f"train_torchvision.py: error: {option[0]}: ")
+
+
+def test_layers_that_would_stay_random_are_an_error(freeze, trained):
+    theirs = torch.load(trained / "models" / "small.pth.tar", weights_only=True)["state_dict"]
+    theirs["conv1.0.weight"] = theirs["conv1.0.weight"][:3]
+    torch.save(theirs, trained / "odd.pth")
+    result = freeze("frozen", weights=trained / "odd.pth")
+    assert result.returncode == 2 and "conv1.0.weight would stay random" in result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("-class_weights", "balanced"), ("--average_flips",), ("-dropout", 0.3)])
+def test_a_fitted_last_layer_goes_with_the_other_options(freeze, trained, call_script, options):
+    assert freeze("frozen", *options).returncode == 0
+    samples = ("-mc_samples", 3) if "-dropout" in options else ()
+    assert call_script("test_torchvision.py", "-dir", trained, "-save", "frozen.pth.tar", *samples).returncode == 0
 
 
 def test_testing_on_what_the_first_weights_have_seen_is_refused(train, trained, call_script):

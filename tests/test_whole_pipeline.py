@@ -7,8 +7,15 @@ import pytest
 PARTITIONS = ("train", "val", "test")
 
 
-@pytest.mark.parametrize("class_names", [("no", "yes"), ("Meningiom", "gesund", "glioma é")])
-def test_the_five_commands_write_the_files_that_they_should(run_script, class_folders, contents, tmp_path, class_names):
+@pytest.mark.parametrize(
+    ("class_names", "runner"),
+    [(("no", "yes"), "run_script"), (("Meningiom", "gesund", "glioma é"), "call_script")],
+    ids=["two classes, each script in a process of its own", "three classes"],
+)
+def test_the_five_commands_write_the_files_that_they_should(
+    request, class_folders, contents, tmp_path, class_names, runner
+):
+    run = request.getfixturevalue(runner)
     folder = tmp_path / "Bilder für uns"
     counts = {name: 8 + 2 * number for number, name in enumerate(sorted(class_names))}
     class_folders(folder, counts)
@@ -29,7 +36,7 @@ def test_the_five_commands_write_the_files_that_they_should(run_script, class_fo
         ["calc_model_performance.py", folder / "resnet_1_preds.json", folder / "resnet_1_results.json"],
     ]  # fmt: skip
     for command in commands:
-        result = run_script(*command)
+        result = run(*command)
         assert result.returncode == 0, (command, result.stderr)
         assert [line for line in result.stderr.splitlines() if not line.startswith("note: ")] == []
         assert result.stdout

@@ -250,8 +250,8 @@ def _given_preprocessing(image_shape, given, path):
     return preprocessing.settings()
 
 
-def require_unseen(checkpoint, path, split, content_hashes):
-    """Raise UserError where the model was trained or tuned on images of a Split.
+def require_unseen(checkpoint, path, split, content_hashes, leaks_kept=False):
+    """Raise UserError where the model was trained or tuned on images of a Split; with `leaks_kept` only tell of it.
 
     `content_hashes` are those of the split's files. A checkpoint that does not say what it has seen gets a note.
     """
@@ -269,11 +269,13 @@ def require_unseen(checkpoint, path, split, content_hashes):
     if seen:
         names = list(seen)
         listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        raise UserError(
+        fault = (
             f"{split.path}: the model {path} has seen {len(names)} of its {len(content_hashes)} images in "
-            f"{' and '.join(dict.fromkeys(seen.values()))} ({listed}); testing on them proves nothing; use a model "
-            "trained on this split, or -split train or val"
+            f"{' and '.join(dict.fromkeys(seen.values()))} ({listed}); testing on them proves nothing"
         )
+        if not leaks_kept:
+            raise UserError(f"{fault}; use a model trained on this split, or -split train or val")
+        note(f"{fault}, and they are tested since --keep_leaks has made this split")
 
 
 def is_plain_tensor(value):
@@ -352,7 +354,10 @@ _CHECKS = {
     "state_dict": (_holds_named_tensors, "holds something other than named tensors"),
     "class_names": (_are_class_names, "is not a list of different names"),
     "image_shape": (_is_image_shape, f"is not 1 or 3 channels, height and width up to {LONGEST_SIDE}"),
-    "preprocessing": (preprocessing_is_sound, "holds something other than keep_color, mean, std and average_flips"),
+    "preprocessing": (
+        preprocessing_is_sound,
+        "holds something other than keep_color, mean, std, average_flips and value_ranges",
+    ),
     "dropout": (lambda probability: 0 <= probability < 1, "is not a probability from 0 to below 1"),
     "history": (_is_history, "does not hold the numbers of every epoch"),
     "options": (_is_record, "holds something other than named settings"),

@@ -73,7 +73,7 @@ class Classifier:
     def _pixels(self, image):
         if isinstance(image, Image.Image):
             try:
-                return self.preprocessing.pixels(image_files.upright_8_bit(image))
+                return self.preprocessing.pixels(image_files.upright(image))
             except (image_files.UnreadableImage, OSError) as reason:  # Pillow may only now read the file
                 raise UserError(f"{getattr(image, 'filename', '') or 'image'}: {reason}") from None
         loaded = image_sets.load_image(image, self.preprocessing)

@@ -6,7 +6,7 @@ records and the check on `--resume` follow from the field.
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 from pipeline.errors import UserError
 from pipeline.readers import number, whole_number
@@ -30,6 +30,15 @@ RECIPES = {
         "average_flips": True,
         "keep": "last",
     },
+    "transfer": {
+        "image_shape": (3, 300, 300),
+        "keep_color": True,
+        "architecture": "efficientnet_lite0",
+        "weights": "imagenet",
+        "freeze_backbone": True,
+        "normalize": None,
+        "average_flips": True,
+    },
 }
 
 
@@ -47,6 +56,7 @@ class Option:
     several: bool = False  # more than one value is a sweep
     record: str = None  # the name in the records; None: the field's, with spaces
     may_change: bool = False  # on --resume
+    of_steps: bool = False  # about optimizer steps: of no effect where the last layer is all that is fitted
 
 
 def choice(default, *option, **details):
@@ -66,23 +76,24 @@ class TrainingConfig:
                                         "(default: the last of two)", DATA, metavar="CLASS", may_change=True)
 
     recipe: str = choice("published", "-recipe", "published: as in the published work; strong: learns most from a few "
-                         "hundred images; options of single parts change either", MODEL, values=(*RECIPES,),
-                         may_change=True)
+                         "hundred images; transfer: ImageNet weights and a fitted last layer, in seconds; options of "
+                         "single parts change each of them", MODEL, values=(*RECIPES,), several=True, may_change=True)
     architecture: str = choice("resnet18", "-architecture", "any torchvision classification model, or vgg (vgg11_bn) "
                                "or densenet (densenet121)", MODEL, metavar="NAME", several=True)
     weights: str | None = choice(None, "-weights", "start from torchvision's ImageNet weights (downloaded once) or "
                                  "those in a file, all but the last layer's (default: random weights)", MODEL,
                                  metavar="imagenet|FILE", may_change=True)
-    freeze_backbone: bool = choice(False, "--freeze_backbone", "with -weights, train the last layer only; otherwise "
-                                   "all layers, the pretrained ones at a tenth of the learning rate", MODEL)
-    batch_size: int = choice(25, "-batch_size", "total batch size", MODEL, whole_number(), several=True)
+    freeze_backbone: bool = choice(False, "--freeze_backbone", "with -weights, fit the last layer only, by logistic "
+                                   "regression; otherwise all layers are trained, the pretrained ones at a tenth of "
+                                   "the learning rate", MODEL)
+    batch_size: int = choice(25, "-batch_size", "total batch size", MODEL, whole_number(), several=True, of_steps=True)
     learning_rate: float = choice(0.001, "-learning_rate", "learning rate; with a schedule, the peak learning rate",
-                                  MODEL, number(above=0), several=True)
+                                  MODEL, number(above=0), several=True, of_steps=True)
 
     num_epochs: int = choice(256, "-num_epochs", "maximum number of epochs", STOP, whole_number(),
-                             record="maximum number of epochs", may_change=True)
+                             record="maximum number of epochs", may_change=True, of_steps=True)
     patience: int = choice(5, "-patience", "stop after this many epochs in a row without a lower validation loss; "
-                           "0: never", STOP, whole_number(0), may_change=True)
+                           "0: never", STOP, whole_number(0), may_change=True, of_steps=True)
 
     seed: int = choice(0, "-seed", "random seed of the initial weights and the order of the images",
                        RUN, whole_number(0, 2**32 - 1))
@@ -92,13 +103,14 @@ class TrainingConfig:
     normalize: bool | None = choice(False, "--normalize", "scale images to mean 0 and standard deviation 1 of the "
                                     "training images; without it, -weights scales them as its own images were")
     augment: str = choice("none", "-augment", "random changes of training images; NAME_augmented.png shows them",
-                          values=("none", "strong"))
-    optimizer: str = choice("Adam", "-optimizer", "optimizer", values=("Adam", "AdamW", "SGD"))
+                          values=("none", "strong"), of_steps=True)
+    optimizer: str = choice("Adam", "-optimizer", "optimizer", values=("Adam", "AdamW", "SGD"), of_steps=True)
     schedule: str = choice("constant", "-schedule", "learning rate schedule; one-cycle: up to the peak, then down to "
-                           "almost 0", values=("constant", "one-cycle"))
-    weight_decay: float = choice(0.0, "-weight_decay", "weight decay (L2 penalty)", PARTS, number(at_least=0))
+                           "almost 0", values=("constant", "one-cycle"), of_steps=True)
+    weight_decay: float = choice(0.0, "-weight_decay", "weight decay (L2 penalty)", PARTS, number(at_least=0),
+                                 of_steps=True)
     label_smoothing: float = choice(0.0, "-label_smoothing", "fraction of each label that is spread over all classes",
-                                    PARTS, number(at_least=0, below=1))
+                                    PARTS, number(at_least=0, below=1), of_steps=True)
     dropout: float | None = choice(None, "-dropout", "dropout probability, at the architecture's dropout layers or, if "
                                    "it has none, before its last layer (default: the architecture's)", PARTS,
                                    number(at_least=0, below=1), metavar="X")
@@ -106,16 +118,22 @@ class TrainingConfig:
                                 values=("none", "balanced"))
     average_flips: bool = choice(False, "--average_flips", "predict from an image and its mirror image")
     keep: str = choice("best", "-keep", "keep the weights of the epoch with the lowest validation loss, or of the last "
-                       "epoch", values=("best", "last"), record="weights kept")
+                       "epoch", values=("best", "last"), record="weights kept", of_steps=True)
     # fmt: on
 
     def __post_init__(self):
         if self.freeze_backbone and not self.weights:
             raise UserError("--freeze_backbone: random weights would stay random; give -weights too")
 
+    def has_effect(self, entry):
+        """Tell whether the choice of a field matters to this training."""
+        return not (self.freeze_backbone and entry.metadata["option"].of_steps)
+
     def record(self):
-        """Return all choices under their names in the training records, as plain types."""
-        values = {record_name(entry): getattr(self, entry.name) for entry in fields(self)}
+        """Return all choices under their names in the training records, as plain types; None for those of no effect."""
+        values = {
+            record_name(entry): getattr(self, entry.name) if self.has_effect(entry) else None for entry in fields(self)
+        }
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def contradictions(self, recorded):
@@ -127,7 +145,9 @@ class TrainingConfig:
             (entry.metadata["option"].name, ours[name], name, recorded.get(name))
             for entry in fields(self)
             for name in [record_name(entry)]
-            if (entry.name in fixed or not entry.metadata["option"].may_change) and ours[name] != recorded.get(name)
+            if (entry.name in fixed or not entry.metadata["option"].may_change)
+            and self.has_effect(entry)
+            and ours[name] != recorded.get(name)
         ]
 
 
@@ -135,17 +155,39 @@ def grid(chosen):
     """Return the configurations that `chosen`, {field: value}, means: every combination of several values, once.
 
     Where a field takes several values, the value is a list. What is not chosen is the recipe's; but images for weights
-    of another training are by default scaled as that training's images were (normalize None).
+    of another training are by default scaled as that training's images were (normalize None). Raises UserError for a
+    choice that has an effect on none of them.
     """
     several = [entry.name for entry in fields(TrainingConfig) if entry.metadata["option"].several]
     if chosen.get("weights"):
         chosen = {"normalize": None} | chosen  # as the weights' images were
-    swept = {name: values for name, values in chosen.items() if name in several}
-    base = RECIPES[chosen.get("recipe", "published")] | chosen
     if "image_shape" in chosen:
-        base |= {"image_shape": tuple(chosen["image_shape"])}
-    combinations = dict.fromkeys(itertools.product(*swept.values()))
-    return [replace(TrainingConfig(), **base | dict(zip(swept, values, strict=True))) for values in combinations]
+        chosen = chosen | {"image_shape": tuple(chosen["image_shape"])}
+    swept = {"recipe": ["published"]} | {name: values for name, values in chosen.items() if name in several}
+    configs = {}
+    for values in itertools.product(*swept.values()):
+        combination = chosen | dict(zip(swept, values, strict=True))
+        configs[configuration(combination)] = None
+    useless = [
+        f"{entry.metadata['option'].name}: has no effect where the backbone is frozen: its last layer is fitted by "
+        "logistic regression, not by optimizer steps; leave the option out"
+        for entry in fields(TrainingConfig)
+        if entry.name in chosen and not any(config.has_effect(entry) for config in configs)
+    ]
+    if useless:
+        raise UserError(*useless)
+    return [*configs]
+
+
+def configuration(chosen):
+    """Return the TrainingConfig of {field: value}; what is not chosen is the recipe's, what has no effect the default.
+
+    Where choices differ only in what has no effect, their configurations are equal.
+    """
+    values = RECIPES[chosen["recipe"]] | chosen
+    config = TrainingConfig(**values)
+    useless = [entry.name for entry in fields(config) if not config.has_effect(entry)]
+    return TrainingConfig(**{name: value for name, value in values.items() if name not in useless})
 
 
 def default_text(entry):
@@ -154,7 +196,11 @@ def default_text(entry):
         return ""
     values = {recipe: changes.get(entry.name, entry.default) for recipe, changes in RECIPES.items()}
     published = in_words(values.pop("published"))
-    others = [f"; {recipe}: {in_words(value)}" for recipe, value in values.items() if in_words(value) != published]
+    others = [
+        f"; {recipe}: {in_words(value)}"
+        for recipe, value in values.items()
+        if value is not None and in_words(value) != published
+    ]
     return f" (default: {published}{''.join(others)})"
 
 

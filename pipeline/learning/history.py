@@ -11,7 +11,7 @@ class Epoch:
     """One epoch; losses and accuracies are means over images, those of training gathered during the epoch."""
 
     epoch: int  # from 1
-    learning_rate: float  # at its end, of the weights that were random at the start of the training
+    learning_rate: float  # at its end, of the weights that were random at the start of the training; None: no steps
     loss: float
     accuracy: float
     val_loss: float
@@ -22,11 +22,14 @@ class Epoch:
     def from_plain(cls, entry):
         """Return the Epoch of a dict as `asdict` makes it; ValueError for anything else, since a file may hold it."""
         names = [field.name for field in fields(cls)]
-        numbers = [entry.get(name) for name in names] if isinstance(entry, dict) else []
-        sound = [type(value) for value in numbers] == [int] + [float] * (len(names) - 1)
+        values = [entry.get(name) for name in names] if isinstance(entry, dict) else []
+        numbers = [value for value in values if value is not None]
+        without = [name for name, value in zip(names, values, strict=False) if value is None]
+        sound = [type(value) for value in numbers] == [int] + [float] * (len(names) - len(without) - 1)
+        sound = sound and without in ([], ["learning_rate"])
         if not sound or not all(map(math.isfinite, numbers)) or abs(numbers[-1]) > 1e12:
             raise ValueError("not the numbers of an epoch")
-        return cls(*numbers)
+        return cls(*values)
 
 
 def write_epochs(path, history):

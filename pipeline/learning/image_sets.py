@@ -3,18 +3,19 @@
 import contextlib
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from pipeline import files, image_files, split_files
+from pipeline import files, image_files, image_table, image_values, split_files
 from pipeline.classes import require_class_count
 from pipeline.errors import UserError
 from pipeline.learning import devices
-from pipeline.learning.preprocessing import Preprocessing
+from pipeline.learning.preprocessing import Preprocessing, common_ranges, kind_of_values
 from pipeline.messages import note
 from pipeline.progress import progress_bar, stream_in_threads
+from pipeline.remarks import NO_CONTRAST, SEVERAL_PAGES, Remarks
 
 # The fraction of a device's free memory that images may take. The rest is for the model, whose intermediate results
 # take far more than a batch of images does.
@@ -102,6 +103,7 @@ class TrainingData:
     class_names: list  # by class index
     fold: int  # None for a split without folds
     split_fingerprint: str  # see split_files.fingerprint
+    train_groups: list = None  # of the training images, parallel to them: texts, see image_table.groups_of
 
 
 def load_training_data(project, fold, preprocessing, device, class_count=None):
@@ -113,13 +115,15 @@ def load_training_data(project, fold, preprocessing, device, class_count=None):
     class_names = splits[0].class_names
     require_class_count(class_names, class_count, "-num_classes")
     _require_classes(splits, class_names)
-    train, val = (load_image_set(project, split, preprocessing, device) for split in splits)
+    train = load_image_set(project, splits[0], preprocessing, device, find_scale=True)
+    val = load_image_set(project, splits[1], train.preprocessing, device)
     if train.in_color and not preprocessing.keep_color:
         note(
             f"{train.in_color} of {len(train)} training images show colour, of which the model sees grey values only; "
             "--keep_color keeps it"
         )
-    return TrainingData(train, val, class_names, fold, split_files.fingerprint(*splits))
+    groups = image_table.groups_of(project, splits[0].file_names)
+    return TrainingData(train, val, class_names, fold, split_files.fingerprint(*splits), groups)
 
 
 def _require_classes(splits, class_names):
@@ -137,37 +141,64 @@ def _require_classes(splits, class_names):
         raise UserError(*faults)
 
 
-def load_image_set(project, split, preprocessing, device):
+def load_image_set(project, split, preprocessing, device, find_scale=False):
     """Decode and resize all images of a Split, on all cores, for a model on the device.
 
-    Returns an ImageSet. Raises UserError naming each image that cannot be read.
+    Returns an ImageSet. With `find_scale`, its preprocessing has the one scale of all its images of more than 8 bits.
+    Raises UserError naming each image that cannot be read.
     """
     paths = [project.bin / name for name in split.file_names]
     shape = (len(paths), *preprocessing.pixels_shape)
     place = _place_for(math.prod(shape), device)
     pixels = None if place is None else torch.empty(shape, dtype=torch.uint8, device=place)
-    content_hashes, in_color, faults = [], 0, []
-    stream = stream_in_threads(lambda path: load_image(path, preprocessing), paths, READ_AHEAD)
-    with contextlib.closing(stream):
-        bar = progress_bar(stream, total=len(paths), desc=f"reading {split.partition} images", unit="image")
-        for number, image in enumerate(bar):
-            content_hashes.append(image.content_hash)
-            in_color += image.shows_color
-            if image.unreadable:
-                faults.append(f"{paths[number]}: {image.unreadable}; replace it, or remove its line from {split.path}")
-            elif pixels is not None:
-                pixels[number] = torch.tensor(image.pixels)
+    reading = f"reading {split.partition} images"
+    images = _load(dict(enumerate(paths)), preprocessing, pixels, reading)
+    faults = [
+        f"{path}: {image.unreadable}; replace it, or remove its line from {split.path}"
+        for path, image in zip(paths, images.values(), strict=True)
+        if image.unreadable
+    ]
     if faults:
         raise UserError(*faults)
+    deep = {number: paths[number] for number, image in images.items() if image.values}
+    if find_scale and deep:
+        ranges = common_ranges([images[number].values for number in deep])
+        preprocessing = replace(preprocessing, value_ranges=ranges)
+        shown = ", ".join(f"{kind} from {black:g} to {white:g}" for kind, (black, white) in ranges.items())
+        note(
+            f"{len(deep)} of {len(paths)} training images have more than 8 bits: {shown} become grey values from 0 to "
+            "255, in every image that the model sees"
+        )
+        images |= _load(deep, preprocessing, pixels, f"{reading} of more than 8 bits")
+    remarks = Remarks()
+    for name, image in zip(split.file_names, images.values(), strict=True):
+        remarks.add(name, image.remarks)
+    remarks.tell(f"images of {split.path.name}")
     return ImageSet(
         paths=paths,
         labels=torch.tensor(split.labels),
         preprocessing=preprocessing,
-        content_hashes=content_hashes,
-        in_color=in_color,
+        content_hashes=[image.content_hash for image in images.values()],
+        in_color=sum(image.shows_color for image in images.values()),
         device=device,
         pixels=pixels,
     )
+
+
+def _load(paths, preprocessing, pixels, description):
+    """Load image files, {number: path}, and put their pixels into those of a set at these numbers, if it holds them.
+
+    Returns {number: LoadedImage without its pixels}.
+    """
+    images = {}
+    stream = stream_in_threads(lambda path: load_image(path, preprocessing), paths.values(), READ_AHEAD)
+    with contextlib.closing(stream):
+        bar = progress_bar(stream, total=len(paths), desc=description, unit="image")
+        for number, image in zip(paths, bar, strict=True):
+            if pixels is not None and not image.unreadable:
+                pixels[number] = torch.tensor(image.pixels)
+            images[number] = replace(image, pixels=None)
+    return images
 
 
 def _place_for(size, device):
@@ -186,13 +217,31 @@ class LoadedImage:
     content_hash: str = ""
     shows_color: bool = False
     unreadable: str = ""  # the reason
+    values: tuple = None  # of a file of more than 8 bits: their kind, smallest and largest
+    remarks: tuple = ()  # what is to be told of the image
 
 
 def load_image(path, preprocessing):
     """Decode and resize one image file; return a LoadedImage."""
     try:
         data = image_files.read_bytes(path)
-        image = image_files.decode(data)
+        with image_files.decoded(data) as image:
+            return _prepare(data, image, preprocessing)
     except image_files.UnreadableImage as reason:
         return LoadedImage(unreadable=str(reason))
-    return LoadedImage(preprocessing.pixels(image), files.content_hash(data), image_files.shows_color(image))
+    except MemoryError:
+        return LoadedImage(unreadable="too large for this machine's memory")
+
+
+def _prepare(data, image, preprocessing):
+    pixels = preprocessing.pixels(image)
+    values, remarks = None, []
+    if image_values.is_deep(image):
+        values = (kind_of_values(image), *image_values.value_range(image))
+        remarks = preprocessing.remarks_on(values)
+    if pixels.min() == pixels.max():
+        remarks.append(NO_CONTRAST)
+    if image_files.page_count(data) > 1:
+        remarks.append(SEVERAL_PAGES)
+    in_color = image_files.shows_color(image)
+    return LoadedImage(pixels, files.content_hash(data), in_color, values=values, remarks=tuple(remarks))

@@ -8,6 +8,7 @@ from torch import nn
 from torchvision import models
 
 from pipeline.errors import UserError
+from pipeline.learning import efficientnet_lite
 from pipeline.learning.devices import is_memory_shortage
 
 # The short names that the published commands use.
@@ -22,7 +23,7 @@ SIZE_ARGUMENTS = {
 
 def resolve_architecture(name):
     """Return torchvision's own name of an architecture; UserError with the nearest names for an unknown one."""
-    known = models.list_models(module=models)
+    known = [*models.list_models(module=models), *efficientnet_lite.NAMES]
     resolved = ALIASES.get(name.lower(), name.lower())
     if resolved in known:
         return resolved

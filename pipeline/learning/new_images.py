@@ -11,10 +11,11 @@ import torch
 
 from pipeline import files
 from pipeline.errors import UserError
-from pipeline.learning import image_sets, inference
+from pipeline.learning import image_sets, inference, testing
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.messages import note
 from pipeline.progress import progress_bar, stream_in_threads
+from pipeline.remarks import Remarks
 
 
 def predict_new_images(classifier, place, out, *, batch_size, sample_count=None, explain=None):
@@ -22,23 +23,26 @@ def predict_new_images(classifier, place, out, *, batch_size, sample_count=None,
 
     See `predict_files` for the columns and the other arguments.
     """
-    count, unreadable = 0, 0
+    if out is not None:
+        testing.require_ours(out, _is_ours)
+    count, unreadable, remarks = 0, 0, Remarks()
     replaced = out is not None and out.exists()
     with contextlib.ExitStack() as stack:
         stack.enter_context(memory_shortage_named(batch_size, classifier.preprocessing.image_shape))
         file = sys.stdout if out is None else stack.enter_context(files.whole_text_file(out))
         # A progress bar would be drawn into a table that is printed on the terminal.
         silent = out is None and sys.stdout.isatty()
-        for table in predict_files(classifier, place, batch_size, sample_count, explain, silent):
+        for table in predict_files(classifier, place, batch_size, sample_count, explain, silent, remarks):
             table.to_csv(file, index=False, lineterminator="\n", header=count == 0)
             count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
+    remarks.tell("images")
     if unreadable:
         note(f"{unreadable} of {count} files cannot be read; the column error says why")
     if out is not None:
         print(f"{count - unreadable} images predicted; {'replaced' if replaced else 'wrote'} {out}")
 
 
-def predict_files(classifier, place, batch_size, sample_count=None, explain=None, silent=False):
+def predict_files(classifier, place, batch_size, sample_count=None, explain=None, silent=False, remarks=None):
     """Predict every file below a folder, or one file, with a Classifier.
 
     Images are read a batch ahead of the model, so that memory does not grow with their number (except for their names).
@@ -46,7 +50,8 @@ def predict_files(classifier, place, batch_size, sample_count=None, explain=None
     Yields a table for each batch, with a row for each file: file_name (below the folder), predicted_class,
     probability_CLASS for each class, and error, the reason for a file that cannot be read. With `sample_count`, of
     Monte Carlo dropout, also predictive_entropy and mutual_information. `explain` is called for each batch, as
-    `overlays.write_overlays` with the folder to write to is. Raises UserError where there is no file.
+    `overlays.write_overlays` with the folder to write to is. `remarks`, a Remarks, collects what is to be told of the
+    images. Raises UserError where there is no file.
     """
     found = find_files(place)
     names = list(found)
@@ -65,6 +70,9 @@ def predict_files(classifier, place, batch_size, sample_count=None, explain=None
         for start in range(0, len(names), batch_size):
             batch = names[start : start + batch_size]
             images = list(itertools.islice(stream, len(batch)))
+            for name, image in zip(batch, images, strict=True):
+                if remarks is not None and not image.unreadable:
+                    remarks.add(name, image.remarks)
             table = pd.DataFrame({"file_name": batch, "error": [image.unreadable for image in images]})
             readable = [image.pixels for image in images if not image.unreadable]
             pixels = torch.from_numpy(np.stack(readable)).to(classifier.device) if readable else None
@@ -78,6 +86,11 @@ def predict_files(classifier, place, batch_size, sample_count=None, explain=None
                 explain(classifier, folder, chosen["file_name"], pixels, classes)
             yield table
             bar.update(len(batch))
+
+
+def _is_ours(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.readline(1000).startswith("file_name,predicted_class,")
 
 
 def find_files(place):
@@ -98,7 +111,12 @@ def find_files(place):
         found[name_below(error.filename)] = f"the folder cannot be read: {error.strerror}"
 
     for folder, below, file_names in os.walk(place, followlinks=True, onerror=closed):
-        status = os.stat(folder)
+        try:
+            status = os.stat(folder)
+        except OSError as error:  # it has gone meanwhile
+            closed(error)
+            below.clear()
+            continue
         if (status.st_dev, status.st_ino) in visited:
             below.clear()
             continue

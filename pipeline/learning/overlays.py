@@ -33,7 +33,7 @@ def write_overlays(target, classifier, folder, names, pixels, classes):
     """Write TARGET/NAME.png for each of the files `names` in a folder: the image with what `explain` finds in it.
 
     `pixels` are those of the files, as for `explain`; `classes` the indices of their predicted classes. Where one
-    cannot be written (a name too long, say) there is a note, and the others are.
+    cannot be read any more or written (a name too long, say) there is a note, and the others are.
     """
     classes = torch.tensor(classes, device=pixels.device)
     heat = explain(classifier.model, pixels, classifier.preprocessing, classes).numpy()
@@ -44,9 +44,10 @@ def write_overlays(target, classifier, folder, names, pixels, classes):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with files.whole_file(path) as temporary:
-                overlay(_decode(folder / name), heat).save(temporary, format="png")
-        except OSError as error:
-            note(f"{path}: {error.strerror}; the file has no such picture")
+                image = decode(folder / name, classifier.preprocessing)
+                overlay(image, heat).save(temporary, format="png")
+        except (image_files.UnreadableImage, OSError) as error:
+            note(f"{path}: {getattr(error, 'strerror', None) or error}; the file has no such picture")
 
     map_in_threads(write, list(zip(names, heat, strict=True)))
 
@@ -75,9 +76,13 @@ def choose(predictions, count=COLUMNS):
 
 @plots.own_style()
 def draw_gallery(path, classifier, images, predictions):
-    """Draw the chosen images of an ImageSet, each as it is and below with what `explain` finds in it."""
-    kinds = choose(predictions)
-    chosen = np.concatenate(list(kinds.values()))
+    """Draw the chosen images of an ImageSet, each as it is and below with what `explain` finds in it.
+
+    One that cannot be read any more is left out, with a note.
+    """
+    decoded = _decode_all(images, np.concatenate(list(choose(predictions).values())))
+    kinds = {kind: [index for index in indices if index in decoded] for kind, indices in choose(predictions).items()}
+    chosen = np.array(list(decoded), dtype=np.int64)
     heat = _heat_of(classifier.model, images, chosen, predictions.predictions)
     heights = [*[5.2] * len(kinds), 0.7]  # inches, of the last the scale's
     figure = Figure(figsize=(2.4 * COLUMNS, sum(heights)), layout="constrained")
@@ -88,7 +93,7 @@ def draw_gallery(path, classifier, images, predictions):
         for axes in tiles.flat:
             axes.axis("off")
         for (above, below), index in zip(tiles.T, indices, strict=False):
-            image = _decode(images.paths[index])
+            image = decoded[index]
             above.imshow(image.convert("RGB"))
             above.set_title(_caption(predictions, index), fontsize="small")
             below.imshow(overlay(image, heat[index]))
@@ -100,12 +105,14 @@ def draw_gallery(path, classifier, images, predictions):
 
 def _heat_of(model, images, chosen, classes):
     """Return {index: heat} of the chosen images of a set."""
+    if len(chosen) == 0:
+        return {}
     parts = list(torch.from_numpy(chosen).split(COLUMNS))
     heat = [
         explain(model, pixels, images.preprocessing, torch.from_numpy(classes[part.numpy()]).to(pixels.device))
         for part, (pixels, _) in zip(parts, images.batches(parts), strict=True)
     ]
-    return dict(zip(chosen, torch.cat(heat).numpy(), strict=True))
+    return dict(zip(chosen.tolist(), torch.cat(heat).numpy(), strict=True))
 
 
 def _caption(predictions, index):
@@ -120,5 +127,17 @@ def _caption(predictions, index):
     return f"{name}\ntrue: {true}\npredicted: {predicted} ({probability:.2f})"
 
 
-def _decode(path):
-    return image_files.decode(image_files.read_bytes(path))
+def decode(path, preprocessing):
+    """Decode an image file to 8 bits, on the model's scale and at the image's own size."""
+    return preprocessing.to_8_bits(image_files.decode_values(image_files.read_bytes(path)))
+
+
+def _decode_all(images, chosen):
+    """Return {index: image} of those of the chosen images of a set that can be read; tell of the others."""
+    decoded = {}
+    for index in chosen.tolist():
+        try:
+            decoded[index] = decode(images.paths[index], images.preprocessing)
+        except image_files.UnreadableImage as reason:
+            note(f"{images.paths[index]}: {reason}; it is not in the gallery")
+    return decoded

@@ -1,12 +1,14 @@
 """From an image file to the numbers a model sees: the same code in training, in testing and for new images."""
 
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from PIL import Image
 
+from pipeline import image_values
 from pipeline.errors import UserError
 
 LONGEST_SIDE = 100_000  # pixels
@@ -23,6 +25,7 @@ class Preprocessing:
     mean: list = None  # of the training images' values in [0, 1], a number per channel of `pixels`; None: left as is
     std: list = None  # likewise, their standard deviation
     average_flips: bool = False  # predict from the image and its mirror image, and average
+    value_ranges: dict = None  # {kind of values: [black, white]} of files of more than 8 bits, see `common_ranges`
 
     @classmethod
     def from_options(cls, image_shape, keep_color):
@@ -45,14 +48,33 @@ class Preprocessing:
         """The shape of what `pixels` returns."""
         return [3 if self.keep_color else 1, self.height, self.width]
 
+    def to_8_bits(self, image):
+        """Return an image as `image_files.decode_values` does in 8 bits, on the scale of the training images.
+
+        Values beyond it become black or white, as in any window of a viewer: such an image is a normal one of a
+        brighter exposure, say, and refusing it would lose it. Where no training image has such values, there is no
+        scale but the image's own. `remarks_on` tells of both.
+        """
+        return image_values.to_8_bits(image, (self.value_ranges or {}).get(kind_of_values(image)))
+
+    def remarks_on(self, values):
+        """Return what is to be told of an image of more than 8 bits, `values` as a LoadedImage has them."""
+        kind, low, high = values
+        if kind not in (self.value_ranges or {}):
+            return ["more than 8 bits, unlike the training images: scaled by its own darkest and brightest value"]
+        black, white = self.value_ranges[kind]
+        if black <= low and high <= white:
+            return []
+        return [f"values beyond those of the training images, {black:g} to {white:g}, which become black or white"]
+
     def pixels(self, image):
         """Resize a decoded image.
 
-        Takes an image as `image_files.decode` returns it. Returns a uint8 array (1, height, width), or (3, height,
-        width) with `keep_color`: compact, so that a whole data set fits in memory. Resizing is bilinear with
-        antialiasing and does not keep the aspect ratio.
+        Takes an image as `image_files.decode_values` returns it. Returns a uint8 array (1, height, width), or
+        (3, height, width) with `keep_color`: compact, so that a whole data set fits in memory. Resizing is bilinear
+        with antialiasing and does not keep the aspect ratio.
         """
-        image = image.convert("RGB" if self.keep_color else "L")
+        image = self.to_8_bits(image).convert("RGB" if self.keep_color else "L")
         pixels = np.asarray(image.resize((self.width, self.height), Image.Resampling.BILINEAR))
         return pixels.transpose(2, 0, 1) if self.keep_color else pixels[np.newaxis]
 
@@ -76,7 +98,32 @@ class Preprocessing:
             "mean": self.mean,
             "std": self.std,
             "average_flips": self.average_flips,
+            "value_ranges": self.value_ranges,
         }
+
+
+def kind_of_values(image):
+    """Return what an image of more than 8 bits stores: "integers" or "floats"."""
+    return "floats" if image.mode == "F" else "integers"
+
+
+def common_ranges(values):
+    """Return {kind: [black, white]}: one scale for all images of more than 8 bits of a set.
+
+    `values` is a list of (kind, smallest, largest value) of each. Integers from 0 up are scaled from the number of bits
+    that holds them all (scanners store 12 bits in 16-bit files), floating-point numbers from 0 to 1 if they lie there;
+    anything else, such as Hounsfield units, from the smallest to the largest value of all.
+    """
+    ranges = {}
+    for kind in sorted({kind for kind, _, _ in values}):
+        low = min(low for other, low, _ in values if other == kind)
+        high = max(high for other, _, high in values if other == kind)
+        if kind == "integers" and low >= 0:
+            low, high = 0.0, 2.0 ** max(8, int(high).bit_length()) - 1
+        elif kind == "floats" and low >= 0 and high <= 1:
+            low, high = 0.0, 1.0
+        ranges[kind] = [low, high]
+    return ranges
 
 
 @functools.lru_cache(maxsize=8)
@@ -88,13 +135,21 @@ def _per_channel(values, device):
 def preprocessing_is_sound(settings):
     """Tell whether a dict, since anyone may have written the file, is what `Preprocessing.settings` returns."""
 
-    def is_numbers(values):
-        return isinstance(values, list) and len(values) in (1, 3) and all(type(value) is float for value in values)
+    def is_numbers(values, lengths=(1, 3)):
+        return isinstance(values, list) and len(values) in lengths and all(type(value) is float for value in values)
 
+    def is_range(limits):
+        return is_numbers(limits, lengths=(2,)) and -math.inf < limits[0] <= limits[1] < math.inf
+
+    ranges = settings.get("value_ranges")
+    if ranges is not None and not (
+        isinstance(ranges, dict) and ranges.keys() <= {"integers", "floats"} and all(map(is_range, ranges.values()))
+    ):
+        return False
     flags = [settings.get(name, False) for name in ("keep_color", "average_flips")]
     numbers = [settings.get(name) for name in ("mean", "std")]
     return (
-        settings.keys() <= {"keep_color", "mean", "std", "average_flips"}
+        settings.keys() <= {"keep_color", "mean", "std", "average_flips", "value_ranges"}
         and all(isinstance(flag, bool) for flag in flags)
         and (numbers == [None, None] or (all(map(is_numbers, numbers)) and len(numbers[0]) == len(numbers[1])))
     )

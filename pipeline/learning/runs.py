@@ -34,6 +34,11 @@ class Run:
         return self.project.models / f"{self.name}{LAST_SUFFIX}"
 
     @property
+    def state(self):
+        """The checkpoint to go on with. A last layer that is fitted at once leaves no other than the model."""
+        return self.model if self.config.freeze_backbone else self.last
+
+    @property
     def lock(self):
         return self.project.models / f".{self.name}.lock"
 
@@ -51,8 +56,13 @@ class Run:
 
     @property
     def files(self):
-        pictures = [self._result("accuracy.png"), self._result("loss.png")]
-        return [self.model, self.last, self.hyperparameters, self._result("loss_values.json"), self.epochs, *pictures]
+        """The files that the run leaves: of steps also a state to go on with, and curves."""
+        files = [self.model, self.hyperparameters, self._result("loss_values.json"), self.epochs]
+        return files if self.config.freeze_backbone else [*files, *self._of_steps]
+
+    @property
+    def _of_steps(self):
+        return [self.last, self._result("accuracy.png"), self._result("loss.png")]
 
     def _result(self, ending):
         return self.project.results / f"{self.name}_{ending}"
@@ -61,7 +71,7 @@ class Run:
         """Create the folders; UserError where an earlier run of this name left something and that is not expected."""
         for folder in (self.project.models, self.project.results):
             folder.mkdir(exist_ok=True)
-        existing = [path for path in self.files if path.exists()]
+        existing = [path for path in dict.fromkeys([*self.files, *self._of_steps]) if path.exists()]
         if existing and not may_exist:
             raise UserError(
                 f"{existing[0]}: exists already; --resume goes on with that training, --overwrite starts again, "
@@ -88,15 +98,15 @@ class Run:
         Completes what an interruption left behind. Raises UserError where it was trained with another configuration or
         on other data, or where the best epoch's weights are gone.
         """
-        if not self.last.exists():
+        if not self.state.exists():
             if self.model.exists():
-                raise UserError(f"{self.last}: no such file to resume from; {WAYS_OUT}")
+                raise UserError(f"{self.state}: no such file to resume from; {WAYS_OUT}")
             return None
-        checkpoint = checkpoints.load(self.last)
+        checkpoint = checkpoints.load(self.state)
         if checkpoint.options:
-            self._require_same(data, checkpoint.options, self.last)
+            self._require_same(data, checkpoint.options, self.state)
         if not self._can_go_on(checkpoint):
-            raise UserError(f"{self.last}: holds no training to go on with; {WAYS_OUT}")
+            raise UserError(f"{self.state}: holds no training to go on with; {WAYS_OUT}")
         if processes.is_main():
             self._complete(checkpoint)
         return checkpoint
@@ -105,10 +115,11 @@ class Run:
         """Save the state after an epoch, a Checkpoint, and as the model too if its weights are to be kept so far."""
         if len(checkpoint.history) == 1:
             # The records of an earlier run of this name; its model stays until there is a new one.
-            for path in self.files:
-                if path not in (self.model, self.last):
+            for path in [*self.files, *self._of_steps]:
+                if path not in (self.model, self.state):
                     path.unlink(missing_ok=True)
-        checkpoint.save(self.last)
+        if self.state != self.model:
+            checkpoint.save(self.state)
         if kept_epoch(checkpoint.history, self.config.keep) is checkpoint.history[-1]:
             replace(checkpoint, optimizer=None).save(self.model)
         write_epochs(self.epochs, checkpoint.history)
@@ -133,7 +144,8 @@ class Run:
         results.append(round(sum(epoch.seconds for epoch in history), 3))
         hyperparameters = record | dict(zip(RESULTS, results, strict=True))
         files.write_json(self._result("loss_values.json"), values)
-        self.draw_curves()
+        if not self.config.freeze_backbone:
+            self.draw_curves()
         # Last, since it says that the run is finished.
         files.write_json(self.hyperparameters, hyperparameters)
         return hyperparameters
@@ -151,7 +163,8 @@ class Run:
             "weights fingerprint": "-weights",
         }
         faults = [
-            f"{option} {in_words(value)}: {path} was trained with {name} {in_words(theirs)}; give the same, {WAYS_OUT}"
+            f"{option if value is None else f'{option} {in_words(value)}'}: {path} was trained with {name} "
+            f"{in_words(theirs)}; give the same, {WAYS_OUT}"
             for option, value, name, theirs in self.config.contradictions(recorded)
         ]
         faults += [
@@ -164,7 +177,8 @@ class Run:
 
     def _can_go_on(self, checkpoint):
         """Tell whether a checkpoint has all that going on with it takes: anyone may have written the file."""
-        if not (checkpoint.history and checkpoint.options and checkpoint.optimizer and checkpoint.preprocessing):
+        optimizer = checkpoint.optimizer or self.config.freeze_backbone
+        if not (checkpoint.history and checkpoint.options and optimizer and checkpoint.preprocessing):
             return False
         return (
             checkpoint.image_shape == list(self.config.image_shape)
@@ -183,8 +197,8 @@ class Run:
         model, chosen = checkpoints.load(self.model), self.config.positive_class
         if checkpoint.positive_class != chosen:
             # Not a part of training: the last choice holds for the whole run.
-            note(f"positive class {chosen!r} instead of {checkpoint.positive_class!r}, which {self.last} names")
-            replace(checkpoint, positive_class=chosen).save(self.last)
+            note(f"positive class {chosen!r} instead of {checkpoint.positive_class!r}, which {self.state} names")
+            replace(checkpoint, positive_class=chosen).save(self.state)
         if model.finished or model.positive_class != chosen:
             replace(model, positive_class=chosen, finished=False).save(self.model)
         write_epochs(self.epochs, checkpoint.history)

@@ -19,9 +19,8 @@ class Training:
 
     config: TrainingConfig
     data: TrainingData
-    model: nn.Module  # the whole model, which is saved
-    learner: nn.Module  # what is trained: the model, or its last layer on features that are computed once
-    train_set: ImageSet  # what the learner sees
+    model: nn.Module
+    train_set: ImageSet  # what the model sees
     val_set: ImageSet
     optimizer: torch.optim.Optimizer
     start: transfer.Start
@@ -33,7 +32,7 @@ class Training:
         seen_images = {"train": self.data.train.content_hashes, "val": self.data.val.content_hashes}
         return Checkpoint(
             state_dict=self.model.state_dict(),
-            optimizer=self.optimizer.state_dict(),
+            optimizer=None if self.config.freeze_backbone else self.optimizer.state_dict(),
             architecture=self.config.architecture,
             class_names=self.data.class_names,
             image_shape=self.start.preprocessing.image_shape,
@@ -63,6 +62,7 @@ class Training:
             "weights fingerprint": transfer.weights_fingerprint(self.config.weights),
             "image mean": self.start.preprocessing.mean,
             "image standard deviation": self.start.preprocessing.std,
+            "image value ranges": self.start.preprocessing.value_ranges,
             "command line": command_line,
             "device": str(self.data.train.device),
             "processes": processes.count(),
@@ -75,8 +75,11 @@ def start_or_resume(run, data, overwrite):
     config, class_count = run.config, len(data.class_names)
     torch.manual_seed(config.seed)
     model = models.build_model(config.architecture, class_count, config.image_shape, config.dropout)
-    models.require_batch_size(model, min(config.batch_size, len(data.train)), processes.count())
+    if not config.freeze_backbone:
+        models.require_batch_size(model, min(config.batch_size, len(data.train)), processes.count())
     last = None if overwrite else run.load_last(data)
+    if config.freeze_backbone:
+        last = None  # it is ours, and fitted again in seconds
     if last is not None:
         start = transfer.start_of(last)
         last.load_weights(model)
@@ -94,16 +97,11 @@ def start_or_resume(run, data, overwrite):
 
 
 def make_training(config, data, model, start):
-    """Return a Training of a model, or of its last layer on features where nothing changes these."""
-    model = learner = model.to(data.train.device)
+    """Return a Training of a model that has not begun."""
+    model = model.to(data.train.device)
     image_sets = [replace(images, preprocessing=start.preprocessing) for images in (data.train, data.val)]
-    if config.freeze_backbone:
-        head = models.head_names(config.architecture, len(data.class_names), config.image_shape)
-        transfer.freeze_backbone(model, head, start.fresh)
-        if config.augment == "none" and not config.average_flips and not config.dropout:
-            learner, image_sets = transfer.on_features(model, head, image_sets, config.precision)
     optimizer = optimization.make_optimizer(model, config, start.fresh)
-    return Training(config, data, model, learner, *image_sets, optimizer, start)
+    return Training(config, data, model, *image_sets, optimizer, start)
 
 
 def new_start(config, model, data):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from pipeline import files, plots, processes
 from pipeline.errors import UserError
 from pipeline.learning import config, devices, image_sets, models, training
+from pipeline.learning.features import FeatureStore
 from pipeline.learning.preprocessing import Preprocessing
 from pipeline.learning.runs import Run
 from pipeline.learning.transfer import IMAGENET
@@ -49,17 +50,20 @@ def configurations(chosen, device):
 def plan_runs(project, configs, folds, file_name=None):
     """Return the name that the model's file name means, and a Run for each fold and configuration."""
     default = configs[0].architecture if len(configs) == 1 else "sweep"
+    several_recipes = len({one.recipe for one in configs}) > 1
     name = project.model_path(file_name or f"{default}{MODEL_SUFFIX}").name.removesuffix(MODEL_SUFFIX)
     return name, [
-        Run(project, fold_name(run_name(name, one) if len(configs) > 1 else name, fold), one, fold)
+        Run(project, fold_name(run_name(name, one, several_recipes) if len(configs) > 1 else name, fold), one, fold)
         for fold in folds
         for one in configs
     ]
 
 
-def run_name(name, one):
+def run_name(name, one, with_recipe=False):
     """Return the name of one run of the sweep called `name`."""
-    return f"{name}_{one.architecture}_b{one.batch_size}_lr{one.learning_rate:g}"
+    recipe = f"_{one.recipe}" if with_recipe else ""
+    steps = "" if one.freeze_backbone else f"_b{one.batch_size}_lr{one.learning_rate:g}"
+    return f"{name}{recipe}_{one.architecture}{steps}"
 
 
 def train_all(runs, device, command_line, class_count=None, overwrite=False):
@@ -68,20 +72,22 @@ def train_all(runs, device, command_line, class_count=None, overwrite=False):
     A run that fails (one that diverges, or an architecture that cannot take the images) does not end the others; but a
     single run, or one of several processes, for which the others would wait, raises its UserError.
     """
-    finished, failed = [], []
-    for fold, of_fold in itertools.groupby(runs, key=lambda run: run.fold):
-        of_fold = list(of_fold)
-        first = of_fold[0]
-        preprocessing = Preprocessing.from_options(first.config.image_shape, first.config.keep_color)
-        with devices.memory_shortage_named(1, first.config.image_shape):
-            data = image_sets.load_training_data(first.project, fold, preprocessing, device, class_count)
-        for run in of_fold:
+    finished, failed, store = [], [], FeatureStore()
+
+    def images_of(run):
+        return run.fold, Preprocessing.from_options(run.config.image_shape, run.config.keep_color)
+
+    for (fold, preprocessing), sharing in itertools.groupby(runs, key=images_of):
+        sharing = list(sharing)
+        with devices.memory_shortage_named(1, preprocessing.image_shape):
+            data = image_sets.load_training_data(sharing[0].project, fold, preprocessing, device, class_count)
+        for run in sharing:
             if len(runs) > 1:
                 print(f"\nrun {len(finished) + len(failed) + 1} of {len(runs)}: {run.name}")
             try:
                 shortage = devices.memory_shortage_named(run.config.batch_size, run.config.image_shape)
                 with only_one(run.lock, run.model), shortage:
-                    finished.append(training.train(run, data, command_line, overwrite))
+                    finished.append(training.train(run, data, command_line, overwrite, store))
             except UserError as error:
                 if len(runs) == 1 or processes.count() > 1:
                     raise
@@ -89,7 +95,7 @@ def train_all(runs, device, command_line, class_count=None, overwrite=False):
                 failed.append(f"{run.name}: {'; '.join(error.faults)}")
             # A trainer holds itself in cycles (its schedule wraps its optimizer), and with it hundreds of megabytes.
             gc.collect()
-        del data  # room for the images of the next fold
+        del data  # room for the next images
     return finished, failed
 
 

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline import split_files
+from pipeline import files, split_files
 from pipeline.classes import resolve_positive_class
+from pipeline.errors import UserError
 from pipeline.learning import checkpoints, image_sets, inference, models
 from pipeline.learning.classifier import Classifier
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.messages import note
 from pipeline.predictions import Predictions
+from pipeline.predictions import are_in as are_predictions_in
 from pipeline.project import MODEL_SUFFIX, Project, fold_name
 
 
@@ -53,14 +55,16 @@ def predict_partition(choice, project, partition, fold, device, *, batch_size, s
     """Predict a partition of a project with the model that a ModelChoice means.
 
     Returns the Classifier, the partition's ImageSet and the Predictions. Raises UserError where the partition is test
-    and the model has seen one of the images in training.
+    and the model has seen one of the images in training, unless the split was made with --keep_leaks.
     """
     classifier = choice.load(device, fold, split_files.read_class_names(project, fold))
     split = split_files.read_split(project, partition, fold)
     with memory_shortage_named(batch_size, classifier.preprocessing.image_shape):
         images = image_sets.load_image_set(project, split, classifier.preprocessing, device)
         if partition == "test":
-            checkpoints.require_unseen(classifier.checkpoint, classifier.path, split, images.content_hashes)
+            record = split_files.read_split_record(project.csv / "split.json")
+            leaks_kept = bool(record and record.leaks_kept)
+            checkpoints.require_unseen(classifier.checkpoint, classifier.path, split, images.content_hashes, leaks_kept)
         batches = images.pixels_in_order(batch_size)
         torch.manual_seed(inference.SAMPLING_SEED)
         outputs = inference.predict(classifier.model, batches, images.preprocessing, sample_count)
@@ -83,11 +87,30 @@ def predict_partition(choice, project, partition, fold, device, *, batch_size, s
 
 
 def predictions_path(project, predictions, json_name=None):
-    """Return where the predictions JSON goes: under the name that the user gave, or under the model's."""
+    """Return where the predictions JSON goes: under the name that the user gave, or under the model's.
+
+    Raises UserError where a file of another origin is there, or in the place of its gallery.
+    """
     if json_name:
-        return project.root / f"{fold_name(json_name.removesuffix('.json'), predictions.fold)}.json"
-    suffix = "" if predictions.split == "test" else f"_{predictions.split}"
-    return project.root / f"{predictions.checkpoint.removesuffix(MODEL_SUFFIX)}{suffix}_preds.json"
+        stem = fold_name(json_name.removesuffix(".json"), predictions.fold)
+    else:
+        suffix = "" if predictions.split == "test" else f"_{predictions.split}"
+        stem = f"{predictions.checkpoint.removesuffix(MODEL_SUFFIX)}{suffix}_preds"
+    path = project.root / f"{stem}.json"
+    require_ours(path, are_predictions_in)
+    require_ours(gallery_path(path), files.has_mark)
+    return path
+
+
+def gallery_path(predictions_path):
+    """Return where the picture that explains some of the predictions goes."""
+    return predictions_path.with_name(f"{predictions_path.stem}_explained.png")
+
+
+def require_ours(path, is_ours):
+    """Raise UserError where a file is in the way that no script of ours has written; `is_ours` tells by its path."""
+    if path.is_file() and not is_ours(path):
+        raise UserError(f"{path}: was not written by test_torchvision.py; rename it, or give another name")
 
 
 def write_predictions(path, predictions):

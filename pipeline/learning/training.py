@@ -10,9 +10,10 @@ from torch.nn import functional
 from pipeline import processes
 from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
-from pipeline.learning import devices, distributed, models, optimization
+from pipeline.learning import devices, distributed, optimization, transfer
 from pipeline.learning.augmentation import AUGMENTATIONS, draw_augmented
 from pipeline.learning.config import TrainingConfig, in_words
+from pipeline.learning.features import FeatureStore
 from pipeline.learning.history import Epoch, best_epoch, patience_ran_out
 from pipeline.learning.inference import predict_logits
 from pipeline.learning.state import start_or_resume
@@ -23,8 +24,11 @@ from pipeline.progress import print_line, progress_bar
 REDRAW_EVERY = 15
 
 
-def train(run, data, command_line, overwrite=False):
-    """Train the model of a Run on TrainingData, or go on with it, and write the records; return the hyperparameters."""
+def train(run, data, command_line, overwrite=False, store=None):
+    """Train the model of a Run on TrainingData, or go on with it, and write the records; return the hyperparameters.
+
+    A FeatureStore keeps the features that a last layer is fitted to for other runs.
+    """
     positive_class = resolve_positive_class(data.class_names, run.config.positive_class)
     run = replace(run, config=replace(run.config, positive_class=positive_class))
     with distributed.main_process_first():
@@ -35,12 +39,32 @@ def train(run, data, command_line, overwrite=False):
         training = start_or_resume(run, data, overwrite)
     print_plan(run, training)
     record = training.record(run.name, command_line)
-    train_epochs(run, training, record)
+    if run.config.freeze_backbone:
+        fit_last_layer(run, training, record, store or FeatureStore())
+    else:
+        train_epochs(run, training, record)
     if not processes.is_main():
         return record
     hyperparameters = run.finish(record, training.history)
     print_hyperparameters(run, hyperparameters)
     return hyperparameters
+
+
+def fit_last_layer(run, training, record, store):
+    """Fit the last layer by logistic regression to what the frozen layers see; its result stands as the one epoch."""
+    started = time.perf_counter()
+    head, trained, validated = transfer.fit_last_layer(training.model, run.config, training.data, training.start, store)
+    seconds = time.perf_counter() - started
+    print(
+        f"last layer fitted: validation loss {validated['loss']:.4f}, accuracy {validated['accuracy']:.4f}", flush=True
+    )
+    record["last layer"] = (
+        f"logistic regression with L2 strength C = {head.strength:g}, fitted at once: the one epoch is its result, and "
+        "there are no curves and nothing to resume from"
+    )
+    training.history.append(Epoch(1, None, *trained.values(), *validated.values(), seconds))
+    if processes.is_main():
+        run.save_epoch(training.checkpoint(record))
 
 
 def train_epochs(run, training, record):
@@ -53,11 +77,12 @@ def train_epochs(run, training, record):
     device, drawn = training.train_set.device, time.monotonic()
     if device.type == "cpu" and config.precision == "bfloat16":
         devices.keep_freed_memory(training.model)  # in float32 it would take some 500 MB more
-    network = distributed.wrap(training.learner)
+    network = distributed.wrap(training.model)
     loss = optimization.make_loss(config, training.train_set.labels, len(training.data.class_names), device)
     steps_per_epoch = len(batches(torch.arange(image_count), config.batch_size, processes.count()))
     stepper = optimization.Stepper(training.optimizer, config, steps_per_epoch, len(history), device)
-    with progress_bar(total=config.num_epochs * image_count, initial=len(history) * image_count, unit="image") as bar:
+    images = {"total": config.num_epochs * image_count, "initial": len(history) * image_count, "unit": "image"}
+    with progress_bar(**images, desc=f"epoch {len(history) + 1} of {config.num_epochs}", leave=False) as bar:
         for epoch in range(len(history) + 1, config.num_epochs + 1):
             if patience_ran_out(history, config.patience):
                 break
@@ -65,8 +90,8 @@ def train_epochs(run, training, record):
             torch.manual_seed(config.seed * 1_000_003 + epoch)
             started = time.perf_counter()
             trained = train_one_epoch(network, training.train_set, stepper, loss, config, bar)
-            distributed.average_running_statistics(training.learner)
-            validated = evaluate(training.learner, training.val_set, config)
+            distributed.average_running_statistics(training.model)
+            validated = evaluate(training.model, training.val_set, config)
             seconds = time.perf_counter() - started
             require_finite(epoch, trained["loss"], validated["loss"])
             history.append(Epoch(epoch, stepper.learning_rate, *trained.values(), *validated.values(), seconds))
@@ -90,7 +115,7 @@ def train_one_epoch(network, images, stepper, loss, config, bar):
 
     Returns {"loss": ..., "accuracy": ...}, means over the images; the loss is not finite where a step's is not.
     """
-    set_training_mode(network, config)
+    network.train()
     augment = AUGMENTATIONS[config.augment]
     parts = batches(torch.randperm(len(images)), config.batch_size, processes.count())
     if not processes.is_main():
@@ -136,14 +161,6 @@ def require_finite(epoch, loss, val_loss):
             raise UserError(f"epoch {epoch}: the {name} loss is {value}; try a smaller -learning_rate")
 
 
-def set_training_mode(network, config):
-    """Put a model into training mode; where a backbone is frozen, its running statistics stay as they are."""
-    network.train(all(weights.requires_grad for weights in network.parameters()))
-    if config.dropout:
-        for layer in models.dropout_layers(network):
-            layer.train()
-
-
 def batches(indices, batch_size, process_count=1):
     """Split indices into batches of `batch_size`, the last one smaller.
 
@@ -176,7 +193,8 @@ def print_plan(run, training):
     if config.augment != "none" and processes.is_main():
         draw_augmented(run.augmented, training.train_set, AUGMENTATIONS[config.augment])
         print(f"augmented training images: {run.augmented}")
-    print("\nepoch      loss  accuracy  val loss  val accuracy  best", flush=True)
+    if not config.freeze_backbone:
+        print("\nepoch      loss  accuracy  val loss  val accuracy  best", flush=True)
 
 
 def print_epoch(history):
@@ -190,9 +208,10 @@ def print_epoch(history):
 
 def print_hyperparameters(run, hyperparameters):
     """Print the published table of hyperparameters, and where everything is."""
-    shown = ("batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience")
+    names = ("batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience", "last layer")
+    shown = [(name, in_words(hyperparameters[name])) for name in names if hyperparameters.get(name) is not None]
     print(f"\nHyperparameters of {run.name} ({run.config.architecture})\n")
-    print(format_table(["hyperparameter", "value"], [(name, in_words(hyperparameters[name])) for name in shown]))
+    print(format_table(["hyperparameter", "value"], shown))
     print(
         f"\nbest epoch: {hyperparameters['best epoch']}, validation loss "
         f"{hyperparameters['minimum validation loss']:.4f}"

@@ -1,4 +1,4 @@
-"""Starting from weights that were trained on other images, and training only the last layer."""
+"""Starting from weights that were trained on other images, with a last layer that is fitted to them."""
 
 import itertools
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,6 @@ from torchvision.models import get_model, get_model_weights
 from pipeline import files
 from pipeline.errors import UserError
 from pipeline.learning import checkpoints, models
-from pipeline.learning.devices import autocast
 from pipeline.learning.preprocessing import Preprocessing
 
 IMAGENET = "imagenet"
@@ -49,9 +48,9 @@ def start_from(model, config, class_count, preprocessing, channel_statistics):
     Raises UserError for weights that do not exist, cannot be downloaded or read, or are another architecture's.
     """
     source = config.weights
-    head = models.head_names(config.architecture, class_count, preprocessing.image_shape)
+    head_names = models.head_names(config.architecture, class_count, preprocessing.image_shape)
     pretrained = (_imagenet_weights if source == IMAGENET else _weights_of_file)(source, model, config.architecture)
-    fresh = _copy_all_weights(model, pretrained.state_dict, head, source)
+    fresh = _copy_all_weights(model, pretrained.state_dict, head_names, source)
     if config.normalize is False:
         mean = std = None
     elif config.normalize or pretrained.scaling is None:
@@ -83,65 +82,40 @@ def start_of(checkpoint):
     return Start(checkpoint.build_preprocessing(), None if fresh is None else frozenset(fresh), seen)
 
 
-def freeze_backbone(model, head, fresh):
-    """Let training change only the weights named in `head`, those of the last layer.
-
-    Raises UserError where others are random, and would stay so.
-    """
-    if fresh - head:
-        raise UserError(f"--freeze_backbone: {', '.join(sorted(fresh - head))} would stay random; leave the option out")
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad = name in head
-
-
-@dataclass(frozen=True)
-class Features(Preprocessing):
-    """For sets that hold the inputs of a model's last layer instead of pixels: they are model input already."""
-
-    def model_input(self, pixels):
-        return pixels
-
-
-def on_features(model, head, image_sets, precision):
-    """Return what trains only the last layer, on features that are computed once.
+def fit_last_layer(model, config, data, start, store):
+    """Fit a model's last layer to the features of the training images, which the other layers compute.
 
     Args:
-        model: nn.Module whose weights but for the `head` are frozen.
-        head: names of the last layer's weights.
-        image_sets: ImageSets.
-        precision: number format to compute the features in.
+        model: nn.Module with the weights of `start`; gets those of the Head.
+        config: TrainingConfig.
+        data: TrainingData.
+        start: Start.
+        store: FeatureStore.
 
-    Returns the last layer, and sets with its inputs as their pixels; the model and the sets themselves where the
-    model does more to the layer's outputs than to return them.
+    Returns the Head, and its loss and accuracy on the training and the validation images (`head.evaluate`). Raises
+    UserError where other layers are random too: a head that fits their features is worth nothing.
     """
-    layer = models.layer_of(model, head)
-    found = [_features(model, layer, image_set, precision) for image_set in image_sets]
-    return (model, image_sets) if None in found else (layer, found)
+    from pipeline.learning import head  # not for every training: it takes scikit-learn a second to import
+
+    names = models.head_names(config.architecture, len(data.class_names), config.image_shape)
+    if start.fresh - names:
+        raise UserError(f"-weights {config.weights}: {', '.join(sorted(start.fresh - names))} would stay random")
+    layer, source = models.layer_of(model, names), (config.architecture, weights_fingerprint(config.weights))
+    features = [
+        store.features(model, layer, replace(images, preprocessing=start.preprocessing), config.precision, source)
+        for images in (data.train, data.val)
+    ]
+    labels = [images.labels.numpy() for images in (data.train, data.val)]
+    balanced, bias = config.class_weights == "balanced", layer.bias is not None
+    fitted = head.fit_head(features[0], labels[0], data.train_groups, balanced, bias, config.seed)
+    head.put_into(layer, fitted, features[0])
+    return fitted, *(head.evaluate(fitted, *of) for of in zip(features, labels, strict=True))
 
 
 @torch.no_grad()
-def _features(model, layer, image_set, precision):
-    taken, given, features = [], [], []
-
-    def keep(_, inputs, output):
-        taken.append(inputs[0])
-        given.append(output)
-
-    hook = layer.register_forward_hook(keep)
-    model.eval()
-    with hook, autocast(image_set.device, precision):
-        for pixels in image_set.pixels_in_order(100):
-            if not torch.equal(model(image_set.preprocessing.model_input(pixels)), given.pop()):
-                return None
-            features.append(taken.pop().float())
-    preprocessing = Features(**vars(image_set.preprocessing))
-    return replace(image_set, pixels=torch.cat(features), preprocessing=preprocessing)
-
-
-@torch.no_grad()
-def _copy_all_weights(model, state_dict, head, source):
+def _copy_all_weights(model, state_dict, head_names, source):
     own = model.state_dict()
-    fresh = frozenset(name for name in own if not _copy_weights(own[name], state_dict.get(name), name in head))
+    fresh = frozenset(name for name in own if not _copy_weights(own[name], state_dict.get(name), name in head_names))
     if len(fresh) == len(own):
         raise UserError(f"-weights {source}: none of its weights fits this architecture; give weights of the same one")
     print(f"weights of {source}: {len(own) - len(fresh)} of {len(own)} loaded; random: {', '.join(sorted(fresh))}")

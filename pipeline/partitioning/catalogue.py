@@ -1,14 +1,4 @@
-"""images.csv: the one table that knows every image. Finding images, naming them in bin/, reading and writing.
-
-Columns:
-    source        where the image came from: class folder/file name
-    file_name     its name in bin/; empty for a file that is not an image and stays where it is
-    class_name    the class folder's name
-    content_hash  SHA-256 of the file's bytes
-    group         images with the same number must share a partition
-    left_out      why it is in no partition; empty for an image that is in one
-    known_group   the group that the user has given it (-group_csv); empty where there is none
-"""
+"""Finding images, naming them in bin/, and what images.csv says of each; see pipeline.image_table for its format."""
 
 import itertools
 import re
@@ -18,53 +8,49 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import files, image_files
+from pipeline import files, image_files, image_table, image_values
 from pipeline.errors import UserError
 from pipeline.file_names import FileNames, caseless, composed
-from pipeline.messages import note, note_each
-from pipeline.partitioning import duplicates
+from pipeline.image_table import COLUMNS, GROUP_COLUMNS, TEXT
+from pipeline.messages import note_each
+from pipeline.partitioning import duplicates, folders, intake
 from pipeline.progress import map_in_threads
-from pipeline.project import is_plain_file_name, is_reserved
+from pipeline.project import is_plain_file_name
+from pipeline.remarks import NO_CONTRAST, SEVERAL_PAGES, Remarks
 
-COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out", "known_group"]
-# As written before known groups were remembered.
-OLDER_COLUMNS = COLUMNS[:-1]
-# Found by decoding, needed to group duplicates, and not kept in images.csv.
-DECODED_COLUMNS = ["pixel_hash", "difference_hash"]
-# File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
-TEXT = object
-# What Windows puts into folders of images; hidden files are passed over as well.
-PASSED_OVER = ("thumbs.db", "desktop.ini")
+# Found by decoding, needed to group duplicates and to tell of, and not kept in images.csv.
+DECODED_COLUMNS = ["pixel_hash", "thumbnail", "remarks"]
+MOST_OF_A_REASON = 4  # images that are left out for the same reason and told one by one
 LONGEST_NAME = 255  # bytes, on every usual file system
 
 
-def find_images(project):
-    """Return the table of all images, those in bin/ by now and those in class folders; name the unreadable.
+def find_images(project, choices, table=None, columns=None):
+    """Return the table of all images, those in bin/ by now and those still to be moved; name the unreadable.
 
-    It has the columns of images.csv, the group still empty, and the decoded ones. Raises UserError where fewer than
-    two classes have images.
+    It has the columns of images.csv, the group still empty, and the decoded ones. `choices`, `table` and `columns` are
+    as intake.read_labels takes them. Raises UserError where fewer than two classes have images.
     """
     path = project.tables / "images.csv"
-    earlier = read(path) if path.exists() else _table([])
-    in_bin = {entry.name for entry in _entries(project.bin)} if project.bin.is_dir() else set()
+    earlier = image_table.read(path) if path.exists() else _table([])
+    in_bin = {entry.name for entry in folders.entries(project.bin)} if project.bin.is_dir() else set()
     known = images_in_bin(project, earlier, in_bin)
-    found = scan_class_folders(project, known)
-    waiting = earlier[~earlier["source"].isin(known["source"])]  # in the class folders still
+    walked = folders.walk(project)
+    labels = intake.read_labels(walked, earlier, known, choices, table, columns)
+    waiting = earlier[~earlier["source"].isin(known["source"])]
     group_of = dict(zip(map(composed, waiting["source"]), waiting["known_group"], strict=True))
-    found["known_group"] = _texts([group_of.get(composed(source), "") for source in found["source"]], found.index)
+    known = label_known(known, labels)
+    found = inspect_files(walked, labels, group_of, known)
     images = assign_bin_names(known, found, in_bin)
-    note_each(
-        (
-            f"left out: {location(project, row)}: {row.left_out}"
-            for row in images[images["left_out"] != ""].itertuples()
-        ),
-        "images.csv has every one",
-    )
+    _tell_left_out(project, images)
+    remarks = Remarks()
+    for row in usable(images).itertuples():
+        remarks.add(row.source, row.remarks)
+    remarks.tell("images")
     class_names = sorted(set(usable(images)["class_name"]))
     if len(class_names) < 2:
         raise UserError(
             f"{project.root}: images of fewer than two classes in it; give the folder that holds one folder of "
-            "images per class"
+            "images per class, or a table of labels with -labels_csv"
         )
     alike = [list(names) for _, names in itertools.groupby(sorted(class_names, key=caseless), key=caseless)]
     note_each(
@@ -72,51 +58,12 @@ def find_images(project):
         for names in alike
         if len(names) > 1
     )
-    return images
+    return _with_found_groups(images, choices)
 
 
 def usable(images):
     """Return the rows of a table that no reason leaves out."""
     return images[images["left_out"] == ""]
-
-
-def read(path):
-    """Read an images.csv as a table of strings, with every fault of it in one UserError."""
-    rows = files.read_csv(path)
-    if not has_header(rows):
-        raise UserError(f"{path}: does not begin with the line {','.join(COLUMNS)}; restore it from a copy")
-    faults, line_of = [], {}
-    for line, row in rows[1:]:
-        where = f"{path}, line {line}"
-        if len(row) != len(rows[0][1]):
-            faults.append(f"{where}: {len(row)} columns instead of {len(rows[0][1])}; correct the line")
-            continue
-        source, file_name, class_name = row[:3]
-        folder, _, own_name = source.partition("/")
-        if not _stays_inside(folder) or not _stays_inside(own_name) or composed(class_name) != composed(folder):
-            faults.append(f"{where}: {source!r} is not 'class name/file name'; correct the line")
-        elif is_reserved(folder):
-            faults.append(f"{where}: the project keeps its own files in {folder!r}, which is not a class; correct it")
-        if file_name and not is_plain_file_name(file_name):
-            faults.append(f"{where}: {file_name!r} is not a plain file name; correct the line")
-        first_line = line_of.setdefault(caseless(file_name), line)
-        if file_name and first_line != line:
-            faults.append(f"{where}: the name {file_name!r} is that of line {first_line} too; correct the line")
-    if faults:
-        raise UserError(*faults)
-    return pd.DataFrame([row for _, row in rows[1:]], columns=rows[0][1], dtype=TEXT).reindex(
-        columns=COLUMNS, fill_value=""
-    )
-
-
-def has_header(rows):
-    """Tell whether the rows of a CSV file, as files.read_csv returns them, begin as those of an images.csv."""
-    return bool(rows) and rows[0][1] in (COLUMNS, OLDER_COLUMNS)
-
-
-def write(path, table):
-    """Write images.csv, rows in the order of the table."""
-    files.write_csv(path, [COLUMNS, *table[COLUMNS].itertuples(index=False)])
 
 
 def images_in_bin(project, earlier, in_bin):
@@ -140,33 +87,53 @@ def images_in_bin(project, earlier, in_bin):
     note_each(
         f"{project.bin / name}: is in no table and so in no partition; put it into a class folder" for name in others
     )
+    kept = ["source", "file_name", "class_name", *GROUP_COLUMNS, "given_partition"]
     inspected = map_in_threads(
-        lambda row: _inspect(project.bin / row.file_name, row.source, row.file_name), rows, "reading bin"
+        lambda row: _inspect(project.bin / row.file_name, {name: getattr(row, name) for name in kept}),
+        rows,
+        "reading bin",
     )
-    return _table(inspected).assign(known_group=_texts([row.known_group for row in rows]))
+    return _table(inspected)
 
 
-def scan_class_folders(project, already_known):
-    """Find and decode every file in the class folders.
+def label_known(known, labels):
+    """Return the table of images in bin/ with what `labels`, as intake.read_labels returns them, now say of them."""
+    rows = []
+    for row in known.to_dict("records"):
+        label = labels.get(composed(row["source"]))
+        if label is None:
+            row["left_out"] = "not among the files that -files chooses"
+        elif label.left_out:
+            row["left_out"] = label.left_out
+        else:
+            row |= {"class_name": label.class_name, "given_partition": label.partition}
+            row["known_group"] = label.known_group or row["known_group"]
+        rows.append(row)
+    return _table(rows)
 
-    Subfolders of the project folder are class folders, less the reserved and hidden ones; hidden files are
-    passed over. `already_known` is a table as `images_in_bin` returns it: files of the same source and content
-    are left out, since `organize_files.py --copy` leaves them where they were.
 
-    Returns a table with the columns of images.csv and the decoded ones, in the order of class and file name; a file
-    that cannot be read as an image has its reason in `left_out` and no `file_name`.
+def inspect_files(walked, labels, group_of, already_known):
+    """Decode the files that have a label.
+
+    Args:
+        walked: {source: path} of all files.
+        labels: {source, letters composed: Label}.
+        group_of: {source, letters composed: group} that the user has given in an earlier split.
+        already_known: a table as `images_in_bin` returns it: files of the same source and content are left out, since
+            `organize_files.py --copy` leaves them where they were.
+
+    Returns a table with the columns of images.csv and the decoded ones, in the order of the sources; a file that
+    cannot be read as an image has its reason in `left_out` and no `file_name`.
     """
-    folders = [entry for entry in _entries(project.root) if entry.is_dir()]
-    reserved = [folder for folder in folders if is_reserved(folder.name)]
-    has_tables = (project.tables / "images.csv").exists()
-    note_each(
-        # Where an earlier run has created them, they are not meant as classes.
-        f"{folder}: not taken for a class, since the project keeps its own files there; rename it if it is one"
-        for folder in reserved
-        if not has_tables or folder.name != caseless(folder.name)
-    )
-    paths = [path for folder in folders if folder not in reserved for path in _entries(folder)]
-    found = _table(map_in_threads(lambda path: _inspect(path, _source(path)), paths, "reading images"))
+
+    def inspect(source):
+        label = labels[composed(source)]
+        row = {"source": source, "class_name": label.class_name, "given_partition": label.partition}
+        row |= {"known_group": label.known_group or group_of.get(composed(source), ""), "left_out": label.left_out}
+        return _inspect(walked[source], row)
+
+    labelled = [source for source in walked if composed(source) in labels]
+    found = _table(map_in_threads(inspect, labelled, "reading images"))
     known = set(zip(map(composed, already_known["source"]), already_known["content_hash"], strict=True))
     keys = zip(map(composed, found["source"]), found["content_hash"], strict=True)
     return found[np.array([key not in known for key in keys], dtype=bool)]
@@ -175,18 +142,20 @@ def scan_class_folders(project, already_known):
 def assign_bin_names(known, found, in_bin=()):
     """Return one table of both, each image of `found` with a name in bin/ that no other has, case ignored.
 
-    A name stays as it is where it can: same-named images of two classes each get their class in front, and
-    names that still collide a number behind. Names of `known` images, and others that are `in_bin`, are in use and
-    stay. What another system takes for a separator becomes an underscore, and no name is longer than systems take.
+    A name stays as it is where it can: same-named images get the folders that they come from in front, mostly their
+    class, and names that still collide a number behind. Names of `known` images, and others that are `in_bin`, are in
+    use and stay. What another system takes for a separator becomes an underscore, and no name is longer than systems
+    take.
     """
     own_names = [_portable(Path(source).name) for source in found["source"]]
     is_image = list(found["left_out"] == "")
     taken = Counter({caseless(name) for name in (*known["file_name"], *in_bin)})
     taken.update(caseless(name) for name, image in zip(own_names, is_image, strict=True) if image)
     names = []
-    for name, class_name, image in zip(own_names, found["class_name"], is_image, strict=True):
+    for name, source, image in zip(own_names, found["source"], is_image, strict=True):
         if image and taken[caseless(name)] > 1:
-            name = _free_name(_portable(f"{class_name}_{name}"), taken)
+            *above, _ = composed(source).split("/")
+            name = _free_name(_portable("_".join([*above, name])), taken)
             taken[caseless(name)] += 1
         names.append(name if image else "")
     found = found.assign(file_name=_texts(names, found.index))
@@ -207,33 +176,59 @@ def _texts(texts, index=None):
     return pd.Series(texts, index=index, dtype=TEXT)
 
 
-def _entries(folder):
-    """Return what is in a folder, in the order of the names, less what is hidden; tell of one that cannot be read."""
-    try:
-        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    except OSError as error:
-        note(f"{folder}: passed over: {error.strerror}")
-        return []
-    return [entry for entry in entries if entry.name[0] != "." and entry.name.lower() not in PASSED_OVER]
+def _tell_left_out(project, images):
+    """Print a note for each image that is left out; one for all of them where many share the reason."""
+    notes = []
+    for reason, rows in images[images["left_out"] != ""].groupby("left_out", sort=False):
+        places = [location(project, row) for row in rows.itertuples()]
+        shown = places if len(places) <= MOST_OF_A_REASON else [f"{places[0]} and {len(places) - 1} more"]
+        notes += [f"left out: {place}: {reason}" for place in shown]
+    note_each(notes, "images.csv has every one")
 
 
-def _source(path):
-    return f"{path.parent.name}/{path.name}"
+def _with_found_groups(images, choices):
+    """Return the table with the groups that subfolders and DICOM files give, and tell of them."""
+    readable = usable(images)
+    images = images.copy()
+    by_folder = choices.subfolders == intake.GROUPED and not choices.labels_csv
+    images["subfolder"] = ""
+    if by_folder:
+        images.loc[readable.index, "subfolder"] = folders.subfolders(readable)
+    if choices.patients == intake.UNGROUPED or len(set(readable["patient"]) - {""}) == 1:  # all of one, or anonymous
+        images["patient"] = ""
+    for column, what in (("subfolder", "subfolders"), ("patient", "DICOM patients")):
+        groups = images.loc[readable.index, column]
+        groups = groups[groups != ""]
+        if len(groups):
+            option = "-subfolders" if column == "subfolder" else "-patients"
+            print(f"{len(groups)} images in {groups.nunique()} {what}, kept together ({option} ungrouped: not)")
+    return images
 
 
-def _inspect(path, source, file_name=""):
-    """Return the row of a table for one file, its group still to be chosen."""
-    row = dict.fromkeys(COLUMNS + DECODED_COLUMNS, "")
-    row |= {"source": source, "class_name": composed(source.partition("/")[0]), "file_name": file_name}
+def _inspect(path, known):
+    """Return the row of a table for one file of which some columns are `known`, its group still to be chosen."""
+    row = dict.fromkeys(COLUMNS + DECODED_COLUMNS, "") | known
+    if row["left_out"]:
+        return row
     try:
         data = image_files.read_bytes(path)
         row["content_hash"] = files.content_hash(data)
-        image = image_files.decode(data)
-        row["pixel_hash"] = duplicates.pixel_hash(image)
-        row["difference_hash"] = duplicates.difference_hash(image).tobytes().hex()
+        with image_files.decoded(data) as image:
+            row["remarks"] = _remarks_on(image, data)
+            row["pixel_hash"] = duplicates.pixel_hash(image)
+            row["thumbnail"] = duplicates.thumbnail(image).tobytes()
+            row["patient"] = image_files.patient(image)
     except image_files.UnreadableImage as reason:
         row["left_out"] = str(reason)
+    except MemoryError:
+        row["left_out"] = "too large for this machine's memory"
     return row
+
+
+def _remarks_on(image, data):
+    low, high = image_values.value_range(image) if image_values.is_deep(image) else image.convert("L").getextrema()
+    remarks = [NO_CONTRAST] if low == high else []
+    return remarks + ([SEVERAL_PAGES] if image_files.page_count(data) > 1 else [])
 
 
 def _free_name(name, taken):
@@ -249,8 +244,3 @@ def _free_name(name, taken):
 
 def _portable(name):
     return name if is_plain_file_name(name) else re.sub(r"[\\/:]", "_", name)
-
-
-def _stays_inside(name):
-    # The name of a folder or file that is there already need not be one that other systems take.
-    return name not in ("", ".", "..") and Path(name).name == name and "\0" not in name

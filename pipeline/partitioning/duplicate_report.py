@@ -5,14 +5,13 @@ from collections import Counter, defaultdict
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from pipeline import files, image_files
-from pipeline.messages import note_each
+from pipeline.messages import note, note_each
 from pipeline.partitioning import catalogue, duplicates
 
 TILE = 128  # pixels, the side that an image is fitted into
 CAPTION = 28  # pixels below it
 GAP = 8
 MOST_ROWS, MOST_COLUMNS = 60, 8
-MARK = {"Software": "basic-image-classification"}  # in the PNG file: a picture of another origin is not replaced
 MOST_NAMES = 4  # in one note
 
 
@@ -29,7 +28,8 @@ def tell(images, found, distance):
     across -= set(found.near[duplicates.spread_over(found.identical, images["class_name"])])
     rows = _rows_of_groups(images, found)
     note_each(
-        f"near-duplicates in different classes: {_first_names(rows[group])}; check their labels"
+        f"near-duplicates in different classes: {_first_names(rows[group])}; check their labels, or give "
+        f"-near_duplicates less than {distance} (0: none)"
         for group in sorted(across)
     )
 
@@ -62,7 +62,11 @@ def draw_contact_sheet(path, groups):
     for row, group in enumerate(shown):
         for column, (image_path, caption) in enumerate(group):
             left, top = GAP + column * (TILE + GAP), GAP + row * (TILE + CAPTION + GAP)
-            image = image_files.decode(image_files.read_bytes(image_path)).convert("RGB")
+            try:
+                image = image_files.decode(image_files.read_bytes(image_path)).convert("RGB")
+            except image_files.UnreadableImage as reason:
+                note(f"{image_path}: {reason}; it is not in {path.name}")
+                continue
             image.thumbnail((TILE, TILE))
             sheet.paste(image, (left, top))
             text = caption.encode("ascii", "replace").decode()[:22]
@@ -71,19 +75,9 @@ def draw_contact_sheet(path, groups):
         remark = f"{len(groups)} groups in all; the first {MOST_ROWS} are shown, {MOST_COLUMNS} images of each"
         draw.text((GAP, sheet.height - 20), remark, fill="black", font=font)
     mark = PngImagePlugin.PngInfo()
-    for key, value in MARK.items():
-        mark.add_text(key, value)
+    mark.add_text("Software", files.MARK)
     with files.whole_file(path) as temporary:
         sheet.save(temporary, format="PNG", pnginfo=mark)
-
-
-def is_contact_sheet(path):
-    """Tell whether a file is a picture that `draw_contact_sheet` has written."""
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            return MARK.items() <= image.info.items()
-    except Exception:  # a damaged file can raise anything
-        return False
 
 
 def _counts(groups):

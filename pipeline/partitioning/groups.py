@@ -1,17 +1,20 @@
 """Which images must share a partition: duplicates, and those that the user knows to be of one patient, say."""
 
-from collections import defaultdict
-from pathlib import PurePath
+import numpy as np
 
 from pipeline import files
 from pipeline.errors import UserError
-from pipeline.file_names import as_cp1252, composed
+from pipeline.image_table import GROUP_COLUMNS
 from pipeline.messages import note_each
 from pipeline.partitioning import catalogue, duplicates
+from pipeline.partitioning.name_index import NameIndex
 
 
 def group_images(images, found, known, keep_label_conflicts):
     """Return the table with the groups of each usable image, and with those that lie in two classes left out.
+
+    Images belong together that are near-duplicates, that the user has put into one group, that lie in one subfolder, or
+    that are of one patient. Of images that lie in two classes, those of a ready-made test partition stay in it.
 
     Args:
         images: the table of all images.
@@ -22,12 +25,16 @@ def group_images(images, found, known, keep_label_conflicts):
     Raises UserError for each class of which no image is left.
     """
     usable = catalogue.usable(images).index
-    keys = [f"group {group}" if group else f"image {number}" for number, group in enumerate(known)]
     images = images.copy()
     images.loc[usable, "known_group"] = known
-    images.loc[usable, "group"] = [str(group) for group in duplicates.group_equal(found.near, keys)]
+    groups = found.near
+    for column in GROUP_COLUMNS:
+        keys = enumerate(images.loc[usable, column])
+        groups = duplicates.group_equal(groups, [f"group {name}" if name else f"image {row}" for row, name in keys])
+    images.loc[usable, "group"] = [str(group) for group in groups]
     if not keep_label_conflicts:
-        images.loc[usable, "left_out"] = found.label_conflicts
+        is_published = images.loc[usable, "given_partition"] == "test"
+        images.loc[usable, "left_out"] = np.where(is_published, "", found.label_conflicts)
     _require_every_class(images.loc[usable])
     return images
 
@@ -42,7 +49,7 @@ def known_groups(images, path=None, forget=False):
     """
     groups = [""] * len(images) if forget else list(images["known_group"])
     if any(groups):
-        print(f"groups of an earlier -group_csv: {_counts(groups)} (--forget_groups drops them)")
+        print(f"known groups: {_counts(groups)} (--forget_groups drops them)")
     if path is not None:
         read = read_group_csv(path, images)
         print(f"groups in {path}: {_counts(read)}")
@@ -59,15 +66,14 @@ def read_group_csv(path, images):
     Returns the group of each image of the table, "" for none. Raises UserError, with a line a fault, for lines that
     are not so, for a name of several images, for an image in two groups, and where no line names an image.
     """
-    rows_of = _rows_by_spelling(images)
-    classes = set(images["class_name"])
+    index = NameIndex(list(zip(images["source"], images["file_name"], strict=True)))
     groups, unknown, faults = [""] * len(images), [], []
     for line, row in files.read_csv(path):
         if len(row) != 2 or not row[1].strip():
             faults.append(f"{path}, line {line}: {','.join(row)!r} is not 'file name,group'; correct the line")
             continue
         name, group = row[0].strip(), row[1].strip()
-        found = next((rows_of[spelling] for spelling in _spellings(name, classes) if spelling in rows_of), ())
+        found = index.find(name)
         if len(found) > 1:
             sources = " and ".join(images["source"].iloc[found[:2]])
             faults.append(f"{path}, line {line}: {name!r} can be {sources}; write the class folder and the whole name")
@@ -85,27 +91,6 @@ def read_group_csv(path, images):
         raise UserError(*faults)
     note_each(f"{path}, line {line}: {name!r} is none of the images" for line, name in unknown if line > 1)
     return groups
-
-
-def _rows_by_spelling(images):
-    """Return {spelling: rows of the table}; a name without suffix counts where no image has it as its whole name."""
-    whole, stems = defaultdict(list), defaultdict(list)
-    for row, (source, file_name) in enumerate(zip(images["source"], images["file_name"], strict=True)):
-        for name in {composed(source), composed(source).partition("/")[2], composed(file_name)}:
-            whole[name].append(row)
-            stems[name.removesuffix(PurePath(name).suffix)].append(row)
-    return {**stems, **whole}
-
-
-def _spellings(name, classes):
-    """Yield how the table may have a name: as it is, with `/` for backslashes, and with fewer folders in front."""
-    for text in (name, as_cp1252(name)):
-        text = composed(text)
-        yield text
-        *folders, last = text.replace("\\", "/").split("/")
-        yield "/".join([*folders[-1:], last])
-        if not set(folders[-1:]) & classes:
-            yield last
 
 
 def _counts(groups):

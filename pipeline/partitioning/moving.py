@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+from pathlib import PurePosixPath
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
@@ -15,8 +16,8 @@ COPIED = ".copied"  # the name of the file in csv/
 def gather_images(project, images, copy):
     """Bring each image of the table from its class folder into bin/ under its name there.
 
-    `copy` leaves the class folders alone. A link, or an image in a class folder that is itself a link, is copied
-    and left where it is, and so is one in a folder that may not be changed. Returns how many images were copied
+    `copy` leaves the class folders alone. A link, or an image in a folder that is itself a link or lies in one, is
+    copied and left where it is, and so is one in a folder that may not be changed. Returns how many images were copied
     or moved, and how many were removed from a class folder since their copy lay in bin/ already.
 
     Raises UserError, before anything is moved, naming each image that is in neither place, that has changed
@@ -24,8 +25,7 @@ def gather_images(project, images, copy):
     """
     steps, faults, find = [], [], _finder()
     for row in images.itertuples():
-        folder, _, name = row.source.partition("/")
-        source, target = find(find(project.root, folder), name), find(project.bin, row.file_name)
+        source, target = find(project.root, *row.source.split("/")), find(project.bin, row.file_name)
         if os.path.lexists(target) and (target.is_symlink() or _hash_of(target) != row.content_hash):
             faults.append(f"{target}: is not the image that images.csv lists under this name; move it elsewhere")
         elif not source.exists() and not target.exists():
@@ -41,8 +41,11 @@ def gather_images(project, images, copy):
         raise UserError(*faults)
 
     brought = removed = 0
+    is_linked = functools.cache(
+        lambda folder: folder != project.root and (folder.is_symlink() or is_linked(folder.parent))
+    )
     for source, target in progress_bar(steps, desc="organizing", unit="image"):
-        keep_source = copy or source.is_symlink() or source.parent.is_symlink()
+        keep_source = copy or source.is_symlink() or is_linked(source.parent)
         if not target.exists():
             _bring(source, target, keep_source)
             brought += 1
@@ -66,21 +69,30 @@ def remember_copying(project, copy):
 
 
 def remove_emptied_folders(project, images):
-    """Remove the class folders of the images that hold nothing any more, links excepted; return their names."""
+    """Remove the folders of the images that hold nothing any more, links excepted; return the names of the topmost."""
     emptied, find = [], _finder()
-    for name in sorted({source.partition("/")[0] for source in images["source"]}):
-        folder = find(project.root, name)
-        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+    names = {source.rpartition("/")[0] for source in images["source"]}
+    names |= {str(folder) for name in names for folder in PurePosixPath(name).parents}
+    for name in sorted(names - {"", "."}, key=lambda name: (-name.count("/"), name)):
+        folder = find(project.root, *name.split("/"))
+        through_link = any(above.is_symlink() for above in (folder, *folder.parents) if project.root in above.parents)
+        if folder.is_dir() and not through_link and not any(folder.iterdir()):
             with contextlib.suppress(OSError):  # a mount point, say, or in a folder that may not be changed
                 folder.rmdir()
                 emptied.append(name)
-    return emptied
+    return sorted(name for name in emptied if name.rpartition("/")[0] not in emptied)
 
 
 def _finder():
-    """Return find(folder, name): where a file is, whose name a copy may have spelled otherwise (NFC, NFD)."""
-    names = functools.cache(lambda folder: FileNames(os.listdir(folder) if folder.is_dir() else ()))
-    return lambda folder, name: folder / (names(folder).find(name) or name)
+    """Return find(folder, *names): where a file is, whose names a copy may have spelled otherwise (NFC, NFD)."""
+    listed = functools.cache(lambda folder: FileNames(os.listdir(folder) if folder.is_dir() else ()))
+
+    def find(folder, *names):
+        for name in names:
+            folder = folder / (listed(folder).find(name) or name)
+        return folder
+
+    return find
 
 
 def _bring(source, target, keep_source):

@@ -12,6 +12,9 @@ from pipeline.errors import UserError
 from pipeline.messages import format_table, note, printable
 from pipeline.project import PARTITIONS
 
+LOOSEN = "loosen the grouping (-near_duplicates, -group_csv, -subfolders ungrouped, -patients ungrouped)"
+LONG_NAMES = {"train": "training", "val": "validation", "test": "test"}
+
 
 def held_out_counts(count, proportion):
     """Return (validation, test), the number of images of one class held out for each.
@@ -30,14 +33,18 @@ def smallest_class(proportion):
     return max(two_held_out, one_left_to_train)
 
 
-def assign(class_names, groups, fold_count, proportion, seed):
+def assign(class_names, groups, fold_count, proportion, seed, given=None):
     """Return {fold: partition of each image}; without folds (`fold_count` None) the one key is None."""
     if fold_count is None:
-        return {None: assign_partitions(class_names, groups, proportion, seed)}
+        return {None: assign_partitions(class_names, groups, proportion, seed, given)}
+    if given is not None and any(given):
+        raise UserError(
+            f"-folds {fold_count}: the partitions are ready-made and kept; give -partitions redrawn too, or no -folds"
+        )
     return dict(enumerate(assign_folds(class_names, groups, fold_count, proportion, seed)))
 
 
-def assign_partitions(class_names, groups, proportion, seed):
+def assign_partitions(class_names, groups, proportion, seed, given=None):
     """Assign images to partitions.
 
     Args:
@@ -45,6 +52,8 @@ def assign_partitions(class_names, groups, proportion, seed):
         groups: the group of each image; a group is never divided between partitions.
         proportion: of validation and of test images each, a Fraction between 0 and 1/2.
         seed: 0 to 2**32 - 1. The same arguments give the same result on every platform.
+        given: the partition of each image in a ready-made split, "" where there is none. Such an image stays there, and
+            only partitions that no image has are drawn, from the training images and those without.
 
     Returns a list of "train", "val" and "test" parallel to the arguments. Of each class exactly
     `held_out_counts` images are held out, less what no whole group fits into.
@@ -52,13 +61,16 @@ def assign_partitions(class_names, groups, proportion, seed):
     Raises UserError for a class that is too small for three partitions, or of too few groups.
     """
     class_names = np.asarray(class_names)
-    needed = smallest_class(proportion)
-    _refuse_small_classes(class_names, needed, f"three partitions; with -val_test_prop {float(proportion):g}")
-    sizes = [held_out_counts(int((class_names == name).sum()), proportion) for name in np.unique(class_names)]
-    room = {"test": [test for _, test in sizes], "val": [validation for validation, _ in sizes]}
-    partitions = np.full(len(class_names), "train", dtype=object)
-    _fill(partitions, class_names, groups, room, seed)
-    _require_every_class(partitions, class_names)
+    partitions = np.array(["train"] * len(class_names) if given is None else [one or "train" for one in given], object)
+    drawn = _drawn(given)
+    if drawn:
+        pool = class_names[partitions == "train"]
+        purpose = f"three partitions; with -val_test_prop {float(proportion):g}"
+        _refuse_small_classes(pool, smallest_class(proportion), purpose)
+        sizes = [held_out_counts(int((pool == name).sum()), proportion) for name in np.unique(class_names)]
+        room = {"test": [test for _, test in sizes], "val": [validation for validation, _ in sizes]}
+        _fill(partitions, class_names, groups, {partition: room[partition] for partition in drawn}, seed)
+    _require_every_class(partitions, class_names, ["train", *drawn])
     return partitions.tolist()
 
 
@@ -82,7 +94,7 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
         partitions = np.full(len(class_names), "train", dtype=object)
         partitions[test] = "test"
         _fill(partitions, class_names, groups, {"val": validation}, seed)
-        _require_every_class(partitions, class_names)
+        _require_every_class(partitions, class_names, PARTITIONS)
         folds.append(partitions.tolist())
     return folds
 
@@ -90,13 +102,18 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
 def test_parts(class_names, groups, fold_count, seed):
     """Return the indices of the test images of each fold: stratified by class, groups whole, every image once.
 
-    Raises UserError where there are fewer groups than folds.
+    Raises UserError where there are fewer groups than folds, or where all images of a class are in one group.
     """
     group_count = len(set(groups))
+    groups_in = Counter(name for name, _ in set(zip(class_names, groups, strict=True)))
+    single = sorted(str(name) for name, count in groups_in.items() if count == 1)
+    if single:
+        fault = f"its images form one group, and stay in one fold; add images of this class or {LOOSEN}"
+        raise UserError(*(f"class {name!r}: {fault}" for name in single))
     if group_count < fold_count:
         raise UserError(
             f"{fold_count} folds: the images form only {group_count} groups, and a group stays in one fold; give fewer "
-            "-folds, or loosen the grouping (-near_duplicates, -group_csv)"
+            f"-folds, or {LOOSEN}"
         )
     splitter = StratifiedGroupKFold(fold_count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
@@ -105,15 +122,15 @@ def test_parts(class_names, groups, fold_count, seed):
         return [test for _, test in splitter.split(class_names, class_names, groups)]
 
 
-def print_counts(class_names, assignments, proportion):
+def print_counts(class_names, assignments, proportion, given=None):
     """Print the sizes of the partitions of what `assign` returns, over all images and by class."""
     if None in assignments:
-        _print_partitions(class_names, assignments[None], proportion)
+        _print_partitions(class_names, assignments[None], proportion, _drawn(given))
     else:
         _print_folds(class_names, assignments)
 
 
-def _print_partitions(class_names, partitions, proportion):
+def _print_partitions(class_names, partitions, proportion, drawn):
     names, sizes = sorted(set(class_names)), Counter(partitions)
     counts = Counter(zip(partitions, class_names, strict=True))
     print("\nImages per partition\n")
@@ -122,14 +139,17 @@ def _print_partitions(class_names, partitions, proportion):
     print("\nImages per partition and class\n")
     rows = [[partition, *(counts[partition, name] for name in names)] for partition in PARTITIONS]
     print(format_table(["partition", *map(printable, names)], rows), end="\n\n")
+    held_out = [partition for partition in ("val", "test") if partition in drawn]
     for name in names:
-        asked = held_out_counts(sum(counts[partition, name] for partition in PARTITIONS), proportion)
-        validation, test = counts["val", name], counts["test", name]
-        if asked != (validation, test):
-            note(
-                f"class {name!r}: {validation} validation and {test} test images instead of {asked[0]} and {asked[1]}, "
-                "since images that belong together stay together"
-            )
+        pool = sum(counts[partition, name] for partition in ("train", *drawn))
+        asked = dict(zip(("val", "test"), held_out_counts(pool, proportion), strict=True))
+        if any(counts[partition, name] != asked[partition] for partition in held_out):
+            got = " and ".join(f"{counts[partition, name]} {LONG_NAMES[partition]}" for partition in held_out)
+            wanted = " and ".join(str(asked[partition]) for partition in held_out)
+            note(f"class {name!r}: {got} images instead of {wanted}, since images that belong together stay together")
+        for partition in ("val", "test"):
+            if partition not in drawn and not counts[partition, name]:
+                note(f"class {name!r}: has no {LONG_NAMES[partition]} image in the ready-made partitions")
 
 
 def _print_folds(class_names, folds):
@@ -139,6 +159,11 @@ def _print_folds(class_names, folds):
         rows.append([fold, *(" + ".join(str(counts[part, name]) for name in names) for part in PARTITIONS)])
     print(f"\nImages per fold and partition ({printable(' + '.join(names))})\n")
     print(format_table(["fold", *PARTITIONS], rows), end="\n\n")
+
+
+def _drawn(given):
+    """Return the partitions that are to be drawn, in this order: those that no image is given."""
+    return [partition for partition in ("test", "val") if given is None or partition not in set(given)]
 
 
 def _fill(partitions, class_names, groups, room, seed):
@@ -152,7 +177,7 @@ def _fill(partitions, class_names, groups, room, seed):
     room = {partition: np.array(sizes) for partition, sizes in room.items()}
     # RandomState's stream is frozen (NumPy's NEP 19): the split is the same under every version.
     for group in np.random.RandomState(seed).permutation(len(members)):
-        if partitions[members[group][0]] != "train":
+        if (partitions[members[group]] != "train").any():
             continue
         in_group = np.bincount(class_of[members[group]], minlength=class_of.max() + 1)
         for partition, sizes in room.items():
@@ -173,13 +198,15 @@ def _refuse_small_classes(class_names, needed, purpose):
         raise UserError(*faults)
 
 
-def _require_every_class(partitions, class_names):
+def _require_every_class(partitions, class_names, parts):
     faults = [
         f"class {str(name)!r}: no whole group of images fits into {partition}, since images that belong together stay "
-        "together; add images of this class or loosen the grouping (-near_duplicates, -group_csv)"
+        f"together; add images of this class or {LOOSEN}"
+        if (partitions[class_names == name] == "train").any()
+        else f"class {str(name)!r}: has no training image; add some to the training partition, or remove the class"
         for name in np.unique(class_names)
         for partition in PARTITIONS
-        if not (partitions[class_names == name] == partition).any()
+        if partition in parts and not (partitions[class_names == name] == partition).any()
     ]
     if faults:
         raise UserError(*dict.fromkeys(faults))

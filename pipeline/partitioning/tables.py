@@ -3,9 +3,9 @@
 import os
 from dataclasses import replace
 
-from pipeline import files, split_files
+from pipeline import files, image_table, split_files
 from pipeline.errors import UserError
-from pipeline.partitioning import catalogue, duplicate_report
+from pipeline.partitioning import catalogue
 from pipeline.project import PARTITIONS, split_tables
 
 # images.csv goes last: while it lies in the project folder, organizing is not complete.
@@ -14,6 +14,7 @@ ALL_TABLES = (
     "classes.csv",
     "split.json",
     "near_duplicates.png",
+    "leaks.png",
     "baselines.json",
     "images.csv",
 )
@@ -24,18 +25,19 @@ def require_ours(project):
 
     Files are told by what is in them: a split file lists images of our images.csv, which begins with our header.
     """
+    fold_folders = project.fold_folders().values()
     faults = [
         f"{folder}: is a link; the project keeps its own files there; put a folder in its place"
-        for folder in (project.bin, project.csv)
+        for folder in (project.bin, project.csv, *fold_folders)
         if folder.is_symlink()
     ]
     folders = {project.tables, project.csv}
     paths = [folder / name for folder in folders for name in ALL_TABLES]
-    paths += [path for folder in project.fold_folders().values() for path in split_tables(folder)]
+    paths += [path for folder in fold_folders for path in split_tables(folder)]
     names = _listed_names(folder / "images.csv" for folder in folders)
     if not _was_interrupted(project):
         faults += [
-            f"{path}: is not a file of partition_datasets.py, which needs the name; move it elsewhere or rename it"
+            f"{path}: was not written by partition_datasets.py, which needs this name; rename it or move it elsewhere"
             for path in paths
             if os.path.lexists(path) and not _is_ours(path, *names)
         ]
@@ -60,7 +62,7 @@ def write(project, images, class_names, assignments, record):
         _write_partitions(folders[fold], catalogue.usable(images), class_names, partitions)
     _remove_other_splits(project, folders.values())
     split_files.write_classes(tables / "classes.csv", class_names)
-    catalogue.write(tables / "images.csv", images)
+    image_table.write(tables / "images.csv", images)
     record.write(tables / "split.json")
     if None in assignments:
         print(f"{verb} train.csv, val.csv, test.csv, classes.csv, images.csv and split.json in {tables}")
@@ -114,8 +116,8 @@ def _was_interrupted(project):
 
 def _listed_names(image_tables):
     """Return the file names and the class names that our images.csv list; UserError for a damaged one."""
-    ours = [path for path in image_tables if path.is_file() and catalogue.has_header(files.read_csv(path))]
-    tables = [catalogue.read(path) for path in ours]
+    ours = [path for path in image_tables if path.is_file() and image_table.has_header(files.read_csv(path))]
+    tables = [image_table.read(path) for path in ours]
     return [{name for table in tables for name in table[column]} for column in ("file_name", "class_name")]
 
 
@@ -128,11 +130,11 @@ def _is_ours(path, file_names, class_names):
             case "split.json":
                 return split_files.read_split_record(path) is not None
             case "images.csv":
-                return catalogue.has_header(files.read_csv(path))
+                return image_table.has_header(files.read_csv(path))
             case "baselines.json":
                 return "baselines" in files.read_json_object(path)
-            case "near_duplicates.png":
-                return duplicate_report.is_contact_sheet(path)
+            case "near_duplicates.png" | "leaks.png":
+                return files.has_mark(path)
             case "classes.csv":
                 return all(len(row) == 2 and row[1] in class_names for _, row in files.read_csv(path))
             case _:

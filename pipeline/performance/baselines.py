@@ -164,8 +164,11 @@ def _measured(name, labels, probabilities, groups, folds):
 
 
 def _facts(path):
-    data = image_files.read_bytes(path)
-    image = image_files.decode(data)
+    try:
+        data = image_files.read_bytes(path)
+        image = image_files.decode(data)
+    except image_files.UnreadableImage as reason:
+        raise UserError(f"{path}: {reason}; it could be read a moment ago; put it back as it was") from None
     return file_facts(data), brightness_facts(image), thumbnail(image)
 
 

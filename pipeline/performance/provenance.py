@@ -177,6 +177,13 @@ def _split(sources):
         f"The images were split on {source.split.date[:10]} (UTC) with the random seed {source.split.seed}."
         for source in known
     ]
+    sentences += [
+        f"{count} of its {part} images have a twin, or an image of the same group, in another partition. These leaks "
+        "were kept, and the figures may be too good."
+        for source in known
+        for part, count in source.split.leaks_kept.items()
+        if part == source.predictions.split
+    ]
     commands = [source.relative(source.split.command_line) for source in known]
     return list(dict.fromkeys(sentences)), list(dict.fromkeys(commands))
 

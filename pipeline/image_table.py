@@ -1,0 +1,89 @@
+"""images.csv: the one table that knows every image. Its format, read with every fault named, and written.
+
+Columns:
+    source           where the image came from, its path in the project folder: class folder/file name, mostly
+    file_name        its name in bin/; empty for a file that is not an image and stays where it is
+    class_name       the class folder's name, or what a table of labels says
+    content_hash     SHA-256 of the file's bytes
+    group            images with the same number must share a partition
+    left_out         why it is in no partition; empty for an image that is in one
+    known_group      the group that the user has given it (-group_csv, -labels_csv); empty where there is none
+    subfolder        the folder directly under the class folder whose images stay together; empty where there is none
+    patient          the PatientID of a DICOM file; empty for others
+    given_partition  train, val or test in a ready-made split; empty where it is drawn
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import files
+from pipeline.errors import UserError
+from pipeline.file_names import caseless
+from pipeline.project import PARTITIONS, is_plain_file_name, is_reserved
+
+FIRST_COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out"]
+# Images that have the same in one of these columns belong together.
+GROUP_COLUMNS = ["known_group", "subfolder", "patient"]
+COLUMNS = [*FIRST_COLUMNS, *GROUP_COLUMNS, "given_partition"]
+# File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
+TEXT = object
+
+
+def read(path):
+    """Read an images.csv as a table of strings, with every fault of it in one UserError."""
+    rows = files.read_csv(path)
+    if not has_header(rows):
+        raise UserError(f"{path}: does not begin with the line {','.join(COLUMNS)}; restore it from a copy")
+    faults, line_of = [], {}
+    for line, row in rows[1:]:
+        where = f"{path}, line {line}"
+        if len(row) != len(rows[0][1]):
+            faults.append(f"{where}: {len(row)} columns instead of {len(rows[0][1])}; correct the line")
+            continue
+        source, file_name = row[:2]
+        folders = source.split("/")
+        if not all(map(_stays_inside, folders)):
+            faults.append(f"{where}: {source!r} is not a path inside the project folder; correct the line")
+        elif len(folders) > 1 and is_reserved(folders[0]):
+            faults.append(f"{where}: the project keeps its own files in {folders[0]!r}; correct the line")
+        if file_name and not is_plain_file_name(file_name):
+            faults.append(f"{where}: {file_name!r} is not a plain file name; correct the line")
+        first_line = line_of.setdefault(caseless(file_name), line)
+        if file_name and first_line != line:
+            faults.append(f"{where}: the name {file_name!r} is that of line {first_line} too; correct the line")
+        partition = dict(zip(rows[0][1], row, strict=True)).get("given_partition")
+        if partition and partition not in PARTITIONS:
+            faults.append(f"{where}: {partition!r} is not a partition; write {', '.join(PARTITIONS)} or nothing")
+    if faults:
+        raise UserError(*faults)
+    return pd.DataFrame([row for _, row in rows[1:]], columns=rows[0][1], dtype=TEXT).reindex(
+        columns=COLUMNS, fill_value=""
+    )
+
+
+def has_header(rows):
+    """Tell whether the rows of a CSV file, as files.read_csv returns them, begin as those of an images.csv."""
+    # Earlier versions have written fewer of the last columns.
+    return bool(rows) and len(rows[0][1]) >= len(FIRST_COLUMNS) and rows[0][1] == COLUMNS[: len(rows[0][1])]
+
+
+def write(path, table):
+    """Write images.csv, rows in the order of the table."""
+    files.write_csv(path, [COLUMNS, *table[COLUMNS].itertuples(index=False)])
+
+
+def groups_of(project, file_names):
+    """Return the group of each image, by its name in bin/, as text; an image that is in no table is its own group.
+
+    Split files with no images.csv beside them are valid too.
+    """
+    path = project.csv / "images.csv"
+    table = read(path) if path.exists() else pd.DataFrame(columns=COLUMNS, dtype=TEXT)
+    group_of = dict(zip(table["file_name"], table["group"], strict=True))
+    return [f"group {group_of[name]}" if group_of.get(name) else name for name in file_names]
+
+
+def _stays_inside(name):
+    # The name of a folder or file that is there already need not be one that other systems take.
+    return name not in ("", ".", "..") and Path(name).name == name and "\0" not in name

@@ -1,0 +1,57 @@
+"""What a pretrained model sees in images: the inputs of its last layer, computed once for all folds and runs."""
+
+import numpy as np
+import torch
+
+from pipeline.learning.devices import autocast
+from pipeline.progress import progress_bar
+
+# Fewer fill the cores less, more leave their caches.
+BATCH_SIZE = 25
+
+
+class FeatureStore:
+    """Features of images, kept under what they depend on: the image's content, and what the model is."""
+
+    def __init__(self):
+        self._kept = {}
+
+    def features(self, model, layer, image_set, precision, source):
+        """Return the features of an ImageSet, float32 (n, features): those kept, and the others computed and kept.
+
+        Args:
+            model: nn.Module.
+            layer: the last layer of it, whose input is taken.
+            image_set: ImageSet.
+            precision: number format to compute in.
+            source: what the model's other weights are; equal for equal ones.
+        """
+        preprocessing = image_set.preprocessing
+        kept = self._kept.setdefault(repr((source, precision, preprocessing)), {})
+        missing = {content: index for index, content in enumerate(image_set.content_hashes) if content not in kept}
+        indices = torch.tensor(list(missing.values()), dtype=torch.int64)
+        if missing:
+            kept.update(zip(missing, compute_features(model, layer, image_set, indices, precision), strict=True))
+        return np.stack([kept[content] for content in image_set.content_hashes])
+
+
+@torch.inference_mode()
+def compute_features(model, layer, image_set, indices, precision):
+    """Return the features of some images of an ImageSet, float32 (len(indices), features).
+
+    Means over an image and its mirror image where the preprocessing says so, and over the places of a map.
+    """
+    preprocessing, taken, found = image_set.preprocessing, [], []
+    model.eval()
+    hook = layer.register_forward_hook(lambda _, inputs, output: taken.append(inputs[0].float()))
+    with hook, progress_bar(total=len(indices), desc="features", unit="image") as bar:
+        for pixels, _ in image_set.batches(list(indices.split(BATCH_SIZE))):
+            images = preprocessing.model_input(pixels)
+            with autocast(image_set.device, precision):
+                for view in [images, images.flip(-1)] if preprocessing.average_flips else [images]:
+                    model(view)
+            features = torch.stack(taken).mean(dim=0)
+            taken.clear()
+            found.append(features.flatten(2).mean(dim=2) if features.ndim > 2 else features)
+            bar.update(len(pixels))
+    return torch.cat(found).cpu().numpy()

@@ -1,0 +1,116 @@
+"""The last layer of a pretrained model, fitted to features of the images by logistic regression."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import log_softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+# scikit-learn's C, the inverse of the L2 penalty; 1,280 standardized features and few images need a strong penalty.
+STRENGTHS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+USUAL_STRENGTH = 0.01  # where there are too few images to choose one
+INNER_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear layer: logits are features @ weights.T + biases."""
+
+    weights: np.ndarray  # float64 (classes, features)
+    biases: np.ndarray  # float64 (classes,)
+    strength: float  # scikit-learn's C that it was fitted with
+
+    def logits(self, features):
+        return features @ self.weights.T + self.biases
+
+
+def fit_head(features, labels, groups, balanced=False, bias=True, seed=0):
+    """Fit a Head by multinomial logistic regression on standardized features, which is then undone in its weights.
+
+    The L2 penalty is that of the lowest log loss in cross-validation within these images.
+
+    Args:
+        features: float array (n, features).
+        labels: class indices (n,); each class has an image.
+        groups: n texts; images of one group are never apart in the cross-validation.
+        balanced: whether images of rare classes count more.
+        bias: whether the layer has one.
+        seed: random seed of the folds.
+    """
+    features = np.asarray(features, dtype=np.float64)
+    class_weight = "balanced" if balanced else None
+    losses = _held_out_losses(features, labels, groups, class_weight, bias, seed)
+    strength = USUAL_STRENGTH if losses is None else STRENGTHS[int(losses.argmin())]
+    return next(_fits(features, labels, [strength], class_weight, bias))
+
+
+def evaluate(head, features, labels):
+    """Return {"loss": ..., "accuracy": ...} of a Head, means over images."""
+    logits = head.logits(features)
+    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    return {"loss": float(losses.mean()), "accuracy": float((logits.argmax(axis=1) == labels).mean())}
+
+
+def put_into(layer, head, features):
+    """Give the last layer of a model, linear or a convolution of one pixel, the weights of a Head.
+
+    A convolution is SqueezeNet's, which has a ReLU behind it. Raising all biases changes no probability: they are
+    raised until it cuts nothing off, judged by the features that the Head was fitted to.
+    """
+    biases = head.biases
+    if isinstance(layer, nn.Conv2d):
+        biases = biases + 10 + 4 * np.abs(head.logits(features)).max()
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(head.weights).view_as(layer.weight))
+        if layer.bias is not None:
+            layer.bias.copy_(torch.from_numpy(biases))
+
+
+def _held_out_losses(features, labels, groups, class_weight, bias, seed):
+    """Return the log loss of each of STRENGTHS on images held out; None where a class has too few groups for that."""
+    counts = [len({group for group, of in zip(groups, labels, strict=True) if of == label}) for label in set(labels)]
+    if min(counts) < 2:
+        return None
+    folds = StratifiedGroupKFold(min(INNER_FOLDS, *counts), shuffle=True, random_state=seed)
+    losses = np.zeros(len(STRENGTHS))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than folds
+        parts = list(folds.split(features, labels, groups))
+    for train, held_out in parts:
+        if len(held_out) == 0 or set(labels[train]) != set(labels):
+            continue  # groups that hold most of a class
+        fits = _fits(features[train], labels[train], STRENGTHS, class_weight, bias)
+        for number, head in enumerate(fits):
+            losses[number] += evaluate(head, features[held_out], labels[held_out])["loss"] * len(held_out)
+    return losses if losses.any() else None
+
+
+def _fits(features, labels, strengths, class_weight, bias):
+    """Yield the Head of each strength.
+
+    What is regressed on is the standardized features, rotated: of n images no more than n directions matter to an L2
+    penalty, and the others cost time.
+    """
+    scaler = StandardScaler(with_mean=bias).fit(features)
+    standardized = scaler.transform(features)
+    rotation = None
+    if len(features) < features.shape[1]:
+        _, _, rotation = np.linalg.svd(standardized, full_matrices=False)
+        standardized = standardized @ rotation.T
+    model = LogisticRegression(fit_intercept=bias, class_weight=class_weight, warm_start=True, max_iter=1000)
+    for strength in strengths:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # near the optimum all the same
+            model.set_params(C=strength).fit(standardized, labels)
+        weights = model.coef_ if rotation is None else model.coef_ @ rotation
+        biases = np.broadcast_to(model.intercept_, len(weights))
+        if len(weights) == 1:  # of two classes: the evidence for the second, half of it against the first
+            weights, biases = np.concatenate([-weights, weights]) / 2, np.concatenate([-biases, biases]) / 2
+        weights = weights / scaler.scale_
+        yield Head(weights, biases - weights @ scaler.mean_ if bias else biases, strength)

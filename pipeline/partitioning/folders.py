@@ -1,0 +1,167 @@
+"""What the folders say: the class of each file, its subfolder, and partitions that its authors have made.
+
+All of it follows from a file's source, its path in the project folder: `no/1.png`, `no/patient 7/1.png`,
+`Training/no/1.png`. Images that lie in bin/ by now keep their source, and so what it says.
+"""
+
+import os
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pipeline.file_names import caseless, composed
+from pipeline.messages import note, note_each, printable
+from pipeline.project import is_reserved
+
+PARTITION_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+# Pairs of files, as a fraction of a folder's files, from which on they are told. It is 1/2 where each image has a mask;
+# a few of the same name in two formats are nothing unusual.
+PAIRS_TO_TELL = 1 / 8
+# What Windows puts into folders of images; hidden files are passed over as well.
+PASSED_OVER = ("thumbs.db", "desktop.ini")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is known of a file before it is read."""
+
+    class_name: str
+    partition: str = ""  # train, val or test where it is given, and not to be drawn
+    known_group: str = ""  # as the user has named it
+    left_out: str = ""  # why it is in no partition
+
+
+def entries(folder):
+    """Return what is in a folder, in the order of the names, less what is hidden; tell of one that cannot be read."""
+    try:
+        found = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    except OSError as error:
+        note(f"{folder}: passed over: {error.strerror}")
+        return []
+    return [entry for entry in found if entry.name[0] != "." and entry.name.lower() not in PASSED_OVER]
+
+
+def walk(project):
+    """Return {source: path} of every file below the project folder, in order, less what the project keeps there.
+
+    Hidden files and folders are passed over; links are followed, less those to a folder that they lie in.
+    """
+    top = entries(project.root)
+    reserved = [entry for entry in top if is_reserved(entry.name) and entry.is_dir()]
+    has_tables = (project.tables / "images.csv").exists()
+    note_each(
+        # Where an earlier run has created them, they are not meant as classes.
+        f"{folder}: not taken for a class, since the project keeps its own files there; rename it if it is one"
+        for folder in reserved
+        if not has_tables or folder.name != caseless(folder.name)
+    )
+    kept = [entry for entry in top if entry not in reserved]
+    return dict(_files_among(kept, "", {os.path.realpath(project.root)}))
+
+
+def read_labels(sources):
+    """Return {source: Label} of the files in class folders, alone or in folders of ready-made partitions."""
+    folders_of = {source: source.split("/")[:-1] for source in sources}
+    if not _are_ready_made(folders_of.values()):
+        return {source: Label(composed(folders[0])) for source, folders in folders_of.items() if folders}
+    labels, passed_over, used = {}, Counter(), {}
+    for source, folders in folders_of.items():
+        partition = PARTITION_NAMES.get(caseless(folders[0])) if folders else None
+        if partition and len(folders) > 1:
+            labels[source] = Label(composed(folders[1]), partition)
+            used[folders[0]] = partition
+        elif folders:
+            passed_over[folders[0]] += 1
+    listed = ", ".join(f"{folder} ({partition})" for folder, partition in sorted(used.items()))
+    print(f"ready-made partitions: {printable(listed)}")
+    note_each(
+        f"{folder}: {count} files passed over, which lie in no class folder of a ready-made partition"
+        for folder, count in passed_over.items()
+    )
+    return labels
+
+
+def subfolders(images):
+    """Return, for each row of a table of images, the folder directly under its class folder, "" where there is none.
+
+    A folder that holds all images of a class is taken for a part of the class folder, unless it is one of several in
+    another class.
+    """
+    inner = [
+        _below_class(source, class_name)
+        for source, class_name in zip(images["source"], images["class_name"], strict=True)
+    ]
+    depth = Counter()
+    while True:
+        firsts = defaultdict(set)
+        for class_name, folders in zip(images["class_name"], inner, strict=True):
+            firsts[class_name].add(_folder_at(folders, depth[class_name]))
+        of_several = {folder for found in firsts.values() if len(found) > 1 for folder in found}
+        wrapped = [name for name, found in firsts.items() if len(found) == 1 and not found & {"", *of_several}]
+        if not wrapped:
+            return [
+                _folder_at(folders, depth[class_name])
+                for class_name, folders in zip(images["class_name"], inner, strict=True)
+            ]
+        depth.update(wrapped)
+
+
+def tell_pairs(sources):
+    """Print a note for each folder in which many files differ in their suffix only: one kind may be masks."""
+    same, count = defaultdict(list), Counter()
+    for source in sources:
+        folder, _, name = source.rpartition("/")
+        same[folder, PurePosixPath(name).stem].append(source)
+        count[folder] += 1
+    pairs = defaultdict(list)
+    for (folder, _), found in same.items():
+        if len(found) > 1:
+            pairs[folder].append(found)
+    note_each(
+        f"{folder or 'the project folder'}: {len(found)} times files that differ in the suffix only "
+        f"({' and '.join(found[0][:2])}); if one kind are masks, choose with -files '*.jpg'"
+        for folder, found in pairs.items()
+        if len(found) >= PAIRS_TO_TELL * count[folder]
+    )
+
+
+def _are_ready_made(folders_of_files):
+    """Tell whether there are ready-made partitions with class folders, and no class called train among others."""
+    tops, classes = set(), defaultdict(set)
+    for folders in folders_of_files:
+        tops.update(folders[:1])
+        if folders and caseless(folders[0]) in PARTITION_NAMES:
+            classes[folders[0]].update(folders[1:2])
+    with_classes = {folder: PARTITION_NAMES[caseless(folder)] for folder, names in classes.items() if names}
+    alone = len(with_classes) > 1 or len(tops) == 1
+    return "train" in with_classes.values() and alone and len(set().union(*classes.values())) > 1
+
+
+def _below_class(source, class_name):
+    """Return the folders between the class folder, the first or second of a source's, and the file."""
+    folders = source.split("/")[:-1]
+    above = list(map(composed, folders[:2]))
+    return folders[above.index(class_name) + 1 :] if class_name in above else []
+
+
+def _folder_at(folders, depth):
+    return composed(folders[depth]) if depth < len(folders) else ""
+
+
+def _files_among(siblings, prefix, above):
+    """Yield (source, path) of the files among entries of a folder and below; `above` are the folders they lie in."""
+    for entry in siblings:
+        if not entry.is_dir():
+            yield prefix + entry.name, entry
+            continue
+        real = os.path.realpath(entry)
+        if real not in above:
+            yield from _files_among(entries(entry), f"{prefix}{entry.name}/", above | {real})

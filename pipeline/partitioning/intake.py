@@ -1,0 +1,133 @@
+"""Which files are images and what their labels are: the user's choices, remembered in split.json, applied to files."""
+
+import dataclasses
+import fnmatch
+import re
+from dataclasses import dataclass
+
+from pipeline import split_files
+from pipeline.errors import UserError
+from pipeline.file_names import caseless, composed
+from pipeline.messages import command_text, note_each
+from pipeline.partitioning import folders, label_table
+from pipeline.partitioning.folders import Label
+
+GROUPED, UNGROUPED = "grouped", "ungrouped"
+KEPT, REDRAWN = "kept", "redrawn"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What holds for later splits too, until the user says otherwise."""
+
+    files: tuple = ("*",)  # patterns of the files that are images
+    subfolders: str = GROUPED  # or UNGROUPED
+    patients: str = GROUPED  # or UNGROUPED: the images of a DICOM patient
+    partitions: str = KEPT  # or REDRAWN: ready-made ones
+    labels_csv: str = ""  # the name of the table that labels come from; "": from folders
+
+    @classmethod
+    def resolve(cls, project, **given):
+        """Return the Choices `given`, {field: value or None}, and for None those of the last split, which are told."""
+        record = split_files.read_split_record(project.tables / "split.json")
+        earlier = _sound(record.choices if record else {})
+        kept = {name: value for name, value in earlier.items() if given.get(name) is None}
+        if given.get("files"):
+            given["files"] = tuple(given["files"])
+        if given.get("labels_csv"):
+            given["labels_csv"] = given["labels_csv"].name
+        chosen = cls(**kept, **{name: value for name, value in given.items() if value is not None})
+        if chosen.labels_csv and given.get("subfolders"):
+            raise UserError(
+                f"-subfolders {given['subfolders']}: has no effect, since labels come from {chosen.labels_csv} and not "
+                "from folders; leave it out"
+            )
+        if kept:
+            words = [
+                word
+                for name, value in kept.items()
+                for word in (f"-{name}", *(value if isinstance(value, tuple) else [value]))
+            ]
+            print(f"as in the earlier split: {command_text(*words)}")
+        return chosen
+
+    def as_json(self):
+        """Return what differs from the defaults."""
+        values = {field.name: (getattr(self, field.name), field.default) for field in dataclasses.fields(self)}
+        return {name: value for name, (value, default) in values.items() if value != default}
+
+
+def given_partitions(images, choices):
+    """Return the ready-made partition of each image of the table as far as it is kept, "" where it is drawn."""
+    return images["given_partition"] if choices.partitions == KEPT else images["given_partition"].map(lambda _: "")
+
+
+def read_labels(walked, earlier, in_bin, choices, table=None, columns=None):
+    """Return {source, letters composed: Label} of the files that the user has chosen; print what was passed over.
+
+    Args:
+        walked: {source: path} of all files, as folders.walk finds them.
+        earlier: the table of the images of earlier splits.
+        in_bin: those of it that lie in bin/.
+        choices: the Choices.
+        table, columns: a table of labels, as label_table.read takes them. Images of earlier splits that are not in it
+            keep their label.
+    """
+    if choices.labels_csv:
+        labels = _remembered(earlier)
+        if table:
+            bin_names = dict(zip(in_bin["source"], in_bin["file_name"], strict=True))
+            names_of = {source: [bin_names[source]] if source in bin_names else [] for source in (*bin_names, *walked)}
+            labels |= label_table.read(table, columns or {}, names_of)
+        _tell_unlabelled(walked, labels, choices.labels_csv)
+    else:
+        labels = folders.read_labels([*dict.fromkeys([*in_bin["source"], *walked])]) | _remembered(in_bin)
+    # Copies may spell names with decomposed letters.
+    labels = {composed(source): label for source, label in labels.items()}
+    chosen = {source: label for source, label in labels.items() if _is_chosen(source, choices.files)}
+    if len(chosen) < len(labels):
+        print(f"-files {' '.join(choices.files)}: {len(chosen)} of {len(labels)} files")
+    folders.tell_pairs(chosen)
+    return chosen
+
+
+def _remembered(images):
+    return {
+        row.source: Label(row.class_name, row.given_partition, row.known_group)
+        for row in images.itertuples()
+        if row.class_name
+    }
+
+
+def _sound(choices):
+    """Return of the choices in split.json those that mean something: someone may have changed the file."""
+    words = {"subfolders": (GROUPED, UNGROUPED), "patients": (GROUPED, UNGROUPED), "partitions": (KEPT, REDRAWN)}
+    patterns, table = choices.get("files"), choices.get("labels_csv")
+    sound = {name: choices[name] for name, values in words.items() if choices.get(name) in values}
+    if isinstance(patterns, list) and patterns and all(isinstance(pattern, str) for pattern in patterns):
+        sound["files"] = tuple(patterns)
+    return sound | ({"labels_csv": table} if isinstance(table, str) else {})
+
+
+def _is_chosen(source, patterns):
+    """Tell whether a file's name matches one of the patterns, its path where the pattern has a folder."""
+    if patterns == Choices.files:
+        return True
+    name = source.rpartition("/")[2]
+    return any(re.match(_compiled(pattern), caseless(source if "/" in pattern else name)) for pattern in patterns)
+
+
+def _compiled(pattern):
+    return fnmatch.translate(caseless(pattern))
+
+
+def _tell_unlabelled(walked, labels, table):
+    """Print notes of the files that no line names, in DIR itself only those of a kind that others are labelled of."""
+    kinds = {caseless(source).rpartition(".")[2] for source in labels}
+    known = set(map(composed, labels))
+    unlabelled = [
+        source
+        for source in walked
+        if composed(source) not in known and ("/" in source or caseless(source).rpartition(".")[2] in kinds)
+    ]
+    note_each(f"{source}: left out, since {table} does not name it" for source in unlabelled)

@@ -1,0 +1,114 @@
+"""Leaks of a ready-made split: images of one partition that another one holds too, in the same or a similar file."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.messages import format_table
+from pipeline.partitioning import catalogue, duplicate_report
+from pipeline.partitioning.splitting import LONG_NAMES
+
+# What a partition may learn from: an image that belongs together with one of an earlier partition leaves its own.
+ORDER = ("test", "val", "train")
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """What was found."""
+
+    groups: list  # for each leaking group the labels of its rows in the table of images
+    kept: dict  # {partition: images that belong together with those of a later one of ORDER}, where leaks are kept
+
+
+def settle(images, given, found, keep):
+    """Find what the ready-made partitions share, print it, and leave out what must not be trained on.
+
+    Args:
+        images: the table of all images, with their groups.
+        given: the ready-made partition of each, "" where it is drawn.
+        found: duplicates.Duplicates among those that could be read, some of which are left out by now.
+        keep: leave all images in their partitions.
+
+    Returns the table, in which of images that belong together only those of the first of ORDER stay in a partition, and
+    the Leaks. Images that are given no partition count as training images.
+    """
+    readable = images[images["group"] != ""]
+    in_split = np.asarray(readable["left_out"] == "")
+    given = given[readable.index]
+    if not any(given):
+        if keep:
+            raise UserError("--keep_leaks: has no effect, since there are no ready-made partitions; leave it out")
+        return images, Leaks([], {})
+    rank = np.where(in_split, [ORDER.index(partition or "train") for partition in given], len(ORDER))
+    levels = [found.identical, found.near, np.asarray(readable["group"], dtype=int)]
+    rows = [
+        (ORDER[first], ORDER[second], int((rank == first).sum()), *_shared(rank, first, second, levels))
+        for first, second in ((0, 2), (0, 1), (1, 2))
+        if (rank == first).any() and (rank == second).any()
+    ]
+    lowest, highest = np.full(levels[-1].max() + 1, len(ORDER)), np.full(levels[-1].max() + 1, -1)
+    np.minimum.at(lowest, levels[-1], rank)
+    np.maximum.at(highest, levels[-1][in_split], rank[in_split])
+    lowest, highest = lowest[levels[-1]], highest[levels[-1]]
+    leaking = in_split & (rank > lowest)
+    groups = readable[np.isin(levels[-1], levels[-1][leaking])].groupby("group").groups.values()
+    _tell(rows, {name: int((leaking & (rank == ORDER.index(name))).sum()) for name in ORDER[1:]}, keep)
+    if not keep:
+        images = images.copy()
+        reasons = [
+            f"leak: belongs together with an image of the {LONG_NAMES[ORDER[one]]} partition" for one in lowest[leaking]
+        ]
+        images.loc[readable.index[leaking], "left_out"] = reasons
+        return images, Leaks(list(groups), {})
+    counts = {name: int((in_split & (rank == place) & (highest > rank)).sum()) for place, name in enumerate(ORDER)}
+    return images, Leaks(list(groups), {name: count for name, count in counts.items() if count})
+
+
+def draw(project, images, leaks):
+    """Draw leaks.png beside the split files, a row for each group; without leaks remove that of an earlier split."""
+    path = project.tables / "leaks.png"
+    if not leaks.groups:
+        path.unlink(missing_ok=True)
+        return
+    order = {name: place for place, name in enumerate((*ORDER, ""))}
+    groups = []
+    for numbers in leaks.groups:
+        rows = sorted(images.loc[numbers].itertuples(), key=lambda row: order[row.given_partition])
+        groups.append(
+            [
+                (catalogue.location(project, row), f"{row.given_partition or 'train'}: {row.source.rpartition('/')[2]}")
+                for row in rows
+            ]
+        )
+    duplicate_report.draw_contact_sheet(path, groups)
+    print(f"leaks, to be checked by eye: {path}")
+
+
+def _shared(rank, first, second, levels):
+    """Return how many images of one partition share a group with one of another, each counted at its first level."""
+    counts, counted = [], np.zeros(len(rank), dtype=bool)
+    for groups in levels:
+        held = np.zeros(groups.max() + 1, dtype=bool)
+        held[groups[rank == second]] = True
+        shared = (rank == first) & held[groups]
+        counts.append(int((shared & ~counted).sum()))
+        counted |= shared
+    return counts
+
+
+def _tell(rows, leaving, keep):
+    """Print what partitions share, a row of the table for each pair, and how many images leave or stay for it."""
+    if not any(sum(row[3:]) for row in rows):
+        print("\nleaks between the ready-made partitions: none")
+        return
+    header = ["images of", "also in", "images", "identical", "near-duplicates", "by group only"]
+    print("\nLeaks between the ready-made partitions\n")
+    print(format_table(header, [(LONG_NAMES[first], LONG_NAMES[second], *counts) for first, second, *counts in rows]))
+    print()
+    for first, second, count, *shared in rows:
+        twins = sum(shared[:2])
+        if twins:
+            print(f"{twins} of {count} {LONG_NAMES[first]} images have a twin among the {LONG_NAMES[second]} images")
+    left = " and ".join(f"{count} {LONG_NAMES[name]} images" for name, count in leaving.items() if count)
+    print(f"{left} {'stay all the same (--keep_leaks)' if keep else 'leave their partition (--keep_leaks keeps them)'}")

@@ -1,0 +1,29 @@
+"""What is told of images that can be read and may yet not be what the user thinks."""
+
+from collections import defaultdict
+
+from pipeline.messages import note
+
+SEVERAL_PAGES = "several pages, of which only the first is used"
+NO_CONTRAST = "no contrast, the same value everywhere"
+MOST_NAMES = 4
+
+
+class Remarks:
+    """Collects remarks on images; tells each in one line, with the number of images and the first names."""
+
+    def __init__(self):
+        self.names = defaultdict(list)  # {remark: names of the images}
+        self.count = 0  # of all images
+
+    def add(self, name, remarks):
+        """Add an image and the remarks on it, of which most have none."""
+        self.count += 1
+        for remark in remarks:
+            self.names[remark].append(str(name))
+
+    def tell(self, images):
+        """Print a note for each remark; `images` says what they are."""
+        for remark, names in self.names.items():
+            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            note(f"{remark}: {len(names)} of {self.count} {images} ({', '.join(names[:MOST_NAMES])}{more})")

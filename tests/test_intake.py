@@ -1,0 +1,180 @@
+"""Which files are images and what their labels are, by the options of partition and in later splits."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from pipeline import files
+
+SCRIPT = "partition_datasets.py"
+
+
+def names(folder, *partitions):
+    tables = (
+        pd.read_csv(folder / f"{one}.csv", header=None, dtype=str)[0] for one in partitions or ("train", "val", "test")
+    )
+    return {name for table in tables for name in table}
+
+
+def classes(folder):
+    return [line.partition(",")[2] for line in (folder / "classes.csv").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def masked(tmp_path, class_folders):
+    """Images in two class folders, each with a mask beside it."""
+    data = class_folders(tmp_path / "data", {"no": 10, "yes": 10}, suffix=".JPG")
+    return class_folders(data, {"no": 10, "yes": 10}, seed=1)
+
+
+@pytest.fixture
+def tabled(tmp_path, class_folders):
+    """40 images in one folder, a file beside them, and a table that labels them."""
+    data = class_folders(tmp_path / "data", {"images": 40})
+    (data / "images" / "readme.txt").write_text("text")
+    lines = [f"images{number},{('001', 'NA')[number % 2]}" for number in range(40)]
+    (tmp_path / "labels.csv").write_text("image_id,label\n" + "\n".join(lines) + "\n")
+    return data
+
+
+def test_files_are_chosen_by_their_names_in_later_splits_too(masked, call_script):
+    result = call_script(SCRIPT, "-dir", masked)
+    assert len(names(masked)) == 40 and result.stderr.count("-files") == 2
+    result = call_script(SCRIPT, "-dir", masked, "-files", "*.jpg", "yes/*.jpg")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert names(masked) == {f"{name}{number}.JPG" for name in ("no", "yes") for number in range(10)}
+    assert call_script("organize_files.py", masked).returncode == 0
+    assert len(list((masked / "no").iterdir())) == 10
+    result = call_script(SCRIPT, "-dir", masked, "-seed", 1)
+    assert result.returncode == 0 and "-files '*.jpg'" in result.stdout
+    assert all(name.endswith(".JPG") for name in names(masked / "csv"))
+    assert call_script(SCRIPT, "-dir", masked, "-files", "*").returncode == 0
+    assert len(names(masked / "csv")) == 40
+    result = call_script(SCRIPT, "-dir", masked, "-files", "*.png")
+    assert result.returncode == 0 and len(names(masked / "csv")) == 20
+
+
+def test_labels_of_a_table_hold_in_later_splits(tabled, call_script, class_folders, tmp_path):
+    result = call_script(SCRIPT, "-dir", tabled, "-labels_csv", tmp_path / "labels.csv")
+    assert result.returncode == 0 and classes(tabled) == ["001", "NA"]
+    assert [line.split(":")[1] for line in result.stderr.splitlines()] == [" images/readme.txt"]
+    assert call_script("organize_files.py", tabled).returncode == 0
+    assert {path.name for path in tabled.iterdir()} == {"bin", "csv", "models", "results", "images"}
+    class_folders(tabled, {"more": 2}, seed=1)
+    result = call_script(SCRIPT, "-dir", tabled, "-seed", 1)
+    assert result.returncode == 0 and classes(tabled / "csv") == ["001", "NA"]
+    assert result.stderr.count("labels.csv does not name it") == 3
+
+    # A table that is given again labels new files, and corrects old labels by the names in the folder and in bin.
+    (tmp_path / "more.csv").write_text("image,class\nmore0,001\nmore1,NA\nimages0.png,NA\n")
+    assert call_script(SCRIPT, "-dir", tabled, "-labels_csv", tmp_path / "more.csv").returncode == 0
+    table = pd.read_csv(tabled / "csv" / "images.csv", keep_default_na=False, dtype=str).set_index("source")
+    labels = table["class_name"]
+    assert (labels["more/more0.png"], labels["images/images0.png"], labels["images/images2.png"]) == (
+        "001",
+        "NA",
+        "001",
+    )
+    assert len(names(tabled / "csv")) == 42
+
+
+def test_a_table_labels_files_in_the_project_folder_itself(tabled, call_script, tmp_path):
+    for path in (tabled / "images").iterdir():
+        path.rename(tabled / path.name)
+    shutil.move(tmp_path / "labels.csv", tabled / "labels.csv")
+    result = call_script(SCRIPT, "-dir", tabled, "-labels_csv", tabled / "labels.csv")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert call_script("organize_files.py", tabled).returncode == 0
+    assert len(list((tabled / "bin").iterdir())) == 40 and (tabled / "labels.csv").exists()
+
+
+def test_a_table_gives_partitions_and_groups(tabled, call_script, tmp_path):
+    parts = ["train"] * 20 + ["val"] * 10 + ["test"] * 10
+    lines = [f"images{number},{number % 2},{part},{number // 4}" for number, part in enumerate(parts)]
+    (tmp_path / "labels.csv").write_text("name,dx,fold,patient\n" + "\n".join(lines) + "\n")
+    columns = ["image=name", "class=dx", "split=fold"]
+    result = call_script(SCRIPT, "-dir", tabled, "-labels_csv", tmp_path / "labels.csv", "-columns", *columns)
+    assert result.returncode == 0
+    # Patient 7 is in validation and in test.
+    assert names(tabled, "train") == {f"images{number}.png" for number in range(20)}
+    assert names(tabled, "val") == {f"images{number}.png" for number in range(20, 28)}
+    assert names(tabled, "test") == {f"images{number}.png" for number in range(30, 40)}
+
+
+def test_a_class_that_is_missing_in_a_line_leaves_the_file_out(tabled, call_script, tmp_path):
+    with open(tmp_path / "labels.csv", "a") as table:
+        table.write("readme.txt,\nnowhere,NA\n")
+    result = call_script(SCRIPT, "-dir", tabled, "-labels_csv", tmp_path / "labels.csv")
+    assert result.returncode == 0
+    assert "line 43: 'nowhere'" in result.stderr and "readme.txt: no class in line 42" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        (["-columns", "image=x"], "-columns"),
+        (["-columns", "name=x"], "-columns"),
+        (["-labels_csv", "missing.csv"], "missing.csv"),
+        (["-subfolders", "none"], "-subfolders"),
+        (["-labels_csv", "labels.csv", "-subfolders", "ungrouped"], "-subfolders ungrouped"),
+    ],
+)
+def test_options_without_effect_or_meaning_are_named(
+    tabled, call_script, contents, monkeypatch, tmp_path, options, place
+):
+    monkeypatch.chdir(tmp_path)
+    before = contents(tabled)
+    result = call_script(SCRIPT, "-dir", tabled, *options)
+    assert result.returncode == 2 and result.stderr.startswith(f"{SCRIPT}: error: {place}")
+    assert contents(tabled) == before
+
+
+def test_a_table_of_labels_under_the_name_of_a_table_of_ours_stays(tabled, call_script, contents, tmp_path):
+    shutil.move(tmp_path / "labels.csv", tabled / "train.csv")
+    before = contents(tabled)
+    result = call_script(SCRIPT, "-dir", tabled, "-labels_csv", tabled / "train.csv")
+    assert result.returncode == 2 and str(tabled / "train.csv") in result.stderr
+    assert contents(tabled) == before
+
+
+def test_choices_that_someone_has_changed_to_nonsense_do_not_count(tmp_path, call_script, class_folders):
+    data = class_folders(tmp_path / "data", {"no": 10, "yes": 10})
+    call_script(SCRIPT, "-dir", data)
+    expected = names(data, "test")
+    content = files.read_json_object(data / "split.json")
+    nonsense = {"files": [3], "subfolders": "perhaps", "partitions": [], "labels_csv": 4, "colour": "red"}
+    files.write_json(data / "split.json", content | {"choices": nonsense})
+    result = call_script(SCRIPT, "-dir", data)
+    assert (result.returncode, result.stderr, names(data, "test")) == (0, "", expected)
+
+
+def test_subfolders_stay_together_unless_told_otherwise(tmp_path, call_script, class_folders):
+    for name in ("no", "yes"):
+        for patient in range(12):
+            class_folders(tmp_path / name, {f"{name} {patient}": 3}, seed=patient + len(name) * 20)
+
+    def divided():
+        table = pd.read_csv(tmp_path / "images.csv", keep_default_na=False, dtype=str).set_index("file_name")
+        folders = table["source"].str.rpartition("/")[0]
+        return any(set(folders[[*names(tmp_path, "train")]]) & set(folders[[*names(tmp_path, "val", "test")]]))
+
+    result = call_script(SCRIPT, "-dir", tmp_path)
+    assert result.returncode == 0 and "72 images in 24 subfolders, kept together" in result.stdout
+    assert not divided()
+    assert "subfolders, kept" not in call_script(SCRIPT, "-dir", tmp_path, "-subfolders", "ungrouped").stdout
+    assert divided()
+    result = call_script(SCRIPT, "-dir", tmp_path, "-seed", 1)
+    assert "-subfolders ungrouped" in result.stdout and divided()  # remembered
+
+
+def test_subfolders_that_make_the_split_impossible_are_an_error_that_names_the_option(
+    tmp_path, call_script, class_folders
+):
+    for name in ("no", "yes"):
+        class_folders(tmp_path / name, {"a": 10, "b": 10}, seed=len(name))
+    for options in ([], ["-folds", 5]):
+        result = call_script(SCRIPT, "-dir", tmp_path, *options)
+        assert result.returncode == 2 and "-subfolders ungrouped" in result.stderr
+    assert not (tmp_path / "images.csv").exists()
+    assert call_script(SCRIPT, "-dir", tmp_path, "-subfolders", "ungrouped").returncode == 0
