@@ -100,6 +100,11 @@ def span(figure, write=percent):
     return " to ".join(write(limit) if decimals is None else write(limit, decimals) for limit in figure.interval)
 
 
+def signed(value):
+    """Write a difference of two scores with three decimals, +0.012."""
+    return "undefined" if value is None else f"{value:+.3f}"
+
+
 def signed_span(interval, scale=1, decimals=3):
     """Write the interval of a difference, "-0.012 to +0.034"."""
     return "undefined" if interval is None else " to ".join(f"{scale * limit:+.{decimals}f}" for limit in interval)

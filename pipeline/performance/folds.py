@@ -70,17 +70,25 @@ def read(paths, positive_class=None):
     return parts
 
 
+def require_one_model(parts, paths):
+    """Raise UserError, with a line a fault, where several `parts`, read from `paths`, are not of one cross-validation.
+
+    That is where they are of other classes, another split or positive class, of no fold or of one that stands twice,
+    and where images have no file name or are in two parts.
+    """
+    faults = _faults(parts, paths) if len(parts) > 1 else []
+    if faults:
+        raise UserError(*faults)
+
+
 def pool(parts, paths):
     """Return the Predictions of all images in `parts`, a list of Predictions read from `paths`; one part as it is.
 
-    Raises UserError, with a line a fault, where they are not the folds of one cross-validation: other classes, another
-    split or positive class, no fold or one that stands twice, images without a file name or in two parts.
+    Raises UserError as require_one_model does.
     """
+    require_one_model(parts, paths)
     if len(parts) == 1:
         return parts[0]
-    faults = _faults(parts, paths)
-    if faults:
-        raise UserError(*faults)
     first = parts[0]
     return Predictions(
         labels=np.concatenate([part.labels for part in parts]),

@@ -8,7 +8,6 @@ from pipeline.performance.figures import Figure
 from pipeline.performance.grouped import bootstrap
 
 NO_SPREAD = "resampling the images finds no spread"
-NO_INTERVAL = "has no interval"
 
 
 @dataclass(frozen=True)
@@ -18,9 +17,9 @@ class ResampledIntervals:
     limits: dict
 
     def figure(self, name, value):
-        """Return the Figure of a value with its interval, or with the reason why it has none."""
+        """Return the Figure of a value, with its interval or the reason why it has none where it was resampled."""
         if name not in self.limits:
-            return Figure(value, reason=NO_INTERVAL)
+            return Figure(value)
         limits = self.limits[name]
         return Figure(value, reason=NO_SPREAD) if np.isnan(limits).any() else Figure(value, limits.tolist())
 

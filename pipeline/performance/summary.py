@@ -110,7 +110,7 @@ class Results:
     expected_error: list  # mean and 95th percentile of the calibration error shown, of a perfectly calibrated model
     errors: list[ConfidentError] | None  # the most confident ones; None without file names
     not_most_probable: int  # predictions that are not the most probable class
-    threshold: OperatingPoint | None = None
+    thresholds: tuple[OperatingPoint, ...] = ()  # one, or one a fold
     cross_validation: CrossValidation | None = None
     referral: Referral | None = None
     comparison: Comparison | None = None

@@ -20,9 +20,40 @@ class OperatingPoint:
     rule: str
     file: str
     split: str | None
+    fold: int | None
     sensitivity: Figure
     specificity: Figure
     accuracy: Figure
+
+    @property
+    def chosen(self):
+        """The two figures that the rule chooses by."""
+        return self.sensitivity, self.specificity
+
+
+def choose_all(parts, validations, paths, min_sensitivity=None):
+    """Choose a threshold on each of `validations`, Predictions read from `paths`, for the part of the same fold.
+
+    Returns the OperatingPoints and the parts with the classes that their thresholds give, both in the order of `parts`.
+    Raises UserError, with a line a fault, where they do not belong together: see choose.
+    """
+    if len(parts) > 1:
+        given = [validation.fold for validation in validations]
+        faults = [
+            f"-threshold_from: {given.count(part.fold)} of its files are of fold {part.fold}; give one for each PREDS"
+            for part in parts
+            if given.count(part.fold) != 1
+        ]
+        if len(validations) > len(parts):
+            faults.append(f"-threshold_from: {len(validations)} files for {len(parts)} PREDS; give one for each")
+        if faults:
+            raise UserError(*faults)
+        order = [given.index(part.fold) for part in parts]
+        validations, paths = [validations[index] for index in order], [paths[index] for index in order]
+    elif len(validations) > 1:
+        raise UserError(f"-threshold_from: {len(validations)} files for one PREDS; give one")
+    points = [choose(*each, min_sensitivity) for each in zip(validations, paths, parts, strict=True)]
+    return points, [apply(part, point.value) for part, point in zip(parts, points, strict=True)]
 
 
 def choose(validation, path, measured, min_sensitivity=None):
@@ -54,6 +85,7 @@ def choose(validation, path, measured, min_sensitivity=None):
         rule=rule,
         file=path.name,
         split=validation.split,
+        fold=measured.fold,
         sensitivity=proportion(finding[truth], groups[truth]),
         specificity=proportion(~finding[~truth], groups[~truth]),
         accuracy=proportion(finding == truth, groups),
