@@ -86,7 +86,7 @@ def main(argv=None):
         other = folds.pool(predictions.read_all(other_paths), other_paths)
         more["comparison"] = comparison.compare(measured, other, other_paths[0])
     if options.baselines:
-        more["baselines"] = baselines.read(options.baselines)
+        more["baselines"] = baselines.read(options.baselines, measured.class_names)
     results = summary.summarize(measured, **more)
 
     command = command_text("python", Path(__file__).name, *argv) if options.report else None

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
-from pipeline.messages import format_table
+from pipeline.messages import format_table, listed
 from pipeline.performance.figures import Figure, percent, score, span
 from pipeline.performance.grouped import proportion
 from pipeline.performance.metrics import OneAgainstRest
@@ -134,13 +134,20 @@ def report(path, image_paths, labels, groups, class_names, test_parts, seed):
     print(f"\nwrote {path}")
 
 
-def read(path):
-    """Read baselines.json as a list of Baselines; raises UserError, with a line a fault."""
-    entries = files.read_json_object(path).get("baselines")
+def read(path, class_names):
+    """Read baselines.json as a list of Baselines; raises UserError, with a line a fault.
+
+    One of other classes than `class_names` is a fault; older files do not name theirs.
+    """
+    content = files.read_json_object(path)
+    entries, theirs = content.get("baselines"), content.get("class names", class_names)
     if not isinstance(entries, list) or not entries:
         raise UserError(
             f"{path}: 'baselines' is missing or not a list; is it a file of partition_datasets.py --baselines?"
         )
+    if theirs != class_names:
+        theirs = listed(list(map(str, theirs))) if isinstance(theirs, list) else repr(theirs)
+        raise UserError(f"{path}: its classes are {theirs}, those of the predictions {listed(class_names)}")
     faults = [f"{path}: baseline {number}: {fault}" for number, entry in enumerate(entries) for fault in _faults(entry)]
     if faults:
         raise UserError(*faults)
