@@ -121,7 +121,8 @@ def _reasons_named(data):
     except MemoryError:
         raise UnreadableImage("too large for this machine's memory") from None
     except ModuleNotFoundError as error:
-        package = optional_formats.PACKAGES.get(error.name, error.name)
+        module = error.name.partition(".")[0]
+        package = optional_formats.PACKAGES.get(module, module)
         raise UnreadableImage(f"a file that the package {package} reads; run: pip install {package}") from None
     except optional_formats.NotRead as reason:
         raise UnreadableImage(str(reason)) from None

@@ -27,6 +27,12 @@ def note_each(messages, where_all=""):
         note(f"... {len(messages)} in all{where_all and '; ' + where_all}")
 
 
+def listed(names):
+    """Return the first names of a list, and how many more there are."""
+    more = len(names) - MOST_LINES
+    return ", ".join(names[:MOST_LINES]) + (f" and {more} more" if more > 0 else "")
+
+
 def shortened(text, length):
     """Return a text of at most so many characters, its middle left out."""
     half = (length - 1) // 2

@@ -12,6 +12,7 @@ from pipeline.project import is_plain_file_name
 
 # Softmax outputs in float32 sum to 1 within about 1e-6; files written by other tools are rounded.
 SUM_TOLERANCE = 1e-4
+ROUNDING = 5e-5  # of a probability with four decimals
 
 
 @dataclass
@@ -173,7 +174,7 @@ def _probability_rows(rows, name, faults):
             faults.append(f"{name!r}, entry {number}: not all numbers")
         elif not all(0 <= value <= 1 for value in row):
             faults.append(f"{name!r}, entry {number}: not all between 0 and 1")
-        elif abs(sum(row) - 1) > SUM_TOLERANCE:
+        elif abs(sum(row) - 1) > SUM_TOLERANCE + wide * ROUNDING:
             faults.append(f"{name!r}, entry {number}: sums to {sum(row):g}, not 1")
     return np.array(rows, dtype=np.float64) if len(faults) == before else None
 
@@ -224,12 +225,12 @@ def _uncertainty(content, faults):
     count = content.get("Monte Carlo samples")
     if count is None:
         return {}
-    if type(count) is not int or count < 1:
+    if type(count) is not int or not 1 <= count < 10**9:
         faults.append(f"'Monte Carlo samples' is {count!r}, not a whole number from 1")
     found = {"sample_count": count}
     for name in ("predictive entropy", "mutual information"):
         values = content.get(name)
-        numbers = isinstance(values, list) and all(type(value) in (int, float) and value >= 0 for value in values)
+        numbers = isinstance(values, list) and all(type(value) in (int, float) and 0 <= value < 1e6 for value in values)
         if not numbers or len(values) != len(content["labels"]):
             faults.append(f"{name!r} is not a list of {len(content['labels'])} numbers from 0 up, one an image")
         else:

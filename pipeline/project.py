@@ -86,13 +86,14 @@ class Project:
         )
 
     def model_path(self, file_name):
-        """Return where the checkpoint called `file_name` lies.
+        """Return where the checkpoint called `file_name` lies; a name without any suffix gets .pth.tar.
 
         Raises UserError for a name that is not a plain file name, does not end in .pth.tar, or ends in
         .last.pth.tar, which is kept for the state to resume from.
         """
         if not is_plain_file_name(file_name):
             raise UserError(f"model name {file_name!r}: give a file name without folders, such as resnet_1.pth.tar")
+        file_name += "" if "." in file_name else MODEL_SUFFIX
         if not file_name.endswith(MODEL_SUFFIX) or file_name == MODEL_SUFFIX:
             raise UserError(f"model name {file_name!r}: must end in .pth.tar, such as resnet_1.pth.tar")
         if file_name.endswith(LAST_SUFFIX):

@@ -200,3 +200,31 @@ def test_a_file_of_predictions_is_known_as_one(tmp_path):
         (tmp_path / name).write_text(text)
     assert predictions.are_in(tmp_path / "good")
     assert not any(predictions.are_in(tmp_path / name) for name in ("other", "broken", "none"))
+
+
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_probabilities_with_four_decimals_are_accepted(tmp_path, classes):
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(classes), size=20).round(4)
+    labels = list(range(2)) * 10
+    content = {
+        "labels": labels, "predictions": labels, "predictive probabilities": probabilities.tolist(),
+        "label probabilities": np.eye(classes)[labels].tolist(),
+    }  # fmt: skip
+    (tmp_path / "preds.json").write_text(json.dumps(content))
+    assert len(predictions.read(tmp_path / "preds.json").labels) == 20
+
+
+@pytest.mark.parametrize("name", ["labels", "predictive probabilities", "mutual information", "Monte Carlo samples"])
+def test_a_number_without_end_is_a_fault(tmp_path, name):
+    content = {
+        "labels": [0, 1], "predictions": [0, 1], "predictive probabilities": [[1.0, 0.0], [0.0, 1.0]],
+        "label probabilities": [[1.0, 0.0], [0.0, 1.0]], "Monte Carlo samples": 3, "predictive entropy": [0.1, 0.1],
+        "mutual information": [0.1, 0.1],
+    }  # fmt: skip
+    huge = 10**4000
+    content[name] = {"predictive probabilities": [[huge, 0.0], [0.0, 1.0]], "Monte Carlo samples": huge}.get(
+        name, [huge, 1]
+    )
+    (tmp_path / "preds.json").write_text(json.dumps(content))
+    with pytest.raises(UserError):
+        predictions.read(tmp_path / "preds.json")

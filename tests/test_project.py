@@ -57,7 +57,7 @@ def test_a_model_lies_in_models(tmp_path):
         ("../resnet_1.pth.tar", "give a file name without folders"),
         ("models/resnet_1.pth.tar", "give a file name without folders"),
         ("", "give a file name without folders"),
-        ("resnet_1", "must end in .pth.tar"),
+        ("resnet_1.pt", "must end in .pth.tar"),
         (".pth.tar", "must end in .pth.tar"),
         ("resnet_1.last.pth.tar", "is kept for resuming"),
     ],

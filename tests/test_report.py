@@ -158,3 +158,12 @@ def test_no_page_of_random_predictions_fails():
     for _ in range(30):
         count = random.integers(1, 6)
         assert page(two_class(random.integers(0, 2, count), random.integers(0, 3, count) / 2)).endswith("\n")
+
+
+def test_of_many_classes_the_page_shows_the_worst_and_stays_short():
+    random = np.random.default_rng(0)
+    labels, probabilities = np.arange(400) % 40, random.dirichlet(np.ones(40), size=400)
+    text = page(multiclass(labels, probabilities, [f"class {number}" for number in range(40)]))
+    assert "## The 20 of 40 classes with the lowest sensitivity" in text
+    assert "## The most frequent confusions" in text
+    assert len(text) < 20_000

@@ -186,13 +186,8 @@ def configuration(chosen):
     """
     values = RECIPES[chosen["recipe"]] | chosen
     config = TrainingConfig(**values)
-    return TrainingConfig(
-        **{
-            entry.name: values[entry.name]
-            for entry in fields(config)
-            if entry.name in values and config.has_effect(entry)
-        }
-    )
+    useless = [entry.name for entry in fields(config) if not config.has_effect(entry)]
+    return TrainingConfig(**{name: value for name, value in values.items() if name not in useless})
 
 
 def default_text(entry):

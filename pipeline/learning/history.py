@@ -23,10 +23,10 @@ class Epoch:
         """Return the Epoch of a dict as `asdict` makes it; ValueError for anything else, since a file may hold it."""
         names = [field.name for field in fields(cls)]
         values = [entry.get(name) for name in names] if isinstance(entry, dict) else []
-        numbers = [
-            value for name, value in zip(names, values, strict=False) if (name, value) != ("learning_rate", None)
-        ]
-        sound = bool(values) and [type(value) for value in numbers] == [int] + [float] * (len(numbers) - 1)
+        numbers = [value for value in values if value is not None]
+        without = [name for name, value in zip(names, values, strict=False) if value is None]
+        sound = [type(value) for value in numbers] == [int] + [float] * (len(names) - len(without) - 1)
+        sound = sound and without in ([], ["learning_rate"])
         if not sound or not all(map(math.isfinite, numbers)) or abs(numbers[-1]) > 1e12:
             raise ValueError("not the numbers of an epoch")
         return cls(*values)

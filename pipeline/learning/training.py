@@ -208,14 +208,10 @@ def print_epoch(history):
 
 def print_hyperparameters(run, hyperparameters):
     """Print the published table of hyperparameters, and where everything is."""
-    shown = ("batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience", "last layer")
+    names = ("batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience", "last layer")
+    shown = [(name, in_words(hyperparameters[name])) for name in names if hyperparameters.get(name) is not None]
     print(f"\nHyperparameters of {run.name} ({run.config.architecture})\n")
-    print(
-        format_table(
-            ["hyperparameter", "value"],
-            [(n, in_words(hyperparameters[n])) for n in shown if hyperparameters.get(n) is not None],
-        )
-    )
+    print(format_table(["hyperparameter", "value"], shown))
     print(
         f"\nbest epoch: {hyperparameters['best epoch']}, validation loss "
         f"{hyperparameters['minimum validation loss']:.4f}"

@@ -1,5 +1,6 @@
 """What a reader must know before believing the figures of Results, a sentence each."""
 
+from pipeline.messages import listed
 from pipeline.performance.figures import p_value, percent, span
 
 # An interval wider than this leaves a proportion open by more than 10 percentage points on either side.
@@ -46,7 +47,7 @@ def _few_images(results):
         if few:
             yield (
                 f"Of these classes there are few images, and the sensitivity's interval spans more than {WIDE:.0%}: "
-                f"{', '.join(few)}."
+                f"{listed(few)}."
             )
     if results.count < FEW_FOR_CALIBRATION:
         yield f"{results.count} images are too few for the calibration error: it is mostly noise."

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special, stats
 
 CONFIDENCE = 0.95
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
@@ -47,8 +47,10 @@ def proportion(count, total, reason_if_none=""):
 
 def exact_interval(count, total):
     """Return the exact interval of a proportion: Clopper and Pearson, Biometrika 26 (1934) 404; R's binom.test."""
-    interval = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="exact")
-    return [float(interval.low), float(interval.high)]
+    tail = (1 - CONFIDENCE) / 2
+    lower = special.betaincinv(count, total - count + 1, tail) if count > 0 else 0.0
+    upper = special.betaincinv(count + 1, total - count, 1 - tail) if count < total else 1.0
+    return [float(lower), float(upper)]
 
 
 def percent(value):

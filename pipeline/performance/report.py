@@ -1,10 +1,16 @@
 """The performance page, as data, made of the Results only."""
 
+import numpy as np
+
+from pipeline.messages import listed, shortened
 from pipeline.performance.cautions import FEW_FOR_CALIBRATION
 from pipeline.performance.figures import p_value, percent, points, score, span
 from pipeline.performance.pages import Page, Section, Table
 from pipeline.performance.results_json import as_json
 
+# Of more classes than this the page shows the worst ones only.
+MOST_CLASSES, MOST_ROWS = 25, 20
+ALL_IN_JSON = "The results JSON has all of them."
 COLUMNS = ["metric", "value", "95% interval", "images"]
 INTERVALS = (
     "Intervals: exact (proportions); DeLong's, and method 5 of Newcombe (area); Fleiss, Cohen and Everitt's (kappa)."
@@ -97,12 +103,17 @@ def _row(name, figure, write=percent, written=".1%", images=""):
 def _each_class(results):
     if results.positive is not None:
         return None
-    rows = []
-    for one in results.classes:
+    rows, shown, many = [], results.classes, len(results.classes) > MOST_CLASSES
+    if many:
+        shown = sorted(shown, key=lambda one: 2 if one.sensitivity.value is None else one.sensitivity.value)[:MOST_ROWS]
+    for one in shown:
         proportions = [_with_span(figure, _counted(figure)) for figure in (one.sensitivity, one.specificity)]
         area = score(one.auc.value) + (f"; {_area_intervals(one)}" if one.auc.interval else "")
         rows.append((one.name, *proportions, area))
     table = Table(["class", "Sensitivity", "Specificity", "ROC-AUC"], rows)
+    if many:
+        title = f"The {MOST_ROWS} of {len(results.classes)} classes with the lowest sensitivity, with 95% intervals"
+        return Section(title, tables=[table], notes=[ALL_IN_JSON])
     return Section("Each class against the rest, with 95% intervals", tables=[table])
 
 
@@ -121,20 +132,36 @@ def _counted(figure, write=percent):
 
 def _confusion_matrix(results):
     names = results.predictions.class_names
+    if len(names) > MOST_CLASSES:
+        return _most_frequent_confusions(results)
     rows = [(name, *counts) for name, counts in zip(names, results.matrix.tolist(), strict=True)]
     return Section("Confusion matrix", tables=[Table(["true \\ predicted", *names], rows)])
+
+
+def _most_frequent_confusions(results):
+    errors = results.matrix - np.diag(np.diag(results.matrix))
+    pairs = np.argsort(-errors, axis=None, kind="stable")[:MOST_ROWS]
+    names, totals = results.predictions.class_names, results.matrix.sum(axis=1)
+    rows = [
+        (names[true], names[predicted], f"{errors[true, predicted]} of {totals[true]}")
+        for true, predicted in zip(*np.unravel_index(pairs, errors.shape), strict=True)
+        if errors[true, predicted]
+    ]
+    table = Table(["class", "predicted", "images"], rows)
+    return Section("The most frequent confusions", tables=[table], notes=[ALL_IN_JSON])
 
 
 def _more_figures(results):
     main = results.main.named()
     if results.positive is None:
         # A row a figure: the page stays readable with ten classes on paper, and with three in a terminal.
-        classes = [one.named() for one in results.classes]
+        classes = [one.named() for one in results.classes] if len(results.classes) <= MOST_CLASSES else []
         rows = [
             (name, write(main[name].value), *(_counted(figures[name], write) for figures in classes))
             for name, write in MORE_FIGURES.items()
         ]
-        header = ["metric", "mean over classes", *results.predictions.class_names]
+        names = results.predictions.class_names if classes else []
+        header = ["metric", "mean over classes", *names]
     else:
         rows = [
             _row(f"{name} ({results.positive})", main[name], write, images=results.count)
@@ -292,13 +319,15 @@ def _baselines(results):
 
 def _undefined(results, contents):
     """List what the page has no number for; of two classes it shows the positive one's figures, without its name."""
-    not_shown = {"Precision", "Recall"}
-    for class_name, names in contents["Per Class"].items():
-        hidden = names if results.positive is not None else not_shown
-        not_shown = not_shown | {f"{name} ({class_name})" for name in hidden}
+    nowhere = {"Precision", "Recall"}
+    not_shown = nowhere | {
+        f"{name} ({class_name})"
+        for class_name, names in contents["Per Class"].items()
+        for name in (nowhere if results.positive is None else names)
+    }
     names_by_reason = {}
     for name, reason in contents["undefined"].items():
         if name not in not_shown:
             names_by_reason.setdefault(reason, []).append(name)
-    sentences = [f"{reason}: {', '.join(names)}" for reason, names in names_by_reason.items()]
+    sentences = [f"{shortened(reason, 400)}: {listed(names)}" for reason, names in names_by_reason.items()]
     return Section("Undefined", points=sentences) if sentences else None
