@@ -137,9 +137,9 @@ def test_newcombes_interval_at_1_and_0_by_hand():
 
 
 def test_newcombes_interval_at_one_half_by_hand():
-    # In two folds with m = n = 1 and a tie: (1/2 - A)^2 = z^2 A (1 - A) / 2; A = 1/2 -+ z / (2 sqrt(2 + z^2)).
+    # Two folds with m = n = 1, areas of 1 and 0: (1/2 - A)^2 = z^2 A (1 - A) / 2; A = 1/2 -+ z / (2 sqrt(2 + z^2)).
     half_width = Z / (2 * np.sqrt(2 + Z**2))
-    truth, scores = np.array([True, False] * 2), np.array([0.5, 0.5, 0.6, 0.6])
+    truth, scores = np.array([True, False] * 2), np.array([0.9, 0.1, 0.1, 0.9])
     interval = roc.mean_area(curves(truth, scores, folds=[0, 0, 1, 1])).interval
     assert interval == pytest.approx([0.5 - half_width, 0.5 + half_width], abs=1e-12)
 
@@ -195,7 +195,7 @@ def test_the_mean_over_folds_and_its_delong_interval_by_hand(first, second):
 def test_a_fold_without_images_of_the_class_is_left_out_and_none_is_undefined():
     truth, scores, folds = np.array([True, False, False]), np.array([0.9, 0.1, 0.5]), [0, 0, 1]
     assert roc.mean_area(curves(truth, scores, folds=folds)).value == 1
-    assert roc.area_figure([one_class(~truth & ~truth, truth, scores)]).reason == roc.BOTH
+    assert roc.area_figure([one_class(truth & ~truth, truth, scores)]).reason == roc.BOTH
 
 
 def obuchowski_variance(truth, scores, groups):

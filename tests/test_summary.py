@@ -97,9 +97,9 @@ def test_the_page_lists_those_of_all_folds(call_script, tmp_path):
         "that was predicted.\n\n"
         "| image    | class | predicted | probability |\n"
         "| -------- | ----- | --------- | ----------: |\n"
-        "| a\\|b.png | no    | yes       |      0.8760 |\n"
-        "| f        | yes   | no        |      0.7000 |\n"
-        "| d\\ne     | no    | yes       |      0.6000 |\n\n"
+        "| a\\|b.png | no    | yes       |       0.876 |\n"
+        "| f        | yes   | no        |       0.700 |\n"
+        "| d\\ne     | no    | yes       |       0.600 |\n\n"
     ) in result.stdout
     recorded = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))["Most Confident Errors"]
     assert [error["file name"] for error in recorded] == ["a|b.png", "f", "d\ne"]

@@ -134,13 +134,26 @@ def _thresholds(results):
         (point,) = results.thresholds
         for name in ("sensitivity", "specificity"):
             there, here = getattr(point, name), getattr(results.main, name)
-            if here.interval and not here.interval[0] <= there.value <= here.interval[1]:
-                yield f"The threshold's {name} was {percent(there.value)} where it was chosen, and is not that here."
+            if here.interval and _differ(here, there):
+                yield (
+                    f"The threshold's {name} was {percent(there.value)} where it was chosen, and is "
+                    f"{percent(here.value)} ({span(here)}) here."
+                )
 
 
 def _unusual_decisions(results):
     if not results.thresholds and results.not_most_probable:
         yield f"In {images(results.not_most_probable)} the prediction is not the most probable class."
+
+
+def _differ(one, other):
+    """Tell whether two independent proportions differ: the interval of their difference does not hold 0.
+
+    Method 10 of Newcombe, Statistics in Medicine 17 (1998) 873, from the intervals that they have.
+    """
+    lower, higher = sorted((one, other), key=lambda figure: figure.value)
+    reach = (lower.interval[1] - lower.value) ** 2 + (higher.value - higher.interval[0]) ** 2
+    return (higher.value - lower.value) ** 2 > reach
 
 
 def _is_wide(figure):

@@ -196,11 +196,12 @@ def cohen_kappa(matrix):
 def kappa_interval(matrix, accuracy):
     """Return the interval of Cohen's kappa: its definition, applied to the limits of the Figure of the accuracy.
 
-    As Cohen's own (1960), it takes the agreement by chance as known; it is never a point. Undefined where kappa is.
+    As Cohen's own (1960), it takes the agreement by chance as known; it is never a point, and never below -1. Undefined
+    where kappa is.
     """
     cohen_kappa(matrix)
     expected = _agreement_by_chance(matrix)
-    return [(limit - expected) / (1 - expected) for limit in accuracy.interval]
+    return [max((limit - expected) / (1 - expected), -1.0) for limit in accuracy.interval]
 
 
 def kappa_large_sample_interval(matrix):
