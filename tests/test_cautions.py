@@ -72,7 +72,7 @@ def test_decisions_that_are_not_the_most_probable_class():
     made = random_two_class(0, counts=(200, 300), signal=1.5)
     made.predictions[:3] = 1 - made.predictions[:3]
     assert cautions(summarize(made)) == ["In 3 images the prediction is not the most probable class."]
-    validation = random_two_class(1, counts=(200, 300), signal=1.5, split="val", prefix="val")
+    validation = random_two_class(4, counts=(200, 300), signal=1.5, split="val", prefix="val")
     point = thresholds.choose(validation, Path("val_preds.json"), made)
     measured = thresholds.apply(made, point.value)
     assert cautions(summarize(measured, thresholds=(point,))) == []
