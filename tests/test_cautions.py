@@ -79,6 +79,6 @@ def test_decisions_that_are_not_the_most_probable_class():
     assert cautions(summarize(measured, thresholds=(replace(point, split="train"),))) == [
         "The threshold was chosen on the training images, whose probabilities the model has fitted."
     ]
-    unlike = replace(point, sensitivity=replace(point.sensitivity, value=0.2))
+    unlike = replace(point, sensitivity=replace(point.sensitivity, value=0.2, interval=[0.1, 0.3]))
     (sentence,) = cautions(summarize(measured, thresholds=(unlike,)))
     assert sentence.startswith("The threshold's sensitivity was 20.0% where it was chosen, and is ")
