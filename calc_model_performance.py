@@ -40,8 +40,8 @@ def create_argparser():
     add_option(parser, "-positive_class", metavar="CLASS",
                help="the class that a positive finding means (default: what PREDS says, else the last of two)")
     threshold = parser.add_argument_group("threshold (two classes; default: the predictions as they are)")
-    add_option(threshold, "-threshold_from", metavar="VAL_PREDS", type=Path,
-               help="predictions of -split val: choose the threshold of the positive class on them, apply it to PREDS")
+    add_option(threshold, "-threshold_from", metavar="VAL_PREDS", nargs="+", default=[],
+               help="predictions of -split val, one for each PREDS: choose the threshold of the positive class on them")
     add_option(threshold, "-min_sensitivity", metavar="FRACTION", type=number(above=0, at_most=1),
                help="choose the highest specificity at this sensitivity or above (default: by Youden's index)")
     others = parser.add_argument_group("beside other results")
@@ -63,19 +63,21 @@ def main(argv=None):
     from pipeline.performance import baselines, comparison, folds, output, provenance, referral, summary, thresholds
 
     paths, other_paths = expand(options.PREDS, "PREDS"), expand(options.compare, "-compare")
-    require_consistent(options.threshold_from, options.min_sensitivity, len(paths))
-    inputs = [*paths, options.threshold_from, *other_paths, options.baselines]
+    threshold_paths = expand(options.threshold_from, "-threshold_from")
+    if options.min_sensitivity is not None and not threshold_paths:
+        raise UserError("-min_sensitivity: says how -threshold_from chooses; give that too")
+    inputs = [*paths, *threshold_paths, *other_paths, options.baselines]
     output.require_writable(options.RESULTS, [path for path in inputs if path])
 
     parts = folds.read(paths, options.positive_class)
     sources = provenance.read(parts, paths, for_report=options.report)
-    measured = folds.pool(parts, paths)
+    folds.require_one_model(parts, paths)
     more = {}
-    if options.threshold_from:
-        validation = predictions.read(options.threshold_from)
-        point = thresholds.choose(validation, options.threshold_from, measured, options.min_sensitivity)
-        measured = thresholds.apply(measured, point.value)
-        more["threshold"] = point
+    if threshold_paths:
+        validations = predictions.read_all(threshold_paths)
+        points, parts = thresholds.choose_all(parts, validations, threshold_paths, options.min_sensitivity)
+        more["thresholds"] = tuple(points)
+    measured = folds.pool(parts, paths)
     if len(parts) > 1:
         more["cross_validation"] = folds.cross_validation(parts)
     if measured.sample_count is not None:
@@ -84,7 +86,7 @@ def main(argv=None):
         other = folds.pool(predictions.read_all(other_paths), other_paths)
         more["comparison"] = comparison.compare(measured, other, other_paths[0])
     if options.baselines:
-        more["baselines"] = baselines.read(options.baselines)
+        more["baselines"] = baselines.read(options.baselines, measured.class_names)
     results = summary.summarize(measured, **more)
 
     command = command_text("python", Path(__file__).name, *argv) if options.report else None
@@ -102,17 +104,6 @@ def expand(texts, option):
     if faults:
         raise UserError(*faults)
     return paths
-
-
-def require_consistent(threshold_from, min_sensitivity, count):
-    """Raise UserError for options that have no effect with the others, or no meaning for `count` PREDS."""
-    faults = []
-    if min_sensitivity is not None and threshold_from is None:
-        faults.append("-min_sensitivity: says how -threshold_from chooses; give that too")
-    if threshold_from is not None and count > 1:
-        faults.append("-threshold_from: each fold's model has a threshold of its own; give one PREDS")
-    if faults:
-        raise UserError(*faults)
 
 
 if __name__ == "__main__":

@@ -153,7 +153,8 @@ def main(argv=None):
         if options.baselines:
             paths = [catalogue.location(project, row) for row in chosen.itertuples()]
             labels = [class_names.index(name) for name in chosen["class_name"]]
-            baselines.report(project.tables / "baselines.json", paths, labels, class_names, test_parts, options.seed)
+            path = project.tables / "baselines.json"
+            baselines.report(path, paths, labels, list(chosen["group"]), class_names, test_parts, options.seed)
     print(f"next: {script_command('organize_files.py', project.root)}")
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from pipeline import files
 from pipeline.errors import UserError
-from pipeline.file_names import caseless
+from pipeline.file_names import caseless, composed
 from pipeline.project import PARTITIONS, is_plain_file_name, is_reserved
 
 FIRST_COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out"]
@@ -80,8 +80,9 @@ def groups_of(project, file_names):
     """
     path = project.csv / "images.csv"
     table = read(path) if path.exists() else pd.DataFrame(columns=COLUMNS, dtype=TEXT)
-    group_of = dict(zip(table["file_name"], table["group"], strict=True))
-    return [f"group {group_of[name]}" if group_of.get(name) else name for name in file_names]
+    group_of = dict(zip(map(composed, table["file_name"]), table["group"], strict=True))
+    groups = [group_of.get(composed(name)) for name in file_names]
+    return [f"group {group}" if group else name for group, name in zip(groups, file_names, strict=True)]
 
 
 def _stays_inside(name):

@@ -47,6 +47,16 @@ def shown_name(name):
     return shown if len(shown) <= NAME_LENGTH else shown[: NAME_LENGTH - 1] + "…"
 
 
+def text_color(background):
+    """Return black or white, whichever contrasts more with a colour (red, green, blue and more, each 0 to 1).
+
+    By relative luminance: W3C, Web Content Accessibility Guidelines 2.1, so that the contrast is 4.5 or more.
+    """
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in background[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
+
+
 def save_figure(figure, path):
     """Write a figure as PNG, whole or not at all."""
     with files.whole_file(path) as temporary:

@@ -25,8 +25,10 @@ class Predictions:
     class_names: list
     positive_class: str = None
     file_names: list = None
+    groups: list = None  # names; images of a group (of a patient, near-duplicates) are not independent
     split: str = None  # train, val or test
     fold: int = None
+    folds: np.ndarray = None  # int (n,), of each image, where those of a cross-validation are pooled; not in the file
     checkpoint: str = None  # file name
     # Of Monte Carlo dropout, where the probabilities are means over so many samples; float (n,) in nats.
     sample_count: int = None
@@ -38,6 +40,14 @@ class Predictions:
     def probabilities_of_predictions(self):
         """Return the probability of each image's predicted class, float (n,)."""
         return self.probabilities[np.arange(len(self.labels)), self.predictions]
+
+    def group_numbers(self):
+        """Return the group of each image, int (n,); each its own where groups are not known."""
+        return np.arange(len(self.labels)) if self.groups is None else np.unique(self.groups, return_inverse=True)[1]
+
+    def fold_numbers(self):
+        """Return the fold of each image, int (n,); all 0 where they are of one model."""
+        return np.zeros(len(self.labels), dtype=int) if self.folds is None else self.folds
 
     def entropy(self):
         """Return how unsure the model is of each image: the predictive entropy, float (n,), in nats."""
@@ -65,6 +75,7 @@ class Predictions:
                 "predictive probabilities": self.probabilities.tolist(),
                 "label probabilities": one_hot.tolist(),
                 "filenames": self.file_names,
+                "groups": self.groups,
                 "class names": self.class_names,
                 "positive class": self.positive_class,
                 "split": self.split,
@@ -95,6 +106,7 @@ def read(path):
         )
         class_names = _names(content, "class names", class_count, faults)
         file_names = _names(content, "filenames", len(content["labels"]), faults)
+        groups = _names(content, "groups", len(content["labels"]), faults, unique=False)
         faults += _remark_faults(content)
         uncertainty = _uncertainty(content, faults)
     if not faults:
@@ -109,6 +121,7 @@ def read(path):
         class_names,
         positive_class=content.get("positive class"),
         file_names=file_names,
+        groups=groups,
         split=content.get("split"),
         fold=content.get("fold"),
         checkpoint=content.get("checkpoint"),
@@ -189,16 +202,17 @@ def _class_indices(values, name, class_count, faults):
     return None if wrong else np.array(values)
 
 
-def _names(content, name, count, faults):
+def _names(content, name, count, faults, unique=True):
     names = content.get(name)
     if names is None:
         return None
     if not isinstance(names, list) or len(names) != count or not all(isinstance(entry, str) for entry in names):
         faults.append(f"{name!r} is not a list of {count} strings")
         return None
-    faults += [
-        f"{name!r}: {entry!r} stands there {times} times" for entry, times in Counter(names).items() if times > 1
-    ]
+    if unique:
+        faults += [
+            f"{name!r}: {entry!r} stands there {times} times" for entry, times in Counter(names).items() if times > 1
+        ]
     return names
 
 

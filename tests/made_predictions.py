@@ -5,9 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.performance.metrics import OneAgainstRest
 from pipeline.predictions import Predictions
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+def one_class(truth, finding, probability, groups=None, folds=None):
+    """Return a class against the rest; without groups each image is its own, without folds all are of one model."""
+    count = len(truth)
+    groups = np.arange(count) if groups is None else np.asarray(groups)
+    folds = np.zeros(count, dtype=int) if folds is None else np.asarray(folds)
+    return OneAgainstRest(np.asarray(truth), np.asarray(finding), np.asarray(probability), groups, folds)
 
 
 def two_class(labels, probabilities_of_last, **others):

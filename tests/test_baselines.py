@@ -112,7 +112,7 @@ def read(tmp_path):
     def read(content):
         path = tmp_path / "baselines.json"
         path.write_text(json.dumps(content))
-        return [baseline.as_json() for baseline in baselines.read(path)]
+        return [baseline.as_json() for baseline in baselines.read(path, ["no", "yes"])]
 
     return read
 
@@ -150,11 +150,30 @@ def test_every_fault_is_named(read, tmp_path):
     ]
 
 
+def test_baselines_of_other_classes_are_an_error(read):
+    with pytest.raises(UserError, match="its classes are a, b, those of the predictions no, yes"):
+        read({"baselines": [GOOD], "class names": ["a", "b"]})
+    assert read({"baselines": [GOOD], "class names": ["no", "yes"]}) == [GOOD]
+
+
+def test_areas_are_means_over_folds_and_a_constant_answer_has_no_interval(shortcut, tmp_path):
+    paths, labels = shortcut
+    parts = splitting.test_parts(labels, np.arange(40), 5, 0)
+    probabilities = baselines.cross_validate(paths, labels, parts, 0)["brightness"][:, 1]
+    baselines.report(tmp_path / "baselines.json", paths, labels, np.arange(40), ["no", "yes"], parts, 0)
+    constant, _, brightness, *_ = baselines.read(tmp_path / "baselines.json", ["no", "yes"])
+    assert (constant.auc.value, constant.auc.interval) == (0.5, None)
+    areas = [roc_auc_score(labels[part], probabilities[part]) for part in parts]
+    assert brightness.auc.value == pytest.approx(np.mean(areas))
+
+
 def test_what_is_written_is_read(shortcut, tmp_path, capsys):
     paths, labels = shortcut
     parts = splitting.test_parts(labels, np.arange(40), 5, 0)
-    baselines.report(tmp_path / "baselines.json", paths, labels.tolist(), ["no", "yes"], parts, 0)
+    baselines.report(tmp_path / "baselines.json", paths, labels.tolist(), np.arange(40), ["no", "yes"], parts, 0)
     content = json.loads((tmp_path / "baselines.json").read_text(encoding="utf-8"))
     assert (content["folds"], content["seed"], content["class names"]) == (5, 0, ["no", "yes"])
-    assert [baseline.as_json() for baseline in baselines.read(tmp_path / "baselines.json")] == content["baselines"]
+    assert [baseline.as_json() for baseline in baselines.read(tmp_path / "baselines.json", ["no", "yes"])] == content[
+        "baselines"
+    ]
     assert f"wrote {tmp_path / 'baselines.json'}" in capsys.readouterr().out

@@ -181,7 +181,7 @@ def test_folds_are_pooled(calculate):
     accuracies = [fold["Accuracy"] for fold in results["Folds"]]
     assert results["Accuracy"] == pytest.approx(sum(accuracies) / 3)
     assert results["Between Folds"]["Accuracy"]["minimum"] == min(accuracies)
-    assert page.startswith("# Performance on 78 test images of 3 folds, pooled\n")
+    assert page.startswith("# Performance on 78 test images of 3 folds\n")
 
 
 def test_pooled_folds_are_compared_with_pooled_folds(calculate, folder):
@@ -296,7 +296,7 @@ def test_options_that_do_not_go_together(folder, faults):
     ]
     folds = [folder / f"fold_{number}_preds.json" for number in range(2)]
     assert faults(*folds, results, "-threshold_from", folder / "val_preds.json") == [
-        "-threshold_from: each fold's model has a threshold of its own; give one PREDS"
+        f"-threshold_from: 0 of its files are of fold {number}; give one for each PREDS" for number in range(2)
     ]
 
 

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_predictions import one_class
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
 from pipeline.performance import calibration
 from pipeline.performance.calibration import calibration_error, reliability_bins
 from pipeline.performance.figures import Undefined
-from pipeline.performance.metrics import OneAgainstRest
 
 
 def test_bins_and_error_by_hand():
     outcomes = np.array([False, True, False, True, True])
     probabilities = np.array([0.02, 0.08, 0.55, 0.6, 1.0])
-    bins = reliability_bins(outcomes, probabilities)
+    bins = reliability_bins(outcomes, probabilities, np.arange(len(outcomes)))
     assert [(one.lower, one.upper, one.observed.total) for one in bins] == [(0, 0.1, 2), (0.5, 0.6, 2), (0.9, 1, 1)]
     assert [one.mean_probability for one in bins] == pytest.approx([0.05, 0.575, 1])
     assert [one.observed.value for one in bins] == [0.5, 0.5, 1]
@@ -25,12 +25,12 @@ def test_bins_and_error_by_hand():
 
 @pytest.mark.parametrize("upper", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
 def test_an_edge_belongs_to_the_bin_below(upper):
-    (one,) = reliability_bins(np.array([True]), np.array([upper]))
+    (one,) = reliability_bins(np.array([True]), np.array([upper]), np.arange(1))
     assert one.upper == upper
 
 
 def test_the_first_bin_holds_0():
-    (one,) = reliability_bins(np.array([True]), np.array([0.0]))
+    (one,) = reliability_bins(np.array([True]), np.array([0.0]), np.arange(1))
     assert (one.lower, one.upper) == (0, 0.1)
 
 
@@ -41,7 +41,7 @@ def test_the_diagram_is_scikit_learns(images):
     # No probability on an edge: scikit-learn's edges are off by a rounding.
     probabilities = np.array([(number + 0.5) / 1001 for _, number in images])
     observed, means = calibration_curve(outcomes, probabilities, n_bins=10)
-    bins = reliability_bins(outcomes, probabilities)
+    bins = reliability_bins(outcomes, probabilities, np.arange(len(outcomes)))
     assert [one.observed.value for one in bins] == pytest.approx(observed)
     assert [one.mean_probability for one in bins] == pytest.approx(means)
     assert sum(one.observed.total for one in bins) == len(images)
@@ -51,7 +51,7 @@ def test_the_diagram_is_scikit_learns(images):
 def test_brier_score_by_hand():
     # Two correct ones are 0.25 off, one wrong one 0.75.
     truth, probability = np.array([True, False, True]), np.array([0.75, 0.25, 0.25])
-    score = calibration.brier_score(OneAgainstRest(truth, probability > 0.5, probability)).value
+    score = calibration.brier_score(one_class(truth, probability > 0.5, probability)).value
     assert score == pytest.approx((2 * 0.25**2 + 0.75**2) / 3, abs=1e-12)
     assert score == pytest.approx(brier_score_loss(truth, probability))
 
@@ -72,3 +72,19 @@ def test_multiclass_brier_score_by_hand():
     probabilities = np.array([[0.6, 0.3, 0.1], [0, 0, 1]])
     score = calibration.multiclass_brier_score(np.array([0, 1]), probabilities)
     assert score == pytest.approx((0.4**2 + 0.3**2 + 0.1**2 + 0 + 1 + 1) / 2, abs=1e-12)
+
+
+def test_a_perfectly_calibrated_model_shows_the_error_that_is_expected():
+    # One image at 0.5 is off by 0.5 whatever it is; two at 0.5 by 0.5 or not at all, as often.
+    assert calibration.expected_calibration_error(np.array([0.5])) == [0.5, 0.5]
+    mean, high = calibration.expected_calibration_error(np.array([0.5, 0.5]))
+    assert (mean, high) == (pytest.approx(0.25, abs=0.03), 0.5)
+    random = np.random.default_rng(1)
+    probabilities = random.random(200)
+    errors = [
+        calibration_error(reliability_bins(random.random(200) < probabilities, probabilities, np.arange(200)))
+        for _ in range(200)
+    ]
+    mean, high = calibration.expected_calibration_error(probabilities)
+    assert mean == pytest.approx(np.mean(errors), rel=0.05)
+    assert high == pytest.approx(np.quantile(errors, 0.95), rel=0.1)

@@ -9,7 +9,8 @@ from made_predictions import multiclass, random_two_class, two_class
 from pipeline.errors import UserError
 from pipeline.performance import comparison
 from pipeline.performance.figures import Figure
-from pipeline.performance.roc import delong_test, roc_auc
+from pipeline.performance.metrics import OneAgainstRest
+from pipeline.performance.roc import curves_of_folds, paired_difference, roc_auc
 
 
 def shuffled(predictions, seed=0):
@@ -34,7 +35,9 @@ def test_a_comparison_by_hand():
     assert found.p_value == pytest.approx(14 / 64)
     assert (found.checkpoint, found.count) == ("b.pth.tar", 10)
     truth, ours, theirs = here.labels == 1, here.probabilities[:, 1], there.probabilities[:, 1]
-    difference, interval, p_value = delong_test(truth, ours, theirs)
+    difference, interval, p_value = paired_difference(
+        *(curves_of_folds(OneAgainstRest.of(model, 1)) for model in (here, there))
+    )
     (area,) = found.areas
     assert (area.class_name, area.here.value) == ("yes", roc_auc(truth, ours))
     assert area.there.value == roc_auc(truth, theirs)
@@ -112,12 +115,25 @@ def test_other_classes_are_an_error():
         comparison.compare(random_two_class(0), random_two_class(0, class_names=["a", "b"]), "b.json")
 
 
-def test_exact_mcnemar_by_hand():
-    # Of 6 discordant pairs 5 or more on one side: 2 x (6 + 1) / 64.
-    assert comparison.exact_mcnemar_test(5, 1) == pytest.approx(14 / 64)
-    assert comparison.exact_mcnemar_test(1, 5) == pytest.approx(14 / 64)
-    assert comparison.exact_mcnemar_test(3, 3) == 1
-    assert comparison.exact_mcnemar_test(0, 0) == 1
+def test_images_in_groups_say_less():
+    here, there = random_two_class(0, counts=(30, 30), signal=1.5), random_two_class(1, counts=(30, 30), signal=0.3)
+    alone = comparison.compare(here, there, "b.json")
+    here.groups = [f"group {number // 5}" for number in range(60)]
+    found = comparison.compare(here, there, "b.json")
+    assert found.difference.value == alone.difference.value
+    assert found.p_value > alone.p_value
+    assert np.diff(found.difference.interval) > np.diff(alone.difference.interval)
+
+
+def test_areas_of_folds_are_compared_within_the_folds():
+    labels, folds = np.arange(40) % 2, np.arange(40) // 20
+    random = np.random.default_rng(0)
+    logits = labels + random.normal(size=40)
+    here = two_class(labels, 1 / (1 + np.exp(-logits)), folds=folds)
+    shifted = two_class(labels, 1 / (1 + np.exp(-(logits + 5 * folds))), folds=folds)
+    (area,) = comparison.compare(here, shifted, "b.json").areas
+    # Another scale of one fold's model changes nothing.
+    assert (area.difference.value, area.p_value.value) == (0, 1)
 
 
 def test_paired_difference_interval_by_hand():

@@ -22,10 +22,12 @@ def test_exact_interval_is_made_of_beta_quantiles(counts):
     assert figures.exact_interval(successes, trials) == pytest.approx([lower, upper], abs=1e-8)
 
 
-def test_a_proportion_has_its_counts_and_interval_or_a_reason():
-    assert figures.proportion(15, 16) == Figure(0.9375, figures.exact_interval(15, 16), 15, 16)
-    assert figures.proportion(15, 16).counts == "15 of 16"
-    assert figures.proportion(0, 0, "no image") == Figure(None, None, 0, 0, "no image")
+def test_the_interval_of_a_mean_by_hand():
+    first, second = Figure(0.9, [0.6, 1.0]), Figure(0.5, [0.1, 0.8])
+    mean = figures.mean_of([first, second])
+    assert mean.value == pytest.approx(0.7)
+    assert mean.interval == pytest.approx([0.7 - (0.3**2 + 0.4**2) ** 0.5 / 2, 0.7 + (0.1**2 + 0.3**2) ** 0.5 / 2])
+    assert figures.mean_of([first, Figure(0.5)]) == Figure(0.7)
 
 
 def test_a_figure_keeps_the_value_whose_interval_is_undefined():
@@ -41,19 +43,28 @@ def test_a_figure_keeps_the_value_whose_interval_is_undefined():
 @pytest.mark.parametrize(
     ("written", "text"),
     [
-        (figures.percent(0.9375), "93.75%"),
+        (figures.percent(0.9375), "93.8%"),
+        (figures.percent(0.9375, 4), "93.75%"),
+        (figures.percent(29_999 / 30_000), "99.997%"),
+        (figures.percent(1 / 30_000), "0.003%"),
+        (figures.percent(1.0), "100.0%"),
         (figures.percent(None), "undefined"),
         (figures.score(0.95), "0.950"),
-        (figures.score(0.0123, "+"), "+0.012"),
+        (figures.score(0.99996), "0.99996"),
+        (figures.score(1.4), "1.400"),
         (figures.score(None), "undefined"),
+        (figures.signed(0.0123), "+0.012"),
         (figures.p_value(0.00001), "< 0.0001"),
-        (figures.p_value(0.0), "0.0000"),
+        (figures.p_value(0.0), "< 0.0001"),
         (figures.p_value(None), "undefined"),
-        (figures.points(0.0125), "+1.25 points"),
+        (figures.points(0.0125), "+1.2 points"),
         (figures.points(None), "undefined"),
-        (figures.span([0.748697, 0.990544]), "74.9% to 99.1%"),
-        (figures.span([-1, 1], "+.2f"), "-1.00 to +1.00"),
-        (figures.span(None), "undefined"),
+        (figures.span(Figure(0.9231, [0.748697, 0.990544])), "74.9% to 99.1%"),
+        (figures.span(Figure(0.9231, [0.0, 0.99999])), "0.0% to 99.9%"),
+        (figures.span(Figure(0.9, [0.8, 1.0]), figures.score), "0.800 to 1.000"),
+        (figures.span(Figure(None)), "undefined"),
+        (figures.signed_span([-1, 1], decimals=2), "-1.00 to +1.00"),
+        (figures.signed_span(None), "undefined"),
     ],
 )
 def test_how_figures_are_written(written, text):

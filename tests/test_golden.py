@@ -83,4 +83,4 @@ def test_areas_of_more_classes(name):
 def test_kappas_interval(name):
     found, of_r = results(name, 1 if name in TWO_CLASSES else None), golden(name)["kappa"]
     require_same(found["Cohen's Kappa"], of_r["estimate"])
-    require_same(found["Cohen's Kappa 95% Interval"], [of_r["lower"], of_r["upper"]])
+    require_same(found["Cohen's Kappa 95% Interval (Fleiss, Cohen and Everitt)"], [of_r["lower"], of_r["upper"]])

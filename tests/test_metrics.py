@@ -2,18 +2,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_predictions import one_class
 from scipy import stats
 from sklearn import metrics as reference
 
 from pipeline.performance import metrics
 from pipeline.performance.figures import Undefined
-from pipeline.performance.metrics import OneAgainstRest
+from pipeline.performance.grouped import proportion
 
 
 def one(true_positives, false_negatives, false_positives, true_negatives):
     truth = np.repeat([True, True, False, False], [true_positives, false_negatives, false_positives, true_negatives])
     finding = np.repeat([True, False, True, False], [true_positives, false_negatives, false_positives, true_negatives])
-    return OneAgainstRest(truth, finding, np.where(finding, 0.75, 0.25))
+    return one_class(truth, finding, np.where(finding, 0.75, 0.25))
 
 
 # The published confusion matrix: 15 of 16 tumours and 9 of 10 others found.
@@ -130,7 +131,7 @@ def labelled(draw, classes=2):
 @given(labelled())
 def test_figures_of_a_class_are_scikit_learns(data):
     labels, predictions, probabilities = data
-    subject = OneAgainstRest(labels == 1, predictions == 1, probabilities[:, 1])
+    subject = one_class(labels == 1, predictions == 1, probabilities[:, 1])
     assert metrics.sensitivity(subject).value == pytest.approx(reference.recall_score(labels, predictions))
     assert metrics.specificity(subject).value == pytest.approx(reference.recall_score(labels, predictions, pos_label=0))
     assert metrics.balanced_accuracy(subject).value == pytest.approx(
@@ -150,7 +151,7 @@ def test_figures_of_all_classes_are_scikit_learns(data):
     assert metrics.cohen_kappa(matrix) == pytest.approx(reference.cohen_kappa_score(labels, predictions), abs=1e-12)
 
 
-def test_kappa_interval_by_hand():
+def test_kappas_large_sample_interval_by_hand():
     # Fleiss, Cohen and Everitt's equation 13, cell by cell.
     counts = [[20, 5], [10, 15]]
     n, p = 50, np.array(counts) / 50
@@ -163,45 +164,96 @@ def test_kappa_interval_by_hand():
         variance += (1 - observed) ** 2 * p[i][j] * (column[i] + row[j]) ** 2
     half_width = 1.959963984540054 * np.sqrt(variance / (n * (1 - expected) ** 4))
     kappa = (observed - expected) / (1 - expected)
-    assert metrics.kappa_interval(np.array(counts)) == pytest.approx(
+    assert metrics.kappa_large_sample_interval(np.array(counts)) == pytest.approx(
         [kappa - half_width, kappa + half_width], abs=1e-12
     )
 
 
-def test_kappa_interval_stays_within_1():
-    assert metrics.kappa_interval(np.array([[9, 1], [1, 15]]))[1] == 1
+def test_kappas_large_sample_interval_stays_within_1():
+    assert metrics.kappa_large_sample_interval(np.array([[9, 1], [1, 15]]))[1] == 1
 
 
 @pytest.mark.parametrize(
     ("matrix", "kappa"),
     [([[10, 0], [0, 16]], 1), ([[3, 0, 0], [0, 5, 0], [0, 0, 7]], 1), ([[0, 10], [0, 16]], 0), ([[7, 0], [3, 0]], 0)],
 )
-def test_kappa_interval_is_a_point_where_all_is_right_or_all_one_class(matrix, kappa):
-    assert metrics.kappa_interval(np.array(matrix)) == [kappa, kappa]
+def test_kappas_large_sample_interval_is_a_point_where_all_is_right_or_all_one_class(matrix, kappa):
+    assert metrics.kappa_large_sample_interval(np.array(matrix)) == [kappa, kappa]
+
+
+def test_kappas_interval_is_that_of_the_accuracy_and_no_point():
+    matrix = np.array([[9, 1], [1, 15]])
+    accuracy = proportion(np.repeat([True, False], [24, 2]), np.arange(26))
+    expected = (10 * 10 + 16 * 16) / 26**2
+    limits = [(limit - expected) / (1 - expected) for limit in accuracy.interval]
+    assert metrics.kappa_interval(matrix, accuracy) == pytest.approx(limits)
+    lower, upper = metrics.kappa_interval(
+        np.array([[10, 0], [0, 16]]), proportion(np.ones(26, dtype=bool), np.arange(26))
+    )
+    assert 0.7 < lower < upper == 1
+
+
+def test_f1s_interval_holds_it_and_is_no_point():
+    for counts in ((15, 1, 1, 9), (16, 0, 0, 10), (1, 5, 9, 20), (0, 2, 3, 4)):
+        figure = metrics.f1(one(*counts))
+        assert 0 <= figure.interval[0] <= figure.value <= figure.interval[1] <= 1
+        assert figure.interval[0] < figure.interval[1]
+    # 15 of the 17 images that are of the class or predicted as it are both.
+    jaccard = stats.binomtest(15, 17).proportion_ci(method="exact")
+    limits = [2 * jaccard.low / (1 + jaccard.low), 2 * jaccard.high / (1 + jaccard.high)]
+    assert metrics.f1(PUBLISHED).interval == pytest.approx(limits, abs=1e-8)
+
+
+def test_average_precision_is_scikit_learns_in_each_fold_and_its_mean():
+    random = np.random.default_rng(0)
+    truth, scores, folds = random.random(60) < 0.4, random.integers(0, 9, 60) / 9, np.arange(60) % 3
+    of_folds = [reference.average_precision_score(truth[folds == k], scores[folds == k]) for k in range(3)]
+    assert metrics.average_precision(one_class(truth, truth, scores)).value == pytest.approx(
+        reference.average_precision_score(truth, scores)
+    )
+    assert metrics.average_precision(one_class(truth, truth, scores, folds=folds)).value == pytest.approx(
+        np.mean(of_folds)
+    )
 
 
 def test_accuracy_test_by_hand():
     # At least 2 of 2 right where always saying the one class is right in half of all: 1/4.
-    assert metrics.accuracy_test(np.array([[1, 0], [0, 1]])) == pytest.approx(0.25)
+    assert metrics.accuracy_test(np.array([True, True]), np.arange(2), 0.5) == pytest.approx(0.25)
+    # Two groups of alike images are two images.
+    assert metrics.accuracy_test(np.ones(6, dtype=bool), np.repeat([0, 1], 3), 0.5) == pytest.approx(0.25)
+    assert metrics.accuracy_test(np.array([False, False]), np.arange(2), 0.5) == 1
+
+
+def symmetry(matrix, groups=None):
+    matrix = np.array(matrix)
+    labels, predictions = np.repeat(np.argwhere(matrix >= 0), matrix.ravel(), axis=0).T
+    return metrics.symmetry_test(matrix, labels - predictions, np.arange(len(labels)) if groups is None else groups)
 
 
 def test_mcnemar_by_hand():
     # (|10 - 2| - 1)^2 / 12, as R corrects it, on one degree of freedom.
-    assert metrics.symmetry_test(np.array([[5, 10], [2, 5]])) == pytest.approx(stats.chi2.sf(49 / 12, 1), abs=1e-12)
-    assert metrics.symmetry_test(np.array([[5, 3], [3, 5]])) == 1
+    assert symmetry([[5, 10], [2, 5]]) == pytest.approx(stats.chi2.sf(49 / 12, 1), abs=1e-12)
+    assert symmetry([[5, 3], [3, 5]]) == 1
+
+
+def test_mcnemar_in_groups_counts_groups():
+    # Of three groups, with errors all of one kind in each, each sign is as likely: 2 / 2^3.
+    assert symmetry([[0, 6], [1, 0]], np.array([0, 0, 0, 1, 1, 1, 2])) == pytest.approx(4 / 8)
 
 
 def test_mcnemar_without_errors_is_undefined():
     with pytest.raises(Undefined, match="no image was classified wrongly"):
-        metrics.symmetry_test(np.array([[5, 0], [0, 5]]))
+        symmetry([[5, 0], [0, 5]])
 
 
 def test_bowker_by_hand():
-    matrix = np.array([[5, 3, 1], [1, 5, 2], [4, 2, 5]])
+    matrix = [[5, 3, 1], [1, 5, 2], [4, 2, 5]]
     statistic = (3 - 1) ** 2 / 4 + (1 - 4) ** 2 / 5 + 0
-    assert metrics.symmetry_test(matrix) == pytest.approx(stats.chi2.sf(statistic, 3), abs=1e-12)
+    assert symmetry(matrix) == pytest.approx(stats.chi2.sf(statistic, 3), abs=1e-12)
+    with pytest.raises(Undefined, match="of single images"):
+        symmetry(matrix, np.arange(28) // 2)
 
 
 def test_bowker_with_a_pair_never_confused_is_undefined():
     with pytest.raises(Undefined, match=r"^1 of 3 pairs of classes were never taken for one another$"):
-        metrics.symmetry_test(np.array([[5, 3, 0], [1, 5, 2], [0, 2, 5]]))
+        symmetry([[5, 3, 0], [1, 5, 2], [0, 2, 5]])

@@ -144,7 +144,7 @@ def test_folds_are_reported_together(call_script, tmp_path):
     result = call_script(SCRIPT, *sorted(tmp_path.glob("*_preds.json")), tmp_path / "m_results.json", "--report")
     assert result.returncode == 0, result.stderr
     page = Page(tmp_path / "m_report.html")
-    assert page.headings[0] == ("h1", "Performance on 78 test images of 3 folds, pooled")
+    assert page.headings[0] == ("h1", "Performance on 78 test images of 3 folds")
     assert all(f"m_fold_{fold} beside m_fold_{fold}_preds.json" in page.text for fold in range(3))
 
 

@@ -6,7 +6,7 @@ from made_predictions import random_two_class, two_class
 
 from pipeline.errors import UserError
 from pipeline.performance import pages, plots, referral, report, summary
-from pipeline.performance.figures import Figure, proportion
+from pipeline.performance.figures import Figure, exact_interval
 from pipeline.performance.folds import pool
 
 
@@ -27,7 +27,7 @@ def test_figures_of_a_case_counted_by_hand():
     assert found.errors_at_random == pytest.approx(0.4)
     by_entropy, by_information = found.rankings
     assert (by_entropy.errors_referred.value, by_information.errors_referred.value) == (2, 1)
-    assert by_entropy.rest == proportion(16, 18)
+    assert by_entropy.rest == Figure(16 / 18, exact_interval(16, 18), 16, 18)
     assert by_entropy.gain.value == pytest.approx(16 / 18 - 16 / 20)
     # Both of two drawn from 20 are among the 4 wrong ones; at least one is.
     assert by_entropy.p_value.value == pytest.approx(math.comb(4, 2) / math.comb(20, 2))
@@ -71,7 +71,7 @@ def test_the_page_and_the_picture_show_it(tmp_path):
     ranking = found.rankings[0]
     row = next(line for line in page.splitlines() if line.startswith("| predictive entropy"))
     assert f"| {ranking.errors_referred.value} of {found.errors} " in row
-    assert f"{100 * ranking.gain.value:+.2f} points" in row
+    assert f"{100 * ranking.gain.value:+.1f} points" in row
     plots.draw_referral(tmp_path / "referral.png", results)
     assert (tmp_path / "referral.png").read_bytes().startswith(b"\x89PNG")
     assert ranking.gain.value > 0  # those near the threshold are wrong more often

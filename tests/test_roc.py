@@ -5,13 +5,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scipy import stats
+from made_predictions import one_class
+from scipy import special, stats
 from sklearn.metrics import roc_auc_score
 
 from pipeline.performance import roc
-from pipeline.performance.metrics import Undefined
+from pipeline.performance.figures import Undefined
 
 Z = 1.959963984540054
+
+
+def curves(truth, scores, groups=None, folds=None):
+    return roc.curves_of_folds(one_class(truth, truth, scores, groups, folds))
+
+
+def delong_interval(truth, scores):
+    return roc.delong_interval(curves(truth, scores))
+
+
+def newcombe_interval(truth, scores):
+    return roc.mean_area(curves(truth, scores)).interval
+
+
+def delong_test(truth, scores, other_scores):
+    return roc.paired_difference(curves(truth, scores), curves(truth, other_scores))
 
 
 @st.composite
@@ -54,7 +71,7 @@ def test_delongs_interval_is_that_of_all_pairs(data):
     areas, covariance = brute_force(truth, scores)
     half_width = Z * np.sqrt(covariance[0, 0])
     limits = [max(areas[0] - half_width, 0), min(areas[0] + half_width, 1)]
-    assert roc.delong_interval(truth, scores[0]) == pytest.approx(limits, abs=1e-7)
+    assert delong_interval(truth, scores[0]) == pytest.approx(limits, abs=1e-7)
 
 
 @settings(deadline=None)
@@ -65,7 +82,7 @@ def test_delongs_paired_test_is_that_of_all_pairs(data):
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     if variance < 1e-12:
         return
-    difference, limits, p_value = roc.delong_test(truth, *scores)
+    difference, limits, p_value = delong_test(truth, *scores)
     assert difference == pytest.approx(areas[0] - areas[1], abs=1e-12)
     assert p_value == pytest.approx(2 * stats.norm.sf(abs(difference) / np.sqrt(variance)), abs=1e-9)
     half_width = Z * np.sqrt(variance)
@@ -77,7 +94,7 @@ def test_delongs_paired_test_agrees_with_r():
     truth = np.array([True] * 6 + [False] * 5)
     first = np.array([0.9, 0.8, 0.7, 0.6, 0.3, 0.5, 0.4, 0.2, 0.55, 0.1, 0.65])
     second = np.array([0.6, 0.9, 0.4, 0.7, 0.2, 0.5, 0.5, 0.3, 0.8, 0.15, 0.1])
-    difference, _, p_value = roc.delong_test(truth, first, second)
+    difference, _, p_value = delong_test(truth, first, second)
     assert difference == pytest.approx(0.083333333333, abs=1e-9)
     assert p_value == pytest.approx(0.648350013845, abs=1e-9)
 
@@ -85,17 +102,17 @@ def test_delongs_paired_test_agrees_with_r():
 def test_a_model_compared_with_itself():
     truth = np.array([True, True, False, False])
     scores = np.array([0.9, 0.4, 0.5, 0.1])
-    assert roc.delong_test(truth, scores, scores) == (0, [0, 0], 1)
+    assert delong_test(truth, scores, scores) == (0, [0, 0], 1)
 
 
 def test_a_difference_without_variance_is_undefined():
     truth = np.array([True, True, False, False])
     scores = np.array([0.9, 0.8, 0.2, 0.1])
     with pytest.raises(Undefined, match="no variance"):
-        roc.delong_test(truth, scores, -scores)
+        delong_test(truth, scores, -scores)
 
 
-@pytest.mark.parametrize("function", [roc.roc_auc, roc.delong_interval, roc.newcombe_interval])
+@pytest.mark.parametrize("function", [roc.roc_auc, delong_interval, newcombe_interval])
 @pytest.mark.parametrize("truth", [[True, True], [False, False]])
 def test_one_sided_truth_is_undefined(function, truth):
     with pytest.raises(Undefined, match="needs images of the class and of another one"):
@@ -104,25 +121,26 @@ def test_one_sided_truth_is_undefined(function, truth):
 
 def test_delongs_interval_needs_two_images_of_each():
     with pytest.raises(Undefined, match="needs two images of the class and two others"):
-        roc.delong_interval(np.array([True, False, False]), np.array([0.3, 0.2, 0.1]))
+        delong_interval(np.array([True, False, False]), np.array([0.3, 0.2, 0.1]))
 
 
 def test_delongs_interval_of_separated_classes_is_a_point():
-    assert roc.delong_interval(np.array([True, True, False, False]), np.array([4.0, 3.0, 2.0, 1.0])) == [1, 1]
+    assert delong_interval(np.array([True, True, False, False]), np.array([4.0, 3.0, 2.0, 1.0])) == [1, 1]
 
 
 def test_newcombes_interval_at_1_and_0_by_hand():
     # m = n = 1: N = 0, V(A) = A (1 - A), so for an area of 1 (1 - A)^2 = z^2 A (1 - A), A = 1 / (1 + z^2).
     truth = np.array([True, False])
     limit = 1 / (1 + Z**2)
-    assert roc.newcombe_interval(truth, np.array([1.0, 0.0])) == pytest.approx([limit, 1], abs=1e-12)
-    assert roc.newcombe_interval(truth, np.array([0.0, 1.0])) == pytest.approx([0, 1 - limit], abs=1e-12)
+    assert newcombe_interval(truth, np.array([1.0, 0.0])) == pytest.approx([limit, 1], abs=1e-12)
+    assert newcombe_interval(truth, np.array([0.0, 1.0])) == pytest.approx([0, 1 - limit], abs=1e-12)
 
 
 def test_newcombes_interval_at_one_half_by_hand():
-    # m = n = 1 and a tie: (1/2 - A)^2 = z^2 A (1 - A), so A = 1/2 -+ z / (2 sqrt(1 + z^2)).
-    half_width = Z / (2 * np.sqrt(1 + Z**2))
-    interval = roc.newcombe_interval(np.array([True, False]), np.array([0.5, 0.5]))
+    # Two folds with m = n = 1, areas of 1 and 0: (1/2 - A)^2 = z^2 A (1 - A) / 2; A = 1/2 -+ z / (2 sqrt(2 + z^2)).
+    half_width = Z / (2 * np.sqrt(2 + Z**2))
+    truth, scores = np.array([True, False] * 2), np.array([0.9, 0.1, 0.1, 0.9])
+    interval = roc.mean_area(curves(truth, scores, folds=[0, 0, 1, 1])).interval
     assert interval == pytest.approx([0.5 - half_width, 0.5 + half_width], abs=1e-12)
 
 
@@ -131,8 +149,10 @@ def test_newcombes_interval_at_one_half_by_hand():
 def test_newcombes_limits_solve_its_equation(data):
     truth, scores = data
     area, m, n = roc.roc_auc(truth, scores[0]), truth.sum(), (~truth).sum()
+    if np.ptp(scores[0]) == 0:
+        return
     spread = (m + n) / 2 - 1
-    lower, upper = roc.newcombe_interval(truth, scores[0])
+    lower, upper = newcombe_interval(truth, scores[0])
     assert 0 <= lower <= area <= upper <= 1
     assert upper - lower > 0.05
     for limit in (lower, upper):
@@ -147,6 +167,84 @@ def test_one_exchanged_pair_among_many_images_is_no_rounding():
     scores = np.arange(6000.0)
     exchanged = scores.copy()
     exchanged[[2999, 3000]] = exchanged[[3000, 2999]]
-    difference, _, p_value = roc.delong_test(truth, scores, exchanged)
+    difference, _, p_value = delong_test(truth, scores, exchanged)
     assert difference == pytest.approx(1 / 3000**2)
     assert 0.1 < p_value < 1
+
+
+def test_all_probabilities_the_same_have_no_interval():
+    figure = roc.mean_area(curves(np.array([True, False, False]), np.full(3, 0.3)))
+    assert (figure.value, figure.interval) == (0.5, None) and "the same" in figure.reason
+
+
+@settings(deadline=None)
+@given(scored(), scored())
+def test_the_mean_over_folds_and_its_delong_interval_by_hand(first, second):
+    parts = [(truth, scores[0]) for truth, scores in (first, second)]
+    truth, scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    found = curves(truth, scores, folds=np.repeat([3, 7], [len(part[0]) for part in parts]))
+    measured = [brute_force(part, part_scores[None]) for part, part_scores in parts]
+    mean = np.mean([areas[0] for areas, _ in measured])
+    assert roc.mean_area(found).value == pytest.approx(mean)
+    if 0 < mean < 1:
+        error = np.sqrt(sum(covariance[0, 0] for _, covariance in measured)) / 2 / (mean * (1 - mean))
+        limits = special.expit(special.logit(mean) + Z * np.array([-error, error]))
+        assert roc.delong_interval(found) == pytest.approx(limits, abs=1e-7)
+
+
+def test_a_fold_without_images_of_the_class_is_left_out_and_none_is_undefined():
+    truth, scores, folds = np.array([True, False, False]), np.array([0.9, 0.1, 0.5]), [0, 0, 1]
+    assert roc.mean_area(curves(truth, scores, folds=folds)).value == 1
+    assert roc.area_figure([one_class(truth & ~truth, truth, scores)]).reason == roc.BOTH
+
+
+def obuchowski_variance(truth, scores, groups):
+    """The variance of an area as in Biometrics 53 (1997) 567, with its sums written out."""
+    positives, negatives = np.flatnonzero(truth), np.flatnonzero(~truth)
+    psi = np.array([[(scores[i] > scores[j]) + 0.5 * (scores[i] == scores[j]) for j in negatives] for i in positives])
+    area, m, n = psi.mean(), len(positives), len(negatives)
+    of_class, of_others = (len(set(groups[which])) for which in (positives, negatives))
+    s10 = s01 = 0.0
+    for group in set(groups):
+        inside = groups[positives] == group
+        s10 += (psi.mean(axis=1)[inside].sum() - inside.sum() * area) ** 2
+        inside = groups[negatives] == group
+        s01 += (psi.mean(axis=0)[inside].sum() - inside.sum() * area) ** 2
+    return of_class / (of_class - 1) * s10 / m**2 + of_others / (of_others - 1) * s01 / n**2
+
+
+def test_the_design_effect_is_obuchowskis_variance_in_relation_to_delongs():
+    random = np.random.default_rng(4)
+    groups = np.repeat(np.arange(60), random.integers(1, 7, 60))
+    truth = (np.arange(60) % 2 == 0)[groups]
+    scores = truth + random.normal(size=60)[groups] + random.normal(size=len(groups))
+    found = curves(truth, scores, groups)
+    _, covariance = brute_force(truth, scores[None])
+    ratio = obuchowski_variance(truth, scores, groups) / covariance[0, 0]
+    widening = stats.t.ppf(0.975, 59) / stats.t.ppf(0.975, len(groups) - 1)
+    assert roc.design_effect(found) == pytest.approx(ratio * widening**2)
+    alone, grouped = newcombe_interval(truth, scores), roc.mean_area(found).interval
+    assert grouped[0] < alone[0] and alone[1] < grouped[1]
+
+
+def test_images_that_are_copies_add_nothing():
+    random = np.random.default_rng(5)
+    truth = np.arange(40) % 2 == 0
+    scores = truth + random.normal(size=40)
+    once = newcombe_interval(truth, scores)
+    four_times = roc.mean_area(curves(np.repeat(truth, 4), np.repeat(scores, 4), np.repeat(np.arange(40), 4))).interval
+    assert four_times == pytest.approx(once, abs=0.02)
+
+
+def test_a_paired_difference_over_folds_is_the_mean_of_theirs():
+    random = np.random.default_rng(6)
+    truth, folds = np.arange(80) % 2 == 0, np.arange(80) // 20
+    first, second = (truth + random.normal(size=80) for _ in range(2))
+    difference, (lower, upper), p_value = roc.paired_difference(
+        curves(truth, first, folds=folds), curves(truth, second, folds=folds)
+    )
+    parts = [brute_force(truth[folds == k], np.stack([first, second])[:, folds == k]) for k in range(4)]
+    assert difference == pytest.approx(np.mean([areas[0] - areas[1] for areas, _ in parts]))
+    variance = sum(c[0, 0] + c[1, 1] - 2 * c[0, 1] for _, c in parts) / 16
+    assert (upper - lower) / 2 == pytest.approx(Z * np.sqrt(variance))
+    assert p_value == pytest.approx(2 * stats.norm.sf(abs(difference) / np.sqrt(variance)))

@@ -2,9 +2,11 @@ import json
 from dataclasses import astuple
 
 import numpy as np
-from made_predictions import multiclass, two_class
+import pytest
+from made_predictions import multiclass, random_two_class, two_class
 
-from pipeline.performance import pages, report, thresholds
+from pipeline.performance import folds, pages, report, thresholds
+from pipeline.performance.roc import roc_auc
 from pipeline.performance.summary import most_confident_errors, summarize
 
 
@@ -15,7 +17,36 @@ def test_main_figures_are_those_of_the_positive_class_or_means_over_the_classes(
     three = summarize(multiclass([0, 1, 1, 2, 0], rows))
     assert three.shown_classes == three.classes
     for name, figure in three.main.named().items():
-        assert figure.value == np.mean([one.named()[name].value for one in three.classes])
+        of_classes = "Sensitivity" if name == "Balanced Accuracy" else name
+        assert figure.value == pytest.approx(np.mean([one.named()[of_classes].value for one in three.classes]))
+
+
+def test_means_over_classes_have_intervals_that_hold_them():
+    random = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    weights = random.dirichlet(np.ones(3), 90) + 0.5 * np.eye(3)[labels]
+    main = summarize(multiclass(labels, weights / weights.sum(axis=1, keepdims=True))).main
+    for name in (
+        "sensitivity",
+        "specificity",
+        "auc",
+        "precision",
+        "negative_predictive_value",
+        "f1",
+        "balanced_accuracy",
+    ):
+        figure = getattr(main, name)
+        assert figure.interval[0] < figure.value < figure.interval[1]
+
+
+def test_areas_are_means_over_folds_and_the_pooled_ones_stand_beside_them():
+    parts = [random_two_class(seed, prefix=f"{seed}_", fold=seed) for seed in range(3)]
+    parts[1].probabilities = np.column_stack([1 - parts[1].probabilities[:, 1] / 9, parts[1].probabilities[:, 1] / 9])
+    main = summarize(folds.pool(parts, "abc")).main
+    areas = [roc_auc(part.labels == 1, part.probabilities[:, 1]) for part in parts]
+    assert main.auc.value == pytest.approx(np.mean(areas))
+    assert main.auc_pooled.value < main.auc.value
+    assert main.average_precision_pooled.value < main.average_precision.value
 
 
 def test_the_most_confident_come_first():
@@ -66,9 +97,9 @@ def test_the_page_lists_those_of_all_folds(call_script, tmp_path):
         "that was predicted.\n\n"
         "| image    | class | predicted | probability |\n"
         "| -------- | ----- | --------- | ----------: |\n"
-        "| a\\|b.png | no    | yes       |      0.8760 |\n"
-        "| f        | yes   | no        |      0.7000 |\n"
-        "| d\\ne     | no    | yes       |      0.6000 |\n\n"
+        "| a\\|b.png | no    | yes       |       0.876 |\n"
+        "| f        | yes   | no        |       0.700 |\n"
+        "| d\\ne     | no    | yes       |       0.600 |\n\n"
     ) in result.stdout
     recorded = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))["Most Confident Errors"]
     assert [error["file name"] for error in recorded] == ["a|b.png", "f", "d\ne"]

@@ -139,3 +139,18 @@ def test_apply_leaves_all_else_as_it_is():
     applied = thresholds.apply(MEASURED, 0.9)
     assert (applied.predictions == (MEASURED.probabilities[:, 1] >= 0.9)).all()
     assert applied.probabilities is MEASURED.probabilities and applied.file_names is MEASURED.file_names
+
+
+def test_each_fold_has_the_threshold_of_its_own_model():
+    parts = [random_two_class(seed, prefix=f"{seed}_", fold=seed) for seed in range(3)]
+    validations = [random_two_class(seed + 9, prefix=f"val{seed}_", split="val", fold=seed) for seed in (2, 0, 1)]
+    points, applied = thresholds.choose_all(parts, validations, [VAL] * 3)
+    assert [point.fold for point in points] == [0, 1, 2]
+    for part, validation, point, one in zip(parts, [validations[i] for i in (1, 2, 0)], points, applied, strict=True):
+        assert point == thresholds.choose(validation, VAL, part)
+        assert np.array_equal(one.predictions, part.probabilities[:, 1] >= point.value)
+    for wrong in (validations[:2], [*validations, validations[0]]):
+        with pytest.raises(UserError):
+            thresholds.choose_all(parts, wrong, [VAL] * len(wrong))
+    with pytest.raises(UserError):
+        thresholds.choose_all(parts[:1], validations, [VAL] * 3)

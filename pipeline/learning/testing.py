@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline import files, split_files
+from pipeline import files, image_table, split_files
 from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
 from pipeline.learning import checkpoints, image_sets, inference, models
@@ -75,6 +75,7 @@ def predict_partition(choice, project, partition, fold, device, *, batch_size, s
         class_names=classifier.class_names,
         positive_class=classifier.checkpoint.positive_class,
         file_names=split.file_names,
+        groups=_groups(project, split.file_names),
         split=partition,
         fold=fold,
         checkpoint=classifier.path.name,
@@ -84,6 +85,12 @@ def predict_partition(choice, project, partition, fold, device, *, batch_size, s
         mutual_information=outputs.mutual_information,
     )
     return classifier, images, predictions
+
+
+def _groups(project, file_names):
+    """Return the group of each image; None for split files without an images.csv, which do not say."""
+    known = (project.csv / "images.csv").exists()
+    return image_table.groups_of(project, file_names) if known else None
 
 
 def predictions_path(project, predictions, json_name=None):

@@ -69,8 +69,8 @@ def usable(images):
 def images_in_bin(project, earlier, in_bin):
     """Decode those images of an earlier images.csv, the table `earlier`, whose names are `in_bin` by now.
 
-    Returns a table as `scan_class_folders` does, with the known groups. Tells of images that are gone, and of files
-    in bin/ that are not in the table.
+    Returns a table as `inspect_files` does, with the known groups. Tells of images that are gone, and of files in bin/
+    that are not in the table.
     """
     names, rows, gone = FileNames(in_bin), [], []
     for row in earlier[earlier["file_name"] != ""].itertuples():

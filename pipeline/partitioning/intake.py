@@ -2,7 +2,6 @@
 
 import dataclasses
 import fnmatch
-import re
 from dataclasses import dataclass
 
 from pipeline import split_files
@@ -113,12 +112,9 @@ def _is_chosen(source, patterns):
     """Tell whether a file's name matches one of the patterns, its path where the pattern has a folder."""
     if patterns == Choices.files:
         return True
-    name = source.rpartition("/")[2]
-    return any(re.match(_compiled(pattern), caseless(source if "/" in pattern else name)) for pattern in patterns)
-
-
-def _compiled(pattern):
-    return fnmatch.translate(caseless(pattern))
+    path = caseless(source)
+    name = path.rpartition("/")[2]
+    return any(fnmatch.fnmatchcase(path if "/" in pattern else name, caseless(pattern)) for pattern in patterns)
 
 
 def _tell_unlabelled(walked, labels, table):

@@ -11,9 +11,11 @@ from PIL import Image
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
-from pipeline.messages import format_table
-from pipeline.performance.figures import Figure, figure_of, proportion, score, span
-from pipeline.performance.roc import delong_interval, roc_auc
+from pipeline.messages import format_table, listed
+from pipeline.performance.figures import Figure, percent, score, span
+from pipeline.performance.grouped import proportion
+from pipeline.performance.metrics import OneAgainstRest
+from pipeline.performance.roc import area_figure
 from pipeline.progress import map_in_threads, progress_bar
 
 THUMBNAIL_SIDE = 16
@@ -105,14 +107,21 @@ def cross_validate(paths, labels, test_parts, seed):
     return out_of_fold
 
 
-def report(path, image_paths, labels, class_names, test_parts, seed):
-    """Measure the baselines, print them with intervals and write them to `path`; arguments as for cross_validate."""
+def report(path, image_paths, labels, groups, class_names, test_parts, seed):
+    """Measure the baselines, print them with intervals and write them to `path`.
+
+    Arguments as for cross_validate, and `groups`, the group of each image.
+    """
+    labels, folds = np.asarray(labels), np.zeros(len(labels), dtype=int)
+    for fold, part in enumerate(test_parts):
+        folds[part] = fold
+    groups = np.unique(groups, return_inverse=True)[1]
     out_of_fold = cross_validate(image_paths, labels, test_parts, seed)
-    baselines = [_measured(name, np.asarray(labels), probabilities) for name, probabilities in out_of_fold.items()]
+    baselines = [_measured(name, labels, each, groups, folds) for name, each in out_of_fold.items()]
     rows = [
         (
             baseline.name,
-            f"{baseline.accuracy.value:.1%} ({span(baseline.accuracy.interval)})",
+            f"{percent(baseline.accuracy.value)} ({span(baseline.accuracy)})",
             "" if baseline.auc.value is None else score(baseline.auc.value),
         )
         for baseline in baselines
@@ -125,13 +134,20 @@ def report(path, image_paths, labels, class_names, test_parts, seed):
     print(f"\nwrote {path}")
 
 
-def read(path):
-    """Read baselines.json as a list of Baselines; raises UserError, with a line a fault."""
-    entries = files.read_json_object(path).get("baselines")
+def read(path, class_names):
+    """Read baselines.json as a list of Baselines; raises UserError, with a line a fault.
+
+    One of other classes than `class_names` is a fault; older files do not name theirs.
+    """
+    content = files.read_json_object(path)
+    entries, theirs = content.get("baselines"), content.get("class names", class_names)
     if not isinstance(entries, list) or not entries:
         raise UserError(
             f"{path}: 'baselines' is missing or not a list; is it a file of partition_datasets.py --baselines?"
         )
+    if theirs != class_names:
+        theirs = listed(list(map(str, theirs))) if isinstance(theirs, list) else repr(theirs)
+        raise UserError(f"{path}: its classes are {theirs}, those of the predictions {listed(class_names)}")
     faults = [f"{path}: baseline {number}: {fault}" for number, entry in enumerate(entries) for fault in _faults(entry)]
     if faults:
         raise UserError(*faults)
@@ -146,12 +162,12 @@ def read(path):
     ]
 
 
-def _measured(name, labels, probabilities):
-    correct = int((probabilities.argmax(axis=1) == labels).sum())
+def _measured(name, labels, probabilities, groups, folds):
+    predicted = probabilities.argmax(axis=1)
     auc = Figure(None)
     if probabilities.shape[1] == 2:
-        auc = figure_of(roc_auc, labels == 1, probabilities[:, 1], interval=delong_interval)
-    return Baseline(name, proportion(correct, len(labels)), auc, len(labels))
+        auc = area_figure([OneAgainstRest(labels == 1, predicted == 1, probabilities[:, 1], groups, folds)])
+    return Baseline(name, proportion(predicted == labels, groups), auc, len(labels))
 
 
 def _facts(path):

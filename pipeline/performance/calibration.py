@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.performance.figures import Figure, Undefined, proportion
+from pipeline.performance.figures import Figure, Undefined
+from pipeline.performance.grouped import proportion
 
 BINS = 10
+RESAMPLES = 500
 
 
 @dataclass(frozen=True)
@@ -48,23 +50,21 @@ def log_loss(labels, probabilities):
     return float(-np.log(of_truth).mean())
 
 
-def reliability_bins(outcomes, probabilities):
+def reliability_bins(outcomes, probabilities, groups):
     """Return the reliability diagram's points: the images by predicted probability in ten Bins of equal width.
 
     Args:
         outcomes: bool (n,), whether what was predicted came true.
         probabilities: float (n,), the predicted probability of it.
+        groups: int (n,), the group of each image.
 
     A bin holds lower < probability <= upper (the first one 0 too), as in Guo et al., ICML 2017; bins without an
     image are left out.
     """
-    # k/10 is the same float as the literal 0.3; linspace gives 0.30000000000000004.
-    inner_edges = np.arange(1, BINS) / BINS
-    of_bin = np.searchsorted(inner_edges, probabilities, side="left")
-    bins = []
+    of_bin, bins = _bin_numbers(probabilities), []
     for number in np.unique(of_bin):
         inside = of_bin == number
-        observed = proportion(int(outcomes[inside].sum()), int(inside.sum()))
+        observed = proportion(outcomes[inside], groups[inside])
         mean = float(probabilities[inside].mean())
         bins.append(Bin(int(number) / BINS, (int(number) + 1) / BINS, mean, observed))
     return bins
@@ -77,3 +77,23 @@ def calibration_error(bins):
     """
     gaps = sum(one.observed.total * abs(one.observed.value - one.mean_probability) for one in bins)
     return gaps / sum(one.observed.total for one in bins)
+
+
+def expected_calibration_error(probabilities):
+    """Return [mean, 95th percentile] of the calibration error of a perfectly calibrated model on as many images.
+
+    Few images are never exactly as frequent as their probability says, so that this is not 0. Outcomes are drawn anew
+    with the given probabilities: the consistency resampling of Broecker and Smith, Weather and Forecasting 22 (2007)
+    651.
+    """
+    random, of_bin = np.random.RandomState(0), _bin_numbers(probabilities)
+    errors = []
+    for _ in range(RESAMPLES):
+        outcomes = random.random_sample(len(probabilities)) < probabilities
+        errors.append(np.abs(np.bincount(of_bin, weights=outcomes - probabilities)).sum() / len(probabilities))
+    return [float(np.mean(errors)), float(np.quantile(errors, 0.95))]
+
+
+def _bin_numbers(probabilities):
+    # k/10 is the same float as the literal 0.3; linspace gives 0.30000000000000004.
+    return np.searchsorted(np.arange(1, BINS) / BINS, probabilities, side="left")

@@ -1,25 +1,48 @@
 """What a reader must know before believing the figures of Results, a sentence each."""
 
 from pipeline.messages import listed
-from pipeline.performance.figures import p_value, percent, span
+from pipeline.performance.figures import p_value, percent, score, span
 
 # An interval wider than this leaves a proportion open by more than 10 percentage points on either side.
 WIDE = 0.2
-# Fewer than ten images a bin leave the calibration error mostly noise, and biased upwards.
-FEW_FOR_CALIBRATION = 100
 SIGNIFICANT = 0.05
+RARE = 0.1  # fraction of positive images below which an accuracy says little
+FEW_POSITIVES = 10  # behind a threshold
+POOLING_MATTERS = 0.02  # difference of the pooled area and the mean over folds
 
 
 def cautions(results):
     """Return the sentences for Results, a list of strings."""
     return [
+        *_one_class_only(results),
         *_seen_images(results),
         *_few_images(results),
         *_no_better_than_chance(results),
         *_no_better_than_baselines(results),
-        *_collapsed_intervals(results),
+        *_folds(results),
+        *_thresholds(results),
         *_unusual_decisions(results),
     ]
+
+
+def images(count, of="", kind=""):
+    """Write a number of images: "1 image", "26 test images", "16 images of class yes"."""
+    return f"{count} {kind and f'{kind} '}image{'' if count == 1 else 's'}{of and f' of {of}'}"
+
+
+def _one_class_only(results):
+    names, answered = results.predictions.class_names, results.matrix.sum(axis=0)
+    if (answered > 0).sum() == 1 and results.count > 1:
+        yield f"The model answered {names[answered.argmax()]} to every image."
+    if _is_of_one_class(results):
+        yield (
+            f"All images are of class {names[results.matrix.sum(axis=1).argmax()]}: how well the model tells classes "
+            "apart cannot be judged."
+        )
+
+
+def _is_of_one_class(results):
+    return (results.matrix.sum(axis=1) > 0).sum() == 1
 
 
 def _seen_images(results):
@@ -31,67 +54,107 @@ def _seen_images(results):
 
 def _few_images(results):
     if _is_wide(results.accuracy):
-        yield f"{results.count} images are few: the accuracy may be anything from {span(results.accuracy.interval)}."
+        yield (
+            f"With {images(results.count)}, accuracies from {span(results.accuracy)} are "
+            f"compatible (95%). To halve this interval, test about {4 * results.count} images."
+        )
     if results.positive is not None:
         for name, figure, of in (
-            ("sensitivity", results.main.sensitivity, f"images of class {results.positive}"),
-            ("specificity", results.main.specificity, "images of the other class"),
+            ("sensitivities", results.main.sensitivity, f"class {results.positive}"),
+            ("specificities", results.main.specificity, "the other class"),
         ):
             if _is_wide(figure):
-                yield (
-                    f"{figure.total} {of} are few: the {name} ({results.positive}) may be anything from "
-                    f"{span(figure.interval)}."
-                )
+                yield f"With {images(figure.total, of)}, {name} from {span(figure)} are compatible."
     else:
         few = [f"{one.name} ({one.sensitivity.total})" for one in results.classes if _is_wide(one.sensitivity)]
         if few:
             yield (
-                f"Of these classes there are few images, and the sensitivity's interval spans more than {WIDE:.0%}: "
-                f"{listed(few)}."
+                "With so few images of these classes, their sensitivity's interval spans more than "
+                f"{WIDE:.0%}: {listed(few)}."
             )
-    if results.count < FEW_FOR_CALIBRATION:
-        yield f"{results.count} images are too few for the calibration error: it is mostly noise."
+    prevalence = results.main.prevalence.value if results.positive is not None else None
+    if prevalence is not None and 0 < prevalence < RARE:
+        yield (
+            f"Only {percent(prevalence)} of the images are of class {results.positive}: judge by ROC-AUC and kappa, "
+            "since an accuracy is high without finding any of them."
+        )
 
 
 def _no_better_than_chance(results):
-    if results.accuracy_p_value >= SIGNIFICANT:
-        yield (
-            f"The accuracy is not shown to be above the {percent(results.no_information_rate)} of always answering "
-            f"with the largest class (p = {p_value(results.accuracy_p_value)})."
-        )
+    rate, accuracy, area = results.no_information_rate, results.accuracy, results.main.auc
+    largest = f"the {percent(rate)} of always answering with the largest class"
+    if _is_of_one_class(results):
+        return
+    if accuracy.interval[1] < rate:
+        yield f"The accuracy is worse than {largest}."
+    elif results.accuracy_p_value >= SIGNIFICANT:
+        yield f"The accuracy is not shown to be above {largest} (p = {p_value(results.accuracy_p_value)})."
+    if area.interval and area.interval[1] < 0.5:
+        yield "The ROC-AUC is below 0.5: the probabilities rank images the wrong way round. Are classes exchanged?"
+    elif area.interval and area.interval[0] <= 0.5:
+        yield f"The ROC-AUC may be 0.5, which is chance: {span(area, score)} is compatible (95%)."
 
 
 def _no_better_than_baselines(results):
     accuracies = [(baseline.name, baseline.accuracy.value) for baseline in results.baselines]
     areas = [(baseline.name, baseline.auc.value) for baseline in results.baselines]
-    for what, model, others in (
-        ("accuracy", results.accuracy.value, accuracies),
-        ("ROC-AUC", results.main.auc.value, areas),
-    ):
-        as_good = [name for name, value in others if None not in (model, value) and value >= model]
+    for what, model, others in (("accuracy", results.accuracy, accuracies), ("ROC-AUC", results.main.auc, areas)):
+        lower = model.interval[0] if model.interval else model.value
+        as_good = [name for name, value in others if None not in (lower, value) and value >= lower]
         if as_good:
-            yield f"These simple baselines reach the same {what} or more: {', '.join(as_good)}."
+            yield f"In {what} the model is not shown to be better than these simple baselines: {listed(as_good)}."
 
 
-def _collapsed_intervals(results):
-    if _is_point(results.kappa):
-        yield "Kappa's interval is a point, which is not certainty: its formula finds no spread in such predictions."
+def _folds(results):
+    if not results.cross_validation:
+        return
+    for number in results.cross_validation.missing:
+        yield f"Fold {number} is missing: its images are in none of the figures."
+    without = [str(fold.number) for fold in results.cross_validation.folds if fold.auc.value is None]
+    if without:
+        yield f"No ROC-AUC in fold {listed(without)}, which lacks images of a class: the mean is over the others."
     for one in results.shown_classes:
-        if _is_point(one.auc_delong):
-            yield f"DeLong's interval ({one.name}) is a point, which is not certainty; read Newcombe's."
+        pooled, mean = one.auc_pooled and one.auc_pooled.value, one.auc.value
+        if None not in (pooled, mean) and abs(pooled - mean) > POOLING_MATTERS:
+            yield (
+                f"The folds' models give probabilities on different scales: the ROC-AUC ({one.name}) of all images in "
+                f"one list is {score(pooled)}, the mean over folds {score(mean)}. One threshold does not fit all."
+            )
+
+
+def _thresholds(results):
+    for point in results.thresholds:
+        of = "" if point.fold is None else f" of fold {point.fold}"
+        if point.split == "train":
+            yield f"The threshold{of} was chosen on the training images, whose probabilities the model has fitted."
+        if point.sensitivity.total < FEW_POSITIVES:
+            few = images(point.sensitivity.total, f"class {results.positive}")
+            yield f"The threshold{of} was chosen on {few} only."
+    if len(results.thresholds) == 1:
+        (point,) = results.thresholds
+        for name in ("sensitivity", "specificity"):
+            there, here = getattr(point, name), getattr(results.main, name)
+            if here.interval and _differ(here, there):
+                yield (
+                    f"The threshold's {name} was {percent(there.value)} where it was chosen, and is "
+                    f"{percent(here.value)} ({span(here)}) here."
+                )
 
 
 def _unusual_decisions(results):
-    if results.threshold:
-        if results.threshold.split == "train":
-            yield "The threshold was chosen on the training images, whose probabilities the model has fitted."
-    elif results.not_most_probable:
-        yield f"{results.not_most_probable} predictions are not the most probable class of their image."
+    if not results.thresholds and results.not_most_probable:
+        yield f"In {images(results.not_most_probable)} the prediction is not the most probable class."
+
+
+def _differ(one, other):
+    """Tell whether two independent proportions differ: the interval of their difference does not hold 0.
+
+    Method 10 of Newcombe, Statistics in Medicine 17 (1998) 873, from the intervals that they have.
+    """
+    lower, higher = sorted((one, other), key=lambda figure: figure.value)
+    reach = (lower.interval[1] - lower.value) ** 2 + (higher.value - higher.interval[0]) ** 2
+    return (higher.value - lower.value) ** 2 > reach
 
 
 def _is_wide(figure):
     return figure.interval is not None and figure.interval[1] - figure.interval[0] > WIDE
-
-
-def _is_point(figure):
-    return figure.interval is not None and figure.interval[0] == figure.interval[1]

@@ -3,16 +3,17 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from pipeline.errors import UserError
-from pipeline.performance.figures import Figure, Undefined, Z, figure_of
-from pipeline.performance.roc import delong_test, roc_auc
+from pipeline.performance.figures import Figure, Undefined, Z
+from pipeline.performance.grouped import design_effect, sign_test
+from pipeline.performance.metrics import OneAgainstRest
+from pipeline.performance.roc import area_figure, curves_of_folds, paired_difference
 
 
 @dataclass(frozen=True)
 class AreaComparison:
-    """The areas under the ROC curves of one class, with DeLong's paired test."""
+    """The areas under the ROC curves of one class, each a mean over folds, with the paired test of their difference."""
 
     class_name: str
     here: Figure
@@ -32,7 +33,7 @@ class Comparison:
     difference: Figure
     only_here: int  # images that only the first model classified correctly
     only_there: int
-    p_value: float  # exact McNemar test
+    p_value: float  # exact McNemar test, by groups where the images come in groups
     areas: list[AreaComparison]  # of the positive class; of each against the rest for more than two
 
 
@@ -44,7 +45,8 @@ def compare(measured, other, place):
     other = matched(measured, other, place)
     here, there = (model.predictions == model.labels for model in (measured, other))
     count, only_here, only_there = len(here), int((here & ~there).sum()), int((~here & there).sum())
-    interval = paired_difference_interval(only_here, only_there, count)
+    differences, groups = here.astype(int) - there, measured.group_numbers()
+    interval = paired_difference_interval(only_here, only_there, count, design_effect(differences, groups))
     names = measured.class_names if measured.positive_class is None else [measured.positive_class]
     return Comparison(
         other.checkpoint,
@@ -54,7 +56,7 @@ def compare(measured, other, place):
         Figure((only_here - only_there) / count, interval),
         only_here,
         only_there,
-        exact_mcnemar_test(only_here, only_there),
+        sign_test(differences, groups),
         [_compare_areas(name, measured, other) for name in names],
     )
 
@@ -101,22 +103,14 @@ def matched(measured, other, place):
     )
 
 
-def exact_mcnemar_test(only_first, only_second):
-    """Return the two-sided exact p-value that two classifiers are correct equally often on the same images.
-
-    `only_first` counts the images that only the first classified correctly, `only_second` those of the second. 1 where
-    there are none of either. McNemar, Psychometrika 12 (1947) 153; the binomial form, as R's exact2x2 has it.
-    """
-    discordant = only_first + only_second
-    return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
-
-
-def paired_difference_interval(only_first, only_second, count):
+def paired_difference_interval(only_first, only_second, count, effect=1.0):
     """Return the interval of the difference of two proportions of the same `count` images, within -1 and 1.
 
     Adjusted Wald interval with one image added to each kind of discordant pair: Bonett and Price, Journal of
-    Educational and Behavioral Statistics 37 (2012) 479. Arguments as for exact_mcnemar_test.
+    Educational and Behavioral Statistics 37 (2012) 479. `only_first` counts the images that only the first classified
+    correctly, `only_second` those of the second; all counts are divided by the design effect.
     """
+    only_first, only_second, count = only_first / effect, only_second / effect, count / effect
     first, second = (only_first + 1) / (count + 2), (only_second + 1) / (count + 2)
     half_width = Z * np.sqrt((first + second - (first - second) ** 2) / (count + 2))
     return [float(max(first - second - half_width, -1)), float(min(first - second + half_width, 1))]
@@ -124,11 +118,12 @@ def paired_difference_interval(only_first, only_second, count):
 
 def _compare_areas(name, measured, other):
     index = measured.class_names.index(name)
-    truth, ours, theirs = measured.labels == index, measured.probabilities[:, index], other.probabilities[:, index]
-    here, there = figure_of(roc_auc, truth, ours), figure_of(roc_auc, truth, theirs)
-    difference = None if here.reason else here.value - there.value
+    ours = OneAgainstRest.of(measured, index)
+    theirs = replace(ours, probability=other.probabilities[:, index])
+    here, there = area_figure([ours]), area_figure([theirs])
+    difference = None if here.value is None else here.value - there.value
     try:
-        _, interval, p_value = delong_test(truth, ours, theirs)
+        _, interval, p_value = paired_difference(curves_of_folds(ours), curves_of_folds(theirs))
     except Undefined as undefined:
         reason = str(undefined)
         return AreaComparison(name, here, there, Figure(difference, reason=reason), Figure(None, reason=reason))

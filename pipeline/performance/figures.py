@@ -6,6 +6,7 @@ from scipy import special, stats
 
 CONFIDENCE = 0.95
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+MOST_DECIMALS = 6  # of a fraction that is almost 0 or 1
 
 
 class Undefined(ValueError):
@@ -38,43 +39,86 @@ def figure_of(function, *arguments, interval=None):
         return Figure(value, reason=str(reason))
 
 
-def proportion(count, total, reason_if_none=""):
-    """Return the Figure of `count` of `total` images, with its exact interval; undefined for no images."""
-    if total == 0:
-        return Figure(None, None, count, total, reason_if_none)
-    return Figure(count / total, exact_interval(count, total), count, total)
-
-
 def exact_interval(count, total):
-    """Return the exact interval of a proportion: Clopper and Pearson, Biometrika 26 (1934) 404; R's binom.test."""
+    """Return the exact interval of a proportion: Clopper and Pearson, Biometrika 26 (1934) 404; R's binom.test.
+
+    As quantiles of the beta distribution, so that neither number need be whole: see grouped.proportion.
+    """
     tail = (1 - CONFIDENCE) / 2
-    lower = special.betaincinv(count, total - count + 1, tail) if count > 0 else 0.0
-    upper = special.betaincinv(count + 1, total - count, 1 - tail) if count < total else 1.0
+    lower = special.betaincinv(count, total - count + 1, tail) if count > 0 else 0
+    upper = special.betaincinv(count + 1, total - count, 1 - tail) if count < total else 1
     return [float(lower), float(upper)]
 
 
-def percent(value):
-    """Write a proportion as a percentage, 93.75%."""
-    return "undefined" if value is None else f"{value:.2%}"
+def mean_of(figures, reason_without_interval=""):
+    """Return the Figure of the mean of independent Figures.
+
+    The interval recovers each figure's variance, on either side of it, from its own interval, so that it is not a point
+    where theirs are not: Zou and Donner, Statistics in Medicine 27 (2008) 1693. None where one of theirs is missing.
+    """
+    count, mean = len(figures), sum(figure.value for figure in figures) / len(figures)
+    if any(figure.interval is None for figure in figures):
+        return Figure(mean, reason=reason_without_interval)
+    below = sum((figure.value - figure.interval[0]) ** 2 for figure in figures) ** 0.5 / count
+    above = sum((figure.interval[1] - figure.value) ** 2 for figure in figures) ** 0.5 / count
+    return Figure(mean, [mean - below, mean + above])
 
 
-def score(value, sign=""):
-    """Write an area or a score with three decimals, 0.939."""
-    return "undefined" if value is None else f"{value:{sign}.3f}"
+def percent(value, decimals=None):
+    """Write a proportion as a percentage, 92.3%."""
+    if value is None:
+        return "undefined"
+    decimals = _decimals(value, 3) if decimals is None else decimals
+    return f"{_imperfect(value, decimals):.{decimals - 2}%}"
+
+
+def score(value, decimals=None):
+    """Write an area or another score with three decimals, 0.939."""
+    if value is None:
+        return "undefined"
+    decimals = _decimals(value, 3) if decimals is None else decimals
+    return f"{_imperfect(value, decimals):.{decimals}f}"
 
 
 def p_value(value):
-    """Write a p-value, or another probability, with four decimals; "< 0.0001" for what is smaller."""
+    """Write a p-value with four decimals; "< 0.0001" for what is smaller."""
     if value is None:
         return "undefined"
-    return "< 0.0001" if 0 < value < 0.0001 else f"{value:.4f}"
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def points(value, decimals=2):
-    """Write a difference of two proportions in percentage points, +1.25 points."""
+def points(value, decimals=1):
+    """Write a difference of two proportions in percentage points, +1.2 points."""
     return "undefined" if value is None else f"{100 * value:+.{decimals}f} points"
 
 
-def span(interval, written=".1%"):
-    """Write an interval as "74.9% to 99.1%", or in the format given."""
-    return "undefined" if interval is None else f"{interval[0]:{written}} to {interval[1]:{written}}"
+def span(figure, write=percent):
+    """Write a Figure's interval as "74.9% to 99.1%", with as many decimals as its value."""
+    if figure.interval is None:
+        return "undefined"
+    decimals = _decimals(figure.value, 3) if write in (percent, score) else None
+    return " to ".join(write(limit) if decimals is None else write(limit, decimals) for limit in figure.interval)
+
+
+def signed(value):
+    """Write a difference of two scores with three decimals, +0.012."""
+    return "undefined" if value is None else f"{value:+.3f}"
+
+
+def signed_span(interval, scale=1, decimals=3):
+    """Write the interval of a difference, "-0.012 to +0.034"."""
+    return "undefined" if interval is None else " to ".join(f"{scale * limit:+.{decimals}f}" for limit in interval)
+
+
+def _decimals(value, least):
+    """Return how many decimals, `least` or more, write what is not quite 0 or 1 (or -1) as something else."""
+    distance = min(abs(value), abs(1 - abs(value)))
+    if distance == 0:
+        return least
+    return next((number for number in range(least, MOST_DECIMALS) if distance >= 0.5 * 10**-number), MOST_DECIMALS)
+
+
+def _imperfect(value, decimals):
+    """Return a value between 0 and 1 that is not written as either of them; others as they are."""
+    step = 10.0**-decimals
+    return min(max(value, step), 1 - step) if 0 < value < 1 else value

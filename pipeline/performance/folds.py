@@ -9,8 +9,10 @@ from pipeline import predictions
 from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
 from pipeline.messages import note
-from pipeline.performance.figures import Figure, figure_of, proportion
-from pipeline.performance.roc import roc_auc
+from pipeline.performance.figures import Figure
+from pipeline.performance.grouped import proportion
+from pipeline.performance.metrics import OneAgainstRest
+from pipeline.performance.roc import area_figure
 from pipeline.predictions import Predictions
 
 
@@ -47,6 +49,12 @@ class CrossValidation:
     accuracy: Spread
     auc: Spread
 
+    @property
+    def missing(self):
+        """The numbers below the largest of which there is no fold."""
+        numbers = {fold.number for fold in self.folds}
+        return sorted(set(range(max(numbers))) - numbers)
+
 
 def read(paths, positive_class=None):
     """Read predictions files as a list of Predictions; `positive_class` replaces the recorded one, and says so."""
@@ -62,17 +70,25 @@ def read(paths, positive_class=None):
     return parts
 
 
+def require_one_model(parts, paths):
+    """Raise UserError, with a line a fault, where several `parts`, read from `paths`, are not of one cross-validation.
+
+    That is where they are of other classes, another split or positive class, of no fold or of one that stands twice,
+    and where images have no file name or are in two parts.
+    """
+    faults = _faults(parts, paths) if len(parts) > 1 else []
+    if faults:
+        raise UserError(*faults)
+
+
 def pool(parts, paths):
     """Return the Predictions of all images in `parts`, a list of Predictions read from `paths`; one part as it is.
 
-    Raises UserError, with a line a fault, where they are not the folds of one cross-validation: other classes, another
-    split or positive class, no fold or one that stands twice, images without a file name or in two parts.
+    Raises UserError as require_one_model does.
     """
+    require_one_model(parts, paths)
     if len(parts) == 1:
         return parts[0]
-    faults = _faults(parts, paths)
-    if faults:
-        raise UserError(*faults)
     first = parts[0]
     return Predictions(
         labels=np.concatenate([part.labels for part in parts]),
@@ -81,9 +97,16 @@ def pool(parts, paths):
         class_names=first.class_names,
         positive_class=first.positive_class,
         file_names=[name for part in parts for name in part.file_names],
+        groups=_pooled_groups(parts),
+        folds=np.repeat([part.fold for part in parts], [len(part.labels) for part in parts]),
         split=first.split,
         **_pooled_uncertainty(parts),
     )
+
+
+def _pooled_groups(parts):
+    """Return the groups of all images; None where a part does not know its own."""
+    return None if any(part.groups is None for part in parts) else [name for part in parts for name in part.groups]
 
 
 def _pooled_uncertainty(parts):
@@ -100,12 +123,7 @@ def _pooled_uncertainty(parts):
 def cross_validation(parts):
     """Return the CrossValidation of the folds' Predictions."""
     folds = [
-        Fold(
-            part.fold,
-            part.checkpoint,
-            proportion(int((part.labels == part.predictions).sum()), len(part.labels)),
-            figure_of(_area, part),
-        )
+        Fold(part.fold, part.checkpoint, proportion(part.labels == part.predictions, part.group_numbers()), _area(part))
         for part in sorted(parts, key=lambda part: part.fold)
     ]
     return CrossValidation(folds, _spread([fold.accuracy for fold in folds]), _spread([fold.auc for fold in folds]))
@@ -120,8 +138,7 @@ def _spread(figures):
 
 def _area(part):
     names = part.class_names if part.positive_class is None else [part.positive_class]
-    indices = [part.class_names.index(name) for name in names]
-    return float(np.mean([roc_auc(part.labels == index, part.probabilities[:, index]) for index in indices]))
+    return area_figure([OneAgainstRest.of(part, part.class_names.index(name)) for name in names])
 
 
 def _faults(parts, paths):

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 from sklearn import metrics
 
 from pipeline.performance.calibration import reliability_bins
-from pipeline.performance.figures import Figure, Undefined, Z, proportion
+from pipeline.performance.figures import Figure, Undefined, Z, exact_interval, mean_of
+from pipeline.performance.grouped import design_effect, proportion, sign_test
 
 NO_IMAGE, NO_OTHER, NEVER = "no image of the class", "no image of another class", "the class was never predicted"
 ROUNDING = 1e-14  # a variance below this is 0 but for rounding
@@ -26,6 +27,19 @@ class OneAgainstRest:
     truth: np.ndarray  # bool, whether the image is of the class
     finding: np.ndarray  # bool, whether the class was predicted
     probability: np.ndarray  # float, of the class
+    groups: np.ndarray  # int, images of a group are not independent
+    folds: np.ndarray  # int, images of a fold are predicted by the same model
+
+    @classmethod
+    def of(cls, predictions, index):
+        """Return it for the class of an index in Predictions."""
+        return cls(
+            predictions.labels == index,
+            predictions.predictions == index,
+            predictions.probabilities[:, index],
+            predictions.group_numbers(),
+            predictions.fold_numbers(),
+        )
 
     @cached_property
     def positives(self):
@@ -49,7 +63,7 @@ class OneAgainstRest:
 
     @cached_property
     def reliability(self):
-        return reliability_bins(self.truth, self.probability)
+        return reliability_bins(self.truth, self.probability, self.groups)
 
     @property
     def false_negatives(self):
@@ -59,20 +73,24 @@ class OneAgainstRest:
     def false_positives(self):
         return self.negatives - self.true_negatives
 
+    def fraction(self, outcome, among, reason_if_none=""):
+        """Return the Figure of the images with an outcome among some; both bool (n,)."""
+        return proportion(outcome[among], self.groups[among], reason_if_none)
+
 
 def sensitivity(one):
     """Return the fraction of the class's images that were predicted as it: TP / (TP + FN)."""
-    return proportion(one.true_positives, one.positives, NO_IMAGE)
+    return one.fraction(one.finding, one.truth, NO_IMAGE)
 
 
 def specificity(one):
     """Return the fraction of the other classes' images that were not predicted as it: TN / (TN + FP)."""
-    return proportion(one.true_negatives, one.negatives, NO_OTHER)
+    return one.fraction(~one.finding, ~one.truth, NO_OTHER)
 
 
 def precision(one):
     """Return the fraction of the images predicted as the class that are of it: TP / (TP + FP)."""
-    return proportion(one.true_positives, one.predicted, NEVER)
+    return one.fraction(one.truth, one.finding, NEVER)
 
 
 def positive_predictive_value(one):
@@ -88,48 +106,65 @@ def negative_predictive_value(one):
 
     Undefined as positive_predictive_value is.
     """
-    not_predicted = len(one.truth) - one.predicted
-    return _unless(_one_sided(one)) or proportion(
-        one.true_negatives, not_predicted, "no other class was ever predicted"
-    )
+    return _unless(_one_sided(one)) or one.fraction(~one.truth, ~one.finding, "no other class was ever predicted")
 
 
 def f1(one):
     """Return the harmonic mean of precision and sensitivity: 2 TP / (2 TP + FP + FN).
 
-    Undefined where one of the two is; 0 where both are 0 (R's caret divides 0 by 0 there).
+    Undefined where one of the two is; 0 where both are 0 (R's caret divides 0 by 0 there). It is 2 J / (1 + J) of the
+    fraction J = TP / (TP + FP + FN), Jaccard's index, and so are the limits of its interval.
     """
     reason = NEVER if one.predicted == 0 else NO_IMAGE if one.positives == 0 else ""
-    return _unless(reason) or Figure(2 * one.true_positives / (one.positives + one.predicted))
+    if reason:
+        return Figure(None, reason=reason)
+    jaccard = one.fraction(one.truth & one.finding, one.truth | one.finding)
+    limits = [2 * limit / (1 + limit) for limit in jaccard.interval]
+    return Figure(2 * one.true_positives / (one.positives + one.predicted), limits)
 
 
 def prevalence(one):
     """Return the fraction of the class's images among all: (TP + FN) / n."""
-    return proportion(one.positives, len(one.truth))
+    return proportion(one.truth, one.groups)
 
 
 def detection_rate(one):
     """Return the fraction of images that are of the class and were predicted as it: TP / n."""
-    return proportion(one.true_positives, len(one.truth))
+    return proportion(one.truth & one.finding, one.groups)
 
 
 def detection_prevalence(one):
     """Return the fraction of images that were predicted as the class: (TP + FP) / n."""
-    return proportion(one.predicted, len(one.truth))
+    return proportion(one.finding, one.groups)
 
 
 def balanced_accuracy(one):
-    """Return the mean of sensitivity and specificity."""
-    return _unless(_one_sided(one)) or Figure(
-        (one.true_positives / one.positives + one.true_negatives / one.negatives) / 2
-    )
+    """Return the mean of sensitivity and specificity. (Of several classes: see mean_recall.)"""
+    return _unless(_one_sided(one)) or mean_of([sensitivity(one), specificity(one)])
 
 
 def average_precision(one):
-    """Return the average precision: the sum over thresholds of (gain in recall) x precision, as scikit-learn has it."""
-    return _unless(NO_IMAGE if one.positives == 0 else "") or Figure(
-        float(metrics.average_precision_score(one.truth, one.probability))
-    )
+    """Return the mean over folds of the average precision; undefined where no fold has an image of the class.
+
+    In a fold it is the mean, over the class's images, of the precision at their own probability as the threshold, which
+    is scikit-learn's sum over thresholds of (gain in recall) x precision. The interval is the exact one of a proportion
+    of as many images: Boyd, Eng and Page, ECML 2013, who bound its variance by that of a proportion.
+    """
+    values, groups, means = [], [], []
+    for fold in np.unique(one.folds[one.truth]):
+        inside = one.folds == fold
+        scores = np.sort(one.probability[inside])
+        of_class = one.truth & inside
+        own = one.probability[of_class]
+        above = [len(all_) - np.searchsorted(all_, own, side="left") for all_ in (np.sort(own), scores)]
+        values.append(above[0] / above[1])
+        groups.append(one.groups[of_class])
+        means.append(values[-1].mean())
+    if not means:
+        return Figure(None, reason=NO_IMAGE)
+    mean, values = float(np.mean(means)), np.concatenate(values)
+    count = len(values) / design_effect(values, np.concatenate(groups))
+    return Figure(mean, exact_interval(mean * count, count))
 
 
 def confusion_matrix(labels, predictions, class_count):
@@ -152,14 +187,24 @@ def cohen_kappa(matrix):
 
     Undefined where chance always agrees. Cohen, Educational and Psychological Measurement 20 (1960) 37.
     """
-    fractions = matrix / matrix.sum()
-    expected = float(fractions.sum(axis=1) @ fractions.sum(axis=0))
     if np.count_nonzero(matrix) == 1 and np.trace(matrix):
         raise Undefined("all labels and predictions are one class")
+    expected = _agreement_by_chance(matrix)
     return (accuracy(matrix) - expected) / (1 - expected)
 
 
-def kappa_interval(matrix):
+def kappa_interval(matrix, accuracy):
+    """Return the interval of Cohen's kappa: its definition, applied to the limits of the Figure of the accuracy.
+
+    As Cohen's own (1960), it takes the agreement by chance as known; it is never a point, and never below -1. Undefined
+    where kappa is.
+    """
+    cohen_kappa(matrix)
+    expected = _agreement_by_chance(matrix)
+    return [max((limit - expected) / (1 - expected), -1.0) for limit in accuracy.interval]
+
+
+def kappa_large_sample_interval(matrix):
     """Return the large-sample interval of Cohen's kappa, within -1 and 1, as R's psych::cohen.kappa gives it.
 
     The variance is that of Fleiss, Cohen and Everitt, Psychological Bulletin 72 (1969) 323, equation 13. It is 0, and
@@ -179,20 +224,24 @@ def kappa_interval(matrix):
     return [float(max(kappa - half_width, -1)), float(min(kappa + half_width, 1))]
 
 
-def accuracy_test(matrix):
-    """Return the one-sided exact p-value of the accuracy being above the no-information rate, as R's caret has it."""
-    test = stats.binomtest(
-        int(np.trace(matrix)), int(matrix.sum()), p=no_information_rate(matrix), alternative="greater"
-    )
-    return float(test.pvalue)
+def accuracy_test(correct, groups, rate):
+    """Return the one-sided exact p-value of the accuracy being above `rate`, as R's caret has it.
+
+    The binomial test, for the effective number of images where they come in groups. `correct` is bool (n,).
+    """
+    effect = design_effect(correct, groups)
+    count, total = correct.sum() / effect, len(correct) / effect
+    return float(special.betainc(count, total - count + 1, rate)) if count else 1.0
 
 
-def symmetry_test(matrix):
+def symmetry_test(matrix, differences, groups):
     """Return the p-value that each two classes are taken for one another equally often, as R's mcnemar.test gives it.
 
     Two classes: McNemar, Psychometrika 12 (1947) 153, with Edwards's continuity correction where the two errors differ
-    in number. More: Bowker, Journal of the American Statistical Association 43 (1948) 572. Undefined, where R has NaN:
-    two classes that were never taken for one another, in either direction.
+    in number; where images come in groups, the exact test of grouped.sign_test on `differences`, label - prediction.
+    More: Bowker, Journal of the American Statistical Association 43 (1948) 572. Undefined, where R has NaN: two classes
+    that were never taken for one another, in either direction; and for more than two classes where images come in
+    groups.
     """
     upper = np.triu_indices(len(matrix), 1)
     difference, total = np.abs(matrix - matrix.T)[upper], (matrix + matrix.T)[upper]
@@ -202,9 +251,19 @@ def symmetry_test(matrix):
             "no image was classified wrongly" if len(total) == 1
             else f"{never} of {len(total)} pairs of classes were never taken for one another"
         )  # fmt: skip
+    in_groups = len(np.unique(groups)) < len(groups)
     if len(total) == 1:
+        if in_groups:
+            return sign_test(differences, groups)
         difference = np.maximum(difference - 1, 0)
+    elif in_groups:
+        raise Undefined("Bowker's test is of single images, and these come in groups")
     return float(stats.chi2.sf((difference**2 / total).sum(), len(total)))
+
+
+def _agreement_by_chance(matrix):
+    fractions = matrix / matrix.sum()
+    return float(fractions.sum(axis=1) @ fractions.sum(axis=0))
 
 
 def _one_sided(one):

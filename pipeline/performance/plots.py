@@ -1,14 +1,15 @@
 """The pictures of a model's performance, each drawn from the Results."""
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
-from pipeline.performance.cautions import FEW_FOR_CALIBRATION
 from pipeline.performance.figures import score, span
 from pipeline.performance.pages import Picture
-from pipeline.plots import COLORS, own_style, save_figure, shown_name
+from pipeline.performance.roc import curves_of_folds
+from pipeline.plots import COLORS, own_style, save_figure, shown_name, text_color
 
 LINE_STYLES = ["-", "--", "-.", ":"]
 # More classes do not fit into a legend, nor into cells with numbers in them.
@@ -21,8 +22,7 @@ def drawings(results, results_path):
     of_class = results.positive or "each class"
     correct = ", ".join(f"{one.sensitivity.counts} images of {one.name}" for one in results.classes)
     reliability = "How often what was predicted came true, over its probability"
-    if results.count >= FEW_FOR_CALIBRATION:
-        reliability += f"; calibration error {score(_reliability(results)[1])}"
+    reliability += f"; calibration error {score(_reliability(results)[1])}"
     roc = f"ROC curve of {of_class}, sensitivity over 1 - specificity; area {score(results.main.auc.value)}."
     average = score(results.main.average_precision.value)
     drawn = [
@@ -50,14 +50,15 @@ def draw_confusion_matrix(path, results):
     side = 2.2 + max(0.68, min(0.9, 9 / class_count)) * min(class_count, 15)
     figure = Figure(figsize=(side, side))
     axes = figure.subplots()
-    axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
+    colors = matplotlib.colormaps["Blues"]
+    axes.imshow(fractions, cmap=colors, vmin=0, vmax=1)
     if class_count <= CLASSES_WITH_NUMBERS:
         size = min(10, 150 / class_count)
         for row, column in np.ndindex(*counts.shape):
             # In a large matrix most cells are 0, and "0.0%" in each would hide the others.
             needed = counts[row, column] or (totals[row, 0] and class_count <= 4)
             shown = f"{counts[row, column]}\n{fractions[row, column]:.1%}" if needed else str(counts[row, column])
-            color = "white" if fractions[row, column] > 0.5 else "black"
+            color = text_color(colors(fractions[row, column]))
             axes.text(column, row, shown, ha="center", va="center", color=color, size=size)
         rows = [f"{name}\n(n = {total})" for name, total in zip(names, totals[:, 0], strict=True)]
     else:
@@ -72,21 +73,25 @@ def draw_confusion_matrix(path, results):
 
 @own_style()
 def draw_roc(path, results):
-    """Draw the ROC curve of the positive class, or of each class against the rest, with the area's interval.
+    """Draw the ROC curve of the positive class, or of each class against the rest, with the area and its interval.
 
-    The interval is DeLong's, and Newcombe's where that one is a point or undefined.
+    Of several folds each has a thin curve, and the thick one is their mean in the direction of the sensitivity, whose
+    area is the mean of theirs: Fawcett, Pattern Recognition Letters 27 (2006) 861, 8.1. A circle is the positive class
+    as it was predicted.
     """
     figure, axes = _square_axes("1 - specificity", "sensitivity")
-    curves = []
+    curves, thin = [], []
     for one in results.shown_classes:
         if one.auc.value is not None:
-            interval, method = one.auc_delong.interval, "DeLong"
-            if interval is None or interval[0] == interval[1]:
-                interval, method = one.auc.interval, "Newcombe"
-            label = f"AUC of {shown_name(one.name)}: {score(one.auc.value)} ({span(interval, '.3f')}, {method})"
-            x, y, _ = metrics.roc_curve(one.against_rest.truth, one.against_rest.probability)
-            curves.append((x, y, label))
+            label = f"AUC of {shown_name(one.name)}: {score(one.auc.value)} ({span(one.auc, score)})"
+            of_folds = [metrics.roc_curve(each.truth, each.scores)[:2] for each in curves_of_folds(one.against_rest)]
+            curves.append((*_mean_curve(of_folds), label))
+            thin += of_folds if len(of_folds) > 1 and results.positive else []
     _draw_curves(axes, curves, "default")
+    _draw_thin(axes, thin, "default")
+    if results.positive is not None and None not in (results.main.sensitivity.value, results.main.specificity.value):
+        point = 1 - results.main.specificity.value, results.main.sensitivity.value
+        axes.plot(*point, "o", color=COLORS[1], ms=8, label="as predicted", zorder=3)
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="chance: 0.5", zorder=0)
     _add_legend(axes, len(curves))
     save_figure(figure, path)
@@ -94,15 +99,24 @@ def draw_roc(path, results):
 
 @own_style()
 def draw_precision_recall(path, results):
-    """Draw precision over recall of the positive class, or of each class against the rest; for one, the prevalence."""
+    """Draw precision over recall of the positive class, or of each class against the rest; for one, the prevalence.
+
+    Of several folds each has a curve of its own; of several classes and folds, all of a class's images have one.
+    """
     figure, axes = _square_axes("recall (sensitivity)", "precision")
-    curves = []
+    curves, thin = [], []
     for one in results.shown_classes:
-        average = one.average_precision.value
-        if average is not None:
-            precision, recall, _ = metrics.precision_recall_curve(one.against_rest.truth, one.against_rest.probability)
-            curves.append((recall, precision, f"average precision of {shown_name(one.name)}: {score(average)}"))
+        average = one.average_precision
+        if average.value is not None:
+            rest, folds = one.against_rest, curves_of_folds(one.against_rest) if one.auc.value is not None else []
+            precision, recall, _ = metrics.precision_recall_curve(rest.truth, rest.probability)
+            label = f"average precision of {shown_name(one.name)}: {score(average.value)} ({span(average, score)})"
+            if len(folds) > 1 and results.positive:
+                thin = [metrics.precision_recall_curve(each.truth, each.scores)[1::-1] for each in folds]
+                recall, precision = [], []
+            curves.append((recall, precision, label))
     _draw_curves(axes, curves, "steps-post")
+    _draw_thin(axes, thin, "steps-post")
     if results.positive is not None:
         prevalence = results.main.prevalence.value
         axes.axhline(prevalence, ls=":", color="grey", label=f"chance: prevalence {prevalence:.3f}", zorder=0)
@@ -117,21 +131,28 @@ def draw_reliability(path, results):
     The probability is that of the positive class; for more than two classes, that of the predicted class.
     """
     bins, error = _reliability(results)
-    what = "the most probable class" if results.positive is None else shown_name(results.positive)
+    if results.positive is None:
+        fraction, what = "fraction predicted correctly", "the most probable class"
+    else:
+        what = shown_name(results.positive)
+        fraction = f"fraction that is {what}"
     figure = Figure(figsize=(4.8, 6.2), layout="constrained")
     axes, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     means = np.array([one.mean_probability for one in bins])
     observed = np.array([one.observed.value for one in bins])
     limits = np.array([one.observed.interval for one in bins])
     label = "observed, with 95% interval"
-    if results.count >= FEW_FOR_CALIBRATION:
-        label += f" (calibration error {score(error)})"
+    label += f" (calibration error {score(error)})"
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="perfectly calibrated")
     axes.errorbar(
-        means, observed, yerr=np.abs(limits.T - observed).tolist(), fmt="o-", color=COLORS[0], capsize=3,
+        means, observed, yerr=np.abs(limits.T - observed).tolist(), fmt="o", color=COLORS[0], capsize=3,
         elinewidth=1, label=label,
     )  # fmt: skip
-    axes.set(ylabel=f"fraction that is {what}", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    several = np.array(
+        [one.observed.total > 1 for one in bins]
+    )  # a line through single images would only go up and down
+    axes.plot(means[several], observed[several], color=COLORS[0])
+    axes.set(ylabel=fraction, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     _legend_above(axes)
     axes.grid(alpha=0.3)
     counts = [one.observed.total for one in bins]
@@ -189,6 +210,22 @@ def _draw_curves(axes, curves, draw_style):
             axes.plot(x, y, color=color, ls=style, lw=1.8, drawstyle=draw_style, label=label)
     if not curves:
         axes.text(0.5, 0.7, "undefined for these images", ha="center", transform=axes.transAxes)
+
+
+def _draw_thin(axes, curves, draw_style):
+    """Draw the curves of single folds."""
+    for number, (x, y) in enumerate(curves):
+        label = f"each of {len(curves)} folds" if number == 0 else None
+        axes.plot(x, y, color="grey", lw=0.8, drawstyle=draw_style, label=label, zorder=1)
+
+
+def _mean_curve(curves):
+    """Return x and y of the mean over y of ROC curves [(x, y), ...]; of one as it is."""
+    if len(curves) == 1:
+        return curves[0]
+    grid = np.linspace(0, 1, 1001)
+    mean = np.mean([np.interp(grid, x, y) for x, y in curves], axis=0)
+    return np.append(0, grid), np.append(0, mean)
 
 
 def _add_legend(axes, curve_count):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from pipeline.performance.figures import Figure, proportion
+from pipeline.performance.figures import Figure
+from pipeline.performance.grouped import proportion
 
 FRACTION = 0.1  # of the images, for the figures; the picture shows all fractions
 MEASURES = {"predictive entropy": "predictive_entropy", "mutual information": "mutual_information"}
@@ -42,7 +43,7 @@ def referral(predictions):
     equally uncertain images count by their mean.
     """
     correct = predictions.labels == predictions.predictions
-    count, errors = len(correct), int((~correct).sum())
+    count, errors, groups = len(correct), int((~correct).sum()), predictions.group_numbers()
     referred = max(1, int(FRACTION * count + 0.5))
     # Beyond 12 decimals it is rounding that tells values apart.
     values = {measure: np.round(getattr(predictions, field), 12) for measure, field in MEASURES.items()}
@@ -51,11 +52,11 @@ def referral(predictions):
         referred,
         errors,
         errors * referred / count,
-        [_ranking(measure, correct, of_images, referred) for measure, of_images in values.items()],
+        [_ranking(measure, correct, of_images, referred, groups) for measure, of_images in values.items()],
     )
 
 
-def _ranking(measure, correct, values, referred):
+def _ranking(measure, correct, values, referred, groups):
     """Return the Ranking of referring so many images of the largest values."""
     count, errors = len(correct), int((~correct).sum())
     accuracies = _accuracies_of_the_rest(correct, values)
@@ -68,8 +69,7 @@ def _ranking(measure, correct, values, referred):
     if reason:
         return Ranking(measure, *[Figure(None, reason=reason)] * 4, accuracies)
     found = int((~correct[order[:referred]]).sum())
-    left = count - referred
-    rest = proportion(left - (errors - found), left)
+    rest = proportion(correct[order[referred:]], groups[order[referred:]])
     p_value = Figure(None, reason="no prediction is wrong")
     if errors:
         p_value = Figure(float(stats.hypergeom.sf(found - 1, count, errors, referred)))

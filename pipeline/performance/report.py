@@ -3,8 +3,8 @@
 import numpy as np
 
 from pipeline.messages import listed, shortened
-from pipeline.performance.cautions import FEW_FOR_CALIBRATION
-from pipeline.performance.figures import p_value, percent, points, score, span
+from pipeline.performance.cautions import images
+from pipeline.performance.figures import p_value, percent, points, score, signed, signed_span, span
 from pipeline.performance.pages import Page, Section, Table
 from pipeline.performance.results_json import as_json
 
@@ -13,7 +13,8 @@ MOST_CLASSES, MOST_ROWS = 25, 20
 ALL_IN_JSON = "The results JSON has all of them."
 COLUMNS = ["metric", "value", "95% interval", "images"]
 INTERVALS = (
-    "Intervals: exact (proportions); DeLong's, and method 5 of Newcombe (area); Fleiss, Cohen and Everitt's (kappa)."
+    "Intervals: exact for proportions, and for kappa through the accuracy; score intervals (Newcombe's method 5) for "
+    "areas; docs/statistics.md explains each."
 )
 # The precision is the positive predictive value, and the recall the sensitivity; the results JSON has them too.
 MORE_FIGURES = {
@@ -26,6 +27,7 @@ MORE_FIGURES = {
     "Balanced Accuracy": percent,
     "Average Precision": score,
 }
+MEANS = ("Pos Pred Value", "Neg Pred Value", "F1", "Average Precision")  # that are shown for several classes
 
 
 def page(results, pictures=(), further_sections=()):
@@ -55,48 +57,70 @@ def _headline(results):
     """Return the page's title and its first sentences."""
     predictions = results.predictions
     model = f" of {predictions.checkpoint}" if predictions.checkpoint else ""
-    images = " ".join(word for word in (str(results.count), predictions.split, "images") if word)
-    if results.cross_validation:
-        images += f" of {len(results.cross_validation.folds)} folds, pooled"
-    elif predictions.fold is not None:
-        images += f" of fold {predictions.fold}"
-    if results.positive is None:
-        meaning = f"{len(results.classes)} classes, each against the rest."
-    elif results.threshold:
-        threshold = f"{results.threshold.value:.4g}"
-        meaning = f"Positive class: {results.positive}, given where its probability is at least {threshold}."
-    else:
-        meaning = f"Positive class: {results.positive}."
-    accuracy = results.accuracy
-    sentence = (
-        f"Accuracy {percent(accuracy.value)} ({accuracy.counts} images), 95% interval {span(accuracy.interval)}. "
+    tested = " ".join(
+        word for word in (str(results.count), predictions.split, images(results.count)[-6:].strip()) if word
     )
-    return f"Performance{model} on {images}", [sentence + meaning]
+    if results.cross_validation:
+        tested += f" of {len(results.cross_validation.folds)} folds"
+    elif predictions.fold is not None:
+        tested += f" of fold {predictions.fold}"
+    accuracy = results.accuracy
+    sentence = f"Accuracy {percent(accuracy.value)} ({accuracy.counts} images), 95% interval {span(accuracy)}. "
+    return f"Performance{model} on {tested}", [sentence + _meaning(results), _independence(results)]
+
+
+def _meaning(results):
+    if results.positive is None:
+        return f"{len(results.classes)} classes, each against the rest."
+    if len(results.thresholds) == 1:
+        value = f"{results.thresholds[0].value:.4g}"
+        return f"Positive class: {results.positive}, given where its probability is at least {value}."
+    return f"Positive class: {results.positive}."
+
+
+def _independence(results):
+    """Say what the images are groups of, which the intervals take into account, or that it is not known."""
+    count = results.group_count
+    if count is None:
+        return f"The predictions name no groups: the {results.count} images are taken as independent."
+    return (
+        f"{images(results.count)} in {count} group{'' if count == 1 else 's'}, which the intervals take into account."
+    )
 
 
 def _main_figures(results, pictures):
     """The published figures, each with its interval and the images behind it."""
-    main = results.main
+    main, notes = results.main, [INTERVALS]
     if results.positive is None:
-        whose, classes = "mean over classes", f"{len(results.classes)} classes"
-        area = _row(f"ROC-AUC ({whose})", main.auc, score, images=classes)
+        classes = f"{len(results.classes)} classes"
+        of_classes = [
+            _row("Sensitivity (mean over classes: balanced accuracy)", main.sensitivity, images=classes),
+            _row("ROC-AUC (mean over classes)", main.auc, score, classes),
+        ]
     else:
-        whose, classes = results.positive, ""
-        images = f"{main.sensitivity.total} and {main.specificity.total}"
-        area = (f"ROC-AUC ({whose})", score(main.auc.value), _area_intervals(main), images)
+        both = f"{main.sensitivity.total} and {main.specificity.total}"
+        of_classes = [
+            _row(f"Sensitivity ({results.positive})", main.sensitivity),
+            _row(f"Specificity ({results.positive})", main.specificity),
+            _row(f"ROC-AUC ({results.positive})", main.auc, score, both),
+        ]
     rows = [
-        _row(f"Sensitivity ({whose})", main.sensitivity, images=classes),
-        _row(f"Specificity ({whose})", main.specificity, images=classes),
-        area,
+        *of_classes,
         _row("Accuracy", results.accuracy),
-        _row("Cohen's Kappa", results.kappa, score, ".3f", results.count),
+        _row("Cohen's Kappa", results.kappa, score, results.count),
     ]
-    return Section("Main figures", tables=[Table(COLUMNS, rows)], notes=[INTERVALS], pictures=pictures)
+    if results.cross_validation:
+        notes.append(
+            "ROC-AUC and average precision are means over the folds, whose models are not on one scale. The models "
+            "were trained on overlapping images, and none of them is the one that will be used: such intervals are a "
+            "little short."
+        )
+    return Section("Main figures", tables=[Table(COLUMNS, rows)], notes=notes, pictures=pictures)
 
 
-def _row(name, figure, write=percent, written=".1%", images=""):
+def _row(name, figure, write=percent, images=""):
     """Return a row of COLUMNS; `images` where the figure has no counts."""
-    interval = span(figure.interval, written) if figure.interval or figure.value is None else ""
+    interval = span(figure, write) if figure.interval or figure.value is None else ""
     return name, write(figure.value), interval, figure.counts or images
 
 
@@ -108,8 +132,7 @@ def _each_class(results):
         shown = sorted(shown, key=lambda one: 2 if one.sensitivity.value is None else one.sensitivity.value)[:MOST_ROWS]
     for one in shown:
         proportions = [_with_span(figure, _counted(figure)) for figure in (one.sensitivity, one.specificity)]
-        area = score(one.auc.value) + (f"; {_area_intervals(one)}" if one.auc.interval else "")
-        rows.append((one.name, *proportions, area))
+        rows.append((one.name, *proportions, _with_span(one.auc, score(one.auc.value), score)))
     table = Table(["class", "Sensitivity", "Specificity", "ROC-AUC"], rows)
     if many:
         title = f"The {MOST_ROWS} of {len(results.classes)} classes with the lowest sensitivity, with 95% intervals"
@@ -117,13 +140,8 @@ def _each_class(results):
     return Section("Each class against the rest, with 95% intervals", tables=[table])
 
 
-def _area_intervals(one):
-    intervals = (("DeLong", one.auc_delong.interval), ("Newcombe", one.auc.interval))
-    return ", ".join(f"{span(interval, '.3f')} ({method})" for method, interval in intervals if interval) or "undefined"
-
-
-def _with_span(figure, value, written=".1%"):
-    return f"{value}; {span(figure.interval, written)}" if figure.interval else value
+def _with_span(figure, value, write=percent):
+    return f"{value}; {span(figure, write)}" if figure.interval else value
 
 
 def _counted(figure, write=percent):
@@ -152,23 +170,31 @@ def _most_frequent_confusions(results):
 
 
 def _more_figures(results):
-    main = results.main.named()
     if results.positive is None:
-        # A row a figure: the page stays readable with ten classes on paper, and with three in a terminal.
-        classes = [one.named() for one in results.classes] if len(results.classes) <= MOST_CLASSES else []
-        rows = [
-            (name, write(main[name].value), *(_counted(figures[name], write) for figures in classes))
-            for name, write in MORE_FIGURES.items()
-        ]
-        names = results.predictions.class_names if classes else []
-        header = ["metric", "mean over classes", *names]
-    else:
-        rows = [
-            _row(f"{name} ({results.positive})", main[name], write, images=results.count)
-            for name, write in MORE_FIGURES.items()
-        ]
-        header = COLUMNS
-    return Section("More figures", tables=[Table(header, rows)])
+        return Section("More figures", tables=[_more_of_classes(results)])
+    main = results.main.named()
+    rows = [
+        _row(f"{name} ({results.positive})", main[name], write, results.count) for name, write in MORE_FIGURES.items()
+    ]
+    return Section("More figures", tables=[Table(COLUMNS, rows)])
+
+
+def _more_of_classes(results):
+    """Return the Table of each class's figures, a row a figure: readable with ten classes, three in a terminal.
+
+    Means over classes stand where they mean something; that of the balanced accuracy is among the main figures.
+    """
+    main = results.main.named()
+    classes = [one.named() for one in results.classes] if len(results.classes) <= MOST_CLASSES else []
+    rows = []
+    for name, write in MORE_FIGURES.items():
+        of_each = [_counted(figures[name], write) for figures in classes]
+        if name in MEANS:
+            rows.append((name, *_row(name, main[name], write)[1:3], *of_each))
+        elif classes and name != "Balanced Accuracy":
+            rows.append((name, "", "", *of_each))
+    names = results.predictions.class_names if classes else []
+    return Table(["metric", "mean over classes", "95% interval", *names], rows)
 
 
 def _tests(results):
@@ -183,37 +209,58 @@ def _tests(results):
 
 
 def _calibration(results):
+    whose = results.positive or "all classes"
+    shown, of = (results.confidence_error, "of the most probable class")
+    if results.positive is not None:
+        shown, of = results.main.calibration_error.value, results.positive
+    expected, largest = (score(value) for value in results.expected_error)
     rows = [
-        ("Log Loss", score(results.log_loss.value)),
-        (f"Brier Score ({results.positive or 'all classes'})", score(results.brier_score.value)),
+        ("Log Loss", score(results.log_loss.value), _interval(results.log_loss)),
+        (f"Brier Score ({whose})", score(results.brier_score.value), _interval(results.brier_score)),
+        (f"Calibration Error ({of})", score(shown), ""),
     ]
-    if results.count >= FEW_FOR_CALIBRATION:
-        whose = results.positive or "mean over classes"
-        rows += [
-            (f"Calibration Error ({whose})", score(results.main.calibration_error.value)),
-            ("Confidence Calibration Error", score(results.confidence_error)),
-        ]
-    return Section("Calibration", tables=[Table(["metric", "value"], rows)])
+    note = (
+        f"A perfectly calibrated model would show a calibration error of {expected} on average with "
+        f"{images(results.count)}, and more than {largest} in one case of twenty."
+    )
+    return Section("Calibration", tables=[Table(COLUMNS[:3], rows)], notes=[note])
+
+
+def _interval(figure):
+    return span(figure, score) if figure.interval else ""
 
 
 def _threshold(results):
-    point = results.threshold
-    if not point:
+    if not results.thresholds:
         return None
-    images = ", ".join(filter(None, [point.split, f"{point.accuracy.total} images"]))
-    rows = [
-        (name, _counted(there), _counted(here))
-        for name, there, here in (
-            ("Sensitivity", point.sensitivity, results.main.sensitivity),
-            ("Specificity", point.specificity, results.main.specificity),
-            ("Accuracy", point.accuracy, results.accuracy),
-        )
-    ]
-    sentence = (
-        f"{results.positive} where its probability is at least {point.value:.6g}: {point.rule}, chosen on "
-        f"{point.file} ({images}) and then frozen."
-    )
-    return Section("Threshold", [sentence], tables=[Table(["metric", "where it was chosen", "here"], rows)])
+    first = results.thresholds[0]
+    tables, sentences = [], []
+    if len(results.thresholds) == 1:
+        where = ", ".join(filter(None, [first.split, images(first.accuracy.total)]))
+        sentences = [
+            f"{results.positive} where its probability is at least {first.value:.6g}: {first.rule}, chosen on "
+            f"{first.file} ({where}) and then frozen."
+        ]
+        rows = [
+            (name, _with_span(there, _counted(there)), _with_span(here, _counted(here)))
+            for name, there, here in (
+                ("Sensitivity", first.sensitivity, results.main.sensitivity),
+                ("Specificity", first.specificity, results.main.specificity),
+                ("Accuracy", first.accuracy, results.accuracy),
+            )
+        ]
+        tables = [Table(["metric", "where it was chosen", "here"], rows)]
+    else:
+        sentences = [
+            f"{results.positive} where its probability is at least the threshold of the fold's model: {first.rule}, "
+            "chosen on each fold's validation images and then frozen."
+        ]
+        rows = [
+            (point.fold, f"{point.value:.6g}", *(_with_span(one, _counted(one)) for one in point.chosen))
+            for point in results.thresholds
+        ]
+        tables = [Table(["fold", "threshold", "Sensitivity where it was chosen", "Specificity there"], rows)]
+    return Section("Threshold", sentences, tables=tables)
 
 
 def _folds(results):
@@ -221,19 +268,25 @@ def _folds(results):
         return None
     folds, accuracy, auc = (getattr(results.cross_validation, name) for name in ("folds", "accuracy", "auc"))
     rows = [
-        *((fold.number, fold.accuracy.total, percent(fold.accuracy.value), score(fold.auc.value)) for fold in folds),
+        *(
+            (
+                fold.number,
+                fold.accuracy.total,
+                _with_span(fold.accuracy, percent(fold.accuracy.value)),
+                _with_span(fold.auc, score(fold.auc.value), score),
+            )
+            for fold in folds
+        ),
         *((name, "", percent(value), score(auc.named()[name])) for name, value in accuracy.named().items()),
     ]
-    note = "The figures above are of all folds' images together, their probabilities ranked as if of one model."
-    return Section("Folds", tables=[Table(["fold", "images", "Accuracy", "ROC-AUC"], rows)], notes=[note])
+    return Section("Folds, with 95% intervals", tables=[Table(["fold", "images", "Accuracy", "ROC-AUC"], rows)])
 
 
 def _most_confident_errors(results):
     if not results.errors:
         return None
     rows = [
-        (error.file_name, error.true_class, error.predicted_class, p_value(error.probability))
-        for error in results.errors
+        (error.file_name, error.true_class, error.predicted_class, score(error.probability)) for error in results.errors
     ]
     sentence = (
         "Look here first for what the model has not learnt, and for wrong labels. The probability is that of the class "
@@ -252,7 +305,7 @@ def _referral(results):
             ranking.measure,
             "undefined" if ranking.errors_referred.reason else f"{ranking.errors_referred.value} of {referral.errors}",
             percent(ranking.rest.value),
-            span(ranking.rest.interval),
+            span(ranking.rest),
             points(ranking.gain.value),
             p_value(ranking.p_value.value),
         )
@@ -278,24 +331,25 @@ def _comparison(results):
             percent(other.here),
             percent(other.there),
             points(other.difference.value),
-            span([100 * limit for limit in other.difference.interval], "+.1f"),
-            f"{p_value(other.p_value)} (exact McNemar)",
+            signed_span(other.difference.interval, 100, 1),
+            f"{p_value(other.p_value)} (exact McNemar{', by groups' if results.group_count else ''})",
         ),
         *(
             (
                 f"ROC-AUC ({area.class_name})",
                 score(area.here.value),
                 score(area.there.value),
-                score(area.difference.value, "+"),
-                span(area.difference.interval, "+.3f"),
+                signed(area.difference.value),
+                signed_span(area.difference.interval),
                 f"{p_value(area.p_value.value)} (DeLong, paired)",
             )
             for area in other.areas
         ),
     ]
-    note = f"Correct here only: {other.only_here} images; correct there only: {other.only_there}."
-    if results.threshold:
+    note = f"Correct here only: {images(other.only_here)}; correct there only: {other.only_there}."
+    if results.thresholds:
         note += " The threshold applies here only."
+    note += " The comparison is of two trained models, not of two ways of training."
     title = f"Compared with {other.checkpoint or 'the other model'} on the same {other.count} images"
     table = Table(["metric", "here", "there", "difference", "95% interval", "p"], rows)
     return Section(title, tables=[table], notes=[note])
@@ -304,14 +358,12 @@ def _comparison(results):
 def _baselines(results):
     if not results.baselines:
         return None
-    # The baselines' areas have DeLong's interval.
-    area = results.main.auc if results.positive is None else results.main.auc_delong
     rows = [
         *((baseline.name, baseline.accuracy, baseline.auc, baseline.n) for baseline in results.baselines),
-        ("this model", results.accuracy, area, results.count),
+        ("this model", results.accuracy, results.main.auc, results.count),
     ]
     rows = [
-        (name, _with_span(accuracy, percent(accuracy.value)), _with_span(auc, score(auc.value), ".3f"), count)
+        (name, _with_span(accuracy, percent(accuracy.value)), _with_span(auc, score(auc.value), score), count)
         for name, accuracy, auc, count in rows
     ]
     return Section("Beside simple baselines", tables=[Table(["model", "Accuracy", "ROC-AUC", "images"], rows)])

@@ -1,6 +1,6 @@
 """The results JSON: the one place where Results become its keys and values."""
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 from pipeline.performance.cautions import cautions
 from pipeline.performance.figures import Figure
@@ -19,7 +19,7 @@ def as_json(results):
     """
     predictions, undefined = results.predictions, {}
     overall = _values(_overall(results), undefined)
-    main = _one_class(results.main, undefined) | {"Brier Score": results.brier_score.value}
+    main = _one_class(replace(results.main, brier_score=results.brier_score), undefined)
     per_class = {
         one.name: {"n": one.against_rest.positives} | _one_class(one, undefined, f" ({one.name})")
         for one in results.classes
@@ -30,6 +30,7 @@ def as_json(results):
         **{name: figures.pop(name) for name in published},
         "Positive Class": results.positive,
         "Split": predictions.split, "Fold": predictions.fold, "Checkpoint": predictions.checkpoint, "n": results.count,
+        "Groups": results.group_count,
         "Class Names": predictions.class_names, "Confusion Matrix": results.matrix.tolist(),
         "Predictions Not Most Probable": results.not_most_probable,
         **figures,
@@ -47,9 +48,11 @@ def _overall(results):
         "No Information Rate": Figure(results.no_information_rate),
         "Accuracy P-Value": Figure(results.accuracy_p_value),
         "Cohen's Kappa": results.kappa, "Cohen's Kappa 95% Interval": _interval(results.kappa),
+        "Cohen's Kappa 95% Interval (Fleiss, Cohen and Everitt)": _interval(results.kappa_large_sample),
         "McNemar P-Value": results.symmetry_p_value,
-        "Log Loss": results.log_loss,
+        "Log Loss": results.log_loss, "Log Loss 95% Interval": _interval(results.log_loss),
         "Confidence Calibration Error": Figure(results.confidence_error),
+        "Expected Calibration Error": Figure(results.expected_error),
         "Confidence Reliability Diagram": Figure(_bins(results.confidence_bins)),
         "Most Confident Errors": Figure(_errors(results.errors), reason=NO_FILE_NAMES),
     }  # fmt: skip
@@ -63,17 +66,23 @@ def _errors(errors):
 
 def _one_class(figures, undefined, of=""):
     """Return the JSON of ClassFigures, with the details of a OneClass."""
-    if not isinstance(figures, OneClass):
-        return _values(figures.named(), undefined, of)
-    one = figures.against_rest
-    intervals = {
-        "Sensitivity 95% Interval": _interval(figures.sensitivity),
-        "Specificity 95% Interval": _interval(figures.specificity),
-        "ROC-AUC 95% Interval (DeLong)": _interval(figures.auc_delong),
-        "ROC-AUC 95% Interval (Newcombe)": _interval(figures.auc),
+    values = figures.named()
+    values |= {
+        f"{name} 95% Interval": _interval(figure)
+        for name, figure in figures.named().items()
+        if figure.interval or figure.reason
     }
+    if not isinstance(figures, OneClass):
+        return _values(values, undefined, of)
+    one = figures.against_rest
+    values["ROC-AUC 95% Interval (DeLong)"] = _interval(figures.auc_delong)
+    if figures.auc_pooled is not None:
+        values |= {
+            "ROC-AUC (pooled)": figures.auc_pooled,
+            "Average Precision (pooled)": figures.average_precision_pooled,
+        }
     return {
-        **_values(figures.named() | intervals, undefined, of),
+        **_values(values, undefined, of),
         "True Positives": one.true_positives, "False Negatives": one.false_negatives,
         "False Positives": one.false_positives, "True Negatives": one.true_negatives,
         "Reliability Diagram": _bins(one.reliability),
@@ -93,8 +102,10 @@ def _bins(bins):
 def _added(results, undefined):
     """Return the JSON of what options ask for."""
     added = {}
-    if results.threshold:
-        added["Threshold"] = _threshold(results.threshold)
+    if len(results.thresholds) == 1:
+        added["Threshold"] = _threshold(results.thresholds[0])
+    elif results.thresholds:
+        added["Thresholds"] = [{"fold": point.fold, **_threshold(point)} for point in results.thresholds]
     if results.cross_validation:
         added |= _folds(results.cross_validation, undefined)
     if results.referral:
@@ -109,21 +120,23 @@ def _added(results, undefined):
 def _threshold(point):
     return {
         "value": point.value, "rule": point.rule, "file": point.file, "split": point.split, "n": point.accuracy.total,
-        "Sensitivity": point.sensitivity.value, "Specificity": point.specificity.value,
-        "Accuracy": point.accuracy.value,
+        "Sensitivity": point.sensitivity.value, "Sensitivity 95% Interval": point.sensitivity.interval,
+        "Specificity": point.specificity.value, "Specificity 95% Interval": point.specificity.interval,
+        "Accuracy": point.accuracy.value, "Accuracy 95% Interval": point.accuracy.interval,
         "positives": point.sensitivity.total, "negatives": point.specificity.total,
     }  # fmt: skip
 
 
 def _folds(cross_validation, undefined):
-    folds = [
-        {
+    folds = []
+    for fold in cross_validation.folds:
+        areas = {"ROC-AUC": fold.auc, "ROC-AUC 95% Interval": _interval(fold.auc)}
+        folds.append({
             "fold": fold.number, "checkpoint": fold.checkpoint,
-            "n": fold.accuracy.total, "Accuracy": fold.accuracy.value,
-            **_values({"ROC-AUC": fold.auc}, undefined, f" (fold {fold.number})"),
-        }
-        for fold in cross_validation.folds
-    ]  # fmt: skip
+            "n": fold.accuracy.total,
+            "Accuracy": fold.accuracy.value, "Accuracy 95% Interval": fold.accuracy.interval,
+            **_values(areas, undefined, f" (fold {fold.number})"),
+        })  # fmt: skip
     between = {"Accuracy": cross_validation.accuracy, "ROC-AUC": cross_validation.auc}
     for name, spread in between.items():
         between[name] = Figure(None if spread.reason else spread.named(), reason=spread.reason)

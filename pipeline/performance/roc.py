@@ -1,16 +1,44 @@
-"""The area under the ROC curve: its value, two intervals, and the comparison of two models.
+"""Areas under ROC curves: their mean over folds and classes, its interval, and the comparison of two models.
 
+Probabilities of different models are not on one scale: the areas are those of each fold, and their mean is the figure
+(Parker, Guenter and Bedo, BMC Bioinformatics 8 (2007) 326; Forman and Scholz, SIGKDD Explorations 12 (2010) 49).
 `truth` is bool (n,), whether the image is of the class; `scores` is float (n,), higher for the class. Fewer than one
-image of the class and one other leave everything here undefined.
+image of the class and one other leave an area undefined.
 """
 
-import numpy as np
-from scipy import optimize, stats
+from dataclasses import dataclass
 
-from pipeline.performance.figures import Undefined, Z
+import numpy as np
+from scipy import optimize, special, stats
+
+from pipeline.performance.figures import Figure, Undefined, Z
+from pipeline.performance.grouped import most_design_effect, sizes_of, widening
 
 # A variance below this is 0 but for rounding: one exchanged pair among 100,000 images of each class gives 1e-20.
 ROUNDING = 1e-28
+FEWEST_GROUPS = 3  # that tell by how much images of a group are alike
+BOTH = "needs images of the class and of another one"
+CONSTANT = "all probabilities are the same, and the area is 0.5 whatever the images"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One ROC curve, of a class in a fold, and what it counts for in the mean over curves."""
+
+    truth: np.ndarray
+    scores: np.ndarray
+    groups: np.ndarray  # int (n,)
+    weight: float = 1.0
+
+    @property
+    def counts(self):
+        """The number of images of the class, and of the others."""
+        positives = int(self.truth.sum())
+        return positives, len(self.truth) - positives
+
+    @property
+    def area(self):
+        return roc_auc(self.truth, self.scores)
 
 
 def roc_auc(truth, scores):
@@ -18,45 +46,96 @@ def roc_auc(truth, scores):
 
     The Mann-Whitney statistic over the number of pairs: Hanley and McNeil, Radiology 143 (1982) 29.
     """
-    return float(_placements(truth, scores[None])[0].mean())
+    return float(_placements(truth, scores)[0].mean())
 
 
-def delong_interval(truth, scores):
-    """Return DeLong's interval [lower, upper] of the area, cut at 0 and 1, as R's pROC::ci.auc gives it.
+def curves_of_folds(one, weight=1.0):
+    """Return the Curves of a class (OneAgainstRest), one a fold that has images of it and others.
 
-    A point where the classes are separated without overlap. Undefined for fewer than two images of the class or two
-    others. DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837.
+    Their weights sum to `weight`. Raises Undefined where no fold has.
     """
-    beaten, beaten_by = _delong_placements(truth, scores[None])
-    area, half_width = beaten[0].mean(), Z * np.sqrt(_delong_variance(beaten[0], beaten_by[0]))
-    return [float(max(area - half_width, 0)), float(min(area + half_width, 1))]
+    inside = [one.folds == fold for fold in np.unique(one.folds)]
+    inside = [mask for mask in inside if one.truth[mask].any() and not one.truth[mask].all()]
+    if not inside:
+        raise Undefined(BOTH)
+    return [Curve(one.truth[mask], one.probability[mask], one.groups[mask], weight / len(inside)) for mask in inside]
 
 
-def newcombe_interval(truth, scores):
-    """Return the score interval [lower, upper] of the area, never a point, not at an area of 0 or 1 either.
+def area_figure(ones):
+    """Return the Figure of the mean area of some classes (OneAgainstRest), each of which is a mean over folds."""
+    try:
+        return mean_area([curve for one in ones for curve in curves_of_folds(one, 1 / len(ones))])
+    except Undefined as reason:
+        return Figure(None, reason=str(reason))
 
-    Method 5 of Newcombe, Statistics in Medicine 25 (2006) 559: the areas A with |area - A| <= z sqrt(V(A)), where for
-    m images of the class, n others and N = (m + n) / 2 - 1
-    V(A) = A (1 - A) (1 + N (1 - A) / (2 - A) + N A / (1 + A)) / (m n).
+
+def mean_area(curves):
+    """Return the Figure of the mean area of Curves, of a class or of several, in a fold or in several.
+
+    The interval is the score interval, never a point: the areas A with (mean - A)^2 <= z^2 D V(A), where V(A) is the
+    mean's variance with all areas at A by method 5 of Newcombe, Statistics in Medicine 25 (2006) 559: for m images of
+    the class, n others and N = (m + n) / 2 - 1 that of a curve is
+    A (1 - A) (1 + N (1 - A) / (2 - A) + N A / (1 + A)) / (m n). D is 1 for single images and one class; else it is by
+    how much groups of images, or classes that share their images, increase the variance (see design_effect).
     """
-    area, positives = roc_auc(truth, scores), int(truth.sum())
-    negatives = len(truth) - positives
-    lower = _newcombe_lower_limit(area, positives, negatives)
-    return [lower, 1 - _newcombe_lower_limit(1 - area, positives, negatives)]
+    mean = sum(curve.weight * curve.area for curve in curves)
+    if all(np.ptp(curve.scores) == 0 for curve in curves):
+        return Figure(mean, reason=CONSTANT)
+    effect = design_effect(curves)
+    # V(A) is V(1 - A): the upper limit is the lower one of the rest.
+    return Figure(mean, [_lower_limit(mean, curves, effect), 1 - _lower_limit(1 - mean, curves, effect)])
 
 
-def delong_test(truth, scores, other_scores):
-    """Return (difference of the areas, its interval, two-sided p-value) of two models on the same images.
+def delong_interval(curves):
+    """Return DeLong's interval [lower, upper] of the mean area, each image taken by itself.
 
-    As R's pROC::roc.test(paired = TRUE, method = "delong"): the p-value is 1 where neither the difference nor its
-    variance is other than 0. Undefined where only the variance is 0, and as for delong_interval.
+    One curve: cut at 0 and 1, as R's pROC::ci.auc gives it; a point where the classes are separated without overlap.
+    Several: mean -+ z sqrt(sum of their variances) / number, on the logit scale. Undefined for fewer than two images
+    of the class or two others. DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837.
     """
-    beaten, beaten_by = _delong_placements(truth, np.stack([scores, other_scores]))
-    difference = float(beaten[0].mean() - beaten[1].mean())
-    variance = _delong_variance(beaten[0] - beaten[1], beaten_by[0] - beaten_by[1])
+    if any(min(curve.counts) < 2 for curve in curves):
+        raise Undefined("needs two images of the class and two others")
+    mean = sum(curve.weight * curve.area for curve in curves)
+    half_width = Z * np.sqrt(_independent_variance(curves))
+    if len(curves) == 1 or not 0 < mean < 1:
+        return [float(max(mean - half_width, 0)), float(min(mean + half_width, 1))]
+    half_width /= mean * (1 - mean)
+    return special.expit(special.logit(mean) + np.array([-half_width, half_width])).tolist()
+
+
+def design_effect(curves):
+    """Return the variance of the mean area of Curves in relation to that of single images and independent curves.
+
+    1 or more; at most what it is where all images of a group, and all classes, are alike, and taken as that where no
+    curve has any variance, or one is of fewer than FEWEST_GROUPS groups with images of the class, or of others.
+    """
+    groups = np.concatenate([curve.groups for curve in curves])
+    sizes, _ = sizes_of(groups)
+    most, independent = most_design_effect(sizes), _independent_variance(curves)
+    few = any(len(set(curve.groups[mask])) < FEWEST_GROUPS for curve in curves for mask in (curve.truth, ~curve.truth))
+    if most == 1 or independent < ROUNDING or few:
+        return most
+    images = sum(len(curve.truth) for curve in curves)
+    ratio = _variance(groups, np.concatenate(list(map(_components, curves)))) / independent
+    return float(np.clip(ratio * widening(len(sizes), images) ** 2, 1, most))
+
+
+def paired_difference(curves, other_curves):
+    """Return (difference of two models' mean areas, its interval, two-sided p-value) on the same images.
+
+    For one curve of single images as R's pROC::roc.test(paired = TRUE, method = "delong"); where images come in groups
+    with Obuchowski's variance. The p-value is 1 where neither the difference nor its variance is other than 0.
+    Undefined where only the variance is 0, and for fewer than two images of the class or two others.
+    """
+    if any(min(curve.counts) < 2 for curve in curves):
+        raise Undefined("needs two images of the class and two others")
+    pairs = list(zip(curves, other_curves, strict=True))
+    difference = sum(ours.weight * (ours.area - theirs.area) for ours, theirs in pairs)
+    groups = np.concatenate([curve.groups for curve in curves])
+    variance = _variance(groups, np.concatenate([_components(ours) - _components(theirs) for ours, theirs in pairs]))
     if variance < ROUNDING and abs(difference) > np.sqrt(ROUNDING):
         raise Undefined("the difference has no variance on these images")
-    error = np.sqrt(variance)
+    error = np.sqrt(variance) * widening(len(np.unique(groups)), len(groups))
     p_value = 1.0 if variance < ROUNDING else float(2 * stats.norm.sf(abs(difference) / error))
     return difference, [float(max(difference - Z * error, -1)), float(min(difference + Z * error, 1))], p_value
 
@@ -64,37 +143,53 @@ def delong_test(truth, scores, other_scores):
 def _placements(truth, scores):
     """Return for each image of the class the fraction of the others that it beats, and for each other the reverse.
 
-    `scores` is (models, n); the results are (models, images of the class) and (models, others). Ranks with ties
-    averaged take n log n instead of all pairs: Sun and Xu, IEEE Signal Processing Letters 21 (2014) 1389.
+    Ranks with ties averaged take n log n instead of all pairs: Sun and Xu, IEEE Signal Processing Letters 21 (2014)
+    1389.
     """
     if truth.all() or not truth.any():
-        raise Undefined("needs images of the class and of another one")
-    ranks = stats.rankdata(scores, axis=1)
-    of_class, others = scores[:, truth], scores[:, ~truth]
-    beaten = (ranks[:, truth] - stats.rankdata(of_class, axis=1)) / others.shape[1]
-    beaten_by = 1 - (ranks[:, ~truth] - stats.rankdata(others, axis=1)) / of_class.shape[1]
+        raise Undefined(BOTH)
+    ranks, of_class, others = stats.rankdata(scores), scores[truth], scores[~truth]
+    beaten = (ranks[truth] - stats.rankdata(of_class)) / len(others)
+    beaten_by = 1 - (ranks[~truth] - stats.rankdata(others)) / len(of_class)
     return beaten, beaten_by
 
 
-def _delong_placements(truth, scores):
-    beaten, beaten_by = _placements(truth, scores)
-    if min(beaten.shape[1], beaten_by.shape[1]) < 2:
-        raise Undefined("needs two images of the class and two others")
-    return beaten, beaten_by
+def _components(curve):
+    """Return what each image adds to the area's deviation, float (n,): the sum of squares over groups is its variance.
+
+    Obuchowski, Biometrics 53 (1997) 567: with m images of the class in g of the groups, sqrt(g / (g - 1)) (placement -
+    area) / m, and likewise for the others. (Her covariance of the two has the factor G / (G - 1) of all groups, here
+    the geometric mean of theirs, so that the variance is never negative.) For single images it is DeLong's variance.
+    """
+    parts = np.empty(len(curve.truth))
+    for mask, placements in zip((curve.truth, ~curve.truth), _placements(curve.truth, curve.scores), strict=True):
+        group_count = len(np.unique(curve.groups[mask]))
+        factor = np.sqrt(group_count / max(group_count - 1, 1)) / len(placements)
+        parts[mask] = factor * (placements - placements.mean())
+    return curve.weight * parts
 
 
-def _delong_variance(beaten, beaten_by):
-    return beaten.var(ddof=1) / len(beaten) + beaten_by.var(ddof=1) / len(beaten_by)
+def _variance(groups, components):
+    _, group = sizes_of(groups)
+    return float((np.bincount(group, weights=components) ** 2).sum())
 
 
-def _newcombe_lower_limit(area, positives, negatives):
+def _independent_variance(curves):
+    """Return DeLong's variance of the mean area, as if no image stood in two curves."""
+    single = [Curve(curve.truth, curve.scores, np.arange(len(curve.truth)), curve.weight) for curve in curves]
+    return sum(float((_components(curve) ** 2).sum()) for curve in single)
+
+
+def _lower_limit(area, curves, effect):
     if area == 0:
         return 0.0
-    spread = (positives + negatives) / 2 - 1
+    counts, weights = np.array([curve.counts for curve in curves]), np.array([curve.weight for curve in curves])
+    spread = counts.sum(axis=1) / 2 - 1
+    pairs = counts.prod(axis=1)
 
     def excess(limit):
-        variance = limit * (1 - limit) * (1 + spread * (1 - limit) / (2 - limit) + spread * limit / (1 + limit))
-        return (area - limit) ** 2 - Z**2 * variance / (positives * negatives)
+        variance = limit * (1 - limit) * (1 + spread * (1 - limit) / (2 - limit) + spread * limit / (1 + limit)) / pairs
+        return (area - limit) ** 2 - Z**2 * effect * (weights**2 * variance).sum()
 
     # At 0 the excess is above 0. At the area it is below 0, but for an area of 1, where it is 0: just under 1 it is.
     return float(optimize.brentq(excess, 0, min(area, 1 - 1e-12), xtol=1e-14))

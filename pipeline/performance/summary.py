@@ -1,6 +1,6 @@
 """The results: every figure of a model's predictions, and its errors, as typed values."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
 import numpy as np
@@ -11,24 +11,29 @@ from pipeline.performance.calibration import (
     Bin,
     brier_score,
     calibration_error,
+    expected_calibration_error,
     log_loss,
     multiclass_brier_score,
     reliability_bins,
 )
 from pipeline.performance.comparison import Comparison
-from pipeline.performance.figures import Figure, figure_of, proportion
+from pipeline.performance.figures import Figure, Undefined, figure_of, mean_of
 from pipeline.performance.folds import CrossValidation
+from pipeline.performance.grouped import proportion
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.referral import Referral
-from pipeline.performance.roc import delong_interval, newcombe_interval, roc_auc
+from pipeline.performance.resampling import resampled_intervals
+from pipeline.performance.roc import area_figure, curves_of_folds, delong_interval, roc_auc
 from pipeline.performance.thresholds import OperatingPoint
 from pipeline.predictions import Predictions
 
 MOST_ERRORS = 10  # that are listed
+# Figures that each class has of images that no other class's figure is of.
+INDEPENDENT = ("sensitivity", "recall", "precision", "positive_predictive_value", "average_precision")
 
 
 def _auc(one):
-    return figure_of(roc_auc, one.truth, one.probability, interval=newcombe_interval)
+    return area_figure([one])
 
 
 def _calibration_error(one):
@@ -69,7 +74,9 @@ class OneClass(ClassFigures):
 
     name: str
     against_rest: OneAgainstRest
-    auc_delong: Figure  # the same area with the interval of DeLong
+    auc_delong: Figure  # the same area with the interval of DeLong, images taken as independent
+    auc_pooled: Figure | None = None  # of all folds' images ranked in one list
+    average_precision_pooled: Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -94,14 +101,16 @@ class Results:
     no_information_rate: float
     accuracy_p_value: float  # of the accuracy being above the no-information rate
     kappa: Figure
+    kappa_large_sample: Figure  # the same with the interval of Fleiss, Cohen and Everitt
     symmetry_p_value: Figure  # of classes being taken for one another equally often
     log_loss: Figure
     brier_score: Figure  # of the positive class; of all classes where each is taken in turn
     confidence_bins: list[Bin]  # of the most probable class
     confidence_error: float
+    expected_error: list  # mean and 95th percentile of the calibration error shown, of a perfectly calibrated model
     errors: list[ConfidentError] | None  # the most confident ones; None without file names
     not_most_probable: int  # predictions that are not the most probable class
-    threshold: OperatingPoint | None = None
+    thresholds: tuple[OperatingPoint, ...] = ()  # one, or one a fold
     cross_validation: CrossValidation | None = None
     referral: Referral | None = None
     comparison: Comparison | None = None
@@ -111,6 +120,12 @@ class Results:
     def count(self):
         """The number of images."""
         return len(self.predictions.labels)
+
+    @property
+    def group_count(self):
+        """The number of groups that the images come in; None where that is not known."""
+        groups = self.predictions.groups
+        return None if groups is None else len(set(groups))
 
     @property
     def positive(self):
@@ -125,31 +140,40 @@ class Results:
 
 def summarize(predictions, **more):
     """Return the Results of Predictions; `more` are those that options ask for, by the field's name."""
+    groups, folds = predictions.group_numbers(), predictions.fold_numbers()
     classes = [_one_class(predictions, index) for index in range(len(predictions.class_names))]
     labels, probabilities = predictions.labels, predictions.probabilities
     matrix = metrics.confusion_matrix(labels, predictions.predictions, len(classes))
+    correct = predictions.predictions == labels
+    accuracy = proportion(correct, groups)
+    intervals = resampled_intervals(predictions, groups, folds)
+    highest = probabilities.max(axis=1)
+    confidence_bins = reliability_bins(probabilities.argmax(axis=1) == labels, highest, groups)
     if predictions.positive_class is None:
-        main = _means(classes)
-        brier = Figure(multiclass_brier_score(labels, probabilities))
+        main, shown = _means(classes, intervals), highest
+        brier = intervals.figure("Brier Score", multiclass_brier_score(labels, probabilities))
     else:
         main = classes[predictions.class_names.index(predictions.positive_class)]
-        brier = main.brier_score
-    highest = probabilities.max(axis=1)
-    confidence_bins = reliability_bins(probabilities.argmax(axis=1) == labels, highest)
+        brier = intervals.figure("Brier Score", main.brier_score.value)
+        shown = main.against_rest.probability
+    rate = metrics.no_information_rate(matrix)
+    loss = figure_of(log_loss, labels, probabilities)
     return Results(
         predictions=predictions,
         matrix=matrix,
         main=main,
         classes=classes,
-        accuracy=proportion(int(np.trace(matrix)), len(labels)),
-        no_information_rate=metrics.no_information_rate(matrix),
-        accuracy_p_value=metrics.accuracy_test(matrix),
-        kappa=figure_of(metrics.cohen_kappa, matrix, interval=metrics.kappa_interval),
-        symmetry_p_value=figure_of(metrics.symmetry_test, matrix),
-        log_loss=figure_of(log_loss, labels, probabilities),
+        accuracy=accuracy,
+        no_information_rate=rate,
+        accuracy_p_value=metrics.accuracy_test(correct, groups, rate),
+        kappa=figure_of(metrics.cohen_kappa, matrix, interval=lambda _: metrics.kappa_interval(matrix, accuracy)),
+        kappa_large_sample=figure_of(metrics.cohen_kappa, matrix, interval=metrics.kappa_large_sample_interval),
+        symmetry_p_value=figure_of(metrics.symmetry_test, matrix, labels - predictions.predictions, groups),
+        log_loss=loss if loss.value is None else intervals.figure("Log Loss", loss.value),
         brier_score=brier,
         confidence_bins=confidence_bins,
         confidence_error=calibration_error(confidence_bins),
+        expected_error=expected_calibration_error(shown),
         errors=most_confident_errors(predictions),
         not_most_probable=int((predictions.probabilities_of_predictions() < highest).sum()),
         **more,
@@ -175,22 +199,46 @@ def most_confident_errors(predictions):
 
 
 def _one_class(predictions, index):
-    one = OneAgainstRest(
-        predictions.labels == index, predictions.predictions == index, predictions.probabilities[:, index]
-    )
+    one = OneAgainstRest.of(predictions, index)
     figures = {each.name: each.type.__metadata__[1](one) for each in fields(ClassFigures)}
-    delong = figure_of(roc_auc, one.truth, one.probability, interval=delong_interval)
-    return OneClass(**figures, name=predictions.class_names[index], against_rest=one, auc_delong=delong)
+    pooled = {}
+    if predictions.folds is not None:
+        one_fold = replace(one, folds=np.zeros_like(one.folds))
+        pooled["auc_pooled"] = figure_of(roc_auc, one.truth, one.probability)
+        pooled["average_precision_pooled"] = metrics.average_precision(one_fold)
+    auc = figures["auc"]
+    return OneClass(
+        **figures,
+        **pooled,
+        name=predictions.class_names[index],
+        against_rest=one,
+        auc_delong=auc if auc.value is None else _with_delong(auc.value, one),
+    )
 
 
-def _means(classes):
-    """Return the means over classes (macro) of their figures; a mean is undefined where a class's figure is."""
+def _with_delong(area, one):
+    try:
+        return Figure(area, delong_interval(curves_of_folds(one)))
+    except Undefined as reason:
+        return Figure(area, reason=str(reason))
+
+
+def _means(classes, intervals):
+    """Return the means over classes (macro) of their figures; a mean is undefined where a class's figure is.
+
+    Sensitivity and precision are of other images in each class, so that their intervals give that of the mean; the
+    area has its own, and other figures that of resampling. The balanced accuracy is the mean sensitivity.
+    """
     means = {}
     for each in fields(ClassFigures):
-        values = {one.name: getattr(one, each.name).value for one in classes}
-        missing = [name for name, value in values.items() if value is None]
+        name, values = each.type.__metadata__[0], [getattr(one, each.name) for one in classes]
+        missing = [one.name for one, figure in zip(classes, values, strict=True) if figure.value is None]
         if missing:
             means[each.name] = Figure(None, reason=f"undefined for the class {', '.join(missing)}")
+        elif each.name == "auc":
+            means[each.name] = area_figure([one.against_rest for one in classes])
+        elif each.name in INDEPENDENT:
+            means[each.name] = mean_of(values)
         else:
-            means[each.name] = Figure(float(np.mean(list(values.values()))))
-    return ClassFigures(**means)
+            means[each.name] = intervals.figure(name, float(np.mean([figure.value for figure in values])))
+    return ClassFigures(**means | {"balanced_accuracy": means["sensitivity"]})

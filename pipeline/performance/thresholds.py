@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.performance.figures import Figure, proportion
+from pipeline.performance.figures import Figure
+from pipeline.performance.grouped import proportion
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,40 @@ class OperatingPoint:
     rule: str
     file: str
     split: str | None
+    fold: int | None
     sensitivity: Figure
     specificity: Figure
     accuracy: Figure
+
+    @property
+    def chosen(self):
+        """The two figures that the rule chooses by."""
+        return self.sensitivity, self.specificity
+
+
+def choose_all(parts, validations, paths, min_sensitivity=None):
+    """Choose a threshold on each of `validations`, Predictions read from `paths`, for the part of the same fold.
+
+    Returns the OperatingPoints and the parts with the classes that their thresholds give, both in the order of `parts`.
+    Raises UserError, with a line a fault, where they do not belong together: see choose.
+    """
+    if len(parts) > 1:
+        given = [validation.fold for validation in validations]
+        faults = [
+            f"-threshold_from: {given.count(part.fold)} of its files are of fold {part.fold}; give one for each PREDS"
+            for part in parts
+            if given.count(part.fold) != 1
+        ]
+        if len(validations) > len(parts):
+            faults.append(f"-threshold_from: {len(validations)} files for {len(parts)} PREDS; give one for each")
+        if faults:
+            raise UserError(*faults)
+        order = [given.index(part.fold) for part in parts]
+        validations, paths = [validations[index] for index in order], [paths[index] for index in order]
+    elif len(validations) > 1:
+        raise UserError(f"-threshold_from: {len(validations)} files for one PREDS; give one")
+    points = [choose(*each, min_sensitivity) for each in zip(validations, paths, parts, strict=True)]
+    return points, [apply(part, point.value) for part, point in zip(parts, points, strict=True)]
 
 
 def choose(validation, path, measured, min_sensitivity=None):
@@ -47,15 +79,16 @@ def choose(validation, path, measured, min_sensitivity=None):
         order = np.lexsort((sensitivities, np.where(sensitivities >= min_sensitivity, specificities, -1)))
         rule = f"highest specificity at a sensitivity of at least {min_sensitivity:g}"
     best = order[-1]
-    finding = validation.probabilities[:, positive] >= thresholds[best]
+    finding, groups = validation.probabilities[:, positive] >= thresholds[best], validation.group_numbers()
     return OperatingPoint(
         value=float(thresholds[best]),
         rule=rule,
         file=path.name,
         split=validation.split,
-        sensitivity=proportion(int((finding & truth).sum()), int(truth.sum())),
-        specificity=proportion(int((~finding & ~truth).sum()), int((~truth).sum())),
-        accuracy=proportion(int((finding == truth).sum()), len(truth)),
+        fold=measured.fold,
+        sensitivity=proportion(finding[truth], groups[truth]),
+        specificity=proportion(~finding[~truth], groups[~truth]),
+        accuracy=proportion(finding == truth, groups),
     )
 
 

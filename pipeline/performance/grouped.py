@@ -1,0 +1,115 @@
+"""Intervals that hold where images come in groups, of one patient or of one scene, say.
+
+Images of a group tend to be right or wrong together, and then say less than as many single ones. How much less is the
+design effect: the variance of a mean over these groups in relation to that over as many single images (Kish, Survey
+Sampling, 1965). Divided by it, the number of images is the effective number. `groups` is int (n,), the group of each
+image. Where each image is its own group, everything here is the usual method.
+"""
+
+import numpy as np
+from scipy import stats
+
+from pipeline.performance.figures import CONFIDENCE, Figure, exact_interval
+
+RESAMPLES = 1000
+
+
+def proportion(outcomes, groups, reason_if_none=""):
+    """Return the Figure of the images with an outcome, bool (n,); undefined for no images.
+
+    The interval is the exact one for the effective number of images: Korn and Graubard, Survey Methodology 24 (1998)
+    193; R's survey::svyciprop(method = "beta").
+    """
+    count, total = int(outcomes.sum()), len(outcomes)
+    if total == 0:
+        return Figure(None, None, count, total, reason_if_none)
+    effect = design_effect(outcomes, groups)
+    return Figure(count / total, exact_interval(count / effect, total / effect), count, total)
+
+
+def design_effect(values, groups):
+    """Return the design effect of the mean of `values`, float (n,): 1 or more, 1 where each image is its own group.
+
+    The variance between groups is that of survey sampling, G / (G - 1) sum over groups of (sum of deviations)^2 / n^2,
+    widened by Student's t for few groups as svyciprop has it. It is at most what it is where all images of a group are
+    alike, and taken as that where the values do not vary, or there is one group only: they cannot tell then.
+    """
+    sizes, group = sizes_of(groups)
+    count, most = len(values), most_design_effect(sizes)
+    deviations = values - values.mean()
+    single = (deviations**2).sum() * count / max(count - 1, 1)
+    if most == 1 or single == 0 or len(sizes) == 1:
+        return most
+    between = (np.bincount(group, weights=deviations) ** 2).sum() * len(sizes) / (len(sizes) - 1)
+    return float(np.clip(between / single * widening(len(sizes), count) ** 2, 1, most))
+
+
+def sizes_of(groups):
+    """Return the number of images in each group, and the group of each image counted from 0."""
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return sizes, group
+
+
+def most_design_effect(sizes):
+    """Return the design effect of groups of these sizes whose images are all alike: the sum of size^2 / n."""
+    return float((sizes**2).sum() / sizes.sum())
+
+
+def widening(group_count, image_count):
+    """Return by how much an interval is wider since its variance is of so few groups: a ratio of Student's t."""
+    tail = (1 + CONFIDENCE) / 2
+    if group_count == image_count:
+        return 1.0
+    return float(stats.t.ppf(tail, group_count - 1) / stats.t.ppf(tail, image_count - 1))
+
+
+def bootstrap(statistics, groups, strata, seed=0):
+    """Return the interval of each of several statistics: float (k, 2), NaN for one that has no spread.
+
+    Whole groups are drawn with replacement, within each of the `strata` (int (n,), the folds). `statistics` is a
+    function of how often each image is drawn, float (n,), that returns k numbers, NaN where one is undefined. The
+    limits are percentiles, a little further out for few groups: Davison and Hinkley, Bootstrap Methods (1997), 3.8;
+    Hesterberg, The American Statistician 69 (2015) 371, 5.
+    """
+    random, (_, group) = np.random.RandomState(seed), sizes_of(groups)
+    group_count = group.max() + 1
+    stratum = np.zeros(group_count, dtype=int)
+    stratum[group] = np.unique(strata, return_inverse=True)[1]
+    members = [np.flatnonzero(stratum == number) for number in range(stratum.max() + 1)]
+    drawn = []
+    for _ in range(RESAMPLES):
+        picked = np.concatenate([random.choice(those, len(those)) for those in members])
+        drawn.append(statistics(np.bincount(picked, minlength=group_count)[group].astype(float)))
+    if group_count < 2:
+        return np.full((len(drawn[0]), 2), np.nan)
+    tail = stats.norm.sf(np.sqrt(group_count / (group_count - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, group_count - 1))
+    limits = np.array([_quantiles(values[~np.isnan(values)], tail) for values in np.array(drawn).T])
+    limits[limits[:, 0] == limits[:, 1]] = np.nan
+    return limits
+
+
+def sign_test(differences, groups):
+    """Return the two-sided exact p-value that two models are correct equally often on the same images.
+
+    `differences`, int (n,), is 1 where only the first is correct and -1 where only the second is. Under the hypothesis
+    the sum of each group is as likely as its negative, and all signs are counted out (Fisher, The Design of
+    Experiments, 1935, section 21). Where each image is its own group it is McNemar's exact test, Psychometrika 12
+    (1947) 153, as R's exact2x2 has it.
+    """
+    _, group = sizes_of(groups)
+    sums = np.abs(np.bincount(group, weights=differences)).astype(int)
+    total, observed = sums.sum(), abs(int(differences.sum()))
+    if total == 0:
+        return 1.0
+    if sums.max() == 1:
+        return float(stats.binomtest(int((total + observed) // 2), int(total)).pvalue)
+    # chance[total + s] is the probability of the sum s.
+    chance = np.zeros(2 * total + 1)
+    chance[total] = 1
+    for each in sums[sums > 0]:
+        chance = (np.roll(chance, each) + np.roll(chance, -each)) / 2
+    return float(min(1, chance[np.abs(np.arange(-total, total + 1)) >= observed].sum()))
+
+
+def _quantiles(values, tail):
+    return np.quantile(values, [tail, 1 - tail]) if len(values) else [np.nan, np.nan]

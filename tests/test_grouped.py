@@ -1,0 +1,106 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from pipeline.performance import grouped
+from pipeline.performance.figures import Figure, exact_interval
+
+
+def test_a_proportion_of_single_images_has_the_exact_interval_or_a_reason():
+    outcomes = np.arange(16) > 0
+    assert grouped.proportion(outcomes, np.arange(16)) == Figure(0.9375, exact_interval(15, 16), 15, 16)
+    nothing = np.zeros(0, dtype=bool)
+    assert grouped.proportion(nothing, np.zeros(0, dtype=int), "no image") == Figure(None, None, 0, 0, "no image")
+
+
+def test_a_proportion_in_groups_is_svyciprops():
+    """R's svyciprop(~outcome, svydesign(~group), method = "beta"), whose formula is written out here.
+
+    It compares with p (1 - p) / n where single images have p (1 - p) / (n - 1), which makes it n / (n - 1) of ours.
+    """
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), random.integers(1, 6, 40))
+    outcomes = random.random(len(groups)) < stats.norm.cdf(0.8 + random.normal(size=40))[groups]
+    p, n, count = outcomes.mean(), len(outcomes), 40
+    deviations = np.array([(outcomes[groups == group] - p).sum() for group in range(40)])
+    variance = count / (count - 1) * (deviations**2).sum() / n**2
+    effective = p * (1 - p) / variance * (stats.t.ppf(0.025, n - 1) / stats.t.ppf(0.025, count - 1)) ** 2
+    effective *= n / (n - 1)
+    limits = [
+        stats.beta.ppf(0.025, effective * p, effective * (1 - p) + 1),
+        stats.beta.ppf(0.975, effective * p + 1, effective * (1 - p)),
+    ]
+    assert effective < 0.8 * n
+    assert grouped.proportion(outcomes, groups).interval == pytest.approx(limits)
+
+
+@pytest.mark.parametrize("correct", [0, 13, 20])
+def test_images_that_are_copies_count_once(correct):
+    outcomes = np.arange(20) < correct
+    copies = grouped.proportion(np.repeat(outcomes, 5), np.repeat(np.arange(20), 5))
+    assert copies.interval == pytest.approx(exact_interval(correct, 20), abs=1e-9)
+    assert copies.counts == f"{5 * correct} of 100"
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=30))
+def test_a_design_effect_is_between_1_and_that_of_copies(images):
+    outcomes, groups = (np.array(each) for each in zip(*images, strict=True))
+    sizes, _ = grouped.sizes_of(groups)
+    effect = grouped.design_effect(outcomes, groups)
+    assert 1 <= effect <= (sizes**2).sum() / len(groups) + 1e-12
+    assert grouped.design_effect(outcomes, np.arange(len(outcomes))) == 1
+
+
+def test_the_sign_test_of_single_images_is_mcnemars_exact_test():
+    # Of 6 discordant pairs 5 or more on one side: 2 x (6 + 1) / 64.
+    assert grouped.sign_test(np.array([1, 1, 1, 1, 1, -1, 0]), np.arange(7)) == pytest.approx(14 / 64)
+    assert grouped.sign_test(np.array([1, -1, 0]), np.arange(3)) == 1
+    assert grouped.sign_test(np.array([0, 0]), np.arange(2)) == 1
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(-1, 1), st.integers(0, 4)), min_size=1, max_size=20))
+def test_the_sign_test_counts_out_all_signs(images):
+    differences, groups = (np.array(each) for each in zip(*images, strict=True))
+    sums = [differences[groups == group].sum() for group in range(5)]
+    totals = [
+        sum(sign * each for sign, each in zip(signs, sums, strict=True))
+        for signs in itertools.product([1, -1], repeat=5)
+    ]
+    expected = np.mean([abs(total) >= abs(sum(sums)) for total in totals])
+    assert grouped.sign_test(differences, groups) == pytest.approx(expected)
+
+
+def test_resampling_agrees_with_the_interval_of_a_mean():
+    random = np.random.default_rng(1)
+    groups, folds = np.repeat(np.arange(60), 3), np.zeros(180, dtype=int)
+    values = random.normal(size=60)[groups] + random.normal(size=180)
+
+    def mean(times):
+        return [times @ values / times.sum(), np.nan, 1.0]
+
+    limits = grouped.bootstrap(mean, groups, folds)
+    means = values.reshape(60, 3).mean(axis=1)
+    half_width = stats.t.ppf(0.975, 59) * means.std(ddof=1) / np.sqrt(60)
+    assert limits[0] == pytest.approx([means.mean() - half_width, means.mean() + half_width], abs=0.06)
+    assert np.isnan(limits[1:]).all()
+    assert np.array_equal(limits[0], grouped.bootstrap(mean, groups, folds)[0])
+
+
+def test_groups_are_drawn_within_their_folds():
+    groups, folds = np.arange(20) // 2, np.arange(20) // 10
+    drawn = []
+    grouped.bootstrap(lambda times: drawn.append(times) or [0.0], groups, folds)
+    assert all(times[folds == fold].sum() == 10 for times in drawn for fold in (0, 1))
+    assert all((times[::2] == times[1::2]).all() for times in drawn)
+
+
+def test_one_group_has_nothing_to_draw():
+    assert np.isnan(
+        grouped.bootstrap(lambda times: [times.sum()], np.zeros(3, dtype=int), np.zeros(3, dtype=int))
+    ).all()
