@@ -178,3 +178,14 @@ def test_a_step_changes_the_weights_along_the_schedule():
         before = model[0].weight.detach().clone()
         stepper.step(model(torch.rand(5, 4)).square().sum())
         assert not torch.equal(model[0].weight, before)
+
+
+def test_a_gradient_that_is_too_large_is_scaled_down():
+    model = nn.Linear(2, 1, bias=False)
+    config = TrainingConfig(optimizer="SGD", learning_rate=1.0, clip_gradient=0.5)
+    optimizer = optimization.make_optimizer(model, config)
+    stepper = optimization.Stepper(optimizer, config, 1, 0, torch.device("cpu"))
+    stepper.step(model(torch.tensor([[30.0, 40.0]])).sum())
+    assert torch.allclose(model.weight.grad, torch.tensor([[0.3, 0.4]]))
+    stepper.step(model(torch.tensor([[0.03, 0.04]])).sum())
+    assert torch.allclose(model.weight.grad, torch.tensor([[0.03, 0.04]]))

@@ -46,12 +46,13 @@ RECIPES = {
         "architecture": "efficientnet_lite0",
         "weights": "imagenet",
         "fit_head": True,
-        "learning_rate": 0.002,
+        "learning_rate": 0.001,
         "num_epochs": 12,
         "patience": 0,
         "optimizer": "AdamW",
         "weight_decay": 0.05,
         "schedule": "one-cycle",
+        "clip_gradient": 1.0,
         "label_smoothing": 0.1,
         "normalize": None,
         "augment": "strong",
@@ -132,6 +133,8 @@ class TrainingConfig:
                            "almost 0", values=("constant", "one-cycle"), of_steps=True)
     weight_decay: float = choice(0.0, "-weight_decay", "weight decay (L2 penalty)", PARTS, number(at_least=0),
                                  of_steps=True)
+    clip_gradient: float = choice(0.0, "-clip_gradient", "largest norm of a step's gradient, to which a larger one is "
+                                  "scaled down; 0: any", PARTS, number(at_least=0), of_steps=True)
     label_smoothing: float = choice(0.0, "-label_smoothing", "fraction of each label that is spread over all classes",
                                     PARTS, number(at_least=0, below=1), of_steps=True)
     dropout: float | None = choice(None, "-dropout", "dropout probability, at the architecture's dropout layers or, if "

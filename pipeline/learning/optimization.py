@@ -3,6 +3,7 @@
 import functools
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from pipeline.learning.checkpoints import is_plain_tensor
@@ -26,6 +27,7 @@ class Stepper:
 
     def __init__(self, optimizer, config, steps_per_epoch, epochs_done, device):
         self.optimizer = optimizer
+        self.largest_norm = config.clip_gradient
         self.schedule = make_schedule(optimizer, config, steps_per_epoch, epochs_done)
         # Of use for float16 only, whose small gradients would vanish.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
@@ -38,6 +40,10 @@ class Stepper:
         """Take one step down the gradient of a loss, a scalar tensor."""
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
+        if self.largest_norm:
+            self.scaler.unscale_(self.optimizer)
+            weights = [tensor for group in self.optimizer.param_groups for tensor in group["params"]]
+            nn.utils.clip_grad_norm_(weights, self.largest_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
