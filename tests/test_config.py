@@ -27,6 +27,7 @@ CHOSEN = {
     "optimizer": (["SGD"], "SGD"),
     "schedule": (["one-cycle"], "one-cycle"),
     "weight_decay": (["0.2"], 0.2),
+    "clip_gradient": (["0.5"], 0.5),
     "label_smoothing": (["0.2"], 0.2),
     "dropout": (["0.2"], 0.2),
     "pooling": (["average+max"], "average+max"),
@@ -89,7 +90,7 @@ def test_the_published_recipe_is_the_published_one():
         "architecture": "resnet18", "weights": None, "freeze backbone": False, "fit head": False, "batch size": 25,
         "learning rate": 0.001, "maximum number of epochs": 256, "patience": 5, "seed": 0, "precision": "auto",
         "normalize": False, "augment": "none", "optimizer": "Adam", "schedule": "constant", "weight decay": 0.0,
-        "label smoothing": 0.0, "dropout": None, "pooling": "average", "class weights": "none",
+        "clip gradient": 0.0, "label smoothing": 0.0, "dropout": None, "pooling": "average", "class weights": "none",
         "average flips": False, "weights kept": "best",
     }  # fmt: skip
     assert published.record() == expected
