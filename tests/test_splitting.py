@@ -195,3 +195,22 @@ def test_classes_that_are_too_small_for_folds_are_named_with_what_they_need():
 def test_more_folds_than_groups_are_an_error():
     with pytest.raises(UserError, match="5 folds: the images form only 4 groups"):
         assign_folds(["no"] * 20 + ["yes"] * 20, [number % 4 for number in range(40)], 5, TENTH, seed=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_of_several_classes_come_as_near_as_whole_groups_can(seed):
+    # 60 patients of 5 images, with and without a finding: a first pass alone leaves up to 6 images of a class short.
+    random = np.random.RandomState(seed)
+    groups, class_names = np.repeat(np.arange(60), 5), random.choice(["no", "yes"], 300)
+    partitions = np.array(assign_partitions(class_names, groups, Fraction(1, 10), seed))
+    for name in ("no", "yes"):
+        wanted = held_out_counts(int((class_names == name).sum()), Fraction(1, 10))
+        for partition, count in zip(("val", "test"), wanted, strict=True):
+            assert abs(int(((partitions == partition) & (class_names == name)).sum()) - count) <= 3
+
+
+def test_validation_parts_of_folds_share_no_image_while_there_are_others():
+    class_names = np.repeat(["no", "yes"], [50, 100])
+    folds = assign_folds(class_names, np.arange(150), 5, Fraction(1, 10), 0)
+    times = sum((np.array(partitions) == "val").astype(int) for partitions in folds)
+    assert times.sum() == 5 * 15 and times.max() == 1

@@ -56,7 +56,7 @@ def assign_partitions(class_names, groups, proportion, seed, given=None):
             only partitions that no image has are drawn, from the training images and those without.
 
     Returns a list of "train", "val" and "test" parallel to the arguments. Of each class exactly
-    `held_out_counts` images are held out, less what no whole group fits into.
+    `held_out_counts` images are held out, or as near to it as `_fill` comes with whole groups.
 
     Raises UserError for a class that is too small for three partitions, or of too few groups.
     """
@@ -69,7 +69,8 @@ def assign_partitions(class_names, groups, proportion, seed, given=None):
         _refuse_small_classes(pool, smallest_class(proportion), purpose)
         sizes = [held_out_counts(int((pool == name).sum()), proportion) for name in np.unique(class_names)]
         room = {"test": [test for _, test in sizes], "val": [validation for validation, _ in sizes]}
-        _fill(partitions, class_names, groups, {partition: room[partition] for partition in drawn}, seed)
+        order = _random_order(groups, seed)
+        _fill(partitions, class_names, groups, {partition: room[partition] for partition in drawn}, order)
     _require_every_class(partitions, class_names, ["train", *drawn])
     return partitions.tolist()
 
@@ -79,7 +80,8 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
 
     Arguments as for `assign_partitions`, and `fold_count`, 2 or more. Every image is in the test part of one fold;
     the test parts are stratified by class and keep groups whole (scikit-learn's StratifiedGroupKFold). Of the others,
-    as many as `held_out_counts` gives of each class, as far as groups allow, are validation images.
+    as many as `held_out_counts` gives of each class, as far as groups allow, are validation images: in each fold those
+    first that have been it the least often.
 
     Returns a list with, for each fold, a list as `assign_partitions` returns it. Raises UserError for a class with too
     few images or groups.
@@ -89,11 +91,13 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
     needed = max(fold_count, smallest_class(proportion))
     _refuse_small_classes(class_names, needed, f"{fold_count} folds; with -val_test_prop {float(proportion):g}")
     validation = [held_out_counts(int((class_names == name).sum()), proportion)[0] for name in np.unique(class_names)]
-    folds = []
+    folds, order, times_held_out = [], _random_order(groups, seed), Counter()
     for test in test_parts(class_names, groups, fold_count, seed):
         partitions = np.full(len(class_names), "train", dtype=object)
         partitions[test] = "test"
-        _fill(partitions, class_names, groups, {"val": validation}, seed)
+        order.sort(key=times_held_out.__getitem__)
+        _fill(partitions, class_names, groups, {"val": validation}, order)
+        times_held_out.update(set(groups[partitions == "val"]))
         _require_every_class(partitions, class_names, PARTITIONS)
         folds.append(partitions.tolist())
     return folds
@@ -166,25 +170,44 @@ def _drawn(given):
     return [partition for partition in ("test", "val") if given is None or partition not in set(given)]
 
 
-def _fill(partitions, class_names, groups, room, seed):
-    """Move whole groups, in random order, from train into the first partition that has room for all of a group.
+def _random_order(groups, seed):
+    """Return the names of the groups in random order."""
+    # RandomState's stream is frozen (NumPy's NEP 19): the split is the same under every version.
+    return np.random.RandomState(seed).permutation(np.unique(groups)).tolist()
+
+
+def _fill(partitions, class_names, groups, room, order):
+    """Move whole groups, in this order, from train into the first partition that has room for all of a group.
+
+    Where groups are large, or of several classes, no other may fit before all is full. Then one that is too large is
+    moved too, if it brings the partition nearer to what is asked for, and leaves training images of all its classes.
 
     `room` is {partition: [images of each class, in sorted order]}. Changes `partitions`.
     """
     class_of = np.unique(class_names, return_inverse=True)[1]
-    _, group_of = np.unique(groups, return_inverse=True)
+    names, group_of = np.unique(groups, return_inverse=True)
     members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
+    members = dict(zip(names.tolist(), members, strict=True))
     room = {partition: np.array(sizes) for partition, sizes in room.items()}
-    # RandomState's stream is frozen (NumPy's NEP 19): the split is the same under every version.
-    for group in np.random.RandomState(seed).permutation(len(members)):
-        if (partitions[members[group]] != "train").any():
-            continue
-        in_group = np.bincount(class_of[members[group]], minlength=class_of.max() + 1)
-        for partition, sizes in room.items():
-            if (in_group <= sizes).all():
-                partitions[members[group]] = partition
-                sizes -= in_group
-                break
+
+    def fits(in_group, sizes):
+        return (in_group <= sizes).all()
+
+    def is_nearer(in_group, sizes):
+        left = np.bincount(class_of[partitions == "train"], minlength=len(sizes)) - in_group
+        return np.abs(sizes - in_group).sum() < np.abs(sizes).sum() and (left > 0).all()
+
+    for is_taken in (fits, is_nearer):
+        for group in order:
+            of_group = members[group]
+            if (partitions[of_group] != "train").any():
+                continue
+            in_group = np.bincount(class_of[of_group], minlength=class_of.max() + 1)
+            for partition, sizes in room.items():
+                if is_taken(in_group, sizes):
+                    partitions[of_group] = partition
+                    sizes -= in_group
+                    break
 
 
 def _refuse_small_classes(class_names, needed, purpose):
