@@ -39,7 +39,10 @@ def create_argparser():
                help="project folder (required, unless -images is given)")
     add_option(data, "-split", choices=["train", "val", "test"], help="partition (default: test)")
     add_option(data, "-fold", metavar="K", type=fold_choice,
-               help="fold of a cross-validation, or all: one predictions file each")
+               help="fold of a cross-validation, or all: one predictions file each, with -images all "
+                    "models together")
+    add_option(data, "--ensemble", action="store_true",
+               help="with -fold all, the mean of all folds' models, for images that none of them has trained on")
     add_option(data, "-result_json_name", metavar="NAME.json",
                help="predictions file, in DIR (default: NAME_preds.json; NAME_val_preds.json for another split)")
     new = parser.add_argument_group("or new images")
@@ -83,13 +86,15 @@ def main(argv=None):
         options.images,
         of_project={
             "-split": options.split,
-            "-fold": options.fold,
+            "--ensemble": options.ensemble or None,
             "-result_json_name": options.result_json_name,
             "-positive_class": options.positive_class,
         },
         of_new_images={"-out": options.out},
     )
     require_places(options.dir, options.images, options.result_json_name, options.out, options.explain)
+    together = options.fold == "all" and (options.ensemble or options.images is not None)
+    require_one_model_where_needed(together, options.fold, options.ensemble, options.explain, options.mc_samples)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
     from pipeline.learning import devices, new_images, testing
@@ -113,20 +118,21 @@ def main(argv=None):
             folder = options.out.with_name(f"{options.out.stem}_explained")
             explain = functools.partial(overlays.write_overlays, folder)
             print(f"where the model looks: {folder}")
-        new_images.predict_new_images(choice.load(device), options.images, options.out, explain=explain, **manner)
+        ensemble = choice.load_ensemble(device, options.fold)
+        new_images.predict_new_images(ensemble, options.images, options.out, explain=explain, **manner)
         return
 
     project.require_organized()
     command = command_text("python", Path(__file__).name, *argv)
     paths = []
-    for fold in project.folds(options.fold):
-        classifier, images, predictions = testing.predict_partition(
+    for fold in ["all"] if together else project.folds(options.fold):
+        ensemble, images, predictions = testing.predict_partition(
             choice, project, options.split or "test", fold, device, command_line=command, **manner
         )
         path = testing.predictions_path(project, predictions, options.result_json_name)
         if options.explain:
             predictions.gallery = testing.gallery_path(path).name
-            overlays.draw_gallery(testing.gallery_path(path), classifier, images, predictions)
+            overlays.draw_gallery(testing.gallery_path(path), ensemble.members[0], images, predictions)
         testing.write_predictions(path, predictions)
         paths.append(path)
     print(f"next: {script_command('calc_model_performance.py', *paths, testing.results_path(paths))}")
@@ -140,9 +146,27 @@ def require_one_task(project, images, of_project, of_new_images):
     if project is None and images is None:
         raise UserError("-dir: give the project folder, or -images for new images")
     useless, why = (of_new_images, "without -images") if images is None else (of_project, "with -images")
-    faults = [f"{name} {value}: has no effect {why}" for name, value in useless.items() if value is not None]
+    faults = [
+        f"{name if value is True else f'{name} {value}'}: has no effect {why}"
+        for name, value in useless.items()
+        if value is not None
+    ]
     if faults:
         raise UserError(*faults)
+
+
+def require_one_model_where_needed(together, fold, ensemble, explain, sample_count):
+    """Raise UserError unless what is meant for one model is asked of one, and what is meant for several of several."""
+    if ensemble and not together:
+        given = "without -fold all" if fold is None else f"with -fold {fold}"
+        raise UserError(f"--ensemble: has no effect {given}; give -fold all")
+    if together and explain:
+        raise UserError("--explain: shows where one model looks; give the number of one with -fold")
+    if together and sample_count is not None:
+        raise UserError(
+            f"-mc_samples {sample_count}: several models are uncertain where they disagree; leave it out, or give the "
+            "number of one with -fold"
+        )
 
 
 def require_places(project, images, json_name, out, explain):

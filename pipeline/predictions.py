@@ -26,7 +26,7 @@ class Predictions:
     positive_class: str = None
     file_names: list = None
     groups: list = None  # names; images of a group (of a patient, near-duplicates) are not independent
-    split: str = None  # train, val or test
+    split: str = None  # train, val, test or external
     fold: int = None
     folds: np.ndarray = None  # int (n,), of each image, where those of a cross-validation are pooled; not in the file
     checkpoint: str = None  # file name
@@ -36,6 +36,7 @@ class Predictions:
     mutual_information: np.ndarray = None
     gallery: str = None  # file name, beside this file, of the picture that explains some of the predictions
     command_line: str = None  # that created them
+    interrupted: str = None  # where the model's training was stopped before its end: "stopped at epoch 9 of 256"
 
     def probabilities_of_predictions(self):
         """Return the probability of each image's predicted class, float (n,)."""
@@ -67,6 +68,8 @@ class Predictions:
             more["gallery"] = self.gallery
         if self.command_line is not None:
             more["command line"] = self.command_line
+        if self.interrupted:
+            more["training"] = self.interrupted
         files.write_json(
             path,
             {
@@ -127,6 +130,7 @@ def read(path):
         checkpoint=content.get("checkpoint"),
         gallery=content.get("gallery"),
         command_line=content.get("command line"),
+        interrupted=content.get("training"),
         **uncertainty,
     )
 
@@ -220,14 +224,14 @@ def _remark_faults(content):
     """Return what is wrong with the single values that stand beside the lists."""
     faults = [
         f"{name!r} is not a string"
-        for name in ("positive class", "checkpoint", "gallery", "command line")
+        for name in ("positive class", "checkpoint", "gallery", "command line", "training")
         if not isinstance(content.get(name), str | None)
     ]
     gallery = content.get("gallery")
     if isinstance(gallery, str) and not is_plain_file_name(gallery):
         faults.append(f"'gallery' is {gallery!r}, not the name of a file beside this one")
-    if content.get("split") not in (None, "train", "val", "test"):
-        faults.append(f"'split' is {content['split']!r}, not train, val or test")
+    if content.get("split") not in (None, "train", "val", "test", "external"):
+        faults.append(f"'split' is {content['split']!r}, not train, val, test or external")
     fold = content.get("fold")
     if fold is not None and (type(fold) is not int or fold < 0):
         faults.append(f"'fold' is {fold!r}, not a whole number from 0 or null")

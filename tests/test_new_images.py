@@ -13,7 +13,7 @@ from pipeline import image_files
 from pipeline.learning import new_images
 
 SCRIPT = "test_torchvision.py"
-COLUMNS = ["file_name", "predicted_class", "probability_no", "probability_yes", "error"]
+COLUMNS = ["file_name", "predicted_class", "probability_no", "probability_yes", "error", "seen_in_training"]
 pytestmark = pytest.mark.filterwarnings("error")
 
 

@@ -158,7 +158,7 @@ def test_the_four_lists_are_enough(tmp_path):
         ({"filenames": ["a.png", 2, "c.png"]}, ["'filenames' is not a list of 3 strings"]),
         ({"positive_class": "maybe"}, ["'positive class' is 'maybe'; the classes are no, yes"]),
         ({"positive_class": 1, "checkpoint": []}, ["'positive class' is not a string", "'checkpoint' is not a string"]),
-        ({"split": "Test"}, ["'split' is 'Test', not train, val or test"]),
+        ({"split": "Test"}, ["'split' is 'Test', not train, val, test or external"]),
         ({"fold": "0"}, ["'fold' is '0', not a whole number from 0 or null"]),
         ({"fold": True}, ["'fold' is True, not a whole number from 0 or null"]),
         ({"fold": -1}, ["'fold' is -1, not a whole number from 0 or null"]),
@@ -189,8 +189,8 @@ def test_the_faults_of_several_files_come_together(tmp_path):
     with pytest.raises(UserError) as error:
         predictions.read_all([tmp_path / "a.json", tmp_path / "b.json", tmp_path / "c.json"])
     assert [fault.split(": ")[1] for fault in error.value.faults] == [
-        "'split' is 'a', not train, val or test",
-        "'split' is 'b', not train, val or test",
+        "'split' is 'a', not train, val, test or external",
+        "'split' is 'b', not train, val, test or external",
         "no such file; check the name",
     ]
 

@@ -292,11 +292,19 @@ def test_new_images_are_sampled_as_those_of_a_partition_are(call_script, with_dr
     assert call_script(*command).returncode == 0
     table = pd.read_csv(out)
     uncertainty = ["predictive_entropy", "mutual_information"]
-    columns = ["file_name", "predicted_class", "probability_no", "probability_yes", *uncertainty, "error"]
+    columns = [
+        "file_name",
+        "predicted_class",
+        "probability_no",
+        "probability_yes",
+        *uncertainty,
+        "error",
+        "seen_in_training",
+    ]
     assert list(table) == columns
     (unreadable,) = table[table["error"].notna()].to_dict("records")
     assert unreadable["file_name"] == "notes.txt"
-    assert all(np.isnan(unreadable[column]) for column in columns[2:-1])
+    assert all(np.isnan(unreadable[column]) for column in columns[2:-2])
     table = table.set_index("file_name").loc[found.file_names]
     assert table["probability_yes"].to_numpy() == pytest.approx(found.probabilities[:, 1], abs=1e-6)
     assert table["predictive_entropy"].to_numpy() == pytest.approx(found.predictive_entropy, abs=1e-6)
@@ -320,7 +328,9 @@ def test_a_file_of_another_origin_is_not_replaced(call_script, trained, tmp_path
 @pytest.mark.parametrize(
     ("task", "options", "named"),
     [
-        ("new", ["-fold", 0], "-fold 0: has no effect with -images"),
+        ("new", ["--ensemble"], "--ensemble: has no effect with -images"),
+        ("project", ["--ensemble"], "--ensemble: has no effect without -fold all"),
+        ("new", ["-fold", "all"], "-fold all: "),
         ("new", ["-split", "val"], "-split val: has no effect with -images"),
         ("new", ["-positive_class", "yes"], "-positive_class yes: has no effect with -images"),
         ("new", ["-result_json_name", "x.json"], "-result_json_name x.json: has no effect with -images"),
@@ -344,10 +354,16 @@ def test_pictures_of_new_images_do_not_become_a_class(call_script, trained, tmp_
 
 def test_a_model_whose_training_was_stopped_says_so(call_script, trained):
     path = trained / "models" / "small.pth.tar"
-    torch.save({**torch.load(path, weights_only=True), "finished": False}, path)
+    options = {"maximum number of epochs": 256}
+    torch.save({**torch.load(path, weights_only=True), "finished": False, "epoch": 1, "options": options}, path)
     result = call_script(SCRIPT, "-dir", trained)
     assert result.returncode == 0
-    assert result.stderr.startswith(f"note: {path}: training was stopped, this is epoch ")
+    # The last epoch is that of the state to resume from.
+    assert result.stderr.startswith(f"note: {path}: the training was not finished, stopped at epoch 2 of 256; ")
+    preds, results = (trained / f"small_{name}.json" for name in ("preds", "results"))
+    assert read_strictly(preds)["training"] == "stopped at epoch 2 of 256"
+    result = call_script("calc_model_performance.py", preds, results)
+    assert result.returncode == 0 and "stopped at epoch 2 of 256" in result.stdout + result.stderr
 
 
 def test_a_bare_checkpoint_is_told_what_is_assumed_and_takes_what_is_given(call_script, trained):

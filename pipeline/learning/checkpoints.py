@@ -183,6 +183,55 @@ def find(name, project, fold=None):
     return found[0]
 
 
+def find_folds(name, project):
+    """Return {fold: path} of the models of all folds, for `name` and `project` as `find` takes them.
+
+    Raises UserError where there are none, those of several names to choose from, or one is missing.
+    """
+    if name is None and project is None:
+        raise UserError("-save: give the checkpoint to use")
+    places = [project.models / (name or "*")] if project else []
+    places += [Path(name)] if name else []
+    folder, stems = next(filter(lambda found: found[1], map(_folds_at, places)), (places[0].parent, {}))
+    if not stems:
+        stem = "NAME" if name is None else places[0].name.removesuffix(MODEL_SUFFIX)
+        raise UserError(
+            f"-fold all: {folder} has no {fold_name(stem, 0)}{MODEL_SUFFIX} and so on; train all folds first"
+        )
+    if len(stems) > 1:
+        raise UserError(f"-save: {folder} has the folds of {', '.join(stems)}; give the name of one with -save")
+    ((stem, folds),) = stems.items()
+    expected = {*range(max(folds)), *(project.fold_folders() if project and folder == project.models else ())}
+    for fold in sorted(expected - set(folds)):
+        missing = folder / (fold_name(stem, fold) + MODEL_SUFFIX)
+        raise UserError(f"-fold all: {missing}: no such checkpoint; train fold {fold} first")
+    return {fold: folds[fold] for fold in sorted(folds)}
+
+
+def _folds_at(place):
+    """Return the folder of a model's path, and {stem: {fold: path}} of the folds' models in it; any stem for "*"."""
+    stem, stems = place.name.removesuffix(MODEL_SUFFIX), {}
+    for path in sorted(place.parent.glob(f"*{MODEL_SUFFIX}")):
+        match = re.fullmatch(r"(.+)_fold_(0|[1-9][0-9]{0,3})", path.name.removesuffix(MODEL_SUFFIX))
+        if match and stem in ("*", match[1]):
+            stems.setdefault(match[1], {})[int(match[2])] = path
+    return place.parent, stems
+
+
+def interruption(checkpoint, path):
+    """Return "stopped at epoch 9 of 256" for the Checkpoint in `path` if its training has not ended by itself, else "".
+
+    A file that does not say whether it has is taken for finished.
+    """
+    if checkpoint.finished is not False:
+        return ""
+    reached, last = checkpoint.epoch, path.with_name(path.name.removesuffix(MODEL_SUFFIX) + LAST_SUFFIX)
+    if last.is_file():
+        reached = max(filter(None, (reached, load(last).epoch)), default=None)
+    most = (checkpoint.options or {}).get("maximum number of epochs", "?")
+    return f"stopped at epoch {'?' if reached is None else reached} of {most}"
+
+
 def _models_of(project, fold=None):
     pattern = fold_name("*", fold) + MODEL_SUFFIX
     return sorted(path for path in project.models.glob(pattern) if not path.name.endswith(LAST_SUFFIX))
@@ -251,34 +300,6 @@ def _given_preprocessing(image_shape, given, path):
             )
         preprocessing = replace(preprocessing, mean=numbers[0], std=numbers[1])
     return preprocessing.settings()
-
-
-def require_unseen(checkpoint, path, split, content_hashes, leaks_kept=False):
-    """Raise UserError where the model was trained or tuned on images of a Split; with `leaks_kept` only tell of it.
-
-    `content_hashes` are those of the split's files. A checkpoint that does not say what it has seen gets a note.
-    """
-    seen_images = checkpoint.seen_images or {}
-    if not seen_images or None in seen_images.values():
-        what = "it was" if not seen_images else "the weights that it started from were"
-        note(f"{path} does not say which images {what} trained on: that none of them is tested cannot be checked")
-    words = {"train": "training", "val": "validation"}
-    part_of = {content: words.get(part, part) for part, contents in seen_images.items() for content in contents or []}
-    seen = {
-        name: part_of[content]
-        for name, content in zip(split.file_names, content_hashes, strict=True)
-        if content in part_of
-    }
-    if seen:
-        names = list(seen)
-        listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        fault = (
-            f"{split.path}: the model {path} has seen {len(names)} of its {len(content_hashes)} images in "
-            f"{' and '.join(dict.fromkeys(seen.values()))} ({listed}); testing on them proves nothing"
-        )
-        if not leaks_kept:
-            raise UserError(f"{fault}; use a model trained on this split, or -split train or val")
-        note(f"{fault}, and they are tested since --keep_leaks has made this split")
 
 
 def is_plain_tensor(value):

@@ -29,6 +29,7 @@ class Classifier:
     checkpoint: Checkpoint  # what its file says of it, without the weights
     path: Path  # of the file
     device: torch.device
+    interruption: str = ""  # where the training was stopped before its end: "stopped at epoch 9 of 256"
 
     @classmethod
     def load(cls, path, device="cpu"):
@@ -39,7 +40,9 @@ class Classifier:
     def from_checkpoint(cls, checkpoint, path, device):
         """Build the model of a complete Checkpoint; UserError where its weights are those of another model."""
         model = checkpoint.build_model().to(device)
-        return cls(model, replace(checkpoint, state_dict={}, optimizer=None), Path(path), torch.device(device))
+        interruption = checkpoints.interruption(checkpoint, Path(path))
+        checkpoint = replace(checkpoint, state_dict={}, optimizer=None)
+        return cls(model, checkpoint, Path(path), torch.device(device), interruption)
 
     @property
     def class_names(self):
@@ -64,19 +67,21 @@ class Classifier:
         if not images:
             return np.empty((0, len(self.class_names)))
         batches = (
-            np.stack([self._pixels(image) for image in images[start : start + batch_size]])
+            np.stack([self.pixels(image, self.preprocessing) for image in images[start : start + batch_size]])
             for start in range(0, len(images), batch_size)
         )
         batches = (torch.from_numpy(pixels).to(self.device) for pixels in batches)
         return predict_probabilities(self.model, batches, self.preprocessing)
 
-    def _pixels(self, image):
+    @staticmethod
+    def pixels(image, preprocessing):
+        """Return an image, as `predict` takes it, as Preprocessing.pixels does; UserError if it cannot be read."""
         if isinstance(image, Image.Image):
             try:
-                return self.preprocessing.pixels(image_files.upright(image))
+                return preprocessing.pixels(image_files.upright(image))
             except (image_files.UnreadableImage, OSError) as reason:  # Pillow may only now read the file
                 raise UserError(f"{getattr(image, 'filename', '') or 'image'}: {reason}") from None
-        loaded = image_sets.load_image(image, self.preprocessing)
+        loaded = image_sets.load_image(image, preprocessing)
         if loaded.unreadable:
             raise UserError(f"{image}: {loaded.unreadable}")
         return loaded.pixels

@@ -214,6 +214,7 @@ class LoadedImage:
     """One image file as the model's preprocessing needs it, or why it cannot be read."""
 
     pixels: np.ndarray = None  # uint8 (1 or 3, height, width)
+    other_pixels: tuple = ()  # likewise, for each other Preprocessing
     content_hash: str = ""
     shows_color: bool = False
     unreadable: str = ""  # the reason
@@ -221,12 +222,13 @@ class LoadedImage:
     remarks: tuple = ()  # what is to be told of the image
 
 
-def load_image(path, preprocessing):
-    """Decode and resize one image file; return a LoadedImage."""
+def load_image(path, preprocessing, *others):
+    """Decode one image file and resize it for each Preprocessing; return a LoadedImage."""
     try:
         data = image_files.read_bytes(path)
         with image_files.decoded(data) as image:
-            return _prepare(data, image, preprocessing)
+            loaded = _prepare(data, image, preprocessing)
+            return replace(loaded, other_pixels=tuple(other.pixels(image) for other in others))
     except image_files.UnreadableImage as reason:
         return LoadedImage(unreadable=str(reason))
     except MemoryError:
@@ -244,4 +246,5 @@ def _prepare(data, image, preprocessing):
     if image_files.page_count(data) > 1:
         remarks.append(SEVERAL_PAGES)
     in_color = image_files.shows_color(image)
-    return LoadedImage(pixels, files.content_hash(data), in_color, values=values, remarks=tuple(remarks))
+    content_hash = files.content_hash(data)
+    return LoadedImage(pixels, content_hash=content_hash, shows_color=in_color, values=values, remarks=tuple(remarks))

@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -57,11 +57,12 @@ def require_finite(logits):
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model says of n images; how certain it is with Monte Carlo dropout only."""
+    """What a model, or several together, say of n images; how certain they are with Monte Carlo dropout or several."""
 
-    probabilities: np.ndarray  # float64 (n, classes), with dropout means over the samples
+    probabilities: np.ndarray  # float64 (n, classes), means over the samples of dropout or the models
     predictive_entropy: np.ndarray = None  # float64 (n,), in nats: of these means; the whole uncertainty
-    mutual_information: np.ndarray = None  # float64 (n,), in nats: the part of it that is disagreement of the samples
+    mutual_information: np.ndarray = None  # float64 (n,), in nats: the part of it that is disagreement
+    deviation: np.ndarray = None  # float64 (n,): standard deviation between models of the answer's probability
 
 
 def predict(model, batches, preprocessing, sample_count=None):
@@ -69,6 +70,27 @@ def predict(model, batches, preprocessing, sample_count=None):
     if sample_count is None:
         return Outputs(predict_probabilities(model, batches, preprocessing))
     return predict_samples(model, batches, preprocessing, sample_count)
+
+
+def combine(found):
+    """Return the Outputs of several models together for the same images, of a list of each one's Outputs.
+
+    The probabilities are means (deep ensembles: Lakshminarayanan et al. 2017). The standard deviation, with n - 1, is
+    that of the models' probabilities for the class that the mean answers. The mutual information is the entropy of the
+    mean less the mean of the entropies.
+    """
+    each = np.stack([outputs.probabilities for outputs in found])
+    mean = each.mean(axis=0)
+    answered = np.take_along_axis(each, mean.argmax(axis=1)[None, :, None], axis=2)[:, :, 0]
+    entropy, entropies = (_entropy(torch.from_numpy(values)).numpy() for values in (mean, each))
+    disagreement = np.maximum(entropy - entropies.mean(axis=0), 0)
+    return Outputs(mean, entropy, disagreement, answered.std(axis=0, ddof=1))
+
+
+def joined(batches):
+    """Return the Outputs of several batches of images as one."""
+    names = [entry.name for entry in fields(Outputs) if getattr(batches[0], entry.name) is not None]
+    return Outputs(**{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names})
 
 
 @torch.inference_mode()

@@ -13,12 +13,13 @@ from pipeline import files
 from pipeline.errors import UserError
 from pipeline.learning import image_sets, inference, testing
 from pipeline.learning.devices import memory_shortage_named
+from pipeline.learning.seen import seen_in_training
 from pipeline.messages import note
 from pipeline.progress import progress_bar, stream_in_threads
 from pipeline.remarks import Remarks
 
 
-def predict_new_images(classifier, place, out, *, batch_size, sample_count=None, explain=None):
+def predict_new_images(ensemble, place, out, *, batch_size, sample_count=None, explain=None):
     """Predict every file below a folder, or one file, and write the table as CSV: to `out`, or standard output if None.
 
     See `predict_files` for the columns and the other arguments.
@@ -28,11 +29,11 @@ def predict_new_images(classifier, place, out, *, batch_size, sample_count=None,
     count, unreadable, remarks = 0, 0, Remarks()
     replaced = out is not None and out.exists()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(memory_shortage_named(batch_size, classifier.preprocessing.image_shape))
+        stack.enter_context(memory_shortage_named(batch_size, ensemble.views[0].image_shape))
         file = sys.stdout if out is None else stack.enter_context(files.whole_text_file(out))
         # A progress bar would be drawn into a table that is printed on the terminal.
         silent = out is None and sys.stdout.isatty()
-        for table in predict_files(classifier, place, batch_size, sample_count, explain, silent, remarks):
+        for table in predict_files(ensemble, place, batch_size, sample_count, explain, silent, remarks):
             table.to_csv(file, index=False, lineterminator="\n", header=count == 0)
             count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
     remarks.tell("images")
@@ -42,26 +43,27 @@ def predict_new_images(classifier, place, out, *, batch_size, sample_count=None,
         print(f"{count - unreadable} images predicted; {'replaced' if replaced else 'wrote'} {out}")
 
 
-def predict_files(classifier, place, batch_size, sample_count=None, explain=None, silent=False, remarks=None):
-    """Predict every file below a folder, or one file, with a Classifier.
+def predict_files(ensemble, place, batch_size, sample_count=None, explain=None, silent=False, remarks=None):
+    """Predict every file below a folder, or one file, with an Ensemble.
 
     Images are read a batch ahead of the model, so that memory does not grow with their number (except for their names).
 
     Yields a table for each batch, with a row for each file: file_name (below the folder), predicted_class,
     probability_CLASS for each class, and error, the reason for a file that cannot be read. With `sample_count`, of
-    Monte Carlo dropout, also predictive_entropy and mutual_information. `explain` is called for each batch, as
+    Monte Carlo dropout, also predictive_entropy and mutual_information. After these stand seen_in_training, see
+    `seen.seen_in_training`, and of several models fold_deviation and fold_mutual_information, see `inference.combine`.
+    `explain` is called for each batch, as
     `overlays.write_overlays` with the folder to write to is. `remarks`, a Remarks, collects what is to be told of the
     images. Raises UserError where there is no file.
     """
     found = find_files(place)
     names = list(found)
     folder = place.parent if place.is_file() else place
-    preprocessing = classifier.preprocessing
 
     def load(name):
         if found[name]:
             return image_sets.LoadedImage(unreadable=found[name])
-        return image_sets.load_image(folder / name, preprocessing)
+        return image_sets.load_image(folder / name, *ensemble.views)
 
     torch.manual_seed(inference.SAMPLING_SEED)
     stream = stream_in_threads(load, names, batch_size)
@@ -73,17 +75,19 @@ def predict_files(classifier, place, batch_size, sample_count=None, explain=None
             for name, image in zip(batch, images, strict=True):
                 if remarks is not None and not image.unreadable:
                     remarks.add(name, image.remarks)
-            table = pd.DataFrame({"file_name": batch, "error": [image.unreadable for image in images]})
-            readable = [image.pixels for image in images if not image.unreadable]
-            pixels = torch.from_numpy(np.stack(readable)).to(classifier.device) if readable else None
-            columns = _columns(classifier, pixels, sample_count)
-            for position, (column, values) in enumerate(columns.items(), start=1):
-                table.insert(position, column, None)
-                table.loc[table["error"] == "", column] = values
+            is_readable = np.array([not image.unreadable for image in images])
+            readable = [image for image in images if not image.unreadable]
+            pixels = _pixels(ensemble, readable)
+            columns, more = _columns(ensemble, pixels, readable, sample_count)
+            # Made of all columns at once, so that unreadable files have empty cells there.
+            table = pd.DataFrame({"file_name": batch, **dict.fromkeys(columns), "error": "", **dict.fromkeys(more)})
+            table["error"] = [image.unreadable for image in images]
+            for column, values in (columns | more).items():
+                table.loc[is_readable, column] = values
             if explain and readable:
                 chosen = table[table["error"] == ""]
-                classes = chosen["predicted_class"].map(classifier.class_names.index).tolist()
-                explain(classifier, folder, chosen["file_name"], pixels, classes)
+                classes = chosen["predicted_class"].map(ensemble.class_names.index).tolist()
+                explain(ensemble.members[0], folder, chosen["file_name"], pixels[0], classes)
             yield table
             bar.update(len(batch))
 
@@ -128,16 +132,28 @@ def find_files(place):
     return dict(sorted(found.items(), key=lambda entry: entry[0].split("/")))
 
 
-def _columns(classifier, pixels, sample_count):
-    """Return {column: values} of the readable images; no values where there are none (`pixels` is None)."""
-    uncertainty = ("predictive_entropy", "mutual_information") if sample_count is not None else ()
-    if pixels is None:
-        outputs = inference.Outputs(np.empty((0, len(classifier.class_names))), [], [])
-    else:
-        outputs = inference.predict(classifier.model, [pixels], classifier.preprocessing, sample_count)
-    probabilities = outputs.probabilities
-    return {
-        "predicted_class": [classifier.class_names[index] for index in probabilities.argmax(axis=1)],
-        **{f"probability_{name}": values for name, values in zip(classifier.class_names, probabilities.T, strict=True)},
-        **{name: getattr(outputs, name) for name in uncertainty},
+def _pixels(ensemble, images):
+    """Return the pixels of readable images for each view of an Ensemble, on its device; none without images."""
+    if not images:
+        return []
+    views = zip(*((image.pixels, *image.other_pixels) for image in images), strict=True)
+    return [torch.from_numpy(np.stack(view)).to(ensemble.device) for view in views]
+
+
+def _columns(ensemble, pixels, images, sample_count):
+    """Return {column: values} of the readable images, those before and those after the column error."""
+    outputs = inference.Outputs(np.empty((0, len(ensemble.class_names))), [], [], [])
+    if pixels:
+        outputs = ensemble.outputs(pixels, sample_count)
+    names, probabilities = ensemble.class_names, outputs.probabilities
+    columns = {
+        "predicted_class": [names[index] for index in probabilities.argmax(axis=1)],
+        **{f"probability_{name}": values for name, values in zip(names, probabilities.T, strict=True)},
     }
+    if sample_count is not None:
+        columns |= {name: getattr(outputs, name) for name in ("predictive_entropy", "mutual_information")}
+    checkpoints = [member.checkpoint for member in ensemble.members]
+    more = {"seen_in_training": seen_in_training(checkpoints, [image.content_hash for image in images])}
+    if ensemble.several:
+        more |= {"fold_deviation": outputs.deviation, "fold_mutual_information": outputs.mutual_information}
+    return columns, more

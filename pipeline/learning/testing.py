@@ -1,6 +1,6 @@
 """Predicting a labelled partition of a project: the model that is meant, its predictions, the files of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -10,6 +10,8 @@ from pipeline.errors import UserError
 from pipeline.learning import checkpoints, image_sets, inference, models
 from pipeline.learning.classifier import Classifier
 from pipeline.learning.devices import memory_shortage_named
+from pipeline.learning.ensemble import Ensemble
+from pipeline.learning.seen import require_unseen
 from pipeline.messages import note
 from pipeline.predictions import Predictions
 from pipeline.predictions import are_in as are_predictions_in
@@ -30,7 +32,16 @@ class ModelChoice:
 
     def load(self, device, fold=None, class_names=None):
         """Return the Classifier; UserError where the options, or `class_names` of a project, contradict the file."""
-        path = checkpoints.find(self.name, self.project, fold)
+        return self._load(checkpoints.find(self.name, self.project, fold), device, class_names)
+
+    def load_ensemble(self, device, fold=None, class_names=None):
+        """Return the Ensemble of all folds' models for the fold "all", else that of the one model which is meant."""
+        if fold != "all":
+            return Ensemble((self.load(device, fold, class_names),))
+        paths = checkpoints.find_folds(self.name, self.project).values()
+        return Ensemble.of([self._load(path, device, class_names) for path in paths])
+
+    def _load(self, path, device, class_names):
         checkpoint = checkpoints.complete(
             checkpoints.load(path),
             path,
@@ -45,46 +56,75 @@ class ModelChoice:
         if recorded not in (None, chosen):
             note(f"positive class {chosen!r} instead of {recorded!r}, which {path} names")
         checkpoint.positive_class = chosen
-        if checkpoint.finished is False:
-            of = (checkpoint.options or {}).get("maximum number of epochs", "?")
-            note(f"{path}: training was stopped, this is epoch {checkpoint.epoch} of at most {of}; --resume goes on")
-        return Classifier.from_checkpoint(checkpoint, path, device)
+        classifier = Classifier.from_checkpoint(checkpoint, path, device)
+        if classifier.interruption:
+            note(f"{path}: the training was not finished, {classifier.interruption}; --resume goes on")
+        return classifier
 
 
 def predict_partition(choice, project, partition, fold, device, *, batch_size, sample_count, command_line):
-    """Predict a partition of a project with the model that a ModelChoice means.
+    """Predict a partition of a project with the model that a ModelChoice means, or for the fold "all" with all folds'.
 
-    Returns the Classifier, the partition's ImageSet and the Predictions. Raises UserError where the partition is test
-    and the model has seen one of the images in training, unless the split was made with --keep_leaks.
+    Returns the Ensemble, the partition's ImageSet and the Predictions. Raises UserError where the partition is test
+    and a model has seen one of the images in training, unless the split was made with --keep_leaks.
     """
-    classifier = choice.load(device, fold, split_files.read_class_names(project, fold))
-    split = split_files.read_split(project, partition, fold)
-    with memory_shortage_named(batch_size, classifier.preprocessing.image_shape):
-        images = image_sets.load_image_set(project, split, classifier.preprocessing, device)
+    folds = project.folds(fold) if fold == "all" else [fold]
+    ensemble = choice.load_ensemble(device, fold, split_files.read_class_names(project, folds[0]))
+    split = common_split(project, partition, folds)
+    with memory_shortage_named(batch_size, ensemble.views[0].image_shape):
+        sets = [image_sets.load_image_set(project, split, view, device) for view in ensemble.views]
         if partition == "test":
-            record = split_files.read_split_record(project.csv / "split.json")
-            leaks_kept = bool(record and record.leaks_kept)
-            checkpoints.require_unseen(classifier.checkpoint, classifier.path, split, images.content_hashes, leaks_kept)
-        batches = images.pixels_in_order(batch_size)
+            for member, its_fold in zip(ensemble.members, folds, strict=True):
+                require_unseen(member.checkpoint, member.path, project, split, its_fold, sets[0].content_hashes)
         torch.manual_seed(inference.SAMPLING_SEED)
-        outputs = inference.predict(classifier.model, batches, images.preprocessing, sample_count)
-    predictions = Predictions(
-        labels=images.labels.numpy(),
-        predictions=outputs.probabilities.argmax(axis=1),
-        probabilities=outputs.probabilities,
-        class_names=classifier.class_names,
-        positive_class=classifier.checkpoint.positive_class,
+        batches = zip(*(images.pixels_in_order(batch_size) for images in sets), strict=True)
+        outputs = inference.joined([ensemble.outputs(pixels, sample_count) for pixels in batches])
+    images = replace(sets[0], preprocessing=ensemble.members[0].preprocessing)
+    predictions = replace(
+        labelled_predictions(ensemble, outputs, images.labels.numpy(), sample_count),
         file_names=split.file_names,
         groups=_groups(project, split.file_names),
         split=partition,
-        fold=fold,
-        checkpoint=classifier.path.name,
+        fold=None if ensemble.several else fold,
         command_line=command_line,
-        sample_count=sample_count,
-        predictive_entropy=outputs.predictive_entropy,
-        mutual_information=outputs.mutual_information,
     )
-    return classifier, images, predictions
+    return ensemble, images, predictions
+
+
+def common_split(project, partition, folds):
+    """Return the Split of a partition; UserError where it is not the same in all the folds.
+
+    In a usual cross-validation the test images of each fold are training images of the others.
+    """
+    first, *others = [split_files.read_split(project, partition, fold) for fold in folds]
+    if any(sorted(other.file_names) != sorted(first.file_names) for other in others):
+        raise UserError(
+            f"--ensemble: the {partition} images of each fold are training images of other folds, which proves "
+            "nothing; leave it out (each image is then predicted by the fold that has not seen it), or give new images"
+        )
+    return first
+
+
+def labelled_predictions(ensemble, outputs, labels, sample_count=None):
+    """Return the Predictions of an Ensemble for images whose class indices are known, without their names."""
+    interruptions = [
+        f"{member.path.name}: {member.interruption}" if ensemble.several else member.interruption
+        for member in ensemble.members
+        if member.interruption
+    ]
+    of_dropout = sample_count is not None
+    return Predictions(
+        labels=labels,
+        predictions=outputs.probabilities.argmax(axis=1),
+        probabilities=outputs.probabilities,
+        class_names=ensemble.class_names,
+        positive_class=ensemble.members[0].checkpoint.positive_class,
+        checkpoint=ensemble.name,
+        sample_count=sample_count,
+        predictive_entropy=outputs.predictive_entropy if of_dropout else None,
+        mutual_information=outputs.mutual_information if of_dropout else None,
+        interrupted="; ".join(interruptions) or None,
+    )
 
 
 def _groups(project, file_names):

@@ -15,6 +15,7 @@ def cautions(results):
     """Return the sentences for Results, a list of strings."""
     return [
         *_one_class_only(results),
+        *_unfinished_training(results),
         *_seen_images(results),
         *_few_images(results),
         *_no_better_than_chance(results),
@@ -43,6 +44,11 @@ def _one_class_only(results):
 
 def _is_of_one_class(results):
     return (results.matrix.sum(axis=1) > 0).sum() == 1
+
+
+def _unfinished_training(results):
+    if results.predictions.interrupted:
+        yield f"The model's training was not finished ({results.predictions.interrupted}): train it to its end."
 
 
 def _seen_images(results):

@@ -100,6 +100,7 @@ def pool(parts, paths):
         groups=_pooled_groups(parts),
         folds=np.repeat([part.fold for part in parts], [len(part.labels) for part in parts]),
         split=first.split,
+        interrupted="; ".join(f"fold {part.fold}: {part.interrupted}" for part in parts if part.interrupted) or None,
         **_pooled_uncertainty(parts),
     )
 

@@ -1,0 +1,100 @@
+"""The models of a cross-validation's folds as one: each image is read once, and their probabilities are averaged."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from pipeline.errors import UserError
+from pipeline.learning import checkpoints, inference
+from pipeline.learning.classifier import Classifier
+from pipeline.project import MODEL_SUFFIX
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The Classifiers of several folds, which predict together; or a single one.
+
+    >>> ensemble = Ensemble.load("brain_mri/models/resnet_1.pth.tar")  # of resnet_1_fold_0.pth.tar and so on
+    >>> outputs = ensemble.predict(["scan_1.jpg", "scan_2.png"])
+    >>> outputs.probabilities[0], outputs.deviation[0]
+    """
+
+    members: tuple  # of Classifier
+
+    @classmethod
+    def load(cls, path, device="cpu"):
+        """Load the models of all folds, NAME_fold_0.pth.tar and so on, of which `path` is NAME.pth.tar."""
+        return cls.of([Classifier.load(place, device) for place in checkpoints.find_folds(path, None).values()])
+
+    @classmethod
+    def of(cls, classifiers):
+        """Return the Ensemble of Classifiers; UserError where they do not have the same classes."""
+        first = classifiers[0]
+        faults = [
+            f"{other.path}: has the classes {', '.join(other.class_names)}, {first.path} has "
+            f"{', '.join(first.class_names)}; only models of the same classes predict together"
+            for other in classifiers[1:]
+            if other.class_names != first.class_names
+        ]
+        if faults:
+            raise UserError(*faults)
+        return cls(tuple(classifiers))
+
+    @property
+    def class_names(self):
+        return self.members[0].class_names
+
+    @property
+    def device(self):
+        return self.members[0].device
+
+    @property
+    def several(self):
+        return len(self.members) > 1
+
+    @property
+    def name(self):
+        """The model's file name; of all folds' models together NAME_ensemble.pth.tar, which stands for them."""
+        first = self.members[0].path.name
+        stem = first.removesuffix(MODEL_SUFFIX).rpartition("_fold_")[0]
+        return f"{stem}_ensemble{MODEL_SUFFIX}" if self.several else first
+
+    @cached_property
+    def views(self):
+        """The different ways in which the members want an image as pixels: mostly one, a list of Preprocessing."""
+        found = []
+        for member in self.members:
+            view = _view(member)
+            if view not in found:
+                found.append(view)
+        return found
+
+    def outputs(self, pixels, sample_count=None):
+        """Return the inference.Outputs for images, one uint8 tensor (n, 1 or 3, height, width) for each view."""
+        found = [
+            inference.predict(
+                member.model, [pixels[self.views.index(_view(member))]], member.preprocessing, sample_count
+            )
+            for member in self.members
+        ]
+        return inference.combine(found) if self.several else found[0]
+
+    def predict(self, images, batch_size=100):
+        """Return the inference.Outputs for images, given as `Classifier.predict` takes them."""
+        images = list(images)
+        found = [
+            self.outputs([self._pixels(images[start : start + batch_size], view) for view in self.views])
+            for start in range(0, len(images), batch_size)
+        ]
+        return inference.joined(found) if found else inference.Outputs(np.empty((0, len(self.class_names))))
+
+    def _pixels(self, images, view):
+        pixels = [self.members[0].pixels(image, view) for image in images]
+        return torch.from_numpy(np.stack(pixels)).to(self.device)
+
+
+def _view(member):
+    """Return the part of a Classifier's Preprocessing that an image's pixels depend on."""
+    return replace(member.preprocessing, mean=None, std=None, average_flips=False)

@@ -1,0 +1,66 @@
+"""What a model has seen in training: whether an image is one of these, and that none of them is tested."""
+
+from pipeline import split_files
+from pipeline.errors import UserError
+from pipeline.messages import note
+
+WORDS = {"train": "training", "val": "validation"}
+
+
+def seen_in_training(checkpoints, content_hashes):
+    """Return for each content hash which part of the training of any of the Checkpoints had this image.
+
+    That is "train" (an earlier training's images too), "val", or "no"; "" where a checkpoint does not say.
+    """
+    part_of = {}
+    for checkpoint in checkpoints:
+        for part, hashes in sorted((checkpoint.seen_images or {}).items(), reverse=True):  # val first: train goes above
+            part_of |= dict.fromkeys(hashes or [], "val" if part == "val" else "train")
+    otherwise = "no" if all(map(_says_all, checkpoints)) else ""
+    return [part_of.get(one, otherwise) for one in content_hashes]
+
+
+def require_unseen(checkpoint, path, project, split, fold, content_hashes):
+    """Raise UserError where the model was trained or tuned on images of a Split; a note if the split was made so.
+
+    `content_hashes` are those of the split's files. A checkpoint that does not say what it has seen gets a note.
+    """
+    tell_unknown(checkpoint, path)
+    part_of = {one: part for part, hashes in (checkpoint.seen_images or {}).items() for one in hashes or []}
+    found = [(name, part_of[one]) for name, one in zip(split.file_names, content_hashes, strict=True) if one in part_of]
+    if not found:
+        return
+    parts = " and ".join(dict.fromkeys(WORDS.get(part, part) for _, part in found))
+    names = ", ".join(name for name, _ in found[:3]) + (", ..." if len(found) > 3 else "")
+    changed = "; the split has changed since" if _split_has_changed(checkpoint, project, fold) else ""
+    fault = (
+        f"{split.path}: the model {path} has seen {len(found)} of its {len(content_hashes)} images in {parts} "
+        f"({names}){changed}; testing on them proves nothing"
+    )
+    record = split_files.read_split_record(project.csv / "split.json")
+    if not (record and record.leaks_kept):
+        raise UserError(f"{fault}; use a model trained on this split, or -split train or val")
+    note(f"{fault}, and they are tested since --keep_leaks has made this split")
+
+
+def tell_unknown(checkpoint, path):
+    """Print a note where a checkpoint does not say all that it has seen."""
+    if not _says_all(checkpoint):
+        what = "it was" if not checkpoint.seen_images else "the weights that it started from were"
+        note(f"{path} does not say which images {what} trained on: that none of them is tested cannot be checked")
+
+
+def _says_all(checkpoint):
+    return bool(checkpoint.seen_images) and None not in checkpoint.seen_images.values()
+
+
+def _split_has_changed(checkpoint, project, fold):
+    """Tell whether a project's training and validation files are others than a checkpoint was trained with."""
+    recorded = (checkpoint.options or {}).get("split fingerprint")
+    if recorded is None:
+        return False
+    try:
+        splits = [split_files.read_split(project, partition, fold) for partition in ("train", "val")]
+    except UserError:  # testing needs neither
+        return False
+    return recorded != split_files.fingerprint(*splits)

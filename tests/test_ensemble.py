@@ -1,0 +1,78 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pipeline.learning.classifier import Classifier
+from pipeline.learning.ensemble import Ensemble
+
+SCRIPT = "test_torchvision.py"
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture
+def folds(telling):
+    """A project of three folds with the same test images; their models differ."""
+    for fold in range(3):
+        shutil.copytree(telling / "csv", telling.parent / "csv")
+        shutil.move(telling.parent / "csv", telling / "csv" / f"fold_{fold}")
+        for other in telling.glob(f"csv/fold_{fold}/fold_*"):
+            shutil.rmtree(other)
+        content = torch.load(telling / "models" / "small.pth.tar", weights_only=True)
+        content["state_dict"]["fc.bias"] += torch.tensor([0.0, 0.4 * fold])
+        torch.save(content, telling / "models" / f"small_fold_{fold}.pth.tar")
+    return telling
+
+
+def entropy(probabilities):
+    return -(probabilities * np.log(probabilities)).sum(axis=-1)
+
+
+def test_new_images_get_the_mean_of_the_folds_and_how_far_they_disagree(call_script, folds, tmp_path):
+    out = tmp_path / "new.csv"
+    (folds / "bin" / "notes.txt").write_text("not an image")
+    result = call_script(SCRIPT, "-dir", folds, "-save", "small", "-fold", "all", "-images", folds / "bin", "-out", out)
+    assert (result.returncode, result.stderr.count("\n")) == (0, 1), result.stderr
+    table = pd.read_csv(out, keep_default_na=False).set_index("file_name")
+    ours = table.drop(index="notes.txt")
+    assert list(table)[-3:] == ["seen_in_training", "fold_deviation", "fold_mutual_information"]
+    paths = [folds / "bin" / name for name in ours.index]
+    each = np.stack([Classifier.load(folds / f"models/small_fold_{fold}.pth.tar").predict(paths) for fold in range(3)])
+    assert ours["probability_yes"].astype(float).to_numpy() == pytest.approx(each[..., 1].mean(axis=0), abs=1e-6)
+    assert each[..., 1].std(axis=0, ddof=1).min() > 0.01
+    assert ours["fold_deviation"].astype(float).to_numpy() == pytest.approx(each[..., 1].std(axis=0, ddof=1), abs=1e-6)
+    expected = entropy(each.mean(axis=0)) - entropy(each).mean(axis=0)
+    assert ours["fold_mutual_information"].astype(float).to_numpy() == pytest.approx(expected, abs=1e-6)
+    for name, part in ours["seen_in_training"].items():
+        assert part == {"train": "train", "val": "val", "test": "no"}[name.split()[0]]
+    outputs = Ensemble.load(folds / "models" / "small.pth.tar").predict(paths, batch_size=5)
+    assert outputs.probabilities == pytest.approx(each.mean(axis=0), abs=1e-6)
+
+
+def test_one_fold_is_that_model_and_a_missing_one_is_an_error(call_script, folds):
+    images = ("-images", folds / "bin" / "test é0.png")
+    model = folds / "models" / "small_fold_1.pth.tar"
+    one = call_script(SCRIPT, "-save", folds / "models" / "small.pth.tar", "-fold", 1, *images)
+    assert one.returncode == 0 and one.stdout == call_script(SCRIPT, "-save", model, *images).stdout
+    model.unlink()
+    result = call_script(SCRIPT, "-save", folds / "models" / "small.pth.tar", "-fold", "all", *images)
+    assert result.returncode == 2 and f"{model}: no such checkpoint" in result.stderr
+
+
+def test_a_labelled_partition_is_only_predicted_together_where_no_fold_has_trained_on_it(call_script, folds):
+    command = (SCRIPT, "-dir", folds, "-save", "small", "-fold", "all", "--ensemble")
+    result = call_script(*command)
+    assert result.returncode == 0, result.stderr
+    content = json.loads((folds / "small_ensemble_preds.json").read_text(encoding="utf-8"))
+    paths = [folds / "bin" / name for name in content["filenames"]]
+    expected = Ensemble.load(folds / "models" / "small").predict(paths).probabilities
+    assert np.array(content["predictive probabilities"]) == pytest.approx(expected, abs=1e-6)
+    test, train = ((folds / "csv" / "fold_2" / f"{name}.csv") for name in ("test", "train"))
+    (first, *tests), (other, *trains) = (path.read_text("utf-8").splitlines() for path in (test, train))
+    test.write_text("\n".join([other, *tests]), encoding="utf-8")
+    train.write_text("\n".join([first, *trains]), encoding="utf-8")
+    result = call_script(*command)
+    assert result.returncode == 2 and result.stderr.startswith(f"{SCRIPT}: error: --ensemble: ")
