@@ -3,6 +3,7 @@
     python test_torchvision.py -dir DIR -classes 2 -batch_size 100 -save resnet_1.pth.tar -architecture resnet18
         -result_json_name resnet_1_preds.json -img_size 3 224 224 --use_GPU
     python test_torchvision.py -save MODEL.pth.tar -images FOLDER_OR_FILE -out FILE.csv
+    python test_torchvision.py -save MODEL.pth.tar -external FOLDER -out FILE_preds.json
     python test_torchvision.py -dir DIR -save resnet_1.pth.tar --explain -mc_samples 30
 
 Reads the checkpoint, which says by itself what it is, and the images; writes the predictions of a labelled partition as
@@ -20,7 +21,7 @@ from pipeline.command_line import add_option, add_pixel_limit
 from pipeline.errors import UserError
 from pipeline.messages import command_text
 from pipeline.project import Project, script_command
-from pipeline.readers import fold_choice, folder_path, number, whole_number
+from pipeline.readers import file_path, fold_choice, folder_path, number, whole_number
 
 
 def create_argparser():
@@ -47,7 +48,17 @@ def create_argparser():
                help="predictions file, in DIR (default: NAME_preds.json; NAME_val_preds.json for another split)")
     new = parser.add_argument_group("or new images")
     add_option(new, "-images", metavar="PATH", type=folder_path, help="folder of images, or one image, without labels")
-    add_option(new, "-out", metavar="FILE.csv", type=Path, help="predictions file (default: standard output)")
+    add_option(new, "-out", metavar="FILE", type=Path,
+               help="predictions file, CSV (default: standard output); with -external JSON (required)")
+    outside = parser.add_argument_group("or labelled images from elsewhere")
+    add_option(outside, "-external", metavar="FOLDER", type=folder_path,
+               help="folder in any layout that partition_datasets.py takes; it is only read")
+    add_option(outside, "-labels_csv", metavar="FILE.csv", type=file_path,
+               help="table of its images and classes, instead of class folders")
+    add_option(outside, "-class_map", metavar="FILE.csv", type=file_path,
+               help="CSV external,class: which class of the model each of theirs is; empty: left out")
+    add_option(outside, "--keep_leaks", action="store_true",
+               help="predict images, too, that the model has trained on or that look the same")
     model = parser.add_argument_group("model")
     add_option(model, "-save", "-model_save_name", metavar="NAME.pth.tar",
                help="checkpoint, in DIR/models or a path (default: the only one there is)")
@@ -81,19 +92,9 @@ def create_argparser():
 @command_line.entry_point
 def main(argv=None):
     options = create_argparser().parse_args(argv)
-    require_one_task(
-        options.dir,
-        options.images,
-        of_project={
-            "-split": options.split,
-            "--ensemble": options.ensemble or None,
-            "-result_json_name": options.result_json_name,
-            "-positive_class": options.positive_class,
-        },
-        of_new_images={"-out": options.out},
-    )
+    require_one_task(options)
     require_places(options.dir, options.images, options.result_json_name, options.out, options.explain)
-    together = options.fold == "all" and (options.ensemble or options.images is not None)
+    together = options.fold == "all" and (options.ensemble or bool(options.images or options.external))
     require_one_model_where_needed(together, options.fold, options.ensemble, options.explain, options.mc_samples)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
@@ -110,7 +111,27 @@ def main(argv=None):
     choice = testing.ModelChoice(
         options.save, project, options.architecture, options.classes, options.img_size, given, options.positive_class
     )
+    command = command_text("python", Path(__file__).name, *argv)
     manner = {"batch_size": options.batch_size, "sample_count": options.mc_samples}
+
+    if options.external is not None:
+        from pipeline.learning import external
+        from pipeline.partitioning import outside
+        from pipeline.predictions import are_in
+
+        testing.require_ours(options.out, are_in)
+        predictions = external.predict_external(
+            choice.load_ensemble(device, options.fold),
+            outside.labelled_images(options.external, options.labels_csv),
+            options.external,
+            class_map=options.class_map,
+            keep_leaks=options.keep_leaks,
+            command_line=command,
+            **manner,
+        )
+        testing.write_predictions(options.out, predictions)
+        print(f"next: {script_command('calc_model_performance.py', options.out, testing.results_path([options.out]))}")
+        return
 
     if options.images is not None:
         explain = None
@@ -123,7 +144,6 @@ def main(argv=None):
         return
 
     project.require_organized()
-    command = command_text("python", Path(__file__).name, *argv)
     paths = []
     for fold in ["all"] if together else project.folds(options.fold):
         ensemble, images, predictions = testing.predict_partition(
@@ -138,19 +158,34 @@ def main(argv=None):
     print(f"next: {script_command('calc_model_performance.py', *paths, testing.results_path(paths))}")
 
 
-def require_one_task(project, images, of_project, of_new_images):
-    """Raise UserError unless the options are those of a project's labelled images, or those of new images.
-
-    `of_project` and `of_new_images` are {option: value}, None where it is not given, of the options of one task only.
-    """
-    if project is None and images is None:
+def require_one_task(options):
+    """Raise UserError unless the options are those of a project's labelled images, of new or of external ones."""
+    tasks = [name for name in ("images", "external") if getattr(options, name) is not None]
+    if not tasks and options.dir is None:
         raise UserError("-dir: give the project folder, or -images for new images")
-    useless, why = (of_new_images, "without -images") if images is None else (of_project, "with -images")
+    if len(tasks) > 1:
+        raise UserError("-images, -external: are two tasks; give one of them")
+    task = tasks[0] if tasks else "dir"
+    only_for = {
+        "-split": "dir",
+        "--ensemble": "dir",
+        "-result_json_name": "dir",
+        "-positive_class": "dir external",
+        "--explain": "dir images",
+        "-out": "images external",
+        "-labels_csv": "external",
+        "-class_map": "external",
+        "--keep_leaks": "external",
+    }
+    given = {name: getattr(options, name.lstrip("-")) for name in only_for}
     faults = [
-        f"{name if value is True else f'{name} {value}'}: has no effect {why}"
-        for name, value in useless.items()
-        if value is not None
+        f"{name if value is True else f'{name} {value}'}: has no effect "
+        + (f"with -{task}" if tasks else f"without -{only_for[name].split()[0]}")
+        for name, value in given.items()
+        if value not in (None, False) and task not in only_for[name].split()
     ]
+    if task == "external" and options.out is None:
+        faults.append("-external: give the file for the predictions too, -out NAME_preds.json")
     if faults:
         raise UserError(*faults)
 

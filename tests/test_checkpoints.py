@@ -19,8 +19,8 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 ENTRIES = {
     "state_dict", "optimizer", "architecture", "class_names", "image_shape", "preprocessing", "dropout", "pooling",
-    "positive_class", "epoch", "validation_loss", "history", "options", "seen_images", "fresh_weights", "finished",
-    "versions",
+    "positive_class", "epoch", "validation_loss", "history", "options", "seen_images", "seen_hashes",
+    "fresh_weights", "finished", "versions",
 }  # fmt: skip
 PLAIN_TYPES = {dict, list, tuple, str, int, float, bool, type(None)}
 

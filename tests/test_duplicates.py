@@ -10,6 +10,7 @@ from PIL import Image, ImageEnhance
 from scipy.sparse.csgraph import connected_components
 
 from pipeline import image_files
+from pipeline import thumbnails as thumbnails_of
 from pipeline.partitioning import duplicates
 
 
@@ -26,7 +27,7 @@ def stored(image, kind, **settings):
 
 
 def hash_of(image):
-    return duplicates.difference_hashes(duplicates.thumbnail(image)[np.newaxis])[0]
+    return thumbnails_of.difference_hashes(thumbnails_of.thumbnail(image)[np.newaxis])[0]
 
 
 def distance(first, second):
@@ -34,7 +35,7 @@ def distance(first, second):
 
 
 def groups_of(images, limit=10):
-    thumbnails = np.array([duplicates.thumbnail(image) for image in images])
+    thumbnails = np.array([thumbnails_of.thumbnail(image) for image in images])
     return duplicates.group_near(np.arange(len(images)), thumbnails, limit)
 
 
@@ -124,7 +125,7 @@ def test_near_groups_are_those_of_comparing_every_pair(data, limit):
     for values, changed in zip(thumbnails, places, strict=True):
         values[changed] ^= 64
     thumbnails = thumbnails.reshape(-1, 16, 17)
-    bits = duplicates.difference_hashes(thumbnails)
+    bits = thumbnails_of.difference_hashes(thumbnails)
     near = (bits[:, None] != bits[None]).sum(axis=2) <= limit
     with np.errstate(invalid="ignore"):  # no correlation where all values are equal
         near &= np.atleast_2d(np.corrcoef(thumbnails.reshape(count, -1))) >= duplicates.LEAST_CORRELATION
@@ -169,7 +170,7 @@ def table(rows):
 
 
 def test_identical_images_in_two_classes_are_label_conflicts_and_near_ones_are_not():
-    first, second = (duplicates.thumbnail(photo(seed)).tobytes() for seed in (0, 1))
+    first, second = (thumbnails_of.thumbnail(photo(seed)).tobytes() for seed in (0, 1))
     found = duplicates.find_duplicates(
         table(
             [
@@ -189,7 +190,7 @@ def test_identical_images_in_two_classes_are_label_conflicts_and_near_ones_are_n
 
 
 def test_a_distance_of_0_looks_for_identical_images_only():
-    thumbnail = duplicates.thumbnail(photo(0)).tobytes()
+    thumbnail = thumbnails_of.thumbnail(photo(0)).tobytes()
     rows = [("no/a", "no", "c1", "p1", thumbnail), ("no/b", "no", "c2", "p2", thumbnail)]
     assert len(set(duplicates.find_duplicates(table(rows), 0).near)) == 2
     assert len(set(duplicates.find_duplicates(table(rows), 1).near)) == 1

@@ -58,6 +58,7 @@ class Checkpoint:
     options: dict = None  # the training record: what training was told, under readable names
     seen_images: dict = None  # content hashes of the images trained ("train") and tuned ("val") on; "earlier training":
     # of those that the pretrained weights come from, None if these do not say
+    seen_hashes: dict = None  # of the images trained and tuned on, uint8 tensors (n, 32), see thumbnails.packed
     fresh_weights: list = None  # names of those that were random at the start; None: all
     finished: bool = None  # whether training ended by itself
     versions: dict = field(default_factory=current_versions)
@@ -370,6 +371,13 @@ def _are_content_hashes(seen_images):
     )
 
 
+def _are_difference_hashes(seen_hashes):
+    return _are_texts(seen_hashes) and all(
+        is_plain_tensor(hashes) and hashes.dtype == torch.uint8 and hashes.ndim == 2 and hashes.shape[1] == 32
+        for hashes in seen_hashes.values()
+    )
+
+
 def _are_texts(values):
     return isinstance(values, (list, dict)) and all(isinstance(value, str) for value in values)
 
@@ -387,6 +395,7 @@ _CHECKS = {
     "history": (_is_history, "does not hold the numbers of every epoch"),
     "options": (_is_record, "holds something other than named settings"),
     "fresh_weights": (_are_texts, "is not a list of names"),
+    "seen_hashes": (_are_difference_hashes, "holds something other than difference hashes"),
     "seen_images": (_are_content_hashes, "holds something other than lists of content hashes"),
 }
 

@@ -71,6 +71,11 @@ class Ensemble:
                 found.append(view)
         return found
 
+    def pixels(self, images):
+        """Return the pixels of LoadedImages for each view, on the device; none where there is no image."""
+        views = zip(*((image.pixels, *image.other_pixels) for image in images), strict=True)
+        return [torch.from_numpy(np.stack(view)).to(self.device) for view in views]
+
     def outputs(self, pixels, sample_count=None):
         """Return the inference.Outputs for images, one uint8 tensor (n, 1 or 3, height, width) for each view."""
         found = [

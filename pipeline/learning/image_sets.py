@@ -16,6 +16,7 @@ from pipeline.learning.preprocessing import Preprocessing, common_ranges, kind_o
 from pipeline.messages import note
 from pipeline.progress import progress_bar, stream_in_threads
 from pipeline.remarks import NO_CONTRAST, SEVERAL_PAGES, Remarks
+from pipeline.thumbnails import packed, thumbnail
 
 # The fraction of a device's free memory that images may take. The rest is for the model, whose intermediate results
 # take far more than a batch of images does.
@@ -35,6 +36,7 @@ class ImageSet:
     content_hashes: list  # of the files, parallel to the labels
     in_color: int  # how many of the files show colour
     device: torch.device  # the model's, to which batches go
+    difference_hashes: torch.Tensor = None  # uint8 (n, 32), see thumbnails.packed
     pixels: torch.Tensor = None  # uint8 (n, 1 or 3, height, width), on `device` if they fit there; None: read again
 
     def __len__(self):
@@ -181,6 +183,7 @@ def load_image_set(project, split, preprocessing, device, find_scale=False):
         content_hashes=[image.content_hash for image in images.values()],
         in_color=sum(image.shows_color for image in images.values()),
         device=device,
+        difference_hashes=torch.from_numpy(np.concatenate([image.difference_hash for image in images.values()])),
         pixels=pixels,
     )
 
@@ -191,7 +194,7 @@ def _load(paths, preprocessing, pixels, description):
     Returns {number: LoadedImage without its pixels}.
     """
     images = {}
-    stream = stream_in_threads(lambda path: load_image(path, preprocessing), paths.values(), READ_AHEAD)
+    stream = stream_in_threads(lambda path: load_image(path, preprocessing, hashed=True), paths.values(), READ_AHEAD)
     with contextlib.closing(stream):
         bar = progress_bar(stream, total=len(paths), desc=description, unit="image")
         for number, image in zip(paths, bar, strict=True):
@@ -216,19 +219,22 @@ class LoadedImage:
     pixels: np.ndarray = None  # uint8 (1 or 3, height, width)
     other_pixels: tuple = ()  # likewise, for each other Preprocessing
     content_hash: str = ""
+    difference_hash: np.ndarray = None  # uint8 (1, 32), if it was asked for
     shows_color: bool = False
     unreadable: str = ""  # the reason
     values: tuple = None  # of a file of more than 8 bits: their kind, smallest and largest
     remarks: tuple = ()  # what is to be told of the image
 
 
-def load_image(path, preprocessing, *others):
-    """Decode one image file and resize it for each Preprocessing; return a LoadedImage."""
+def load_image(path, preprocessing, *others, hashed=False):
+    """Decode one image file and resize it for each Preprocessing; return a LoadedImage, `hashed` if asked for."""
     try:
         data = image_files.read_bytes(path)
         with image_files.decoded(data) as image:
             loaded = _prepare(data, image, preprocessing)
-            return replace(loaded, other_pixels=tuple(other.pixels(image) for other in others))
+            difference_hash = packed(thumbnail(image)[np.newaxis]) if hashed else None
+            other_pixels = tuple(other.pixels(image) for other in others)
+            return replace(loaded, other_pixels=other_pixels, difference_hash=difference_hash)
     except image_files.UnreadableImage as reason:
         return LoadedImage(unreadable=str(reason))
     except MemoryError:

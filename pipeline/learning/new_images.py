@@ -77,7 +77,7 @@ def predict_files(ensemble, place, batch_size, sample_count=None, explain=None, 
                     remarks.add(name, image.remarks)
             is_readable = np.array([not image.unreadable for image in images])
             readable = [image for image in images if not image.unreadable]
-            pixels = _pixels(ensemble, readable)
+            pixels = ensemble.pixels(readable)
             columns, more = _columns(ensemble, pixels, readable, sample_count)
             # Made of all columns at once, so that unreadable files have empty cells there.
             table = pd.DataFrame({"file_name": batch, **dict.fromkeys(columns), "error": "", **dict.fromkeys(more)})
@@ -130,14 +130,6 @@ def find_files(place):
     if not found:
         raise UserError(f"-images {place}: no files in it; give a folder with images")
     return dict(sorted(found.items(), key=lambda entry: entry[0].split("/")))
-
-
-def _pixels(ensemble, images):
-    """Return the pixels of readable images for each view of an Ensemble, on its device; none without images."""
-    if not images:
-        return []
-    views = zip(*((image.pixels, *image.other_pixels) for image in images), strict=True)
-    return [torch.from_numpy(np.stack(view)).to(ensemble.device) for view in views]
 
 
 def _columns(ensemble, pixels, images, sample_count):

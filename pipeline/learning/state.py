@@ -45,6 +45,7 @@ class Training:
             history=self.history,
             options=record,
             seen_images=seen_images | self.start.seen_images,
+            seen_hashes={"train": self.data.train.difference_hashes, "val": self.data.val.difference_hashes},
             fresh_weights=None if fresh is None else sorted(fresh),
             finished=False,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import files, image_files, image_table, image_values
+from pipeline import files, image_files, image_table, image_values, thumbnails
 from pipeline.errors import UserError
 from pipeline.file_names import FileNames, caseless, composed
 from pipeline.image_table import COLUMNS, GROUP_COLUMNS, TEXT
@@ -216,7 +216,7 @@ def _inspect(path, known):
         with image_files.decoded(data) as image:
             row["remarks"] = _remarks_on(image, data)
             row["pixel_hash"] = duplicates.pixel_hash(image)
-            row["thumbnail"] = duplicates.thumbnail(image).tobytes()
+            row["thumbnail"] = thumbnails.thumbnail(image).tobytes()
             row["patient"] = image_files.patient(image)
     except image_files.UnreadableImage as reason:
         row["left_out"] = str(reason)

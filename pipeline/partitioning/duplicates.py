@@ -8,14 +8,12 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pipeline import image_values
+from pipeline.thumbnails import HEIGHT, WIDTH, difference_hashes
 
-# Of the thumbnail: 16 rows of 17 values give a hash of 16 x 16 comparisons, 256 bits.
-WIDTH, HEIGHT = 17, 16
 # How well the thumbnails of near-duplicates correlate, at least. All 63 pairs of the brain MRI set reach 0.9995, copies
 # of photographs in half the brightness, with JPEG quality 10 or moved by a pixel 0.99. A lower limit finds more copies
 # with another gamma, and takes more small things on even ground for the same.
@@ -37,25 +35,6 @@ def pixel_hash(image):
         for _, band in image_values.image_bands(image):
             digest.update(band.convert("RGB").tobytes())
     return digest.hexdigest()
-
-
-def thumbnail(image):
-    """Return an image as `image_files.decode_values` does shrunk to 16 rows of 17 grey values, uint8 (16, 17).
-
-    Of more than 8 bits, the shrunken values are scaled from their own range: no other file changes it, and a single
-    pixel hardly does.
-    """
-    small = image.convert("F" if image_values.is_deep(image) else "L")
-    return np.asarray(image_values.to_8_bits(small.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)))
-
-
-def difference_hashes(thumbnails):
-    """Return the difference hashes of thumbnails (n, 16, 17), boolean (n, 256).
-
-    A bit says whether a value is larger than its left neighbour. It survives scaling, compression and changes of
-    brightness. N. Krawetz, "Kind of Like That", 2013.
-    """
-    return (thumbnails[:, :, 1:] > thumbnails[:, :, :-1]).reshape(len(thumbnails), -1)
 
 
 def group_equal(groups, keys):

@@ -1,0 +1,124 @@
+"""Validation on labelled images from elsewhere: their classes matched, those that the models know left out."""
+
+import contextlib
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from pipeline import files, thumbnails
+from pipeline.errors import UserError
+from pipeline.file_names import caseless
+from pipeline.learning import image_sets, inference
+from pipeline.learning.devices import memory_shortage_named
+from pipeline.learning.seen import WORDS, seen_in_training, tell_unknown
+from pipeline.learning.testing import labelled_predictions
+from pipeline.messages import listed, note
+from pipeline.progress import progress_bar, stream_in_threads
+
+
+def predict_external(ensemble, images, place, *, class_map, keep_leaks, batch_size, sample_count, command_line):
+    """Return the Predictions of an Ensemble for labelled images from elsewhere.
+
+    Args:
+        ensemble: Ensemble.
+        images: their table: source, path, class_name, content_hash, group and thumbnail (its bytes, uint8 (16, 17)).
+        place: the folder that they are from, for messages.
+        class_map: path of a CSV as `read_class_map` takes it, or None.
+        keep_leaks: whether to predict images that the models were trained or tuned on, too.
+
+    Raises UserError for classes that the models do not have, and where no image is left.
+    """
+    labels = class_indices(images["class_name"], ensemble.class_names, place, class_map)
+    images, labels = images[labels >= 0], labels[labels >= 0]
+    known = known_to(ensemble, images)
+    if known.any():
+        twins = listed(list(images["source"][known])[:3]) + (", ..." if known.sum() > 3 else "")
+        done = "predicted all the same" if keep_leaks else "left out; --keep_leaks predicts them too"
+        note(f"{place}: {known.sum()} of {len(known)} images show what the model has trained on ({twins}): {done}")
+        if not keep_leaks:
+            images, labels = images[~known], labels[~known]
+    if not len(images):
+        raise UserError(f"-external {place}: no image is left to predict; give images that the model has not seen")
+    with memory_shortage_named(batch_size, ensemble.views[0].image_shape):
+        outputs = predict_paths(ensemble, list(images["path"]), batch_size, sample_count)
+    return replace(
+        labelled_predictions(ensemble, outputs, labels, sample_count),
+        file_names=list(images["source"]),
+        groups=[f"group {number}" for number in images["group"]],
+        split="external",
+        command_line=command_line,
+    )
+
+
+def class_indices(names, class_names, place, class_map=None):
+    """Return the models' class index for each class name from elsewhere, an int array; -1 for what is left out.
+
+    Names match without case. Raises UserError for each name that is not a class; tells of classes without an image.
+    """
+    known = {caseless(name): index for index, name in enumerate(class_names)}
+    index_of = {name: known.get(caseless(name)) for name in names}
+    if class_map is not None:
+        index_of |= read_class_map(class_map, class_names, index_of)
+    faults = [
+        f"{place}: class {name!r} is not a class of the model ({', '.join(class_names)}); rename it, or give -class_map"
+        for name, index in sorted(index_of.items())
+        if index is None
+    ]
+    if faults:
+        raise UserError(*faults)
+    without = [name for index, name in enumerate(class_names) if index not in index_of.values()]
+    if without:
+        note(f"{place}: no image of class {', '.join(without)}")
+    return np.array([index_of[name] for name in names])
+
+
+def read_class_map(path, class_names, names):
+    """Read a CSV with the columns external,class: {external name: class index, -1 where the class is empty}.
+
+    Raises UserError for lines that are not so, and for names that are in neither.
+    """
+    (_, header), *rows = files.read_csv(path) or [(1, [])]
+    if header != ["external", "class"]:
+        raise UserError(f"{path}: does not begin with the line external,class; write it")
+    indices, faults = {"": -1} | {name: index for index, name in enumerate(class_names)}, []
+    for line, row in rows:
+        if len(row) != 2 or row[1] not in indices:
+            classes = ", ".join(class_names)
+            faults.append(f"{path}, line {line}: {','.join(row)!r}: not a class of the model ({classes})")
+        elif row[0] not in names:
+            faults.append(f"{path}, line {line}: {row[0]!r} is not a class of the images; correct the name")
+    if faults:
+        raise UserError(*faults)
+    return {row[0]: indices[row[1]] for _, row in rows}
+
+
+def known_to(ensemble, images):
+    """Return for each image of a table whether a model has trained or tuned on it or a near-duplicate, boolean (n,)."""
+    checkpoints = [member.checkpoint for member in ensemble.members]
+    known = np.isin(seen_in_training(checkpoints, images["content_hash"]), list(WORDS))
+    shape = (len(images), thumbnails.HEIGHT, thumbnails.WIDTH)
+    hashes = thumbnails.packed(np.frombuffer(b"".join(images["thumbnail"]), dtype=np.uint8).reshape(shape))
+    for member in ensemble.members:
+        tell_unknown(member.checkpoint, member.path)
+        if member.checkpoint.seen_hashes is None:
+            note(f"{member.path} does not say what its training images look like: near-duplicates cannot be told")
+        for seen in (member.checkpoint.seen_hashes or {}).values():
+            known |= thumbnails.any_near(hashes, seen.numpy())
+    return known
+
+
+def predict_paths(ensemble, paths, batch_size, sample_count=None):
+    """Return the inference.Outputs of an Ensemble for image files, each read once, a batch ahead of the models."""
+    torch.manual_seed(inference.SAMPLING_SEED)
+    stream = stream_in_threads(lambda path: (path, image_sets.load_image(path, *ensemble.views)), paths, batch_size)
+    batches = []
+    with contextlib.closing(stream), progress_bar(total=len(paths), desc="predicting", unit="image") as bar:
+        while batch := list(itertools.islice(stream, batch_size)):
+            faults = [f"{path}: {image.unreadable}" for path, image in batch if image.unreadable]
+            if faults:
+                raise UserError(*faults)
+            batches.append(ensemble.outputs(ensemble.pixels([image for _, image in batch]), sample_count))
+            bar.update(len(batch))
+    return inference.joined(batches)

@@ -1,0 +1,46 @@
+"""Small copies of images and their difference hashes, by which near-duplicates are found."""
+
+import numpy as np
+from PIL import Image
+
+from pipeline import image_values
+
+# Of the thumbnail: 16 rows of 17 values give a hash of 16 x 16 comparisons, 256 bits.
+WIDTH, HEIGHT = 17, 16
+# Of the 256 bits of two near-duplicates at most so many differ, unless the user says otherwise.
+USUAL_DISTANCE = 10
+BLOCK = 2048  # hashes compared with each other at a time
+
+
+def thumbnail(image):
+    """Return an image as `image_files.decode_values` does shrunk to 16 rows of 17 grey values, uint8 (16, 17).
+
+    Of more than 8 bits, the shrunken values are scaled from their own range: no other file changes it, and a single
+    pixel hardly does.
+    """
+    small = image.convert("F" if image_values.is_deep(image) else "L")
+    return np.asarray(image_values.to_8_bits(small.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)))
+
+
+def difference_hashes(thumbnails):
+    """Return the difference hashes of thumbnails (n, 16, 17), boolean (n, 256).
+
+    A bit says whether a value is larger than its left neighbour. It survives scaling, compression and changes of
+    brightness. N. Krawetz, "Kind of Like That", 2013.
+    """
+    return (thumbnails[:, :, 1:] > thumbnails[:, :, :-1]).reshape(len(thumbnails), -1)
+
+
+def packed(thumbnails):
+    """Return the difference hashes of thumbnails (n, 16, 17) in 32 bytes each, uint8 (n, 32)."""
+    return np.packbits(difference_hashes(thumbnails), axis=1)
+
+
+def any_near(hashes, others, distance=USUAL_DISTANCE):
+    """Return for each of `hashes`, uint8 (n, 32), whether one of `others`, (m, 32), differs in few enough bits."""
+    signs, others = (np.unpackbits(packed, axis=1).astype(np.float32) * 2 - 1 for packed in (hashes, others))
+    near = np.zeros(len(signs), dtype=bool)
+    for start in range(0, len(others), BLOCK):
+        # Of +1 and -1, hashes that differ in d of 256 bits have the inner product 256 - 2 d.
+        near |= (signs @ others[start : start + BLOCK].T >= signs.shape[1] - 2 * distance).any(axis=1)
+    return near

@@ -1,0 +1,85 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import thumbnails
+from pipeline.learning.classifier import Classifier
+
+SCRIPT = "test_torchvision.py"
+
+
+@pytest.fixture
+def elsewhere(trained, class_folders, tmp_path):
+    """Class folders of another hospital: six images of its own, a copy of a training image, and one saved again."""
+    folder = class_folders(tmp_path / "elsewhere é", {"no": 3, "YES": 3}, seed=7)
+    shutil.copy(trained / "bin" / "train é0.png", folder / "no" / "copied.png")
+    with Image.open(trained / "bin" / "val é1.png") as image:
+        image.save(folder / "YES" / "again.bmp")
+    return folder
+
+
+@pytest.fixture
+def validate(call_script, trained, elsewhere, tmp_path):
+    """Return validate(*options): the result, and the predictions of the model for the external images."""
+
+    def run(*options):
+        out = tmp_path / "elsewhere_preds.json"
+        model = trained / "models" / "small.pth.tar"
+        result = call_script(SCRIPT, "-save", model, "-external", elsewhere, "-out", out, *options)
+        return result, json.loads(out.read_text(encoding="utf-8")) if out.exists() else None
+
+    return run
+
+
+def test_external_images_are_predicted_and_twins_of_training_images_left_out(
+    call_script, validate, trained, elsewhere, contents, tmp_path
+):
+    before = contents(elsewhere)
+    result, found = validate()
+    assert result.returncode == 0, result.stderr
+    assert "2 of 8 images show what the model has trained on (YES/again.bmp, no/copied.png): left out" in result.stderr
+    assert contents(elsewhere) == before
+    assert found["split"] == "external" and found["labels"] == [1, 1, 1, 0, 0, 0]
+    expected = Classifier.load(trained / "models" / "small.pth.tar").predict(
+        [elsewhere / name for name in found["filenames"]]
+    )
+    assert np.array(found["predictive probabilities"]) == pytest.approx(expected, abs=1e-6)
+    results = tmp_path / "elsewhere_results.json"
+    assert call_script("calc_model_performance.py", tmp_path / "elsewhere_preds.json", results).returncode == 0
+    assert json.loads(results.read_text(encoding="utf-8"))["Split"] == "external"
+    result, found = validate("--keep_leaks")
+    assert result.returncode == 0 and len(found["labels"]) == 8
+
+
+def test_classes_of_other_names_are_told_and_mapped(validate, elsewhere, tmp_path):
+    (elsewhere / "YES").rename(elsewhere / "tumour")
+    result, found = validate()
+    assert (result.returncode, found) == (2, None)
+    assert f"{elsewhere}: class 'tumour' is not a class of the model (no, yes)" in result.stderr
+    table = tmp_path / "map.csv"
+    table.write_text("external,class\ntumour,yes\n")
+    result, found = validate("-class_map", table)
+    assert result.returncode == 0 and sorted(found["labels"]) == [0, 0, 0, 1, 1, 1]
+    table.write_text("external,class\ntumour,maybe\nodd,yes\n")
+    result, _ = validate("-class_map", table)
+    assert result.returncode == 2
+    assert [line.split(": ")[2] for line in result.stderr.splitlines() if ": error: " in line] == [
+        f"{table}, line 2",
+        f"{table}, line 3",
+    ]
+
+
+@pytest.mark.parametrize("option", [("-split", "val"), ("--explain",), ("-images", "x"), ("-result_json_name", "a")])
+def test_an_option_without_effect_is_an_error(validate, option):
+    result, found = validate(*option)
+    assert (result.returncode, found) == (2, None) and option[0] in result.stderr
+
+
+def test_hashes_are_near_up_to_the_distance():
+    bits = np.zeros((3, 256), dtype=np.uint8)
+    bits[1, :10], bits[2, :11] = 1, 1
+    near = thumbnails.any_near(np.packbits(bits, axis=1), np.packbits(bits[:1], axis=1), 10)
+    assert near.tolist() == [True, True, False]
