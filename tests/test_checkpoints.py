@@ -20,6 +20,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 ENTRIES = {
     "state_dict", "optimizer", "architecture", "class_names", "image_shape", "preprocessing", "dropout", "pooling",
     "positive_class", "epoch", "validation_loss", "history", "options", "seen_images", "seen_hashes",
+    "reference",
     "fresh_weights", "finished", "versions",
 }  # fmt: skip
 PLAIN_TYPES = {dict, list, tuple, str, int, float, bool, type(None)}

@@ -13,7 +13,8 @@ from pipeline import image_files
 from pipeline.learning import new_images
 
 SCRIPT = "test_torchvision.py"
-COLUMNS = ["file_name", "predicted_class", "probability_no", "probability_yes", "error", "seen_in_training"]
+UNLIKE = ["distance_percentile", "unlike_training", "nearest_training_image"]
+COLUMNS = ["file_name", "predicted_class", "probability_no", "probability_yes", "error", "seen_in_training", *UNLIKE]
 pytestmark = pytest.mark.filterwarnings("error")
 
 

@@ -292,19 +292,12 @@ def test_new_images_are_sampled_as_those_of_a_partition_are(call_script, with_dr
     assert call_script(*command).returncode == 0
     table = pd.read_csv(out)
     uncertainty = ["predictive_entropy", "mutual_information"]
-    columns = [
-        "file_name",
-        "predicted_class",
-        "probability_no",
-        "probability_yes",
-        *uncertainty,
-        "error",
-        "seen_in_training",
-    ]
+    columns = ["file_name", "predicted_class", "probability_no", "probability_yes", *uncertainty, "error"]
+    columns += ["seen_in_training", "distance_percentile", "unlike_training", "nearest_training_image"]
     assert list(table) == columns
     (unreadable,) = table[table["error"].notna()].to_dict("records")
     assert unreadable["file_name"] == "notes.txt"
-    assert all(np.isnan(unreadable[column]) for column in columns[2:-2])
+    assert all(np.isnan(unreadable[column]) for column in columns[2:6])
     table = table.set_index("file_name").loc[found.file_names]
     assert table["probability_yes"].to_numpy() == pytest.approx(found.probabilities[:, 1], abs=1e-6)
     assert table["predictive_entropy"].to_numpy() == pytest.approx(found.predictive_entropy, abs=1e-6)

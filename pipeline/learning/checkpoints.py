@@ -59,6 +59,7 @@ class Checkpoint:
     seen_images: dict = None  # content hashes of the images trained ("train") and tuned ("val") on; "earlier training":
     # of those that the pretrained weights come from, None if these do not say
     seen_hashes: dict = None  # of the images trained and tuned on, uint8 tensors (n, 32), see thumbnails.packed
+    reference: dict = None  # what new images are compared with, see familiarity.reference_of; once training is finished
     fresh_weights: list = None  # names of those that were random at the start; None: all
     finished: bool = None  # whether training ended by itself
     versions: dict = field(default_factory=current_versions)
@@ -378,6 +379,19 @@ def _are_difference_hashes(seen_hashes):
     )
 
 
+def _is_reference(reference):
+    features, names, distances = (reference.get(name) for name in ("features", "names", "distances"))
+    return (
+        is_plain_tensor(features)
+        and is_plain_tensor(distances)
+        and (features.dtype, distances.dtype) == (torch.float16, torch.float32)
+        and (features.ndim, distances.ndim) == (2, 1)
+        and isinstance(names, list)
+        and _are_texts(names)
+        and 0 < len(features) == len(names)
+    )
+
+
 def _are_texts(values):
     return isinstance(values, (list, dict)) and all(isinstance(value, str) for value in values)
 
@@ -395,6 +409,7 @@ _CHECKS = {
     "history": (_is_history, "does not hold the numbers of every epoch"),
     "options": (_is_record, "holds something other than named settings"),
     "fresh_weights": (_are_texts, "is not a list of names"),
+    "reference": (_is_reference, "holds something other than features, names and distances"),
     "seen_hashes": (_are_difference_hashes, "holds something other than difference hashes"),
     "seen_images": (_are_content_hashes, "holds something other than lists of content hashes"),
 }

@@ -1,6 +1,7 @@
 """A trained model, ready to predict: for the scripts, and for Python programs."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 
 from pipeline import image_files
 from pipeline.errors import UserError
-from pipeline.learning import checkpoints, image_sets
+from pipeline.learning import checkpoints, familiarity, image_sets
 from pipeline.learning.checkpoints import Checkpoint
 from pipeline.learning.inference import predict_probabilities
 
@@ -48,6 +49,11 @@ class Classifier:
     def class_names(self):
         """The names of the classes, in the order of the probabilities."""
         return self.checkpoint.class_names
+
+    @cached_property
+    def last_layer(self):
+        """The last layer of the model, whose input is what it has found in an image."""
+        return familiarity.last_layer(self.model, self.checkpoint)
 
     @property
     def preprocessing(self):

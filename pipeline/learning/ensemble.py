@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from pipeline.errors import UserError
-from pipeline.learning import checkpoints, inference
+from pipeline.learning import checkpoints, familiarity, inference
 from pipeline.learning.classifier import Classifier
 from pipeline.project import MODEL_SUFFIX
 
@@ -55,6 +55,11 @@ class Ensemble:
         return len(self.members) > 1
 
     @property
+    def has_reference(self):
+        """Whether new images can be compared with the training images of every member."""
+        return all(member.checkpoint.reference is not None for member in self.members)
+
+    @property
     def name(self):
         """The model's file name; of all folds' models together NAME_ensemble.pth.tar, which stands for them."""
         first = self.members[0].path.name
@@ -79,9 +84,7 @@ class Ensemble:
     def outputs(self, pixels, sample_count=None):
         """Return the inference.Outputs for images, one uint8 tensor (n, 1 or 3, height, width) for each view."""
         found = [
-            inference.predict(
-                member.model, [pixels[self.views.index(_view(member))]], member.preprocessing, sample_count
-            )
+            familiarity.predict_and_compare(member, pixels[self.views.index(_view(member))], sample_count)
             for member in self.members
         ]
         return inference.combine(found) if self.several else found[0]

@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -63,6 +63,8 @@ class Outputs:
     predictive_entropy: np.ndarray = None  # float64 (n,), in nats: of these means; the whole uncertainty
     mutual_information: np.ndarray = None  # float64 (n,), in nats: the part of it that is disagreement
     deviation: np.ndarray = None  # float64 (n,): standard deviation between models of the answer's probability
+    percentile: np.ndarray = None  # float64 (n,), 0 to 100: of the distance from the training images, see familiarity
+    nearest: np.ndarray = None  # names (n,) of the nearest training images
 
 
 def predict(model, batches, preprocessing, sample_count=None):
@@ -84,7 +86,17 @@ def combine(found):
     answered = np.take_along_axis(each, mean.argmax(axis=1)[None, :, None], axis=2)[:, :, 0]
     entropy, entropies = (_entropy(torch.from_numpy(values)).numpy() for values in (mean, each))
     disagreement = np.maximum(entropy - entropies.mean(axis=0), 0)
-    return Outputs(mean, entropy, disagreement, answered.std(axis=0, ddof=1))
+    together = Outputs(mean, entropy, disagreement, answered.std(axis=0, ddof=1))
+    if any(outputs.percentile is None for outputs in found):
+        return together
+    ranks = np.stack([outputs.percentile for outputs in found])
+    names = np.stack([outputs.nearest for outputs in found])
+    return with_distances(together, ranks.mean(axis=0), names[ranks.argmin(axis=0), np.arange(len(mean))])
+
+
+def with_distances(outputs, percentile, nearest):
+    """Return Outputs with the percentile of each image's distance, and the name of the nearest training image."""
+    return replace(outputs, percentile=percentile, nearest=nearest)
 
 
 def joined(batches):

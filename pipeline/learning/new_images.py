@@ -13,6 +13,7 @@ from pipeline import files
 from pipeline.errors import UserError
 from pipeline.learning import image_sets, inference, testing
 from pipeline.learning.devices import memory_shortage_named
+from pipeline.learning.familiarity import UNLIKE_FROM
 from pipeline.learning.seen import seen_in_training
 from pipeline.messages import note
 from pipeline.progress import progress_bar, stream_in_threads
@@ -134,7 +135,7 @@ def find_files(place):
 
 def _columns(ensemble, pixels, images, sample_count):
     """Return {column: values} of the readable images, those before and those after the column error."""
-    outputs = inference.Outputs(np.empty((0, len(ensemble.class_names))), [], [], [])
+    outputs = inference.Outputs(np.empty((0, len(ensemble.class_names))), [], [], [], np.empty(0), [])
     if pixels:
         outputs = ensemble.outputs(pixels, sample_count)
     names, probabilities = ensemble.class_names, outputs.probabilities
@@ -148,4 +149,8 @@ def _columns(ensemble, pixels, images, sample_count):
     more = {"seen_in_training": seen_in_training(checkpoints, [image.content_hash for image in images])}
     if ensemble.several:
         more |= {"fold_deviation": outputs.deviation, "fold_mutual_information": outputs.mutual_information}
+    if ensemble.has_reference:
+        more["distance_percentile"] = outputs.percentile
+        more["unlike_training"] = np.where(outputs.percentile >= UNLIKE_FROM, "yes", "no")
+        more["nearest_training_image"] = outputs.nearest
     return columns, more

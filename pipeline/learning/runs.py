@@ -129,9 +129,12 @@ class Run:
         for quantity in ("loss", "accuracy"):
             curves.draw_curves(self._result(f"{quantity}.png"), self.epochs, quantity)
 
-    def finish(self, record, history):
-        """Mark the model as finished, write the records and draw the curves; return the hyperparameters."""
-        replace(checkpoints.load(self.model), finished=True).save(self.model)
+    def finish(self, record, history, reference=None):
+        """Mark the model as finished, write the records and draw the curves; return the hyperparameters.
+
+        `reference` is what the model keeps to compare new images with, see familiarity.reference_of.
+        """
+        replace(checkpoints.load(self.model), finished=True, reference=reference).save(self.model)
         best = best_epoch(history)
         series = {
             "loss values": "loss",

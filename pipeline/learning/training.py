@@ -11,7 +11,7 @@ from torch.nn import functional
 from pipeline import processes
 from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
-from pipeline.learning import devices, distributed, optimization, transfer
+from pipeline.learning import checkpoints, devices, distributed, familiarity, optimization, transfer
 from pipeline.learning.augmentation import AUGMENTATIONS, draw_augmented
 from pipeline.learning.config import TrainingConfig, in_words
 from pipeline.learning.features import FeatureStore
@@ -48,7 +48,8 @@ def train(run, data, command_line, overwrite=False, store=None):
         train_epochs(run, training, record)
     if not processes.is_main():
         return record
-    hyperparameters = run.finish(record, training.history)
+    reference = familiarity.reference_of(checkpoints.load(run.model), training)
+    hyperparameters = run.finish(record, training.history, reference)
     print_hyperparameters(run, hyperparameters)
     return hyperparameters
 

@@ -1,0 +1,93 @@
+"""How far an image is from all training images, in what the model's last layer sees: whether it is unlike all of them.
+
+The distance to the k-th nearest training image in normalized features, after Sun et al., "Out-of-Distribution Detection
+with Deep Nearest Neighbors", 2022; its rank among those of the validation images is a conformal p-value.
+"""
+
+import contextlib
+
+import numpy as np
+import torch
+
+from pipeline.learning import inference, models
+from pipeline.learning.features import compute_features
+
+MOST_REFERENCES = 2000  # training images
+NEIGHBOURS = 5
+UNLIKE_FROM = 95.0  # percentile; of new images of the same kind, 5% are beyond it
+
+
+def reference_of(checkpoint, training):
+    """Return what a finished model's Checkpoint keeps to compare new images with, of a Training's images.
+
+    A dict of features (float16 (m, d), of length 1) and names of at most MOST_REFERENCES training images, and
+    distances, the ascending ones of the validation images (float32 (n,)).
+    """
+    model = checkpoint.build_model().to(training.train_set.device)
+    layer = last_layer(model, checkpoint)
+    count = len(training.train_set)
+    chosen = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:MOST_REFERENCES].sort().values
+    features = _normalized(_means(model, layer, training.train_set, chosen)).half()
+    validated = _normalized(_means(model, layer, training.val_set, torch.arange(len(training.val_set))))
+    distances, _ = _nearest(validated, features)
+    names = [training.train_set.paths[index].name for index in chosen.tolist()]
+    return {"features": features, "names": names, "distances": distances.sort().values}
+
+
+def last_layer(model, checkpoint):
+    """Return the last layer of a Checkpoint's model."""
+    return models.layer_of(
+        model, models.head_names(checkpoint.architecture, len(checkpoint.class_names), checkpoint.image_shape)
+    )
+
+
+def predict_and_compare(classifier, pixels, sample_count=None):
+    """Return the inference.Outputs of a Classifier for images, with their distance from its training images.
+
+    `pixels` is a uint8 tensor (n, 1 or 3, height, width). A checkpoint without a reference gives no distances.
+    """
+    model, preprocessing, reference = classifier.model, classifier.preprocessing, classifier.checkpoint.reference
+    if reference is None:
+        return inference.predict(model, [pixels], preprocessing, sample_count)
+    with _inputs_of(classifier.last_layer) as taken:
+        outputs = inference.predict(model, [pixels], preprocessing)
+    if sample_count is not None:
+        outputs = inference.predict(model, [pixels], preprocessing, sample_count)
+    seen = torch.stack(taken).mean(dim=0)  # over the image and, where it was predicted too, its mirror image
+    seen = seen.flatten(2).mean(dim=2) if seen.ndim > 2 else seen
+    distances, nearest = _nearest(_normalized(seen.cpu()), reference["features"])
+    names = np.array(reference["names"], dtype=object)[nearest.numpy()]
+    return inference.with_distances(outputs, percentiles(distances, reference["distances"]), names)
+
+
+def percentiles(distances, of_validation):
+    """Return how unusual distances are, from 0 to below 100.
+
+    It is 100 (1 - p) with the conformal p-value p = (1 + number of validation images at least as far) / (n + 1), where
+    `of_validation` are the ascending distances of the n validation images. Below 19 of them nothing reaches 95.
+    """
+    at_least = len(of_validation) - torch.searchsorted(of_validation, distances)
+    return (100 * (1 - (1 + at_least) / (len(of_validation) + 1))).double().numpy()
+
+
+@contextlib.contextmanager
+def _inputs_of(layer):
+    taken = []
+    hook = layer.register_forward_hook(lambda _, inputs, output: taken.append(inputs[0].float()))
+    with hook:
+        yield taken
+
+
+def _means(model, layer, images, indices):
+    return torch.from_numpy(compute_features(model, layer, images, indices, "float32")).mean(dim=1)
+
+
+def _normalized(features):
+    return torch.nn.functional.normalize(features, dim=1)
+
+
+def _nearest(features, reference):
+    """Return the distance to the k-th nearest of the reference features, and the index of the nearest."""
+    distances = torch.cdist(features, reference.float())
+    found = distances.topk(min(NEIGHBOURS, len(reference)), dim=1, largest=False)
+    return found.values[:, -1].contiguous(), found.indices[:, 0]
