@@ -117,28 +117,18 @@ def main(argv=None):
     if options.external is not None:
         from pipeline.learning import external
         from pipeline.partitioning import outside
-        from pipeline.predictions import are_in
 
-        testing.require_ours(options.out, are_in)
-        predictions = external.predict_external(
-            choice.load_ensemble(device, options.fold),
-            outside.labelled_images(options.external, options.labels_csv),
-            options.external,
-            class_map=options.class_map,
-            keep_leaks=options.keep_leaks,
-            command_line=command,
-            **manner,
+        ensemble = choice.load_ensemble(device, options.fold)
+        images = outside.labelled_images(options.external, options.labels_csv)
+        chosen = {"class_map": options.class_map, "keep_leaks": options.keep_leaks}
+        path = external.validate(
+            ensemble, images, options.external, options.out, command_line=command, **chosen, **manner
         )
-        testing.write_predictions(options.out, predictions)
-        print(f"next: {script_command('calc_model_performance.py', options.out, testing.results_path([options.out]))}")
+        print(f"next: {script_command('calc_model_performance.py', path, testing.results_path([path]))}")
         return
 
     if options.images is not None:
-        explain = None
-        if options.explain:
-            folder = options.out.with_name(f"{options.out.stem}_explained")
-            explain = functools.partial(overlays.write_overlays, folder)
-            print(f"where the model looks: {folder}")
+        explain = functools.partial(overlays.write_overlays, pictures_folder(options.out)) if options.explain else None
         ensemble = choice.load_ensemble(device, options.fold)
         new_images.predict_new_images(ensemble, options.images, options.out, explain=explain, **manner)
         return
@@ -156,6 +146,13 @@ def main(argv=None):
         testing.write_predictions(path, predictions)
         paths.append(path)
     print(f"next: {script_command('calc_model_performance.py', *paths, testing.results_path(paths))}")
+
+
+def pictures_folder(out):
+    """Return the folder, beside the table of new images, of the pictures that explain them, and print it."""
+    folder = out.with_name(f"{out.stem}_explained")
+    print(f"where the model looks: {folder}")
+    return folder
 
 
 def require_one_task(options):
@@ -184,8 +181,8 @@ def require_one_task(options):
         for name, value in given.items()
         if value not in (None, False) and task not in only_for[name].split()
     ]
-    if task == "external" and options.out is None:
-        faults.append("-external: give the file for the predictions too, -out NAME_preds.json")
+    if task == "external" and (options.out is None or options.out.suffix != ".json"):
+        faults.append("-external: give the JSON file for the predictions too, -out NAME_preds.json")
     if faults:
         raise UserError(*faults)
 

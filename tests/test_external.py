@@ -72,7 +72,9 @@ def test_classes_of_other_names_are_told_and_mapped(validate, elsewhere, tmp_pat
     ]
 
 
-@pytest.mark.parametrize("option", [("-split", "val"), ("--explain",), ("-images", "x"), ("-result_json_name", "a")])
+@pytest.mark.parametrize(
+    "option", [("-split", "val"), ("--explain",), ("-images", "x"), ("-result_json_name", "a"), ("-out", "a.csv")]
+)
 def test_an_option_without_effect_is_an_error(validate, option):
     result, found = validate(*option)
     assert (result.returncode, found) == (2, None) and option[0] in result.stderr

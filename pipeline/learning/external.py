@@ -13,9 +13,20 @@ from pipeline.file_names import caseless
 from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.seen import WORDS, seen_in_training, tell_unknown
-from pipeline.learning.testing import labelled_predictions
+from pipeline.learning.testing import labelled_predictions, require_ours, write_predictions
 from pipeline.messages import listed, note
+from pipeline.predictions import are_in as are_predictions_in
 from pipeline.progress import progress_bar, stream_in_threads
+
+
+def validate(ensemble, images, place, out, **choices):
+    """Predict labelled images from elsewhere and write the predictions JSON `out`; return its path.
+
+    The arguments are those of `predict_external`. Raises UserError where a file of another origin is in the way.
+    """
+    require_ours(out, are_predictions_in)
+    write_predictions(out, predict_external(ensemble, images, place, **choices))
+    return out
 
 
 def predict_external(ensemble, images, place, *, class_map, keep_leaks, batch_size, sample_count, command_line):
