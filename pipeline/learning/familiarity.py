@@ -9,6 +9,7 @@ import contextlib
 import numpy as np
 import torch
 
+from pipeline.errors import UserError
 from pipeline.learning import inference, models
 from pipeline.learning.features import compute_features
 
@@ -55,6 +56,8 @@ def predict_and_compare(classifier, pixels, sample_count=None):
         outputs = inference.predict(model, [pixels], preprocessing, sample_count)
     seen = torch.stack(taken).mean(dim=0)  # over the image and, where it was predicted too, its mirror image
     seen = seen.flatten(2).mean(dim=2) if seen.ndim > 2 else seen
+    if seen.shape[1] != reference["features"].shape[1]:
+        raise UserError(f"{classifier.path}: its reference features are those of another model; train it again")
     distances, nearest = _nearest(_normalized(seen.cpu()), reference["features"])
     names = np.array(reference["names"], dtype=object)[nearest.numpy()]
     return inference.with_distances(outputs, percentiles(distances, reference["distances"]), names)
