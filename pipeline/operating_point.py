@@ -99,19 +99,20 @@ def read(path):
 
 def _is_sound(point):
     """Tell whether all values are of their type and within their bounds."""
-    positive, names = point.positive_class, point.class_names
+    names, positive, threshold = point.class_names, point.positive_class, point.threshold
+    fractions = [point.sensitivity, point.specificity, threshold]
+    for limits in (point.sensitivity_interval, point.specificity_interval):
+        if not isinstance(limits, list | None):
+            return False
+        fractions += limits or []
     return (
-        all(isinstance(texts, list) and all(isinstance(text, str) for text in texts) and texts
-            for texts in (names, point.checkpoints))
+        all(isinstance(texts, list) and texts for texts in (names, point.checkpoints))
+        and all(isinstance(text, str) for text in [*names, *point.checkpoints])
         and (positive is None or positive in names)
-        and (point.threshold is None or len(names) == 2 and positive is not None and _is_number(point.threshold, 0, 1))
-        and (point.temperature is None or point.temperature and _is_number(point.temperature, 0, 1e6))
-        and all(value is None or _is_number(value, 0, 1) for value in (point.sensitivity, point.specificity))
-        and all(
-            limits is None or isinstance(limits, list) and len(limits) == 2 and all(_is_number(x, 0, 1) for x in limits)
-            for limits in (point.sensitivity_interval, point.specificity_interval)
-        )
-    )  # fmt: skip
+        and (threshold is None or (len(names) == 2 and positive is not None))
+        and all(value is None or _is_number(value, 0, 1) for value in fractions)
+        and (point.temperature is None or _is_number(point.temperature, 1e-3, 1e3))
+    )
 
 
 def _is_number(value, low, high):

@@ -8,10 +8,67 @@ from scipy.special import logsumexp
 
 from pipeline.errors import UserError
 from pipeline.operating_point import SMALLEST, calibrated
+from pipeline.performance.figures import Figure
+from pipeline.performance.grouped import bootstrap
 
 BOUNDS = (1 / 20, 20)  # of the temperature
 # Below these a temperature costs more than it brings: benchmarks/operating_point.py, docs/using_a_model.md.
 FEWEST_IMAGES, FEWEST_ERRORS = 100, 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The temperature fitted on all validation predictions, and those that the parts measured are calibrated by."""
+
+    temperature: float
+    of_parts: list  # fitted on the validation predictions that may choose for each part
+    file: str
+    images: int
+    errors: int  # of the images
+
+    def apply(self, predictions):
+        """Return Predictions with calibrated probabilities."""
+        return replace(predictions, probabilities=calibrated(predictions.probabilities, self.temperature))
+
+    def apply_all(self, parts):
+        """Return the parts, a list of Predictions, each calibrated by its own temperature."""
+        return [
+            replace(part, probabilities=calibrated(part.probabilities, value))
+            for part, value in zip(parts, self.of_parts, strict=True)
+        ]
+
+
+def calibrate(pool):
+    """Return the Calibration that a validation Pool gives.
+
+    Raises UserError where so few images, or errors among them, are left that a temperature is a gamble.
+    """
+    for chooser in (pool.everything, *pool.of_parts):
+        count, errors = len(chooser.labels), _errors(chooser)
+        if count < FEWEST_IMAGES or errors < FEWEST_ERRORS:
+            raise UserError(
+                f"{pool.option} {pool.names}: {count} images with {errors} errors; below {FEWEST_IMAGES} images and "
+                f"{FEWEST_ERRORS} errors a temperature costs more than it brings; give the predictions of all folds, "
+                "or leave it out"
+            )
+    values = [fit(chooser.labels, chooser.probabilities) for chooser in (pool.everything, *pool.of_parts)]
+    return Calibration(values[0], values[1:], pool.names, len(pool.everything.labels), _errors(pool.everything))
+
+
+def change_in_log_loss(before, after):
+    """Return the Figure of the log loss of Predictions `after` less that `before`, on the same images: below 0 is gain.
+
+    The interval is that of resampling whole groups of images, within folds.
+    """
+    rows = np.arange(len(before.labels))
+    of_truth = [np.maximum(one.probabilities[rows, one.labels], SMALLEST) for one in (before, after)]
+    differences = np.log(of_truth[0]) - np.log(of_truth[1])
+    (limits,) = bootstrap(
+        lambda times: [times @ differences / times.sum()], before.group_numbers(), before.fold_numbers()
+    )
+    if np.isnan(limits).any():
+        return Figure(float(differences.mean()), reason="it does not vary between resamples")
+    return Figure(float(differences.mean()), limits.tolist())
 
 
 def fit(labels, probabilities):
@@ -29,3 +86,7 @@ def fit(labels, probabilities):
 
     limits = sorted(-np.log(BOUNDS))
     return float(np.exp(-minimize_scalar(loss, bounds=limits, method="bounded").x))
+
+
+def _errors(predictions):
+    return int((predictions.probabilities.argmax(axis=1) != predictions.labels).sum())
