@@ -2,7 +2,7 @@
 
     python test_torchvision.py -dir DIR -classes 2 -batch_size 100 -save resnet_1.pth.tar -architecture resnet18
         -result_json_name resnet_1_preds.json -img_size 3 224 224 --use_GPU
-    python test_torchvision.py -save MODEL.pth.tar -images FOLDER_OR_FILE -out FILE.csv
+    python test_torchvision.py -save MODEL.pth.tar -images FOLDER_OR_FILE -out FILE.csv -operating_point RESULTS.json
     python test_torchvision.py -dir DIR -save resnet_1.pth.tar --explain -mc_samples 30
 
 Reads the checkpoint, which says by itself what it is, and the images; writes the predictions of a labelled partition as
@@ -45,6 +45,9 @@ def create_argparser():
     new = parser.add_argument_group("or new images")
     add_option(new, "-images", metavar="PATH", type=folder_path, help="folder of images, or one image, without labels")
     add_option(new, "-out", metavar="FILE.csv", type=Path, help="predictions file (default: standard output)")
+    add_option(new, "-operating_point", metavar="RESULTS.json", type=Path,
+               help="results of this model: calibrate and decide as it was measured there; the sensitivity and "
+                    "specificity go into FILE_operating_point.json")
     model = parser.add_argument_group("model")
     add_option(model, "-save", "-model_save_name", metavar="NAME.pth.tar",
                help="checkpoint, in DIR/models or a path (default: the only one there is)")
@@ -87,7 +90,7 @@ def main(argv=None):
             "-result_json_name": options.result_json_name,
             "-positive_class": options.positive_class,
         },
-        of_new_images={"-out": options.out},
+        of_new_images={"-out": options.out, "-operating_point": options.operating_point},
     )
     require_places(options.dir, options.images, options.result_json_name, options.out, options.explain)
     # The rest is imported only now, so that --help answers at once.
@@ -113,7 +116,9 @@ def main(argv=None):
             folder = options.out.with_name(f"{options.out.stem}_explained")
             explain = functools.partial(overlays.write_overlays, folder)
             print(f"where the model looks: {folder}")
-        new_images.predict_new_images(choice.load(device), options.images, options.out, explain=explain, **manner)
+        classifier = choice.load(device)
+        point = new_images.read_operating_point(options.operating_point, classifier, options.mc_samples)
+        new_images.predict_new_images(classifier, options.images, options.out, explain=explain, point=point, **manner)
         return
 
     project.require_organized()

@@ -42,12 +42,24 @@ class OperatingPoint:
         return probabilities if self.temperature is None else calibrated(probabilities, self.temperature)
 
     def findings(self, probabilities):
-        """Return the class that the threshold gives each row of calibrated `probabilities`; None without one."""
-        if self.threshold is None:
-            return None
+        """Return the class that the threshold gives each row of calibrated `probabilities`; two classes."""
         positive = self.class_names.index(self.positive_class)
         finding = probabilities[:, positive] >= self.threshold
         return [self.class_names[positive if found else 1 - positive] for found in finding]
+
+    def sentence(self):
+        """Say how good the findings were where they were measured."""
+        if self.sensitivity is None or self.specificity is None:
+            return f"calibrated by the temperature {self.temperature:.3g}" if self.temperature else "as measured"
+        figures = (
+            f"{name} {value:.1%} ({low:.1%} to {high:.1%})"
+            for name, value, (low, high) in (
+                ("sensitivity", self.sensitivity, self.sensitivity_interval),
+                ("specificity", self.specificity, self.specificity_interval),
+            )
+        )
+        point = "" if self.threshold is None else f" from a probability of {self.threshold:.4g}"
+        return f"{self.positive_class}{point}: {', '.join(figures)} on the {self.measured_images} images measured"
 
     def require_model(self, path, class_names, positive_class, checkpoints, sample_count):
         """Raise UserError, with a line a fault, where the point (read from `path`) is of another model or classes.
@@ -80,13 +92,21 @@ def calibrated(probabilities, temperature):
     return softmax(np.log(np.maximum(probabilities, SMALLEST)) / temperature, axis=1)
 
 
+def is_in(path):
+    """Return whether a file holds an operating point, be it sound or not."""
+    try:
+        return KEY in files.read_json_object(path)
+    except UserError:
+        return False
+
+
 def read(path):
     """Read the OperatingPoint of a results JSON; UserError where there is none, or it is damaged."""
     content = files.read_json_object(path).get(KEY)
     if content is None:
         raise UserError(
             f"-operating_point {path}: has no operating point; calculate it with calc_model_performance.py "
-            "-threshold_from or -calibrate_from"
+            "-threshold_from or -calibrate_from, of predictions that name their checkpoint"
         )
     try:
         point = OperatingPoint(**{name.replace(" ", "_"): value for name, value in content.items()})
@@ -101,8 +121,13 @@ def _is_sound(point):
     """Tell whether all values are of their type and within their bounds."""
     names, positive, threshold = point.class_names, point.positive_class, point.threshold
     fractions = [point.sensitivity, point.specificity, threshold]
-    for limits in (point.sensitivity_interval, point.specificity_interval):
-        if not isinstance(limits, list | None):
+    for value, limits in (
+        (point.sensitivity, point.sensitivity_interval),
+        (point.specificity, point.specificity_interval),
+    ):
+        if (value is None) != (limits is None) or not (
+            limits is None or (isinstance(limits, list) and len(limits) == 2)
+        ):
             return False
         fractions += limits or []
     return (

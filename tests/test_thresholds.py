@@ -187,7 +187,7 @@ def test_images_of_a_tested_group_do_not_choose_for_it():
 def test_the_files_of_folds_are_those_of_the_parts():
     parts, chosen = folds_of_three()
     for measured, files in ((parts, chosen[:2]), (parts, [*chosen, chosen[0]]), ([replace(parts[0], fold=7)], chosen)):
-        with pytest.raises(UserError, match="of fold|for 3 PREDS"):
+        with pytest.raises(UserError, match=r"of fold|for 3 PREDS"):
             validations.pool(files, [VAL] * len(files), measured, "-threshold_from")
 
 
