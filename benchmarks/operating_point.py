@@ -139,8 +139,16 @@ def runs_table(patterns):
             cells.append(f"{np.mean(changes):+.4f} ({np.mean(np.array(changes) > 0):.0%})" if changes else "")
         accuracy = (found.labels == found.probabilities.argmax(axis=1)).mean()
         value = temperature.fit(found.labels, found.probabilities)
-        rows.append((paths[0].parent.name, f"{len(groups)} images", f"{accuracy:.1%}", f"{value:.2f}", *cells))
-    header = ["run", "size", "accuracy", "temperature of all", *(f"{count} images" for count in COUNTS)]
+        rows.append(
+            (
+                paths[0].name.partition("_fold_")[0],
+                f"{len(groups)} of {len(found.class_names)}",
+                f"{accuracy:.1%}",
+                f"{value:.2f}",
+                *cells,
+            )
+        )
+    header = ["run", "images of classes", "accuracy", "temperature of all", *(f"{count} images" for count in COUNTS)]
     return format_table(header, rows)
 
 

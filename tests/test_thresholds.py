@@ -191,6 +191,13 @@ def test_the_files_of_folds_are_those_of_the_parts():
             validations.pool(files, [VAL] * len(files), measured, "-threshold_from")
 
 
+def test_an_image_that_two_folds_validate_is_a_group():
+    parts, chosen = folds_of_three()
+    chosen[1].file_names = chosen[0].file_names = [f"val{number}" for number in range(26)]
+    pool = validations.pool(chosen, [VAL] * 3, parts, "-threshold_from")
+    assert (len(pool.everything.labels), len(set(pool.everything.groups))) == (78, 52)
+
+
 @pytest.mark.parametrize(("count", "least"), [(59, 0.95), (15, 0.81), (100, 0.9), (200, 0.8)])
 def test_a_guaranteed_sensitivity_is_that_of_the_exact_test(count, least):
     positives = np.linspace(0.1, 0.9, count)

@@ -47,7 +47,11 @@ def pool(validations, paths, parts, option):
     if faults:
         raise UserError(*dict.fromkeys(faults))
     positive = parts[0].positive_class
-    everything = folds.pool([replace(one, positive_class=positive) for one in validations], paths)
+    everything = folds.pool(
+        [replace(one, positive_class=positive) for one in validations], paths, each_image_once=False
+    )
+    if everything.groups is None and everything.file_names is not None:
+        everything = replace(everything, groups=everything.file_names)  # an image of two folds counts as a group
     of_parts = [everything if alone else _without(everything, part) for part in parts]
     return Pool(option, listed([path.name for path in paths]), everything, of_parts)
 
