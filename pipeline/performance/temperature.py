@@ -47,9 +47,9 @@ def calibrate(pool):
         count, errors = len(chooser.labels), _errors(chooser)
         if count < FEWEST_IMAGES or errors < FEWEST_ERRORS:
             raise UserError(
-                f"{pool.option} {pool.names}: {count} images with {errors} errors; below {FEWEST_IMAGES} images and "
-                f"{FEWEST_ERRORS} errors a temperature costs more than it brings; give the predictions of all folds, "
-                "or leave it out"
+                f"{pool.option} {pool.names}: {count} images with {errors} errors{_less(pool, chooser)}; below "
+                f"{FEWEST_IMAGES} images and {FEWEST_ERRORS} errors a temperature costs more than it brings; give the "
+                "predictions of all folds, or leave it out"
             )
     values = [fit(chooser.labels, chooser.probabilities) for chooser in (pool.everything, *pool.of_parts)]
     return Calibration(values[0], values[1:], pool.names, len(pool.everything.labels), _errors(pool.everything))
@@ -86,6 +86,10 @@ def fit(labels, probabilities):
 
     limits = sorted(-np.log(BOUNDS))
     return float(np.exp(-minimize_scalar(loss, bounds=limits, method="bounded").x))
+
+
+def _less(pool, chooser):
+    return "" if len(chooser.labels) == len(pool.everything.labels) else " are left for a fold, less those it tests"
 
 
 def _errors(predictions):

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.messages import listed
 from pipeline.performance import folds
 from pipeline.predictions import Predictions
 
@@ -53,7 +52,8 @@ def pool(validations, paths, parts, option):
     if everything.groups is None and everything.file_names is not None:
         everything = replace(everything, groups=everything.file_names)  # an image of two folds counts as a group
     of_parts = [everything if alone else _without(everything, part) for part in parts]
-    return Pool(option, listed([path.name for path in paths]), everything, of_parts)
+    names = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    return Pool(option, names, everything, of_parts)
 
 
 def _without(everything, part):
