@@ -13,7 +13,7 @@ from pipeline.performance.grouped import bootstrap
 
 BOUNDS = (1 / 20, 20)  # of the temperature
 # Below these a temperature costs more than it brings: benchmarks/operating_point.py, docs/using_a_model.md.
-FEWEST_IMAGES, FEWEST_ERRORS = 100, 10
+FEWEST_IMAGES, FEWEST_ERRORS = 200, 10
 
 
 @dataclass(frozen=True)
