@@ -3,6 +3,8 @@
     python calc_model_performance.py DIR/resnet_1_preds.json DIR/resnet_1_results.json
     python calc_model_performance.py "DIR/resnet_1_fold_*_preds.json" DIR/resnet_1_results.json --report
     python calc_model_performance.py PREDS.json RESULTS.json -threshold_from VAL_PREDS.json -min_sensitivity 0.95
+    python calc_model_performance.py "DIR/resnet_1_fold_[0-9]_preds.json" DIR/resnet_1_results.json
+        -calibrate_from "DIR/resnet_1_fold_*_val_preds.json" -threshold_from "DIR/resnet_1_fold_*_val_preds.json"
     python calc_model_performance.py PREDS.json RESULTS.json -compare OTHER_PREDS.json -baselines baselines.json
 
 Reads predictions JSON files of test_torchvision.py; prints every figure with its interval, and the most confident
@@ -39,11 +41,15 @@ def create_argparser():
     # fmt: off
     add_option(parser, "-positive_class", metavar="CLASS",
                help="the class that a positive finding means (default: what PREDS says, else the last of two)")
-    threshold = parser.add_argument_group("threshold (two classes; default: the predictions as they are)")
-    add_option(threshold, "-threshold_from", metavar="VAL_PREDS", nargs="+", default=[],
-               help="predictions of -split val, one for each PREDS: choose the threshold of the positive class on them")
-    add_option(threshold, "-min_sensitivity", metavar="FRACTION", type=number(above=0, at_most=1),
+    point = parser.add_argument_group("operating point (default: the probabilities and predictions as they are)")
+    add_option(point, "-calibrate_from", metavar="VAL_PREDS", nargs="+", default=[],
+               help="predictions of -split val, of one model or of all folds: fit a temperature on them, and apply it")
+    add_option(point, "-threshold_from", metavar="VAL_PREDS", nargs="+", default=[],
+               help="the same, of two classes: choose the threshold of the (calibrated) positive class on them")
+    add_option(point, "-min_sensitivity", metavar="FRACTION", type=number(above=0, at_most=1),
                help="choose the highest specificity at this sensitivity or above (default: by Youden's index)")
+    add_option(point, "--guaranteed", action="store_true",
+               help="with -min_sensitivity: reach it with 95%% confidence, not only on VAL_PREDS")
     others = parser.add_argument_group("beside other results")
     add_option(others, "-compare", metavar="PREDS", action="append", default=[],
                help="another model's predictions of the same images; a pattern, or again, for further folds")
@@ -60,23 +66,30 @@ def main(argv=None):
     options = create_argparser().parse_intermixed_args(argv)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import predictions
-    from pipeline.performance import baselines, comparison, folds, output, provenance, referral, summary, thresholds
+    from pipeline.performance import (
+        baselines,
+        comparison,
+        folds,
+        operating_points,
+        output,
+        provenance,
+        referral,
+        summary,
+        thresholds,
+    )
 
     paths, other_paths = expand(options.PREDS, "PREDS"), expand(options.compare, "-compare")
     threshold_paths = expand(options.threshold_from, "-threshold_from")
-    if options.min_sensitivity is not None and not threshold_paths:
-        raise UserError("-min_sensitivity: says how -threshold_from chooses; give that too")
-    inputs = [*paths, *threshold_paths, *other_paths, options.baselines]
+    temperature_paths = expand(options.calibrate_from, "-calibrate_from")
+    require_point(options.min_sensitivity, options.guaranteed, threshold_paths)
+    inputs = [*paths, *threshold_paths, *temperature_paths, *other_paths, options.baselines]
     output.require_writable(options.RESULTS, [path for path in inputs if path])
 
     parts = folds.read(paths, options.positive_class)
     sources = provenance.read(parts, paths, for_report=options.report)
     folds.require_one_model(parts, paths)
-    more = {}
-    if threshold_paths:
-        validations = predictions.read_all(threshold_paths)
-        points, parts = thresholds.choose_all(parts, validations, threshold_paths, options.min_sensitivity)
-        more["thresholds"] = tuple(points)
+    rule = thresholds.Rule(options.min_sensitivity, options.guaranteed)
+    parts, more = operating_points.choose(parts, paths, temperature_paths, threshold_paths, rule)
     measured = folds.pool(parts, paths)
     if len(parts) > 1:
         more["cross_validation"] = folds.cross_validation(parts)
@@ -91,6 +104,14 @@ def main(argv=None):
 
     command = command_text("python", Path(__file__).name, *argv) if options.report else None
     print(*output.write(options.RESULTS, results, sources, command), sep="\n")
+
+
+def require_point(min_sensitivity, guaranteed, threshold_paths):
+    """Raise UserError where an option says how a threshold is chosen, and none is."""
+    if min_sensitivity is not None and not threshold_paths:
+        raise UserError("-min_sensitivity: says how -threshold_from chooses; give that too")
+    if guaranteed and min_sensitivity is None:
+        raise UserError("--guaranteed: says how -min_sensitivity is reached; give that too")
 
 
 def expand(texts, option):

@@ -2,7 +2,7 @@
 
     python test_torchvision.py -dir DIR -classes 2 -batch_size 100 -save resnet_1.pth.tar -architecture resnet18
         -result_json_name resnet_1_preds.json -img_size 3 224 224 --use_GPU
-    python test_torchvision.py -save MODEL.pth.tar -images FOLDER_OR_FILE -out FILE.csv
+    python test_torchvision.py -save MODEL.pth.tar -images FOLDER_OR_FILE -out FILE.csv -operating_point RESULTS.json
     python test_torchvision.py -save MODEL.pth.tar -external FOLDER -out FILE_preds.json
     python test_torchvision.py -dir DIR -save resnet_1.pth.tar --explain -mc_samples 30
 
@@ -50,6 +50,9 @@ def create_argparser():
     add_option(new, "-images", metavar="PATH", type=folder_path, help="folder of images, or one image, without labels")
     add_option(new, "-out", metavar="FILE", type=Path,
                help="predictions file, CSV (default: standard output); with -external JSON (required)")
+    add_option(new, "-operating_point", metavar="RESULTS.json", type=Path,
+               help="results of this model: calibrate and decide as it was measured there; the sensitivity and "
+                    "specificity go into FILE_operating_point.json")
     outside = parser.add_argument_group("or labelled images from elsewhere")
     add_option(outside, "-external", metavar="FOLDER", type=folder_path,
                help="folder in any layout that partition_datasets.py takes; it is only read")
@@ -130,7 +133,8 @@ def main(argv=None):
     if options.images is not None:
         explain = functools.partial(overlays.write_overlays, pictures_folder(options.out)) if options.explain else None
         ensemble = choice.load_ensemble(device, options.fold)
-        new_images.predict_new_images(ensemble, options.images, options.out, explain=explain, **manner)
+        point = new_images.read_operating_point(options.operating_point, ensemble, options.mc_samples)
+        new_images.predict_new_images(ensemble, options.images, options.out, explain=explain, point=point, **manner)
         return
 
     project.require_organized()
@@ -170,6 +174,7 @@ def require_one_task(options):
         "-positive_class": "dir external",
         "--explain": "dir images",
         "-out": "images external",
+        "-operating_point": "images",
         "-labels_csv": "external",
         "-class_map": "external",
         "--keep_leaks": "external",

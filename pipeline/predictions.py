@@ -1,7 +1,7 @@
 """The predictions JSON: the format, written strictly and read with every fault named. Imports no torch."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import entr
@@ -13,6 +13,11 @@ from pipeline.project import is_plain_file_name
 # Softmax outputs in float32 sum to 1 within about 1e-6; files written by other tools are rounded.
 SUM_TOLERANCE = 1e-4
 ROUNDING = 5e-5  # of a probability with four decimals
+# The attributes that hold a value of each image.
+OF_EACH_IMAGE = (
+    "labels", "predictions", "probabilities", "file_names", "groups", "folds", "predictive_entropy",
+    "mutual_information",
+)  # fmt: skip
 
 
 @dataclass
@@ -53,6 +58,18 @@ class Predictions:
     def entropy(self):
         """Return how unsure the model is of each image: the predictive entropy, float (n,), in nats."""
         return self.predictive_entropy if self.sample_count else entr(self.probabilities).sum(axis=1)
+
+    def select(self, keep):
+        """Return the Predictions of the images that `keep`, bool (n,), names."""
+        lists = {name: getattr(self, name) for name in OF_EACH_IMAGE}
+        return replace(
+            self,
+            **{
+                name: values[keep] if isinstance(values, np.ndarray) else [values[i] for i in np.flatnonzero(keep)]
+                for name, values in lists.items()
+                if values is not None
+            },
+        )
 
     def write(self, path):
         """Write the JSON file; what a required list repeats is derived here and nowhere else."""

@@ -1,10 +1,12 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from made_predictions import GOLDEN, content, multiclass, random_two_class, two_class
 
 from pipeline import files
+from pipeline.operating_point import calibrated
 from pipeline.split_files import SplitRecord
 
 SCRIPT = "calc_model_performance.py"
@@ -161,6 +163,44 @@ def test_a_threshold_chosen_on_validation_images_is_applied(calculate, folder):
     assert "## Threshold" in page
     youden, _, _ = calculate("preds.json", options=options[:2])
     assert youden["Threshold"]["rule"] == "Youden's index"
+
+
+def test_calibration_comes_before_the_threshold_and_both_are_the_operating_point(calculate, folder):
+    for name, seed in (("sure", 3), ("sure_val", 4)):
+        made = random_two_class(
+            seed, counts=(150, 150), prefix=name, split="val" if "val" in name else "test", checkpoint="m.pth.tar"
+        )
+        made.probabilities = calibrated(made.probabilities, 0.3)  # too sure of itself
+        made.write(folder / f"{name}_preds.json")
+    plain, _, _ = calculate("sure_preds.json")
+    options = ["-calibrate_from", folder / "sure_val_preds.json", "-threshold_from", folder / "sure_val_preds.json"]
+    results, page, _ = calculate("sure_preds.json", options=[*options, "-min_sensitivity", "0.8", "--guaranteed"])
+    calibration, point = results["Calibration"], results["Operating Point"]
+    assert calibration["Log Loss Before"] == plain["Log Loss"] > results["Log Loss"] + 0.02
+    assert calibration["Calibration Error Before"] == plain["Calibration Error"] > results["Calibration Error"]
+    assert calibration["Log Loss Change"] == pytest.approx(results["Log Loss"] - plain["Log Loss"])
+    assert results["ROC-AUC"] == plain["ROC-AUC"]
+    assert point["temperature"] == calibration["temperature"] > 1.5
+    assert point["threshold"] == results["Threshold"]["value"]
+    made = content(folder / "sure_preds.json")
+    probabilities = calibrated(np.array(made["predictive probabilities"]), point["temperature"])[:, 1]
+    found, truth = probabilities >= point["threshold"], np.array(made["labels"]) == 1
+    assert point["sensitivity"] == results["Sensitivity"] == found[truth].mean()
+    assert point["specificity"] == results["Specificity"] == (~found[~truth]).mean()
+    assert (point["checkpoints"], point["positive class"]) == (["m.pth.tar"], "yes")
+    assert "by the temperature" in page and "| before |" in page
+
+
+def test_what_is_calibrated_or_guaranteed_on_too_little_is_refused(folder, faults):
+    files = (folder / "preds.json", folder / "results.json")
+    (line,) = faults(*files, "-calibrate_from", folder / "val_preds.json")
+    assert line.startswith("-calibrate_from val_preds.json: 26 images with ")
+    options = ["-threshold_from", folder / "val_preds.json", "-min_sensitivity", "0.95"]
+    (line,) = faults(*files, *options, "--guaranteed")
+    assert line.startswith("-min_sensitivity 0.95 --guaranteed: cannot be shown; with 16 positive validation images ")
+    assert faults(*files, *options[:2], "--guaranteed") == [
+        "--guaranteed: says how -min_sensitivity is reached; give that too"
+    ]
 
 
 def test_two_models_and_baselines_stand_beside_another(calculate, folder):

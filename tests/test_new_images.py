@@ -6,6 +6,7 @@ import os
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -218,3 +219,77 @@ def test_what_is_missing_is_named(call_script, model, tmp_path):
         assert result.returncode == 2
         assert result.stderr.startswith(f"{SCRIPT}: error: {message}")
         assert (result.stdout, result.stderr.count("\n")) == ("", 1)
+
+
+@pytest.fixture
+def results(call_script, telling, model):
+    """Results JSON of the project's test images, with a threshold and a temperature, of the model's file name."""
+    for split in ("val", "test"):
+        assert call_script(SCRIPT, "-dir", telling, "-save", model, "-split", split).returncode == 0
+    path, name = telling / "model_results.json", model.name.removesuffix(".pth.tar")
+    predictions = [telling / f"{name}{of}_preds.json" for of in ("", "_val")]
+    made = call_script("calc_model_performance.py", predictions[0], path, "-threshold_from", predictions[1])
+    assert made.returncode == 0, made.stderr
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["Operating Point"]["temperature"] = 2.5  # nine images are too few to fit one
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_the_operating_point_travels_to_new_images(call_script, predict, model, images, results, tmp_path):
+    _, plain = predict(images)
+    (images / "notes.txt").write_text("notes")
+    out = tmp_path / "new.csv"
+    arguments = ("-save", model, "-images", images, "-out", out)
+    result = call_script(SCRIPT, *arguments, "-operating_point", results)
+    assert result.returncode == 0, result.stderr
+    point = json.loads(results.read_text(encoding="utf-8"))["Operating Point"]
+    beside = json.loads((tmp_path / "new_operating_point.json").read_text(encoding="utf-8"))
+    assert beside == {"Operating Point": point}
+    table = pd.read_csv(out)
+    assert list(table) == [*COLUMNS[:-1], "finding", "threshold", "error"]
+    read = table[table["error"].isna()]
+    odds = np.array([float(row["probability_yes"]) / float(row["probability_no"]) for row in plain]) ** (1 / 2.5)
+    assert read["probability_yes"].to_numpy() == pytest.approx(odds / (1 + odds), abs=1e-6)
+    assert set(read["threshold"]) == {point["threshold"]}
+    expected = np.where(read["probability_yes"] >= point["threshold"], "yes", "no")
+    assert read["finding"].tolist() == expected.tolist()
+    assert table[table["error"].notna()][["finding", "threshold"]].isna().all(axis=None)
+    # The next table without it is not one of this operating point.
+    call_script(SCRIPT, *arguments)
+    assert not (tmp_path / "new_operating_point.json").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"checkpoints": ["other.pth.tar"]},
+        {"class names": ["yes", "no"]},
+        {"positive class": "no"},
+        {"monte carlo samples": 9},
+        {"threshold": "half"},
+        {"temperature": 0},
+        {"another": 1},
+        None,
+    ],
+)
+def test_an_operating_point_of_another_model_or_of_none_is_refused(
+    call_script, model, images, results, tmp_path, changes
+):
+    content = json.loads(results.read_text(encoding="utf-8"))
+    if changes is None:
+        del content["Operating Point"]
+    else:
+        content["Operating Point"] |= changes
+    results.write_text(json.dumps(content), encoding="utf-8")
+    out = tmp_path / "new.csv"
+    result = call_script(SCRIPT, "-save", model, "-images", images, "-out", out, "-operating_point", results)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{SCRIPT}: error: -operating_point {results}: ")
+    assert not out.exists()
+
+
+def test_an_operating_point_is_of_new_images(call_script, trained, results):
+    result = call_script(SCRIPT, "-dir", trained, "-operating_point", results)
+    assert result.returncode == 2
+    assert result.stderr == f"{SCRIPT}: error: -operating_point {results}: has no effect without -images\n"

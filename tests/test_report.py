@@ -122,7 +122,7 @@ def test_names_that_would_break_a_table_are_written_out():
 def test_a_threshold_says_where_it_came_from_and_what_it_gave():
     validation = random_two_class(5, prefix="val", split="val")
     made = random_two_class(6)
-    point = thresholds.choose(validation, GOLDEN / "val_preds.json", made, 0.95)
+    point = thresholds.choose(validation, GOLDEN / "val_preds.json", made, thresholds.Rule(0.95))
     text = page(thresholds.apply(made, point.value), thresholds=(point,))
     assert f"given where its probability is at least {point.value:.4g}" in text
     assert "at a sensitivity of at least 0.95, chosen on val_preds.json (val, 26 images) and then frozen." in text

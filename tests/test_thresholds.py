@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_predictions import multiclass, random_two_class, two_class
+from scipy.stats import binomtest
 
 from pipeline.errors import UserError
-from pipeline.performance import thresholds
+from pipeline.performance import thresholds, validations
+from pipeline.performance.thresholds import Rule
 
 VAL = Path("folder/val_preds.json")
 MEASURED = random_two_class(1, split="test", prefix="test")
@@ -19,7 +22,7 @@ def validation(labels, probabilities, **others):
 
 
 def choose(labels, probabilities, min_sensitivity=None, measured=MEASURED, **others):
-    return thresholds.choose(validation(labels, probabilities, **others), VAL, measured, min_sensitivity)
+    return thresholds.choose(validation(labels, probabilities, **others), VAL, measured, Rule(min_sensitivity))
 
 
 def test_youden_by_hand():
@@ -92,7 +95,7 @@ def test_no_threshold_is_better_and_the_figures_are_what_it_gives(images, min_se
     [
         ({"split": "test"}, ["is of the test split, which may not choose; predict with -split val"]),
         ({"file_names": [f"test{n}.png" for n in (3, 1, 99, 98)]}, [
-            "2 of its images are measured too (test1.png, say); an image that chose the threshold can't measure it"
+            "2 of its images are measured too (test1.png, say); an image that chose can't measure what it has chosen"
         ]),
         ({"split": None, "file_names": None}, [
             "names no split, and its images may be the measured ones; predict with "
@@ -105,7 +108,6 @@ def test_no_threshold_is_better_and_the_figures_are_what_it_gives(images, min_se
             "is of fold 2, the predictions measured of fold 0",
             "is of checkpoint other.pth.tar, the predictions measured of checkpoint m.pth.tar",
         ]),
-        ({"labels": np.array([1, 1, 1, 1])}, ["no image of the class no; the threshold needs images of both"]),
     ],
 )  # fmt: skip
 def test_what_may_not_choose_is_refused(changes, expected):
@@ -116,6 +118,11 @@ def test_what_may_not_choose_is_refused(changes, expected):
     with pytest.raises(UserError) as error:
         thresholds.choose(chosen, VAL, measured)
     assert list(error.value.faults) == [f"-threshold_from {VAL}: {fault}" for fault in expected]
+
+
+def test_a_class_without_an_image_has_no_threshold():
+    with pytest.raises(UserError, match=r"val_preds\.json: no image of the class no; "):
+        choose([1, 1], [0.1, 0.9])
 
 
 def test_the_split_that_is_measured_may_not_choose():
@@ -132,7 +139,7 @@ def test_more_than_two_classes_have_no_threshold():
     with pytest.raises(
         UserError, match=r"^-threshold_from .*: with 3 classes there is no single threshold; leave it out$"
     ):
-        thresholds.choose(three, VAL, three)
+        thresholds.choose(replace(three, split="val"), VAL, replace(three, split="test"))
 
 
 def test_apply_leaves_all_else_as_it_is():
@@ -141,16 +148,90 @@ def test_apply_leaves_all_else_as_it_is():
     assert applied.probabilities is MEASURED.probabilities and applied.file_names is MEASURED.file_names
 
 
-def test_each_fold_has_the_threshold_of_its_own_model():
+def folds_of_three():
+    """Return three folds; a fold's validation images are those that the next one tests, by another model."""
     parts = [random_two_class(seed, prefix=f"{seed}_", fold=seed) for seed in range(3)]
-    validations = [random_two_class(seed + 9, prefix=f"val{seed}_", split="val", fold=seed) for seed in (2, 0, 1)]
-    points, applied = thresholds.choose_all(parts, validations, [VAL] * 3)
+    validations = [
+        random_two_class(seed + 9, prefix=f"{(seed + 1) % 3}_", split="val", fold=seed) for seed in (2, 0, 1)
+    ]
+    return parts, validations
+
+
+def test_folds_choose_together_and_never_for_the_images_that_are_tested():
+    parts, chosen = folds_of_three()
+    pool = validations.pool(chosen, [VAL] * 3, parts, "-threshold_from")
+    points, for_new = thresholds.choose_all(parts, pool)
     assert [point.fold for point in points] == [0, 1, 2]
-    for part, validation, point, one in zip(parts, [validations[i] for i in (1, 2, 0)], points, applied, strict=True):
-        assert point == thresholds.choose(validation, VAL, part)
-        assert np.array_equal(one.predictions, part.probabilities[:, 1] >= point.value)
-    for wrong in (validations[:2], [*validations, validations[0]]):
-        with pytest.raises(UserError):
-            thresholds.choose_all(parts, wrong, [VAL] * len(wrong))
-    with pytest.raises(UserError):
-        thresholds.choose_all(parts[:1], validations, [VAL] * 3)
+    for part, point in zip(parts, points, strict=True):
+        others = [one for one in chosen if not set(one.file_names) & set(part.file_names)]
+        assert len(others) == 2
+        labels, probabilities = (
+            np.concatenate([getattr(one, name) for one in others]) for name in ("labels", "probabilities")
+        )
+        alone = choose(labels, probabilities[:, 1], measured=random_two_class(7, prefix="new"))
+        assert (point.value, point.accuracy) == (alone.value, alone.accuracy)
+    assert for_new.accuracy.total == 78 and for_new.fold is None
+
+
+def test_images_of_a_tested_group_do_not_choose_for_it():
+    parts, chosen = folds_of_three()
+    for number, one in enumerate(chosen):
+        one.file_names = [f"val{number}_{name}" for name in one.file_names]
+    for one in (*parts, *chosen):
+        one.groups = [name.removeprefix("val0_").removeprefix("val1_").removeprefix("val2_") for name in one.file_names]
+    pool = validations.pool(chosen, [VAL] * 3, parts, "-threshold_from")
+    assert [len(one.labels) for one in pool.of_parts] == [52] * 3
+    assert not any(set(one.groups) & set(part.groups) for one, part in zip(pool.of_parts, parts, strict=True))
+
+
+def test_the_files_of_folds_are_those_of_the_parts():
+    parts, chosen = folds_of_three()
+    for measured, files in ((parts, chosen[:2]), (parts, [*chosen, chosen[0]]), ([replace(parts[0], fold=7)], chosen)):
+        with pytest.raises(UserError, match=r"of fold|for 3 PREDS"):
+            validations.pool(files, [VAL] * len(files), measured, "-threshold_from")
+
+
+def test_an_image_that_two_folds_validate_is_a_group():
+    parts, chosen = folds_of_three()
+    chosen[1].file_names = chosen[0].file_names = [f"val{number}" for number in range(26)]
+    pool = validations.pool(chosen, [VAL] * 3, parts, "-threshold_from")
+    assert (len(pool.everything.labels), len(set(pool.everything.groups))) == (78, 52)
+
+
+@pytest.mark.parametrize(("count", "least"), [(59, 0.95), (15, 0.81), (100, 0.9), (200, 0.8)])
+def test_a_guaranteed_sensitivity_is_that_of_the_exact_test(count, least):
+    positives = np.linspace(0.1, 0.9, count)
+    point = choose_guaranteed(positives, least)
+    missed = point.sensitivity.total - point.sensitivity.count
+
+    def lower(misses):
+        return binomtest(count - misses, count, alternative="greater").proportion_ci(0.95).low
+
+    assert lower(missed) >= least > lower(missed + 1)
+    assert "with 95% confidence" in point.rule
+
+
+def choose_guaranteed(positives, least, **others):
+    labels = np.repeat([0, 1], [40, len(positives)])
+    probabilities = np.concatenate([np.linspace(0, 0.5, 40), positives])
+    return thresholds.choose(validation(labels, probabilities, **others), VAL, MEASURED, Rule(least, guaranteed=True))
+
+
+def test_what_cannot_be_shown_is_said_in_numbers():
+    with pytest.raises(UserError) as error:
+        choose_guaranteed(np.linspace(0.6, 0.9, 15), 0.95)
+    assert str(error.value).endswith(
+        "with 15 positive validation images even 15 of 15 shows only 0.819; 59 without a miss are needed for 0.95"
+    )
+    with pytest.raises(UserError, match=r"58 of 58 shows only 0\.950; 59 "):
+        choose_guaranteed(np.linspace(0.6, 0.9, 58), 0.95)
+    with pytest.raises(UserError, match="no number of images shows 1; ask for less"):
+        choose_guaranteed(np.linspace(0.6, 0.9, 500), 1)
+
+
+def test_groups_count_for_less_in_a_guarantee():
+    positives = np.linspace(0.6, 0.9, 59)
+    groups = [f"no {number}" for number in range(40)] + [f"yes {number // 2}" for number in range(59)]
+    assert choose_guaranteed(positives, 0.95).sensitivity.counts == "59 of 59"
+    with pytest.raises(UserError, match=r"in groups and thus worth 29\.8"):
+        choose_guaranteed(positives, 0.95, groups=groups)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline import files
+from pipeline import files, operating_point
 from pipeline.errors import UserError
 from pipeline.learning import image_sets, inference, testing
 from pipeline.learning.devices import memory_shortage_named
@@ -20,13 +20,15 @@ from pipeline.progress import progress_bar, stream_in_threads
 from pipeline.remarks import Remarks
 
 
-def predict_new_images(ensemble, place, out, *, batch_size, sample_count=None, explain=None):
+def predict_new_images(ensemble, place, out, *, batch_size, sample_count=None, explain=None, point=None):
     """Predict every file below a folder, or one file, and write the table as CSV: to `out`, or standard output if None.
 
-    See `predict_files` for the columns and the other arguments.
+    Beside `out` stands what is known of the OperatingPoint `point`, if there is one; that of an earlier table goes. See
+    `predict_files` for the columns and the other arguments.
     """
     if out is not None:
         testing.require_ours(out, _is_ours)
+        testing.require_ours(point_path(out), operating_point.is_in)
     count, unreadable, remarks = 0, 0, Remarks()
     replaced = out is not None and out.exists()
     with contextlib.ExitStack() as stack:
@@ -34,17 +36,44 @@ def predict_new_images(ensemble, place, out, *, batch_size, sample_count=None, e
         file = sys.stdout if out is None else stack.enter_context(files.whole_text_file(out))
         # A progress bar would be drawn into a table that is printed on the terminal.
         silent = out is None and sys.stdout.isatty()
-        for table in predict_files(ensemble, place, batch_size, sample_count, explain, silent, remarks):
+        for table in predict_files(ensemble, place, batch_size, sample_count, explain, silent, remarks, point):
             table.to_csv(file, index=False, lineterminator="\n", header=count == 0)
             count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
+        if out is not None:
+            _write_point(point_path(out), point)
     remarks.tell("images")
     if unreadable:
         note(f"{unreadable} of {count} files cannot be read; the column error says why")
+    if point is not None:
+        note(point.sentence())
     if out is not None:
         print(f"{count - unreadable} images predicted; {'replaced' if replaced else 'wrote'} {out}")
 
 
-def predict_files(ensemble, place, batch_size, sample_count=None, explain=None, silent=False, remarks=None):
+def read_operating_point(path, ensemble, sample_count):
+    """Return the OperatingPoint of a results JSON (None: of none); UserError where it is not of this Ensemble."""
+    if path is None:
+        return None
+    point = operating_point.read(path)
+    names = [member.path.name for member in ensemble.members]
+    positive = ensemble.members[0].checkpoint.positive_class
+    point.require_model(path, ensemble.class_names, positive, names, sample_count)
+    return point
+
+
+def point_path(out):
+    """Return where what is known of the operating point of a table goes."""
+    return out.with_name(f"{out.stem}_operating_point.json")
+
+
+def _write_point(path, point):
+    if point is not None:
+        files.write_json(path, {operating_point.KEY: point.as_json()})
+    else:
+        path.unlink(missing_ok=True)
+
+
+def predict_files(ensemble, place, batch_size, sample_count=None, explain=None, silent=False, remarks=None, point=None):
     """Predict every file below a folder, or one file, with an Ensemble.
 
     Images are read a batch ahead of the model, so that memory does not grow with their number (except for their names).
@@ -55,7 +84,8 @@ def predict_files(ensemble, place, batch_size, sample_count=None, explain=None, 
     `seen.seen_in_training`, and of several models fold_deviation and fold_mutual_information, see `inference.combine`.
     `explain` is called for each batch, as
     `overlays.write_overlays` with the folder to write to is. `remarks`, a Remarks, collects what is to be told of the
-    images. Raises UserError where there is no file.
+    images. An OperatingPoint `point` calibrates the probabilities and, where it has a threshold, adds the columns
+    finding, the class that the threshold gives, and threshold. Raises UserError where there is no file.
     """
     found = find_files(place)
     names = list(found)
@@ -79,7 +109,7 @@ def predict_files(ensemble, place, batch_size, sample_count=None, explain=None, 
             is_readable = np.array([not image.unreadable for image in images])
             readable = [image for image in images if not image.unreadable]
             pixels = ensemble.pixels(readable)
-            columns, more = _columns(ensemble, pixels, readable, sample_count)
+            columns, more = _columns(ensemble, pixels, readable, sample_count, point)
             # Made of all columns at once, so that unreadable files have empty cells there.
             table = pd.DataFrame({"file_name": batch, **dict.fromkeys(columns), "error": "", **dict.fromkeys(more)})
             table["error"] = [image.unreadable for image in images]
@@ -133,18 +163,23 @@ def find_files(place):
     return dict(sorted(found.items(), key=lambda entry: entry[0].split("/")))
 
 
-def _columns(ensemble, pixels, images, sample_count):
+def _columns(ensemble, pixels, images, sample_count, point):
     """Return {column: values} of the readable images, those before and those after the column error."""
     outputs = inference.Outputs(np.empty((0, len(ensemble.class_names))), [], [], [], np.empty(0), [])
     if pixels:
         outputs = ensemble.outputs(pixels, sample_count)
-    names, probabilities = ensemble.class_names, outputs.probabilities
+    names, probabilities, decided = ensemble.class_names, outputs.probabilities, {}
+    if point is not None:
+        probabilities = point.calibrated(probabilities)
+        if point.threshold is not None:
+            decided = {"finding": point.findings(probabilities), "threshold": point.threshold}
     columns = {
         "predicted_class": [names[index] for index in probabilities.argmax(axis=1)],
         **{f"probability_{name}": values for name, values in zip(names, probabilities.T, strict=True)},
     }
     if sample_count is not None:
         columns |= {name: getattr(outputs, name) for name in ("predictive_entropy", "mutual_information")}
+    columns |= decided
     checkpoints = [member.checkpoint for member in ensemble.members]
     more = {"seen_in_training": seen_in_training(checkpoints, [image.content_hash for image in images])}
     if ensemble.several:

@@ -1,7 +1,7 @@
 """What a reader must know before believing the figures of Results, a sentence each."""
 
 from pipeline.messages import listed
-from pipeline.performance.figures import p_value, percent, score, span
+from pipeline.performance.figures import p_value, percent, score, signed, signed_span, span
 
 # An interval wider than this leaves a proportion open by more than 10 percentage points on either side.
 WIDE = 0.2
@@ -21,6 +21,7 @@ def cautions(results):
         *_no_better_than_chance(results),
         *_no_better_than_baselines(results),
         *_folds(results),
+        *_calibration(results),
         *_thresholds(results),
         *_unusual_decisions(results),
     ]
@@ -126,6 +127,15 @@ def _folds(results):
                 f"The folds' models give probabilities on different scales: the ROC-AUC ({one.name}) of all images in "
                 f"one list is {score(pooled)}, the mean over folds {score(mean)}. One threshold does not fit all."
             )
+
+
+def _calibration(results):
+    change = results.change_in_log_loss
+    if change and change.interval and change.interval[0] > 0:
+        yield (
+            f"The temperature does not pay: it raises the log loss by {signed(change.value)} "
+            f"({signed_span(change.interval)}). Leave -calibrate_from out."
+        )
 
 
 def _thresholds(results):

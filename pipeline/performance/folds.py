@@ -70,23 +70,23 @@ def read(paths, positive_class=None):
     return parts
 
 
-def require_one_model(parts, paths):
+def require_one_model(parts, paths, each_image_once=True):
     """Raise UserError, with a line a fault, where several `parts`, read from `paths`, are not of one cross-validation.
 
     That is where they are of other classes, another split or positive class, of no fold or of one that stands twice,
-    and where images have no file name or are in two parts.
+    and where images have no file name or are in two parts, which validation images may be.
     """
-    faults = _faults(parts, paths) if len(parts) > 1 else []
+    faults = _faults(parts, paths, each_image_once) if len(parts) > 1 else []
     if faults:
         raise UserError(*faults)
 
 
-def pool(parts, paths):
+def pool(parts, paths, each_image_once=True):
     """Return the Predictions of all images in `parts`, a list of Predictions read from `paths`; one part as it is.
 
     Raises UserError as require_one_model does.
     """
-    require_one_model(parts, paths)
+    require_one_model(parts, paths, each_image_once)
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
@@ -142,7 +142,7 @@ def _area(part):
     return area_figure([OneAgainstRest.of(part, part.class_names.index(name)) for name in names])
 
 
-def _faults(parts, paths):
+def _faults(parts, paths, each_image_once):
     first, faults = parts[0], []
     for part, path in zip(parts[1:], paths[1:], strict=True):
         for what, theirs, ours in (
@@ -160,7 +160,7 @@ def _faults(parts, paths):
             faults.append(f"{path}: has no 'filenames'; without them an image could be counted twice")
     for what, counts in (
         ("fold", Counter(part.fold for part in parts if part.fold is not None)),
-        ("image", Counter(name for part in parts for name in part.file_names or ())),
+        ("image", Counter(name for part in parts for name in part.file_names or () if each_image_once)),
     ):
         faults += [
             f"{what} {value} is in {count} of the predictions files; give each once"

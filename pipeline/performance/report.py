@@ -219,11 +219,30 @@ def _calibration(results):
         (f"Brier Score ({whose})", score(results.brier_score.value), _interval(results.brier_score)),
         (f"Calibration Error ({of})", score(shown), ""),
     ]
+    header, sentences = COLUMNS[:3], []
+    if results.calibration:
+        header, sentences = [*header, "before"], [_temperature(results)]
+        rows = [
+            (*row, before[1])
+            for row, before in zip(rows, _calibration(results.uncalibrated).tables[0].rows, strict=True)
+        ]
     note = (
         f"A perfectly calibrated model would show a calibration error of {expected} on average with "
         f"{images(results.count)}, and more than {largest} in one case of twenty."
     )
-    return Section("Calibration", tables=[Table(COLUMNS[:3], rows)], notes=[note])
+    return Section("Calibration", sentences, tables=[Table(header, rows)], notes=[note])
+
+
+def _temperature(results):
+    """Say by which temperature the probabilities are calibrated, where it comes from and what it changed."""
+    calibration, change = results.calibration, results.change_in_log_loss
+    values = [f"{value:.3g}" for value in calibration.of_parts]
+    sentence = f"The probabilities are calibrated by the temperature {calibration.temperature:.3g}, fitted on "
+    sentence += f"{calibration.file} ({images(calibration.images)}, {calibration.errors} errors)"
+    if len(values) > 1:
+        sentence += f"; each fold by one that was fitted without the images it tests: {', '.join(values)}"
+    interval = f" ({signed_span(change.interval)})" if change.interval else ""
+    return f"{sentence}. The log loss changes by {signed(change.value)}{interval}; below 0 is better."
 
 
 def _interval(figure):
@@ -252,8 +271,9 @@ def _threshold(results):
         tables = [Table(["metric", "where it was chosen", "here"], rows)]
     else:
         sentences = [
-            f"{results.positive} where its probability is at least the threshold of the fold's model: {first.rule}, "
-            "chosen on each fold's validation images and then frozen."
+            f"{results.positive} where its probability is at least the threshold: {first.rule}, chosen on the "
+            "validation images of all folds, for each fold without the images it tests, and then frozen. New images "
+            f"are given {results.threshold_for_new_images.value:.6g}, chosen on all of them."
         ]
         rows = [
             (point.fold, f"{point.value:.6g}", *(_with_span(one, _counted(one)) for one in point.chosen))

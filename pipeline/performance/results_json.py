@@ -2,6 +2,7 @@
 
 from dataclasses import astuple, replace
 
+from pipeline.operating_point import KEY, OperatingPoint
 from pipeline.performance.cautions import cautions
 from pipeline.performance.figures import Figure
 from pipeline.performance.summary import OneClass
@@ -106,6 +107,11 @@ def _added(results, undefined):
         added["Threshold"] = _threshold(results.thresholds[0])
     elif results.thresholds:
         added["Thresholds"] = [{"fold": point.fold, **_threshold(point)} for point in results.thresholds]
+    if results.calibration:
+        added["Calibration"] = _calibration(results, undefined)
+    point = operating_point(results)
+    if point:
+        added[KEY] = point.as_json()
     if results.cross_validation:
         added |= _folds(results.cross_validation, undefined)
     if results.referral:
@@ -124,6 +130,48 @@ def _threshold(point):
         "Specificity": point.specificity.value, "Specificity 95% Interval": point.specificity.interval,
         "Accuracy": point.accuracy.value, "Accuracy 95% Interval": point.accuracy.interval,
         "positives": point.sensitivity.total, "negatives": point.specificity.total,
+    }  # fmt: skip
+
+
+def operating_point(results):
+    """Return the OperatingPoint of Results; None where nothing was chosen, or no model is named."""
+    folds = results.cross_validation.folds if results.cross_validation else [results.predictions]
+    checkpoints = [each.checkpoint for each in folds if each.checkpoint is not None]
+    chosen = results.threshold_for_new_images
+    if not checkpoints or not (chosen or results.calibration):
+        return None
+    sensitivity, specificity = Figure(None), Figure(None)
+    if results.positive is not None:
+        sensitivity, specificity = results.main.sensitivity, results.main.specificity
+    return OperatingPoint(
+        class_names=results.predictions.class_names,
+        positive_class=results.positive,
+        checkpoints=checkpoints,
+        monte_carlo_samples=results.predictions.sample_count,
+        temperature=results.calibration and results.calibration.temperature,
+        threshold=chosen and chosen.value,
+        rule=chosen and chosen.rule,
+        measured_images=results.count,
+        sensitivity=sensitivity.value,
+        sensitivity_interval=sensitivity.interval,
+        specificity=specificity.value,
+        specificity_interval=specificity.interval,
+    )
+
+
+def _calibration(results, undefined):
+    calibration, before = results.calibration, results.uncalibrated
+    one = before.confidence_error if results.positive is None else before.main.calibration_error.value
+    figures = {
+        "Log Loss Before": before.log_loss, "Brier Score Before": before.brier_score,
+        "Calibration Error Before": Figure(one),
+        "Log Loss Change": results.change_in_log_loss,
+        "Log Loss Change 95% Interval": _interval(results.change_in_log_loss),
+    }  # fmt: skip
+    return {
+        "temperature": calibration.temperature, "temperatures of parts": calibration.of_parts,
+        "file": calibration.file, "n": calibration.images, "errors": calibration.errors,
+        **_values(figures, undefined, " (calibration)"),
     }  # fmt: skip
 
 

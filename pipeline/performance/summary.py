@@ -24,7 +24,8 @@ from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.referral import Referral
 from pipeline.performance.resampling import resampled_intervals
 from pipeline.performance.roc import area_figure, curves_of_folds, delong_interval, roc_auc
-from pipeline.performance.thresholds import OperatingPoint
+from pipeline.performance.temperature import Calibration
+from pipeline.performance.thresholds import Threshold
 from pipeline.predictions import Predictions
 
 MOST_ERRORS = 10  # that are listed
@@ -110,7 +111,11 @@ class Results:
     expected_error: list  # mean and 95th percentile of the calibration error shown, of a perfectly calibrated model
     errors: list[ConfidentError] | None  # the most confident ones; None without file names
     not_most_probable: int  # predictions that are not the most probable class
-    thresholds: tuple[OperatingPoint, ...] = ()  # one, or one a fold
+    thresholds: tuple[Threshold, ...] = ()  # one, or one a fold
+    threshold_for_new_images: Threshold | None = None  # chosen on all validation images
+    calibration: Calibration | None = None
+    uncalibrated: "Results | None" = None  # what the same probabilities gave before
+    change_in_log_loss: Figure | None = None  # by the calibration
     cross_validation: CrossValidation | None = None
     referral: Referral | None = None
     comparison: Comparison | None = None

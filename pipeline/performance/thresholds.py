@@ -3,24 +3,43 @@
 An image is given the positive class where the probability of it is at least the threshold.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import special
 
 from pipeline.errors import UserError
-from pipeline.performance.figures import Figure
-from pipeline.performance.grouped import proportion
+from pipeline.performance import validations
+from pipeline.performance.figures import CONFIDENCE, Figure, score
+from pipeline.performance.grouped import design_effect, proportion
+
+LEVEL = 1 - CONFIDENCE  # of a test for a guaranteed sensitivity
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
+class Rule:
+    """How a threshold is chosen: by Youden's index, or the highest specificity at a least sensitivity."""
+
+    min_sensitivity: float | None = None
+    guaranteed: bool = False  # that the sensitivity is so high has to be shown
+
+    def __str__(self):
+        if self.min_sensitivity is None:
+            return "Youden's index"
+        text = f"highest specificity at a sensitivity of at least {self.min_sensitivity:g}"
+        return f"{text}, with {CONFIDENCE:.0%} confidence (exact tests)" if self.guaranteed else text
+
+
+@dataclass(frozen=True)
+class Threshold:
     """A threshold, how it was chosen, and what it gives where it was chosen."""
 
     value: float
     rule: str
     file: str
     split: str | None
-    fold: int | None
+    fold: int | None  # of the predictions that it is for
     sensitivity: Figure
     specificity: Figure
     accuracy: Figure
@@ -31,65 +50,107 @@ class OperatingPoint:
         return self.sensitivity, self.specificity
 
 
-def choose_all(parts, validations, paths, min_sensitivity=None):
-    """Choose a threshold on each of `validations`, Predictions read from `paths`, for the part of the same fold.
+def choose(validation, path, measured, rule=None):
+    """Return the Threshold chosen on `validation`, read from `path`, for the Predictions `measured`: see choose_all."""
+    pool = validations.pool([validation], [path], [measured], "-threshold_from")
+    return choose_all([measured], pool, rule)[0][0]
 
-    Returns the OperatingPoints and the parts with the classes that their thresholds give, both in the order of `parts`.
-    Raises UserError, with a line a fault, where they do not belong together: see choose.
+
+def choose_all(parts, pool, rule=None):
+    """Choose a Threshold for each of `parts`, Predictions, and one on all of the validation Pool, for new images.
+
+    By Youden's index the threshold maximizes sensitivity + specificity - 1 (Youden, Cancer 3 (1950) 32), the one with
+    the higher sensitivity where several do; with a least sensitivity, the specificity among those that reach it. A
+    Rule that guarantees it: see _shown. Thresholds lie midway between neighbouring probabilities; 0, which calls every
+    image positive, is one.
+
+    Returns the Thresholds of the parts and that of the whole Pool. Raises UserError for more than two classes, where a
+    class has no image, and where the guarantee cannot be given.
     """
-    if len(parts) > 1:
-        given = [validation.fold for validation in validations]
-        faults = [
-            f"-threshold_from: {given.count(part.fold)} of its files are of fold {part.fold}; give one for each PREDS"
-            for part in parts
-            if given.count(part.fold) != 1
-        ]
-        if len(validations) > len(parts):
-            faults.append(f"-threshold_from: {len(validations)} files for {len(parts)} PREDS; give one for each")
-        if faults:
-            raise UserError(*faults)
-        order = [given.index(part.fold) for part in parts]
-        validations, paths = [validations[index] for index in order], [paths[index] for index in order]
-    elif len(validations) > 1:
-        raise UserError(f"-threshold_from: {len(validations)} files for one PREDS; give one")
-    points = [choose(*each, min_sensitivity) for each in zip(validations, paths, parts, strict=True)]
-    return points, [apply(part, point.value) for part, point in zip(parts, points, strict=True)]
+    rule, count = rule or Rule(), len(pool.everything.class_names)
+    if count != 2:
+        raise UserError(f"{pool.option} {pool.names}: with {count} classes there is no single threshold; leave it out")
+    chosen = [
+        _choose(chooser, pool, rule, fold)
+        for chooser, fold in [(pool.everything, None), *zip(pool.of_parts, [part.fold for part in parts], strict=True)]
+    ]
+    return chosen[1:], chosen[0]
 
 
-def choose(validation, path, measured, min_sensitivity=None):
-    """Return the OperatingPoint chosen on `validation` for the Predictions `measured`.
-
-    Without `min_sensitivity` the threshold maximizes sensitivity + specificity - 1 (Youden, Cancer 3 (1950) 32), the
-    one with the higher sensitivity where several do; with it, the specificity among those thresholds that reach this
-    sensitivity. Thresholds lie midway between neighbouring probabilities; 0, which calls every image positive, is one.
-
-    Raises UserError where the images of `validation` (read from `path`) may not choose it: see _faults.
-    """
-    faults = _faults(validation, path, measured)
+def _choose(validation, pool, rule, fold):
+    faults = [
+        f"{pool.option} {pool.names}: no image of the class {name}; the threshold needs images of both"
+        for index, name in enumerate(validation.class_names)
+        if not (validation.labels == index).any()
+    ]
     if faults:
         raise UserError(*faults)
-    positive = measured.class_names.index(measured.positive_class)
-    truth = validation.labels == positive
-    thresholds, sensitivities, specificities = _operating_points(truth, validation.probabilities[:, positive])
-    if min_sensitivity is None:
+    positive = validation.class_names.index(validation.positive_class)
+    truth, probability = validation.labels == positive, validation.probabilities[:, positive]
+    groups = validation.group_numbers()
+    thresholds, sensitivities, specificities = _operating_points(truth, probability)
+    if rule.min_sensitivity is None:
         # Rounded, since 0.6 + 0.3 and 0.5 + 0.4 should be equal.
         order = np.lexsort((sensitivities, np.round(sensitivities + specificities, 12)))
-        rule = "Youden's index"
     else:
-        order = np.lexsort((sensitivities, np.where(sensitivities >= min_sensitivity, specificities, -1)))
-        rule = f"highest specificity at a sensitivity of at least {min_sensitivity:g}"
-    best = order[-1]
-    finding, groups = validation.probabilities[:, positive] >= thresholds[best], validation.group_numbers()
-    return OperatingPoint(
-        value=float(thresholds[best]),
-        rule=rule,
-        file=path.name,
+        allowed = sensitivities >= rule.min_sensitivity
+        if rule.guaranteed:
+            allowed = _shown(probability[truth], groups[truth], thresholds, rule.min_sensitivity)
+        order = np.lexsort((sensitivities, np.where(allowed, specificities, -1)))
+    value = float(thresholds[order[-1]])
+    finding = probability >= value
+    return Threshold(
+        value=value,
+        rule=str(rule),
+        file=pool.names,
         split=validation.split,
-        fold=measured.fold,
+        fold=fold,
         sensitivity=proportion(finding[truth], groups[truth]),
         specificity=proportion(~finding[~truth], groups[~truth]),
         accuracy=proportion(finding == truth, groups),
     )
+
+
+def lower_limit(count, total):
+    """Return the exact one-sided lower limit of a proportion: Clopper and Pearson, Biometrika 26 (1934) 404."""
+    return float(special.betaincinv(count, total - count + 1, LEVEL)) if count > 0 else 0.0
+
+
+def _shown(positives, groups, thresholds, least):
+    """Return at which of the ascending thresholds a sensitivity of at least `least` is shown; bool (n,).
+
+    The probabilities of the positive images decide by exact binomial tests at level 0.05, from the lowest threshold
+    on and up to the first that fails. The higher a threshold the lower its true sensitivity, so that the hypotheses
+    are nested and their order is known beforehand: no correction for the number of tests is needed. Fixed sequence
+    testing: Maurer, Hothorn and Lehmacher (1995); Angelopoulos et al., Annals of Applied Statistics 19 (2025) 1641.
+    Where images come in groups, the number is the effective one, as in grouped.proportion.
+
+    Raises UserError where not even the lowest threshold, which misses none, shows it.
+    """
+    shown, missed = np.zeros(len(thresholds), dtype=bool), -1
+    for index, threshold in enumerate(thresholds):
+        found = positives >= threshold
+        if missed != (missed := int((~found).sum())):  # else the test is the one before
+            effect = design_effect(found, groups)
+            if lower_limit(found.sum() / effect, len(found) / effect) < least:
+                break
+        shown[index] = True
+    if not shown[0]:
+        raise UserError(_not_shown(groups, least))
+    return shown
+
+
+def _not_shown(groups, least):
+    count = len(groups)
+    effective = count / design_effect(np.ones(count), groups)
+    start = f"-min_sensitivity {least:g} --guaranteed: cannot be shown; with {count} positive validation images"
+    if effective < count:
+        start += f", in groups and thus worth {effective:.3g} single ones,"
+    start += f" even {count} of {count} shows only {score(lower_limit(effective, effective))}"
+    if least == 1:
+        return f"{start}, and no number of images shows 1; ask for less"
+    needed = math.ceil(math.log(LEVEL) / math.log(least))
+    return f"{start}; {needed} {'single ones ' if effective < count else ''}without a miss are needed for {least:g}"
 
 
 def apply(predictions, threshold):
@@ -109,44 +170,3 @@ def _operating_points(truth, probability):
     missed = np.searchsorted(positives, thresholds, side="left")
     passed = np.searchsorted(negatives, thresholds, side="left")
     return thresholds, (len(positives) - missed) / len(positives), passed / len(negatives)
-
-
-def _faults(validation, path, measured):
-    """Return why these images may not choose the threshold for those that are measured: a line each, or none."""
-    if len(measured.class_names) != 2:
-        count = len(measured.class_names)
-        return [f"-threshold_from {path}: with {count} classes there is no single threshold; leave it out"]
-    faults = []
-    if validation.class_names != measured.class_names:
-        theirs, ours = ", ".join(validation.class_names), ", ".join(measured.class_names)
-        faults.append(f"-threshold_from {path}: its classes are {theirs}, those of the predictions measured {ours}")
-    if validation.split == "test":
-        faults.append(f"-threshold_from {path}: is of the test split, which may not choose; predict with -split val")
-    elif validation.split is not None and validation.split == measured.split:
-        faults.append(
-            f"-threshold_from {path}: is of the {validation.split} split, and so are the predictions measured; "
-            "measure others"
-        )
-    shared = set(validation.file_names or ()) & set(measured.file_names or ())
-    if shared:
-        faults.append(
-            f"-threshold_from {path}: {len(shared)} of its images are measured too ({min(shared)}, say); "
-            "an image that chose the threshold can't measure it"
-        )
-    elif validation.split is None and None in (validation.file_names, measured.file_names):
-        faults.append(
-            f"-threshold_from {path}: names no split, and its images may be the measured ones; "
-            "predict with test_torchvision.py -split val"
-        )
-    for what, theirs, ours in (
-        ("fold", validation.fold, measured.fold),
-        ("checkpoint", validation.checkpoint, measured.checkpoint),
-    ):
-        if None not in (theirs, ours) and theirs != ours:
-            faults.append(f"-threshold_from {path}: is of {what} {theirs}, the predictions measured of {what} {ours}")
-    faults += [
-        f"-threshold_from {path}: no image of the class {name}; the threshold needs images of both"
-        for index, name in enumerate(validation.class_names)
-        if not (validation.labels == index).any()
-    ]
-    return faults

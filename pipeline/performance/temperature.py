@@ -1,0 +1,96 @@
+"""Calibrated probabilities: one temperature, fitted on validation predictions, judged on other images."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+
+from pipeline.errors import UserError
+from pipeline.operating_point import SMALLEST, calibrated
+from pipeline.performance.figures import Figure
+from pipeline.performance.grouped import bootstrap
+
+BOUNDS = (1 / 20, 20)  # of the temperature
+# Below these a temperature costs more than it brings: benchmarks/operating_point.py, docs/using_a_model.md.
+FEWEST_IMAGES, FEWEST_ERRORS = 200, 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The temperature fitted on all validation predictions, and those that the parts measured are calibrated by."""
+
+    temperature: float
+    of_parts: list  # fitted on the validation predictions that may choose for each part
+    file: str
+    images: int
+    errors: int  # of the images
+
+    def apply(self, predictions):
+        """Return Predictions with calibrated probabilities."""
+        return replace(predictions, probabilities=calibrated(predictions.probabilities, self.temperature))
+
+    def apply_all(self, parts):
+        """Return the parts, a list of Predictions, each calibrated by its own temperature."""
+        return [
+            replace(part, probabilities=calibrated(part.probabilities, value))
+            for part, value in zip(parts, self.of_parts, strict=True)
+        ]
+
+
+def calibrate(pool):
+    """Return the Calibration that a validation Pool gives.
+
+    Raises UserError where so few images, or errors among them, are left that a temperature is a gamble.
+    """
+    for chooser in (pool.everything, *pool.of_parts):
+        count, errors = len(chooser.labels), _errors(chooser)
+        if count < FEWEST_IMAGES or errors < FEWEST_ERRORS:
+            raise UserError(
+                f"{pool.option} {pool.names}: {count} images with {errors} errors{_less(pool, chooser)}; below "
+                f"{FEWEST_IMAGES} images and {FEWEST_ERRORS} errors a temperature costs more than it brings; give the "
+                "predictions of all folds, or leave it out"
+            )
+    values = [fit(chooser.labels, chooser.probabilities) for chooser in (pool.everything, *pool.of_parts)]
+    return Calibration(values[0], values[1:], pool.names, len(pool.everything.labels), _errors(pool.everything))
+
+
+def change_in_log_loss(before, after):
+    """Return the Figure of the log loss of Predictions `after` less that `before`, on the same images: below 0 is gain.
+
+    The interval is that of resampling whole groups of images, within folds.
+    """
+    rows = np.arange(len(before.labels))
+    of_truth = [np.maximum(one.probabilities[rows, one.labels], SMALLEST) for one in (before, after)]
+    differences = np.log(of_truth[0]) - np.log(of_truth[1])
+    (limits,) = bootstrap(
+        lambda times: [times @ differences / times.sum()], before.group_numbers(), before.fold_numbers()
+    )
+    if np.isnan(limits).any():
+        return Figure(float(differences.mean()), reason="it does not vary between resamples")
+    return Figure(float(differences.mean()), limits.tolist())
+
+
+def fit(labels, probabilities):
+    """Return the temperature at which the log loss of calibrated probabilities is lowest, within BOUNDS.
+
+    `labels` is int (n,), `probabilities` float (n, classes). The log loss is convex in 1 / temperature, so that there
+    is one minimum. Guo et al., ICML 2017; scikit-learn's CalibratedClassifierCV(method="temperature").
+    """
+    logits = np.log(np.maximum(probabilities, SMALLEST))
+    of_truth = logits[np.arange(len(labels)), labels]
+
+    def loss(log_inverse):
+        inverse = np.exp(log_inverse)
+        return float((logsumexp(inverse * logits, axis=1) - inverse * of_truth).mean())
+
+    limits = sorted(-np.log(BOUNDS))
+    return float(np.exp(-minimize_scalar(loss, bounds=limits, method="bounded").x))
+
+
+def _less(pool, chooser):
+    return "" if len(chooser.labels) == len(pool.everything.labels) else " are left for a fold, less those it tests"
+
+
+def _errors(predictions):
+    return int((predictions.probabilities.argmax(axis=1) != predictions.labels).sum())
