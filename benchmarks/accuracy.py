@@ -21,15 +21,25 @@ from pathlib import Path
 import measuring
 import numpy as np
 import pandas as pd
-from sklearn.metrics import log_loss, roc_auc_score
 
 from pipeline import predictions
 from pipeline.messages import format_table
-from pipeline.performance.figures import exact_interval
-from pipeline.performance.metrics import cohen_kappa, confusion_matrix, kappa_interval
+from pipeline.performance.figures import score, span
+from pipeline.performance.folds import pool
+from pipeline.performance.summary import summarize
 
 FOLDS = 5
-HEADER = ["name", "seed", "correct", "accuracy", "mean AUC", "kappa", "log loss", "folds: range, spread", "seconds"]
+HEADER = [
+    "name",
+    "seed",
+    "correct",
+    "accuracy",
+    "ROC-AUC, mean of folds",
+    "kappa",
+    "log loss",
+    "folds: range, spread",
+    "seconds",
+]
 
 
 def outer_projects(folder, work):
@@ -63,7 +73,9 @@ def without(predicted, left_out):
     """Return Predictions without the images of some file names."""
     keep = ~np.isin(predicted.file_names, left_out)
     kept = {name: getattr(predicted, name)[keep] for name in ("labels", "predictions", "probabilities")}
-    return replace(predicted, **kept, file_names=[name for name in predicted.file_names if name not in left_out])
+    groups = predicted.groups and np.array(predicted.groups)[keep].tolist()
+    names = [name for name in predicted.file_names if name not in left_out]
+    return replace(predicted, **kept, file_names=names, groups=groups)
 
 
 def measure(projects, name, seed, left_out, options):
@@ -81,32 +93,22 @@ def measure(projects, name, seed, left_out, options):
 
 
 def row(name, seed, folds, seconds):
-    """Return a line of the table: figures pooled over the folds, but the AUC, whose mean over the folds it is."""
-    labels = np.concatenate([fold.labels for fold in folds])
-    predicted = np.concatenate([fold.predictions for fold in folds])
-    probabilities = np.concatenate([fold.probabilities for fold in folds])
-    correct = labels == predicted
-    matrix = confusion_matrix(labels, predicted, probabilities.shape[1])
-    low, high = exact_interval(int(correct.sum()), len(correct))
+    """Return a line of the table: the report's figures of the folds, with their intervals, and the spread."""
+    # Inner folds may predict an image more than once.
+    named = [replace(fold, file_names=[f"{fold.fold}/{name}" for name in fold.file_names]) for fold in folds]
+    results = summarize(pool(named, range(len(named))))
     accuracies = [(fold.labels == fold.predictions).mean() for fold in folds]
     return [
         name,
         seed,
-        f"{correct.sum()} of {len(correct)}",
-        f"{correct.mean():.3f} ({low:.3f} to {high:.3f})",
-        f"{np.mean([area(fold) for fold in folds]):.3f}",
-        "{:.3f} ({:.3f} to {:.3f})".format(cohen_kappa(matrix), *kappa_interval(matrix)),
-        f"{log_loss(labels, probabilities):.3f}",
+        results.accuracy.counts,
+        f"{score(results.accuracy.value)} ({span(results.accuracy, score)})",
+        f"{score(results.main.auc.value)} ({span(results.main.auc, score)})",
+        f"{score(results.kappa.value)} ({span(results.kappa, score)})",
+        score(results.log_loss.value),
         f"{min(accuracies):.2f} to {max(accuracies):.2f}, {np.std(accuracies, ddof=1):.3f}",
         f"{seconds:.0f}",
     ]
-
-
-def area(fold):
-    """Return the ROC-AUC of a fold's Predictions; with several classes, the mean of one against the rest."""
-    if fold.probabilities.shape[1] == 2:
-        return roc_auc_score(fold.labels, fold.probabilities[:, 1])
-    return roc_auc_score(fold.labels, fold.probabilities, multi_class="ovr")
 
 
 def agreement(seeds):
