@@ -94,9 +94,7 @@ def measure(projects, name, seed, left_out, options):
 
 def row(name, seed, folds, seconds):
     """Return a line of the table: the report's figures of the folds, with their intervals, and the spread."""
-    # Inner folds may predict an image more than once.
-    named = [replace(fold, file_names=[f"{fold.fold}/{name}" for name in fold.file_names]) for fold in folds]
-    results = summarize(pool(named, range(len(named))))
+    results = summarize(pool(folds, range(len(folds)), each_image_once=False))  # which inner folds do not
     accuracies = [(fold.labels == fold.predictions).mean() for fold in folds]
     return [
         name,
