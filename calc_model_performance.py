@@ -90,7 +90,7 @@ def main(argv=None):
     folds.require_one_model(parts, paths)
     rule = thresholds.Rule(options.min_sensitivity, options.guaranteed)
     parts, more = operating_points.choose(parts, paths, temperature_paths, threshold_paths, rule)
-    measured = folds.pool(parts, paths)
+    measured, more["leaks_kept"] = folds.pool(parts, paths), provenance.leaks_kept(sources)
     if len(parts) > 1:
         more["cross_validation"] = folds.cross_validation(parts)
     if measured.sample_count is not None:

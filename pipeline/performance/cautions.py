@@ -17,6 +17,7 @@ def cautions(results):
         *_one_class_only(results),
         *_unfinished_training(results),
         *_seen_images(results),
+        *_leaks(results),
         *_few_images(results),
         *_no_better_than_chance(results),
         *_no_better_than_baselines(results),
@@ -57,6 +58,14 @@ def _seen_images(results):
         yield "The model was trained on these images: the figures say nothing about new ones."
     if results.predictions.split == "val":
         yield "These validation images chose the best epoch: the figures are too good for new images."
+
+
+def _leaks(results):
+    if results.leaks_kept:
+        yield (
+            f"{results.leaks_kept} of these images have a twin, or an image of the same group, in another partition. "
+            "These leaks were kept, and the figures may be too good."
+        )
 
 
 def _few_images(results):

@@ -91,6 +91,11 @@ def read(parts, paths, for_report):
     return sources
 
 
+def leaks_kept(sources):
+    """Return how many of the images measured have a twin or group in another partition, which the split has kept."""
+    return sum(source.split.leaks_kept.get(source.predictions.split, 0) for source in sources if source.split)
+
+
 def split_sections(sources):
     """Return the section on how the images were split, if there is a record of it: [Section] or []."""
     sentences, commands = _split(sources)
@@ -176,13 +181,6 @@ def _split(sources):
     sentences = [
         f"The images were split on {source.split.date[:10]} (UTC) with the random seed {source.split.seed}."
         for source in known
-    ]
-    sentences += [
-        f"{count} of its {part} images have a twin, or an image of the same group, in another partition. These leaks "
-        "were kept, and the figures may be too good."
-        for source in known
-        for part, count in source.split.leaks_kept.items()
-        if part == source.predictions.split
     ]
     commands = [source.relative(source.split.command_line) for source in known]
     return list(dict.fromkeys(sentences)), list(dict.fromkeys(commands))

@@ -120,6 +120,7 @@ class Results:
     referral: Referral | None = None
     comparison: Comparison | None = None
     baselines: tuple[Baseline, ...] = ()
+    leaks_kept: int = 0  # images with a twin or group in another partition of the split
 
     @property
     def count(self):
