@@ -6,7 +6,7 @@ import pytest
 from made_predictions import multiclass, random_two_class, two_class
 from PIL import Image
 
-from pipeline.performance import plots
+from pipeline.performance import folds, plots
 from pipeline.performance.summary import summarize
 
 
@@ -66,3 +66,11 @@ def test_the_settings_of_other_pictures_stay(tmp_path):
     before = dict(matplotlib.rcParams)
     draw(tmp_path, random_two_class(0))
     assert dict(matplotlib.rcParams) == before
+
+
+def test_the_mean_precision_of_folds_has_the_mean_area():
+    parts = [random_two_class(number, prefix=f"{number}_", fold=number) for number in range(3)]
+    results = summarize(folds.pool(parts, ["a", "b", "c"]))
+    recall, precision = plots._mean_precision(plots._precisions(results.classes[1].against_rest))
+    area = float((-np.diff(recall) * precision[:-1]).sum())
+    assert area == pytest.approx(results.classes[1].average_precision.value)

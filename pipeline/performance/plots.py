@@ -101,20 +101,18 @@ def draw_roc(path, results):
 def draw_precision_recall(path, results):
     """Draw precision over recall of the positive class, or of each class against the rest; for one, the prevalence.
 
-    Of several folds each has a curve of its own; of several classes and folds, all of a class's images have one.
+    Of several folds each has a thin curve, and the thick one is their mean precision at each recall, whose area is the
+    mean of theirs.
     """
     figure, axes = _square_axes("recall (sensitivity)", "precision")
     curves, thin = [], []
     for one in results.shown_classes:
         average = one.average_precision
         if average.value is not None:
-            rest, folds = one.against_rest, curves_of_folds(one.against_rest) if one.auc.value is not None else []
-            precision, recall, _ = metrics.precision_recall_curve(rest.truth, rest.probability)
             label = f"average precision of {shown_name(one.name)}: {score(average.value)} ({span(average, score)})"
-            if len(folds) > 1 and results.positive:
-                thin = [metrics.precision_recall_curve(each.truth, each.scores)[1::-1] for each in folds]
-                recall, precision = [], []
-            curves.append((recall, precision, label))
+            of_folds = _precisions(one.against_rest)
+            curves.append((*_mean_precision(of_folds), label))
+            thin += of_folds if len(of_folds) > 1 and results.positive else []
     _draw_curves(axes, curves, "steps-post")
     _draw_thin(axes, thin, "steps-post")
     if results.positive is not None:
@@ -122,6 +120,19 @@ def draw_precision_recall(path, results):
         axes.axhline(prevalence, ls=":", color="grey", label=f"chance: prevalence {prevalence:.3f}", zorder=0)
     _add_legend(axes, len(curves))
     save_figure(figure, path)
+
+
+def _precisions(rest):
+    """Return (recall, precision) of each fold that has an image of the class; recall falls."""
+    inside = [rest.folds == fold for fold in np.unique(rest.folds[rest.truth])]
+    return [metrics.precision_recall_curve(rest.truth[mask], rest.probability[mask])[1::-1] for mask in inside]
+
+
+def _mean_precision(curves):
+    """Return recall, falling, and the mean precision of curves at each, theirs at the smallest recall not below it."""
+    recalls = np.unique(np.concatenate([recall for recall, _ in curves]))[::-1]
+    reached = [precision[np.searchsorted(-recall, -recalls, side="right") - 1] for recall, precision in curves]
+    return recalls, np.mean(reached, axis=0)
 
 
 @own_style()

@@ -198,7 +198,9 @@ def _more_of_classes(results):
 
 
 def _tests(results):
-    symmetry = "McNemar's test" if results.positive else "Bowker's test (McNemar's for more than two classes)"
+    symmetry = "McNemar's test" if len(results.classes) == 2 else "Bowker's test (McNemar's for more than two classes)"
+    if len(results.classes) == 2 and results.group_count not in (None, results.count):
+        symmetry = "exact sign test of the groups"
     rate = percent(results.no_information_rate)
     rows = [
         (f"accuracy above the no-information rate, {rate}", "exact binomial, one-sided", results.accuracy_p_value),
