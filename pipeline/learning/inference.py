@@ -38,7 +38,7 @@ def predict_logits(model, batches, preprocessing):
 
 
 def logits_of(model, images, average_flips):
-    """Return a model's float32 outputs (n, classes) for its input; with `average_flips` means with the mirror images'."""
+    """Return a model's float32 outputs (n, classes); with `average_flips`, means over image and mirror image."""
     logits = model(images).float()
     return (logits + model(images.flip(-1)).float()) / 2 if average_flips else logits
 
