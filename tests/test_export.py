@@ -122,10 +122,16 @@ def test_what_cannot_be_exported_is_named(call_script, trained_once, tmp_path, m
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_model_that_predicts_something_else_is_not_written(call_script, telling, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "BITS", 3)  # too coarse weights
+@pytest.mark.parametrize("answer", [0.6, float("nan")])
+def test_a_model_that_predicts_something_else_is_not_written(call_script, trained_once, tmp_path, monkeypatch, answer):
+    make = onnx.helper
+    image = make.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["height", "width", 3])
+    output = make.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, [2])
+    constant = make.make_node("Constant", [], ["probabilities"], value_floats=[answer, 1 - answer])
+    other = make.make_model(make.make_graph([constant], "g", [image], [output]), ir_version=10)
+    monkeypatch.setattr(export, "_graph", lambda model: other)
     path = tmp_path / "model.onnx"
-    result = call_script(SCRIPT, "-save", telling / "models" / "small.pth.tar", "-export", path)
+    result = call_script(SCRIPT, "-save", trained_once / "models" / "small.pth.tar", "-export", path)
     assert result.returncode == 2 and str(path) in result.stderr and not path.exists()
 
 
