@@ -4,6 +4,7 @@
         -result_json_name resnet_1_preds.json -img_size 3 224 224 --use_GPU
     python test_torchvision.py -save MODEL.pth.tar -images FOLDER_OR_FILE -out FILE.csv -operating_point RESULTS.json
     python test_torchvision.py -save MODEL.pth.tar -external FOLDER -out FILE_preds.json
+    python test_torchvision.py -save MODEL.pth.tar -export MODEL.onnx
     python test_torchvision.py -dir DIR -save resnet_1.pth.tar --explain -mc_samples 30
 
 Reads the checkpoint, which says by itself what it is, and the images; writes the predictions of a labelled partition as
@@ -29,7 +30,8 @@ def create_argparser():
         __file__,
         "Predict a project's test images, or any other images, with a trained model.\n\n"
         "reads:  DIR/models/NAME.pth.tar; DIR/csv and DIR/bin, or with -images any image files\n"
-        "writes: DIR/NAME_preds.json, or with -images a CSV file; with --explain pictures beside it",
+        "writes: DIR/NAME_preds.json, or with -images a CSV file, with --explain pictures beside it;\n"
+        "        with -export the model as ONNX or safetensors",
         "python test_torchvision.py -dir DIR -classes 2 -batch_size 100 -save resnet_1.pth.tar -architecture resnet18 "
         "-result_json_name resnet_1_preds.json -img_size 3 224 224\n"
         "  python test_torchvision.py -save DIR/models/resnet_1.pth.tar -images FOLDER_OR_FILE -out FILE.csv",
@@ -62,6 +64,10 @@ def create_argparser():
                help="CSV external,class: which class of the model each of theirs is; empty: left out")
     add_option(outside, "--keep_leaks", action="store_true",
                help="predict images, too, that the model has trained on or that look the same")
+    export = parser.add_argument_group("or the model for other programs")
+    add_option(export, "-export", metavar="FILE.onnx", type=Path,
+               help="the model with its preprocessing (and the -operating_point) as ONNX, checked on images of -dir or "
+                    "drawn ones; or FILE.safetensors, its weights")
     model = parser.add_argument_group("model")
     add_option(model, "-save", "-model_save_name", metavar="NAME.pth.tar",
                help="checkpoint, in DIR/models or a path (default: the only one there is)")
@@ -84,8 +90,7 @@ def create_argparser():
                help="Monte Carlo dropout: predict each image N times, 2 or more, with random dropout; gives mean "
                     "probabilities and how uncertain they are (default: predict once, without dropout)")
     run = parser.add_argument_group("run")
-    add_option(run, "-batch_size", metavar="N", type=whole_number(), default=100,
-               help="batch size (default: 100)")
+    add_option(run, "-batch_size", metavar="N", type=whole_number(), help="batch size (default: 100)")
     add_option(run, "--use_GPU", action="store_true", help="predict on the GPU (default: on the CPU)")
     add_pixel_limit(run)
     # fmt: on
@@ -97,7 +102,9 @@ def main(argv=None):
     options = create_argparser().parse_args(argv)
     require_one_task(options)
     require_places(options.dir, options.images, options.result_json_name, options.out, options.explain)
-    together = options.fold == "all" and (options.ensemble or bool(options.images or options.external))
+    together = options.fold == "all" and (
+        options.ensemble or bool(options.images or options.external or options.export)
+    )
     require_one_model_where_needed(together, options.fold, options.ensemble, options.explain, options.mc_samples)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
@@ -115,7 +122,7 @@ def main(argv=None):
         options.save, project, options.architecture, options.classes, options.img_size, given, options.positive_class
     )
     command = command_text("python", Path(__file__).name, *argv)
-    manner = {"batch_size": options.batch_size, "sample_count": options.mc_samples}
+    manner = {"batch_size": options.batch_size or 100, "sample_count": options.mc_samples}
 
     if options.external is not None:
         from pipeline.learning import external
@@ -128,6 +135,14 @@ def main(argv=None):
             ensemble, images, options.external, options.out, command_line=command, **chosen, **manner
         )
         print(f"next: {script_command('calc_model_performance.py', path, testing.results_path([path]))}")
+        return
+
+    if options.export is not None:
+        from pipeline.learning import export
+
+        ensemble = choice.load_ensemble(device, options.fold)
+        point = new_images.read_operating_point(options.operating_point, ensemble, None)
+        export.export_model(ensemble, options.export, point, project)
         return
 
     if options.images is not None:
@@ -161,23 +176,26 @@ def pictures_folder(out):
 
 def require_one_task(options):
     """Raise UserError unless the options are those of a project's labelled images, of new or of external ones."""
-    tasks = [name for name in ("images", "external") if getattr(options, name) is not None]
+    tasks = [name for name in ("images", "external", "export") if getattr(options, name) is not None]
     if not tasks and options.dir is None:
         raise UserError("-dir: give the project folder, or -images for new images")
     if len(tasks) > 1:
-        raise UserError("-images, -external: are two tasks; give one of them")
+        raise UserError(f"{', '.join(f'-{name}' for name in tasks)}: are different tasks; give one of them")
     task = tasks[0] if tasks else "dir"
     only_for = {
         "-split": "dir",
         "--ensemble": "dir",
         "-result_json_name": "dir",
-        "-positive_class": "dir external",
+        "-positive_class": "dir external export",
         "--explain": "dir images",
         "-out": "images external",
-        "-operating_point": "images",
+        "-operating_point": "images export",
         "-labels_csv": "external",
         "-class_map": "external",
         "--keep_leaks": "external",
+        "-mc_samples": "dir images external",
+        "-batch_size": "dir images external",
+        "--use_GPU": "dir images external",
     }
     given = {name: getattr(options, name.lstrip("-")) for name in only_for}
     faults = [

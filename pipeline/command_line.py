@@ -19,6 +19,8 @@ from pipeline.errors import UserError
 from pipeline.messages import MOST_LINES, command_text, one_line
 from pipeline.readers import whole_number
 
+EXPORT_PACKAGES = ("onnx", "onnxruntime", "onnxscript", "safetensors")  # which nothing but -export needs
+
 
 class ArgumentParser(argparse.ArgumentParser):
     """An argparse parser whose options take one dash or two, with one-line errors and exit status 2."""
@@ -191,13 +193,15 @@ def _open_closed_streams():
 
 def fail_for_missing(script, error):
     """Print one line for a package that is not installed, and exit with 2; raise a ModuleNotFoundError of ours."""
-    if error.name.partition(".")[0] == "pipeline":
+    package = error.name.partition(".")[0]
+    if package == "pipeline":
         raise error
+    needed = " ".join(EXPORT_PACKAGES) if package in EXPORT_PACKAGES else "-r requirements.txt"
     fail(
         script,
         [
             f"the package {error.name} is not installed for {sys.executable}; activate the environment "
-            "(. .venv/bin/activate), or run: pip install -r requirements.txt"
+            f"(. .venv/bin/activate), or run: pip install {needed}"
         ],
     )
 

@@ -33,11 +33,14 @@ def predict_logits(model, batches, preprocessing):
     model.eval()
     logits = []
     for pixels in batches:
-        images = preprocessing.model_input(pixels)
-        logits.append(model(images).float())
-        if preprocessing.average_flips:
-            logits[-1] = (logits[-1] + model(images.flip(-1)).float()) / 2
+        logits.append(logits_of(model, preprocessing.model_input(pixels), preprocessing.average_flips))
     return torch.cat(logits).cpu().double()
+
+
+def logits_of(model, images, average_flips):
+    """Return a model's float32 outputs (n, classes); with `average_flips`, means over image and mirror image."""
+    logits = model(images).float()
+    return (logits + model(images.flip(-1)).float()) / 2 if average_flips else logits
 
 
 def predict_probabilities(model, batches, preprocessing):
@@ -126,9 +129,7 @@ def predict_samples(model, batches, preprocessing, sample_count):
     for pixels in itertools.chain.from_iterable(batch.split(max(1, LARGEST_PASS // sample_count)) for batch in batches):
         images = preprocessing.model_input(pixels)
         with _sampling(model, len(images), sample_count):
-            logits = model(images).float()
-            if preprocessing.average_flips:
-                logits = (logits + model(images.flip(-1)).float()) / 2
+            logits = logits_of(model, images, preprocessing.average_flips)
         samples = require_finite(logits.cpu().double()).softmax(dim=1).view(len(images), sample_count, -1)
         means.append(samples.mean(dim=1))
         spread.append(_entropy(means[-1]) - _entropy(samples).mean(dim=1))
