@@ -36,7 +36,8 @@ def create_argparser():
     add_option(data, "-num_classes", "-classes", metavar="N", type=whole_number(),
                help="how many classes there should be, as a check (default: as many as found)")
     add_option(data, "-labels_csv", metavar="FILE.csv", type=file_path,
-               help="table of image and class (and group, split) for files anywhere in DIR, instead of class folders")
+               help="table of image and class (and group, split) for files anywhere in DIR, instead of class folders; "
+                    "or the filled-in table of doubtful labels, whose corrections images.csv keeps")
     add_option(data, "-columns", nargs="+", metavar="WHAT=COLUMN", type=column_choice, default=[],
                help="its columns, where the header does not tell: image=... class=... group=... split=...")
     add_option(data, "-files", nargs="+", metavar="GLOB",

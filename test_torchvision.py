@@ -39,7 +39,7 @@ def create_argparser():
     # fmt: off
     data = parser.add_argument_group("a project's labelled images")
     add_option(data, "-dir", "-proj_dir", "-project_directory", metavar="DIR", type=folder_path,
-               help="project folder (required, unless -images is given)")
+               help="project folder (required, unless -images, -external or -export is given)")
     add_option(data, "-split", choices=["train", "val", "test"], help="partition (default: test)")
     add_option(data, "-fold", metavar="K", type=fold_choice,
                help="fold of a cross-validation, or all: one predictions file each, with -images all "
@@ -48,6 +48,8 @@ def create_argparser():
                help="with -fold all, the mean of all folds' models, for images that none of them has trained on")
     add_option(data, "-result_json_name", metavar="NAME.json",
                help="predictions file, in DIR (default: NAME_preds.json; NAME_val_preds.json for another split)")
+    add_option(data, "-doubtful_labels", metavar="NAME.html",
+               help="with -fold all, a page in DIR of the images whose label is doubtful, and NAME.csv to correct them")
     new = parser.add_argument_group("or new images")
     add_option(new, "-images", metavar="PATH", type=folder_path, help="folder of images, or one image, without labels")
     add_option(new, "-out", metavar="FILE", type=Path,
@@ -102,13 +104,14 @@ def main(argv=None):
     options = create_argparser().parse_args(argv)
     require_one_task(options)
     require_places(options.dir, options.images, options.result_json_name, options.out, options.explain)
+    require_out_of_fold(options.doubtful_labels, options.fold, options.split, options.ensemble)
     together = options.fold == "all" and (
         options.ensemble or bool(options.images or options.external or options.export)
     )
     require_one_model_where_needed(together, options.fold, options.ensemble, options.explain, options.mc_samples)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
-    from pipeline.learning import devices, new_images, testing
+    from pipeline.learning import devices, doubtful_labels, new_images, testing
 
     if options.explain:
         from pipeline.learning import overlays  # it takes matplotlib half a second
@@ -154,6 +157,7 @@ def main(argv=None):
 
     project.require_organized()
     paths = []
+    doubtful = doubtful_labels.DoubtfulLabels(project, options.doubtful_labels) if options.doubtful_labels else None
     for fold in ["all"] if together else project.folds(options.fold):
         ensemble, images, predictions = testing.predict_partition(
             choice, project, options.split or "test", fold, device, command_line=command, **manner
@@ -164,6 +168,10 @@ def main(argv=None):
             overlays.draw_gallery(testing.gallery_path(path), ensemble.members[0], images, predictions)
         testing.write_predictions(path, predictions)
         paths.append(path)
+        if doubtful:
+            doubtful.add(ensemble.members[0], images, predictions)
+    if doubtful:
+        doubtful.write()
     print(f"next: {script_command('calc_model_performance.py', *paths, testing.results_path(paths))}")
 
 
@@ -186,6 +194,7 @@ def require_one_task(options):
         "-split": "dir",
         "--ensemble": "dir",
         "-result_json_name": "dir",
+        "-doubtful_labels": "dir",
         "-positive_class": "dir external export",
         "--explain": "dir images",
         "-out": "images external",
@@ -221,6 +230,15 @@ def require_one_model_where_needed(together, fold, ensemble, explain, sample_cou
         raise UserError(
             f"-mc_samples {sample_count}: several models are uncertain where they disagree; leave it out, or give the "
             "number of one with -fold"
+        )
+
+
+def require_out_of_fold(doubtful_labels, fold, split, ensemble):
+    """Raise UserError unless doubtful labels are asked of models that have not trained on the images."""
+    if doubtful_labels and (fold != "all" or ensemble or split not in (None, "test")):
+        raise UserError(
+            f"-doubtful_labels {doubtful_labels}: takes the test images of every fold, which its model has not seen; "
+            "give -fold all, without --ensemble and another -split"
         )
 
 

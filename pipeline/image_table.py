@@ -11,6 +11,7 @@ Columns:
     subfolder        the folder directly under the class folder whose images stay together; empty where there is none
     patient          the PatientID of a DICOM file; empty for others
     given_partition  train, val or test in a ready-made split; empty where it is drawn
+    corrected_from   the class before the user corrected it, see label_sheet; empty where it is as it was
 """
 
 from pathlib import Path
@@ -25,7 +26,7 @@ from pipeline.project import PARTITIONS, is_plain_file_name, is_reserved
 FIRST_COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out"]
 # Images that have the same in one of these columns belong together.
 GROUP_COLUMNS = ["known_group", "subfolder", "patient"]
-COLUMNS = [*FIRST_COLUMNS, *GROUP_COLUMNS, "given_partition"]
+COLUMNS = [*FIRST_COLUMNS, *GROUP_COLUMNS, "given_partition", "corrected_from"]
 # File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
 TEXT = object
 

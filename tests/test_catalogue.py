@@ -62,7 +62,8 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
         (tmp_path / "images.csv")
         .read_bytes()
         .startswith(
-            HEADER.strip().encode() + b',known_group,subfolder,patient,given_partition\n"no/a,b.png",1.png,no,,0,,,,,\n'
+            HEADER.strip().encode() + b",known_group,subfolder,patient,given_partition,corrected_from\n"
+            b'"no/a,b.png",1.png,no,,0,,,,,,\n'
         )
     )
     assert (
@@ -98,7 +99,7 @@ def test_a_source_may_be_any_path_in_the_project_folder_and_a_class_any_text(tmp
 
 def test_a_given_partition_is_one(faults):
     header = ",".join(image_table.COLUMNS)
-    (found,) = faults(f"{header}\nno/a.png,a.png,no,,0,,,,,train\nno/b.png,b.png,no,,0,,,,,Testing\n")
+    (found,) = faults(f"{header}\nno/a.png,a.png,no,,0,,,,,train,\nno/b.png,b.png,no,,0,,,,,Testing,\n")
     assert found.startswith("line 3: ") and "'Testing'" in found
 
 

@@ -56,11 +56,35 @@ def predict_and_compare(classifier, pixels, sample_count=None):
         outputs = inference.predict(model, [pixels], preprocessing, sample_count)
     seen = torch.stack(taken).mean(dim=0)  # over the image and, where it was predicted too, its mirror image
     seen = seen.flatten(2).mean(dim=2) if seen.ndim > 2 else seen
-    if seen.shape[1] != reference["features"].shape[1]:
-        raise UserError(f"{classifier.path}: its reference features are those of another model; train it again")
+    _require_same_width(classifier, seen)
     distances, nearest = _nearest(_normalized(seen.cpu()), reference["features"])
     names = np.array(reference["names"], dtype=object)[nearest.numpy()]
     return inference.with_distances(outputs, percentiles(distances, reference["distances"]), names)
+
+
+def nearest_of_classes(classifier, images, indices, class_of, wanted):
+    """Return the names of the training images that are nearest to some images, one list for each list of classes.
+
+    Args:
+        classifier: a Classifier; without a reference every name is "".
+        images: ImageSet.
+        indices: int (m,), which of its images.
+        class_of: {name: class index} of the training images.
+        wanted: lists of class indices (m,): the class of the nearest image to look for; "" where none has it.
+    """
+    reference = classifier.checkpoint.reference
+    if reference is None or not len(indices):
+        return [[""] * len(indices) for _ in wanted]
+    features = _means(classifier.model, classifier.last_layer, images, torch.as_tensor(indices))
+    _require_same_width(classifier, features)
+    distances = torch.cdist(_normalized(features), reference["features"].float()).numpy()
+    classes = np.array([class_of.get(name, -1) for name in reference["names"]])
+    found = []
+    for of_class in wanted:
+        masked = np.where(classes == np.asarray(of_class)[:, np.newaxis], distances, np.inf)
+        nearest = [reference["names"][index] for index in masked.argmin(axis=1)]
+        found.append([name if row.min() < np.inf else "" for name, row in zip(nearest, masked, strict=True)])
+    return found
 
 
 def percentiles(distances, of_validation):
@@ -79,6 +103,11 @@ def _inputs_of(layer):
     hook = layer.register_forward_hook(lambda _, inputs, output: taken.append(inputs[0].float()))
     with hook:
         yield taken
+
+
+def _require_same_width(classifier, features):
+    if features.shape[1] != classifier.checkpoint.reference["features"].shape[1]:
+        raise UserError(f"{classifier.path}: its reference features are those of another model; train it again")
 
 
 def _means(model, layer, images, indices):

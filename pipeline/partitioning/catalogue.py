@@ -87,7 +87,7 @@ def images_in_bin(project, earlier, in_bin):
     note_each(
         f"{project.bin / name}: is in no table and so in no partition; put it into a class folder" for name in others
     )
-    kept = ["source", "file_name", "class_name", *GROUP_COLUMNS, "given_partition"]
+    kept = ["source", "file_name", "class_name", *GROUP_COLUMNS, "given_partition", "corrected_from"]
     inspected = map_in_threads(
         lambda row: _inspect(project.bin / row.file_name, {name: getattr(row, name) for name in kept}),
         rows,
@@ -107,6 +107,7 @@ def label_known(known, labels):
             row["left_out"] = label.left_out
         else:
             row |= {"class_name": label.class_name, "given_partition": label.partition}
+            row["corrected_from"] = label.corrected_from
             row["known_group"] = label.known_group or row["known_group"]
         rows.append(row)
     return _table(rows)

@@ -37,6 +37,7 @@ class Label:
     partition: str = ""  # train, val or test where it is given, and not to be drawn
     known_group: str = ""  # as the user has named it
     left_out: str = ""  # why it is in no partition
+    corrected_from: str = ""  # the class before the user corrected it
 
 
 def entries(folder):

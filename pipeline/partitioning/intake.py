@@ -2,9 +2,9 @@
 
 import dataclasses
 import fnmatch
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipeline import split_files
+from pipeline import label_sheet, split_files
 from pipeline.errors import UserError
 from pipeline.file_names import caseless, composed
 from pipeline.messages import command_text, note_each
@@ -30,11 +30,11 @@ class Choices:
         """Return the Choices `given`, {field: value or None}, and for None those of the last split, which are told."""
         record = split_files.read_split_record(project.tables / "split.json")
         earlier = _sound(record.choices if record else {})
-        kept = {name: value for name, value in earlier.items() if given.get(name) is None}
         if given.get("files"):
             given["files"] = tuple(given["files"])
-        if given.get("labels_csv"):
-            given["labels_csv"] = given["labels_csv"].name
+        if given.get("labels_csv"):  # corrections leave it as it is where labels come from
+            given["labels_csv"] = None if label_sheet.is_in(given["labels_csv"]) else given["labels_csv"].name
+        kept = {name: value for name, value in earlier.items() if given.get(name) is None}
         chosen = cls(**kept, **{name: value for name, value in given.items() if value is not None})
         if chosen.labels_csv and given.get("subfolders"):
             raise UserError(
@@ -70,17 +70,23 @@ def read_labels(walked, earlier, in_bin, choices, table=None, columns=None):
         in_bin: those of it that lie in bin/.
         choices: the Choices.
         table, columns: a table of labels, as label_table.read takes them. Images of earlier splits that are not in it
-            keep their label.
+            keep their label. Of a table of doubtful labels, see label_sheet, what is filled in corrects the label
+            of images in bin/, wherever labels come from.
     """
+    sheet = table if table and label_sheet.is_in(table) else None
+    if sheet and columns:
+        raise UserError(f"-columns: has no effect with {sheet}, whose columns are known; leave it out")
     if choices.labels_csv:
         labels = _remembered(earlier)
-        if table:
+        if table and not sheet:
             bin_names = dict(zip(in_bin["source"], in_bin["file_name"], strict=True))
             names_of = {source: [bin_names[source]] if source in bin_names else [] for source in (*bin_names, *walked)}
             labels |= label_table.read(table, columns or {}, names_of)
         _tell_unlabelled(walked, labels, choices.labels_csv)
     else:
         labels = folders.read_labels([*dict.fromkeys([*in_bin["source"], *walked])]) | _remembered(in_bin)
+    if sheet:
+        labels |= _corrected(labels, in_bin, sheet)
     # Copies may spell names with decomposed letters.
     labels = {composed(source): label for source, label in labels.items()}
     chosen = {source: label for source, label in labels.items() if _is_chosen(source, choices.files)}
@@ -90,9 +96,24 @@ def read_labels(walked, earlier, in_bin, choices, table=None, columns=None):
     return chosen
 
 
+def _corrected(labels, in_bin, sheet):
+    """Return {source: Label} of the images in bin/ that a table of doubtful labels corrects; print how many."""
+    sources = zip(in_bin["file_name"], in_bin["source"], strict=True)
+    source_of = {composed(name): source for name, source in sources if source in labels}
+    corrected, changed = {}, 0
+    for name, class_name in label_sheet.read(sheet, source_of, {row.class_name for row in labels.values()}).items():
+        label = labels[source_of[name]]
+        first = label.corrected_from or label.class_name
+        changed += class_name != label.class_name
+        before = first if class_name != first else ""
+        corrected[source_of[name]] = replace(label, class_name=class_name, corrected_from=before)
+    print(f"{sheet}: {changed} labels corrected, {len(corrected) - changed} confirmed")
+    return corrected
+
+
 def _remembered(images):
     return {
-        row.source: Label(row.class_name, row.given_partition, row.known_group)
+        row.source: Label(row.class_name, row.given_partition, row.known_group, corrected_from=row.corrected_from)
         for row in images.itertuples()
         if row.class_name
     }

@@ -1,0 +1,72 @@
+"""The table of doubtful labels: a CSV that a user fills in to correct them; its format, written and read.
+
+Its column class is empty. What the user writes there is the image's right class; an empty cell changes nothing.
+"""
+
+from pipeline import files
+from pipeline.errors import UserError
+from pipeline.file_names import composed
+
+COLUMNS = [
+    "image", "class", "given_class", "suggested_class", "label_quality", "images_in_group", "nearest_of_given_class",
+    "nearest_of_suggested_class",
+]  # fmt: skip
+MARKS = {"image", "class", "given_class"}  # by these columns a table is known as one of doubtful labels
+
+
+def is_in(path):
+    """Tell whether a CSV file is a table of doubtful labels, whatever columns have been removed or added."""
+    rows = files.read_csv(path)
+    return bool(rows) and set(_header(rows)) >= MARKS
+
+
+def write(path, rows):
+    """Write rows of the COLUMNS, the most doubtful first."""
+    files.write_csv(path, [COLUMNS, *rows])
+
+
+def require_not_filled_in(path):
+    """Raise UserError where another file, or one that a user has filled in, is in the place of a new table."""
+    if not path.exists():
+        return
+    if not is_in(path):
+        raise UserError(f"{path}: is not a table of doubtful labels; rename it, or give another name")
+    rows = files.read_csv(path)
+    place = _header(rows).index("class")
+    if any(len(row) > place and row[place].strip() for _, row in rows[1:]):
+        raise UserError(f"{path}: is filled in, and would be replaced; rename it, or give another name")
+
+
+def read(path, names, class_names):
+    """Return {image: class} of the lines whose class is filled in.
+
+    `names` are the images that there are, `class_names` the classes. Raises UserError, with a line a fault, for
+    unknown images and classes, an image with two classes, lines of another width, and where nothing is filled in.
+    """
+    rows = files.read_csv(path)
+    header = _header(rows)
+    classes, faults = {}, []
+    for line, row in rows[1:]:
+        where = f"{path}, line {line}"
+        if len(row) != len(header):
+            faults.append(f"{where}: {len(row)} columns instead of {len(header)}; correct the line")
+            continue
+        cells = dict(zip(header, row, strict=True))
+        name, class_name = composed(cells["image"]), composed(cells["class"].strip())
+        if not class_name:
+            continue
+        if name not in names:
+            faults.append(f"{where}: {name!r} is not an image in bin; correct the line")
+        elif class_name not in class_names:
+            faults.append(f"{where}: {class_name!r} is not a class ({', '.join(sorted(class_names))}); correct it")
+        elif classes.setdefault(name, class_name) != class_name:
+            faults.append(f"{where}: {name!r} has the class {classes[name]!r} above; correct one of them")
+    if not classes and not faults:
+        faults.append(f"{path}: the column class is empty; write the right class of images whose label is wrong")
+    if faults:
+        raise UserError(*faults)
+    return classes
+
+
+def _header(rows):
+    return [cell.strip() for cell in rows[0][1]]

@@ -1,0 +1,148 @@
+"""Labels that the models of a cross-validation doubt: a page to look at, and a table that the user fills in.
+
+Each image is judged by the fold's model that has not trained on it, nor on its near-duplicates or its group. A wrong
+label can therefore not confirm itself. Nothing is changed here; see label_sheet for how corrections go back in.
+"""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from pipeline import files, image_files, label_sheet, split_files
+from pipeline.errors import UserError
+from pipeline.learning import familiarity, testing
+from pipeline.messages import note, printable
+from pipeline.project import script_command
+
+MOST_SHOWN = 100  # on the page; the table has all of them
+LONGER_SIDE = 160  # pixels of a picture on the page
+
+
+@dataclass(frozen=True)
+class DoubtfulLabel:
+    """An image whose model, which has not seen it, predicts another class than it is labelled with."""
+
+    image: str  # its name in bin/, as those of the nearest
+    given: str  # the class that it has
+    suggested: str  # the class that is predicted
+    quality: float  # see label_quality
+    images_in_group: int  # near-duplicates and others that belong together, itself included
+    nearest_of_given: str  # the nearest training image of the class, in the model's features; "" if not known
+    nearest_of_suggested: str
+
+
+def label_quality(labels, probabilities):
+    """Return how well labels agree with out-of-fold probabilities, float (n,): 0 not at all, 1 perfectly.
+
+    The normalized margin, half of 1 + p(given class) - the largest p of the other classes: below 0.5 another class is
+    more probable. Northcutt et al., "Confident Learning", 2021.
+
+    Args:
+        labels: int (n,), class indices.
+        probabilities: float (n, classes).
+    """
+    rows = np.arange(len(labels))
+    given, others = probabilities[rows, labels], probabilities.copy()
+    others[rows, labels] = -1
+    return (1 + given - others.max(axis=1)) / 2
+
+
+class DoubtfulLabels:
+    """Collects the doubtful labels of all folds, and writes the page and the table."""
+
+    def __init__(self, project, name):
+        """Take the project and the page's name; UserError where page or table would replace something else."""
+        self._project, self._page = project, project.root / name
+        if self._page.suffix != ".html" or not self._page.parent.is_dir():
+            raise UserError(f"-doubtful_labels {name}: give a name in {project.root} that ends in .html")
+        self._table = self._page.with_suffix(".csv")
+        testing.require_ours(self._page, files.has_mark)
+        label_sheet.require_not_filled_in(self._table)
+        self._found, self._count = [], 0
+
+    def add(self, classifier, images, predictions):
+        """Take the test images of a fold, an ImageSet, and the Predictions that the fold's Classifier gives them."""
+        quality = label_quality(predictions.labels, predictions.probabilities)
+        chosen = np.flatnonzero(predictions.predictions != predictions.labels)
+        given, suggested = predictions.labels[chosen], predictions.predictions[chosen]
+        training = split_files.read_split(self._project, "train", predictions.fold)
+        class_of = dict(zip(training.file_names, training.labels, strict=True))
+        nearest = familiarity.nearest_of_classes(classifier, images, chosen, class_of, [given, suggested])
+        groups = predictions.group_numbers()
+        sizes = np.bincount(groups)[groups]
+        names = predictions.class_names
+        self._count += len(quality)
+        self._found += [
+            DoubtfulLabel(
+                predictions.file_names[index],
+                names[predictions.labels[index]],
+                names[predictions.predictions[index]],
+                float(quality[index]),
+                int(sizes[index]),
+                *near,
+            )
+            for index, near in zip(chosen, zip(*nearest, strict=True), strict=True)
+        ]
+
+    def write(self):
+        """Write the page and the table, the most doubtful first; print where, and how corrections go back in."""
+        found = sorted(self._found, key=lambda label: (label.quality, label.image))
+        label_sheet.require_not_filled_in(self._table)  # it may have been while the images were predicted
+        label_sheet.write(self._table, map(_row, found))
+        files.write_text(self._page, _html(self._project, found[:MOST_SHOWN], len(found), self._count, self._table))
+        print(f"{len(found)} of {self._count} labels are doubtful: {self._page}, {self._table}")
+        if found:
+            command = script_command(
+                "partition_datasets.py", "-proj_dir", self._project.root, "-labels_csv", self._table
+            )
+            note(f"look at the page, write the right classes into {self._table}, then split as before and add "
+                 f"-labels_csv: {command} ...")  # fmt: skip
+
+
+def _row(label):
+    return [
+        label.image,
+        "",
+        label.given,
+        label.suggested,
+        f"{label.quality:.4f}",
+        label.images_in_group,
+        label.nearest_of_given,
+        label.nearest_of_suggested,
+    ]
+
+
+def _html(project, shown, doubtful_count, count, table):
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates"), encoding="utf-8"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: printable(str(value)),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("doubtful_labels.html.jinja").render(
+        labels=shown,
+        picture=lambda name: _picture(project.bin / name),
+        doubtful_count=doubtful_count,
+        count=count,
+        table=table.name,
+    )
+
+
+def _picture(path):
+    """Return a small copy of an image as JPEG in base64; "" where the file can no longer be read."""
+    try:
+        image = image_files.decode(image_files.read_bytes(path)).convert("RGB")
+    except image_files.UnreadableImage as reason:
+        note(f"{path}: {reason}; it is not on the page")
+        return ""
+    image.thumbnail((LONGER_SIDE, LONGER_SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=85)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
