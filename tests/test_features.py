@@ -27,7 +27,7 @@ def image_set(numbers, flips=False):
     labels, paths = torch.zeros(len(numbers), dtype=torch.int64), [f"{number}.png" for number in numbers]
     preprocessing = Preprocessing(3, 6, 5, average_flips=flips)
     return ImageSet(
-        paths, labels, preprocessing, [f"hash {number}" for number in numbers], 0, torch.device("cpu"), pixels
+        paths, labels, preprocessing, [f"hash {number}" for number in numbers], 0, torch.device("cpu"), pixels=pixels
     )
 
 
