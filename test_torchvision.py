@@ -111,10 +111,12 @@ def main(argv=None):
     require_one_model_where_needed(together, options.fold, options.ensemble, options.explain, options.mc_samples)
     # The rest is imported only now, so that --help answers at once.
     from pipeline import image_files
-    from pipeline.learning import devices, doubtful_labels, new_images, testing
+    from pipeline.learning import devices, new_images, testing
 
     if options.explain:
         from pipeline.learning import overlays  # it takes matplotlib half a second
+    if options.doubtful_labels:
+        from pipeline.learning import doubtful_labels
 
     image_files.limit_pixels(options.max_pixels)
     project = None if options.dir is None else Project(options.dir)
