@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pipeline.errors import UserError
-from pipeline.learning import inference, models
+from pipeline.learning import inference, models, transfer
 from pipeline.learning.features import compute_features
 
 MOST_REFERENCES = 2000  # training images
@@ -18,18 +18,26 @@ NEIGHBOURS = 5
 UNLIKE_FROM = 95.0  # percentile; of new images of the same kind, 5% are beyond it
 
 
-def reference_of(checkpoint, training):
+def reference_of(checkpoint, training, store):
     """Return what a finished model's Checkpoint keeps to compare new images with, of a Training's images.
 
-    A dict of features (float16 (m, d), of length 1) and names of at most MOST_REFERENCES training images, and
-    distances, the ascending ones of the validation images (float32 (n,)).
+    Where only the last layer was fitted, the FeatureStore `store` has their features already. A dict of features
+    (float16 (m, d), of length 1) and names of at most MOST_REFERENCES training images, and distances, the ascending
+    ones of the validation images (float32 (n,)).
     """
     model = checkpoint.build_model().to(training.train_set.device)
     layer = last_layer(model, checkpoint)
     count = len(training.train_set)
     chosen = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:MOST_REFERENCES].sort().values
-    features = _normalized(_means(model, layer, training.train_set, chosen)).half()
-    validated = _normalized(_means(model, layer, training.val_set, torch.arange(len(training.val_set))))
+
+    def seen_in(images, indices):
+        if not training.config.freeze_backbone:
+            return _means(model, layer, images, indices)
+        source, precision = transfer.features_source(training.config), training.config.precision
+        return torch.from_numpy(store.features(model, layer, images, precision, source)).mean(dim=0)[indices]
+
+    features = _normalized(seen_in(training.train_set, chosen)).half()
+    validated = _normalized(seen_in(training.val_set, torch.arange(len(training.val_set))))
     distances, _ = _nearest(validated, features)
     names = [training.train_set.paths[index].name for index in chosen.tolist()]
     return {"features": features, "names": names, "distances": distances.sort().values}

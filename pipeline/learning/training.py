@@ -39,16 +39,17 @@ def train(run, data, command_line, overwrite=False, store=None):
             return finished
         training = start_or_resume(run, data, overwrite)
     print_plan(run, training)
+    store = store or FeatureStore()
     record = training.record(run.name, command_line)
     if run.config.freeze_backbone:
-        fit_only(run, training, record, store or FeatureStore())
+        fit_only(run, training, record, store)
     else:
         if run.config.fit_head and not training.history:
-            fit_last_layer(training, store or FeatureStore())
+            fit_last_layer(training, store)
         train_epochs(run, training, record)
     if not processes.is_main():
         return record
-    reference = familiarity.reference_of(checkpoints.load(run.model), training)
+    reference = familiarity.reference_of(checkpoints.load(run.model), training, store)
     hyperparameters = run.finish(record, training.history, reference)
     print_hyperparameters(run, hyperparameters)
     return hyperparameters

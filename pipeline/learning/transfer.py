@@ -75,6 +75,11 @@ def weights_fingerprint(source):
         raise UserError(f"-weights {source}: {error.strerror}; check the name") from None
 
 
+def features_source(config):
+    """Return what the features of images depend on, for a FeatureStore, beside precision and preprocessing."""
+    return config.architecture, config.pooling, weights_fingerprint(config.weights)
+
+
 def start_of(checkpoint):
     """Return the Start of a training that goes on with the state in a checkpoint."""
     fresh = checkpoint.fresh_weights
@@ -100,7 +105,7 @@ def fit_last_layer(model, config, data, start, store):
     names = models.head_names(config.architecture, len(data.class_names), config.image_shape)
     if start.fresh - names:
         raise UserError(f"-weights {config.weights}: {', '.join(sorted(start.fresh - names))} would stay random")
-    layer, source = models.layer_of(model, names), (config.architecture, weights_fingerprint(config.weights))
+    layer, source = models.layer_of(model, names), features_source(config)
     features = [
         store.features(model, layer, replace(images, preprocessing=start.preprocessing), config.precision, source)
         for images in (data.train, data.val)
