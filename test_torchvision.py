@@ -29,9 +29,10 @@ def create_argparser():
     parser = command_line.ArgumentParser(
         __file__,
         "Predict a project's test images, or any other images, with a trained model.\n\n"
-        "reads:  DIR/models/NAME.pth.tar; DIR/csv and DIR/bin, or with -images any image files\n"
+        "reads:  DIR/models/NAME.pth.tar; DIR/csv and DIR/bin, or with -images or -external any image files\n"
         "writes: DIR/NAME_preds.json, or with -images a CSV file, with --explain pictures beside it;\n"
-        "        with -export the model as ONNX or safetensors",
+        "        with -external a JSON file, with -export the model as ONNX or safetensors;\n"
+        "        with -doubtful_labels a page and a CSV file in DIR",
         "python test_torchvision.py -dir DIR -classes 2 -batch_size 100 -save resnet_1.pth.tar -architecture resnet18 "
         "-result_json_name resnet_1_preds.json -img_size 3 224 224\n"
         "  python test_torchvision.py -save DIR/models/resnet_1.pth.tar -images FOLDER_OR_FILE -out FILE.csv",

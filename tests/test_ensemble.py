@@ -76,3 +76,18 @@ def test_a_labelled_partition_is_only_predicted_together_where_no_fold_has_train
     train.write_text("\n".join([first, *trains]), encoding="utf-8")
     result = call_script(*command)
     assert result.returncode == 2 and result.stderr.startswith(f"{SCRIPT}: error: --ensemble: ")
+
+
+def test_external_images_get_the_mean_of_the_folds_without_twins_of_what_any_has_seen(
+    call_script, folds, class_folders, tmp_path
+):
+    elsewhere, out = class_folders(tmp_path / "elsewhere", {"no": 3, "yes": 3}, seed=7), tmp_path / "out_preds.json"
+    shutil.copy(folds / "bin" / "train é0.png", elsewhere / "no" / "copied.png")
+    model = folds / "models" / "small.pth.tar"
+    result = call_script(SCRIPT, "-save", model, "-fold", "all", "-external", elsewhere, "-out", out)
+    assert result.returncode == 0 and "1 of 7 images show what the model has trained on" in result.stderr
+    found = json.loads(out.read_text(encoding="utf-8"))
+    images = [elsewhere / name for name in found["filenames"]]
+    of_folds = [Classifier.load(model.with_name(f"small_fold_{fold}.pth.tar")).predict(images) for fold in range(3)]
+    assert len(images) == 6 and found["split"] == "external"
+    assert np.array(found["predictive probabilities"]) == pytest.approx(np.mean(of_folds, axis=0), abs=1e-6)

@@ -82,7 +82,7 @@ def calibration_error(bins):
 def expected_calibration_error(probabilities):
     """Return [mean, 95th percentile] of the calibration error of a perfectly calibrated model on as many images.
 
-    Few images are never exactly as frequent as their probability says, so that this is not 0. Outcomes are drawn anew
+    Few images are never exactly as frequent as their probability says, so that this is not 0. Outcomes are drawn again
     with the given probabilities: the consistency resampling of Broecker and Smith, Weather and Forecasting 22 (2007)
     651.
     """
