@@ -23,7 +23,7 @@ from pipeline import command_line
 from pipeline.command_line import add_option
 from pipeline.errors import UserError
 from pipeline.messages import command_text
-from pipeline.project import RESERVED_FOLDERS
+from pipeline.project import RESERVED_FOLDERS, RUNS_NEXT_STEP
 from pipeline.readers import folder_path
 
 try:
@@ -53,9 +53,11 @@ def create_argparser():
     # fmt: off
     folders = parser.add_argument_group("folders")
     add_option(folders, "-out", metavar="DIR", type=folder_path, default=Path("demo"),
-               help="project folder; one that an earlier demo created is emptied first (default: demo)")
+               help="project folder (default: demo)")
     add_option(folders, "-images", metavar="FOLDER", type=folder_path,
                help="your own images, one folder per class: five folds, the transfer recipe, a report")
+    add_option(folders, "--overwrite", action="store_true",
+               help="delete everything in the project folder of an earlier demo first (default: leave it alone)")
     # fmt: on
     return parser
 
@@ -65,7 +67,7 @@ def main(argv=None):
     options = create_argparser().parse_args(argv)
     out = options.out
     class_folders = find_class_folders(options.images, out) if options.images else []
-    create_empty(out)
+    create_empty(out, options.overwrite)
     if options.images:
         copy_images(class_folders, out)
         cross_validate(out)
@@ -97,9 +99,9 @@ def cross_validate(out):
     """Run the five scripts on the images in the folder `out`, in five folds with the transfer recipe."""
     run("partition_datasets.py", "-proj_dir", out, "-folds", FOLDS, "-partitions", "redrawn")
     run("organize_files.py", out)
-    model = ("-fold", "all", "-save", "transfer.pth.tar")
-    run("train_torchvision.py", "-project_directory", out, *model, "-recipe", "transfer")
-    run("test_torchvision.py", "-dir", out, *model)
+    all_folds = ("-dir", out, "-fold", "all", "-save", "transfer.pth.tar")
+    run("train_torchvision.py", *all_folds, "-recipe", "transfer")
+    run("test_torchvision.py", *all_folds)
     predictions = [out / f"transfer_fold_{fold}_preds.json" for fold in range(FOLDS)]
     run("calc_model_performance.py", *predictions, out / "transfer_results.json", "--report")
     print(f"\nThe report, to be opened in a browser: {out / 'transfer_report.html'}")
@@ -117,20 +119,27 @@ def find_class_folders(images, out):
         for folder in images.iterdir()
         if folder.is_dir() and folder.name not in RESERVED_FOLDERS and not folder.name.startswith(".")
     )
-    if not folders:
-        raise UserError(f"-images {images}: no class folders in it; give the folder that holds one folder per class")
+    if (images / "csv" / "images.csv").exists():
+        command = command_text("python", "partition_datasets.py", "-proj_dir", images, "-folds", FOLDS)
+        raise UserError(f"-images {images}: its images are organized already; instead: {command}")
+    if len(folders) < 2:
+        raise UserError(
+            f"-images {images}: {len(folders)} class folders in it; give the folder that holds one folder per class"
+        )
     return folders
 
 
-def create_empty(out):
-    """Create the folder `out`, empty but for the marker, in place of one that an earlier demo created."""
+def create_empty(out, overwrite):
+    """Create the folder `out`, empty but for the marker; UserError where it is there and is not to be overwritten."""
     if out.is_symlink() or (out.exists() and not (out / MARKER).is_file()):
         raise UserError(f"{out}: exists, and this demo did not create it; give another place with -out")
     if not out.exists():
         out.mkdir(parents=True)
         (out / MARKER).touch()
-    # The marker stays, so that the same command completes what an interrupt has left.
+    # The marker stays, so that the same command can be given again after an interrupt.
     earlier = [entry for entry in out.iterdir() if entry.name != MARKER]
+    if earlier and not overwrite:
+        raise UserError(f"{out}: holds an earlier demo; give another place with -out, or --overwrite, which deletes it")
     if earlier:
         print(f"emptying {out}, which an earlier demo created", flush=True)
     for entry in earlier:
@@ -160,7 +169,7 @@ def run(script, *arguments):
     print(f"\n{command_text('python', shown, *arguments)}\n", flush=True)
     command = [sys.executable, SCRIPTS / script, *map(str, arguments)]
     # Unbuffered: each epoch is to be seen when it is over, through a pipe too.
-    with subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as step:
+    with subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1", RUNS_NEXT_STEP: "1"}) as step:
         try:
             status = step.wait()
         except BaseException:

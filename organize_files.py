@@ -13,7 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out wh
 
 from pipeline import command_line
 from pipeline.command_line import Switch, add_option
+from pipeline.errors import UserError
 from pipeline.messages import printable
+from pipeline.project import Project, propose, script_command
 from pipeline.readers import folder_path
 
 
@@ -38,13 +40,6 @@ def create_argparser():
 @command_line.entry_point
 def main(argv=None):
     options = create_argparser().parse_args(argv)
-    # The rest is imported only now, so that --help answers at once.
-    from pipeline import image_table, split_files
-    from pipeline.errors import UserError
-    from pipeline.locks import only_one
-    from pipeline.partitioning import moving, tables
-    from pipeline.project import Project, script_command
-
     if (options.DIR is None) == (options.proj_dir is None):
         raise UserError("DIR: give the folder that partition_datasets.py has split, once")
     project = Project(options.DIR or options.proj_dir)
@@ -53,9 +48,13 @@ def main(argv=None):
         raise UserError(
             f"{table_path}: no such file; run: {script_command('partition_datasets.py', '-proj_dir', project.root)}"
         )
+    # The rest is imported only now, so that --help and what is wrong with the folder are told at once.
+    from pipeline import image_table, split_files
+    from pipeline.locks import only_one
+    from pipeline.partitioning import moving, tables
+
     with only_one(project.lock, project.root):
-        images = image_table.read(table_path)
-        images = images[images["file_name"] != ""]
+        images = [row for row in image_table.read(table_path) if row.file_name]
         tables.require_ours(project)
         split_files.require_finished_split(project.tables / "split.json")
 
@@ -71,6 +70,8 @@ def main(argv=None):
     if gathered or tables_moved:
         print(f"{'copied' if copy else 'moved'} {gathered} images into {project.bin} ({len(images)} in all)")
         print(f"CSV files: {project.csv}; created: {project.models}, {project.results}")
+    if pictures := [str(path) for path in tables_moved if path.suffix == ".png"]:
+        print(f"pictures to be checked by eye, moved: {', '.join(pictures)}")
     if removed:
         print(f"removed {removed} images from the class folders, since identical copies are in {project.bin}")
     if emptied:
@@ -78,7 +79,8 @@ def main(argv=None):
     if not (gathered or tables_moved or removed or emptied):
         print(f"{project.root} is organized already: {len(images)} images in {project.bin}; nothing to do")
     folds = ["-fold", "all"] if project.fold_folders() else []
-    print(f"next: {script_command('train_torchvision.py', '-project_directory', project.root, *folds)}")
+    recommended = ("-recipe", "transfer", "-model_save_name", "transfer.pth.tar")
+    propose("train_torchvision.py", "-project_directory", project.root, *folds, *recommended)
 
 
 if __name__ == "__main__":

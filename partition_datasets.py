@@ -15,8 +15,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out wh
 
 from pipeline import command_line
 from pipeline.command_line import add_option, add_pixel_limit
+from pipeline.errors import UserError
 from pipeline.messages import command_text
-from pipeline.readers import file_path, folder_path, whole_number
+from pipeline.project import Project, propose
+from pipeline.readers import column_choice, file_path, folder_path, whole_number
+
+# With these options beside it, --baselines asks for no new split where there is one.
+ONLY_MEASURE = {"baselines", "proj_dir", "num_classes", "max_pixels"}
+# What a split depends on besides the folds, the seed and what later splits keep: to be given again for the same split.
+NOT_KEPT = ("max_pixels", "val_test_prop", "keep_leaks", "near_duplicates", "keep_label_conflicts")
 
 
 def create_argparser():
@@ -72,7 +79,8 @@ def create_argparser():
                help="keep images that lie in two classes (default: in no partition)")
     check = parser.add_argument_group("check")
     add_option(check, "--baselines", action="store_true",
-               help="measure how well file sizes, brightness and thumbnails predict the class; writes baselines.json")
+               help="measure how well file sizes, brightness and thumbnails predict the class; writes baselines.json. "
+                    "An earlier split stays as it is, unless another option asks for a new one")
     # fmt: on
     return parser
 
@@ -90,73 +98,114 @@ def held_out_proportion(text):
     return proportion
 
 
-def column_choice(text):
-    """Read image=COLUMN as ("image", "COLUMN")."""
-    role, _, column = text.partition("=")
-    if role not in ("image", "class", "group", "split") or not column:
-        raise ValueError(f"{text!r} is not image=, class=, group= or split= and a column's name")
-    return role, column
-
-
 @command_line.entry_point
 def main(argv=None):
-    options = create_argparser().parse_args(argv)
-    # The rest is imported only now, so that --help answers at once.
-    from pipeline import image_files
-    from pipeline.classes import require_class_count
-    from pipeline.errors import UserError
-    from pipeline.locks import only_one
-    from pipeline.partitioning import catalogue, duplicate_report, duplicates, groups, intake, leaks, splitting, tables
-    from pipeline.performance import baselines
-    from pipeline.project import Project, script_command
-    from pipeline.split_files import SplitRecord
-
+    parser = create_argparser()
+    options = parser.parse_args(argv)
     if options.columns and not options.labels_csv:
         raise UserError("-columns: has no effect without -labels_csv; give both or none")
-    image_files.limit_pixels(options.max_pixels)
     project = Project(options.proj_dir)
+    for table in (options.labels_csv, options.group_csv):
+        if table is not None and not table.exists():
+            raise UserError(f"{table}: no such file; check the name")
+    # The rest is imported only now, so that --help and what is wrong with options are told at once.
+    from pipeline import image_files
+    from pipeline.locks import only_one
+    from pipeline.partitioning import tables
+
+    image_files.limit_pixels(options.max_pixels)
     tables.require_ours(project)
     with only_one(project.lock, project.root):
-        choices = intake.Choices.resolve(
-            project,
-            files=options.files,
-            subfolders=options.subfolders,
-            patients=options.patients,
-            partitions=options.partitions,
-            labels_csv=options.labels_csv,
-        )
-        images = catalogue.find_images(project, choices, options.labels_csv, dict(options.columns))
-        readable = catalogue.usable(images)
-        class_names = sorted(set(readable["class_name"]))
-        require_class_count(class_names, options.num_classes, "-num_classes")
+        if options.baselines and parser.given(argv) <= ONLY_MEASURE and (project.tables / "images.csv").exists():
+            measure_earlier_split(project, options)
+            return
+        split(project, options, command_text("python", Path(__file__).name, *argv), not_kept(parser, options))
+    propose("organize_files.py", project.root)
 
-        known = groups.known_groups(readable, options.group_csv, options.forget_groups)
-        found = duplicates.find_duplicates(readable, options.near_duplicates)
-        duplicate_report.tell(readable, found, options.near_duplicates)
-        images = groups.group_images(images, found, known, options.keep_label_conflicts)
-        given = intake.given_partitions(images, choices)
-        images, leaked = leaks.settle(images, given, found, options.keep_leaks)
 
-        chosen = catalogue.usable(images)
-        given = given[chosen.index]
-        assignments = splitting.assign(
-            chosen["class_name"], chosen["group"], options.folds, options.val_test_prop, options.seed, given
-        )
-        splitting.print_counts(chosen["class_name"], assignments, options.val_test_prop, given)
-        if options.baselines:
-            fold_count = options.folds or min(5, chosen["group"].nunique())
-            test_parts = splitting.test_parts(chosen["class_name"], chosen["group"], fold_count, options.seed)
-        command = command_text("python", Path(__file__).name, *argv)
-        record = SplitRecord.of_now(command, options.seed, choices=choices.as_json(), leaks_kept=leaked.kept)
-        tables.write(project, images, class_names, assignments, record)
-        duplicate_report.draw(project, readable, found)
-        leaks.draw(project, images, leaked)
-        if options.baselines:
-            paths = [catalogue.location(project, row) for row in chosen.itertuples()]
-            labels = [class_names.index(name) for name in chosen["class_name"]]
-            path = project.tables / "baselines.json"
-            baselines.report(path, paths, labels, list(chosen["group"]), class_names, test_parts, options.seed)
-    print(f"next: {script_command('organize_files.py', project.root)}")
+def not_kept(parser, options):
+    """Return the words of a command line that give those of the NOT_KEPT options that differ from their defaults."""
+    chosen = {name: getattr(options, name) for name in NOT_KEPT}
+    chosen = {name: value for name, value in chosen.items() if value != parser.get_default(name)}
+    return [
+        word
+        for name, value in chosen.items()
+        for word in ([f"--{name}"] if value is True else [f"-{name}", str(value)])
+    ]
+
+
+def measure_earlier_split(project, options):
+    """Measure the baselines on the split that a project has, and leave it as it is."""
+    from pipeline.classes import require_class_count
+    from pipeline.partitioning import existing
+    from pipeline.performance import baselines
+
+    earlier = existing.read(project)
+    require_class_count(sorted(set(earlier.class_of)), options.num_classes, "-num_classes")
+    print(f"measuring on {earlier.place}; the split stays as it is (an option of the split draws a new one)")
+    path = project.tables / "baselines.json"
+    baselines.report(path, earlier.paths, earlier.class_of, earlier.groups, earlier.test_parts, earlier.seed)
+
+
+def split(project, options, command, words):
+    """Find the images of a project, decide which belong together, split them, and write the tables.
+
+    `command` and `words` are recorded, see SplitRecord.
+    """
+    from pipeline.classes import require_class_count
+    from pipeline.image_table import usable
+    from pipeline.partitioning import (
+        catalogue,
+        duplicate_report,
+        duplicates,
+        existing,
+        groups,
+        intake,
+        leaks,
+        splitting,
+        tables,
+    )
+    from pipeline.performance import baselines, small_test_part
+    from pipeline.split_files import SplitRecord
+
+    choices = intake.Choices.resolve(
+        project,
+        files=options.files,
+        subfolders=options.subfolders,
+        patients=options.patients,
+        partitions=options.partitions,
+        labels_csv=options.labels_csv,
+    )
+    images = catalogue.find_images(project, choices, options.labels_csv, dict(options.columns))
+    readable = usable(images)
+    class_names = sorted(set(readable["class_name"]))
+    require_class_count(class_names, options.num_classes, "-num_classes")
+
+    known = groups.known_groups(readable, options.group_csv, options.forget_groups)
+    found = duplicates.find_duplicates(readable, options.near_duplicates)
+    duplicate_report.tell(readable, found, options.near_duplicates)
+    images = groups.group_images(images, found, known, options.keep_label_conflicts)
+    given = intake.given_partitions(images, choices)
+    images, leaked = leaks.settle(images, given, found, options.keep_leaks)
+
+    chosen = usable(images)
+    class_of, group_of, given = chosen["class_name"], chosen["group"], given[chosen.index]
+    assignments = splitting.assign(class_of, group_of, options.folds, options.val_test_prop, options.seed, given)
+    splitting.print_counts(class_of, assignments, options.val_test_prop, given)
+    if not options.folds:
+        outlook = small_test_part.outlook(class_of, group_of, assignments[None], any(given))
+        print(outlook, end=outlook and "\n\n")
+    if options.baselines:
+        fold_count = options.folds or existing.most_folds(group_of)
+        test_parts = splitting.test_parts(class_of, group_of, fold_count, options.seed)
+
+    record = SplitRecord.of_now(command, options.seed, choices=choices.as_json(), leaks_kept=leaked.kept, options=words)
+    tables.write(project, images, class_names, assignments, record)
+    duplicate_report.draw(project, readable, found)
+    leaks.draw(project, images, leaked)
+    if options.baselines:
+        paths = [catalogue.location(project, row) for row in chosen.itertuples()]
+        baselines.report(project.tables / "baselines.json", paths, class_of, group_of, test_parts, options.seed)
 
 
 if __name__ == "__main__":

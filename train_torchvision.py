@@ -15,13 +15,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
 
-from pipeline import command_line, processes
+from pipeline import command_line, processes, split_files
+from pipeline.classes import resolve_positive_class
 from pipeline.command_line import add_option, add_pixel_limit
 from pipeline.errors import UserError
-from pipeline.learning import config
+from pipeline.learning import config, planning
 from pipeline.learning.config import TrainingConfig
 from pipeline.messages import command_text
-from pipeline.project import MODEL_SUFFIX, Project, script_command
+from pipeline.project import MODEL_SUFFIX, Project, propose
 from pipeline.readers import fold_choice, folder_path, whole_number
 
 
@@ -58,6 +59,8 @@ def create_argparser():
     add_option(earlier, "--resume", action="store_true",
                help="go on after the last whole epoch of a training that was stopped")
     add_option(earlier, "--overwrite", action="store_true", help="replace an earlier training of the same name")
+    add_option(run, "--sweep_3d", action="store_true",
+               help="draw the plot of a sweep in three dimensions, as published (default: in two)")
     command_line.add_choices(groups, TrainingConfig, config.default_text)
     add_pixel_limit(data)
     # fmt: on
@@ -70,21 +73,24 @@ def main(argv=None):
     project = Project(options.project_directory)
     project.require_organized()
     folds = project.folds(options.fold)
-    # The rest is imported only now, so that --help and what is wrong with the folder are told at once.
+    values = {field.name: getattr(options, field.name) for field in fields(TrainingConfig)}
+    configs = config.grid({name: value for name, value in values.items() if value is not None})
+    if options.sweep_3d and (len(configs) == 1 or all(one.freeze_backbone for one in configs)):
+        raise UserError("--sweep_3d: has no effect without a sweep over batch sizes or learning rates; leave it out")
+    splits = split_files.read_training_splits(project, folds[0], options.num_classes)
+    resolve_positive_class(splits[0].class_names, options.positive_class)
+    name, runs = planning.plan_runs(project, configs, folds, options.model_save_name)
+    for run in runs:
+        # Several runs that are started again go on where they stopped, without being asked to.
+        run.prepare(may_exist=options.resume or options.overwrite or len(runs) > 1)
+    if len(runs) == 1 and not options.overwrite:
+        runs[0].require_same_choices()
+    # The rest is imported only now, so that --help and what is wrong with options and folder are told at once.
     from pipeline import image_files
     from pipeline.learning import devices, distributed, sweep
 
     image_files.limit_pixels(options.max_pixels)
     device = devices.pick_device(options.use_GPU)
-
-    values = {field.name: getattr(options, field.name) for field in fields(TrainingConfig)}
-    chosen = {name: value for name, value in values.items() if value is not None}
-    configs = sweep.configurations(chosen, device)
-    name, runs = sweep.plan_runs(project, configs, folds, options.model_save_name)
-    for run in runs:
-        # Several runs that are started again go on where they stopped, without being asked to.
-        run.prepare(may_exist=options.resume or options.overwrite or len(runs) > 1)
-
     command = command_text("python", Path(__file__).name, *argv)
     with distributed.process_group(device):
         finished, failed = sweep.train_all(runs, device, command, options.num_classes, options.overwrite)
@@ -92,12 +98,13 @@ def main(argv=None):
     if processes.is_main() and len(runs) > 1 and finished:
         sweep.print_table(finished)
         if len(configs) > 1:
-            sweep.write_report(project.results, name, finished)
+            sweep.write_report(project.results, name, finished, options.sweep_3d)
     if failed:
         raise UserError(*failed)
-    if len(configs) == 1:
+    if processes.is_main():
         fold = [] if options.fold is None else ["-fold", options.fold]
-        print("next:", script_command("test_torchvision.py", "-dir", project.root, *fold, "-save", name + MODEL_SUFFIX))
+        name = name if len(configs) == 1 else sweep.settings_of(finished)[0]["model name"]
+        propose("test_torchvision.py", "-dir", project.root, *fold, "-save", name + MODEL_SUFFIX)
 
 
 if __name__ == "__main__":

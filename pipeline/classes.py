@@ -1,6 +1,7 @@
 """What is asked of class names: how many there are, and which one is the positive class."""
 
 from pipeline.errors import UserError
+from pipeline.file_names import caseless
 
 
 def require_class_count(class_names, expected, option):
@@ -10,6 +11,12 @@ def require_class_count(class_names, expected, option):
             f"{option} {expected}: the folder has {len(class_names)} classes "
             f"({', '.join(class_names)}); give {option} {len(class_names)} or correct the folder"
         )
+
+
+def find_class(name, class_names):
+    """Return the class that a name means, without case where that leaves one; None where there is none."""
+    same = [known for known in class_names if caseless(known) == caseless(name)]
+    return name if name in same else same[0] if len(same) == 1 else None
 
 
 def resolve_positive_class(class_names, asked=None, recorded=None):

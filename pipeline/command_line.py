@@ -40,7 +40,20 @@ class ArgumentParser(argparse.ArgumentParser):
         # allow_abbrev ends abbreviations with two dashes only; here a misspelt option with one must be an error too.
         return []
 
+    def parse_known_args(self, args=None, namespace=None):
+        self._words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def given(self, argv):
+        """Return the names of the options that stand on a command line, be their values the defaults or not."""
+        absent = object()
+        options = self.parse_args(argv, argparse.Namespace(**{action.dest: absent for action in self._actions}))
+        return {name for name, value in vars(options).items() if value is not absent}
+
     def error(self, message):
+        if message.startswith("the following arguments are required: ") and (unknown := self._unknown_options()):
+            # One of these may be the one that is missing.
+            message = f"unrecognized arguments: {' '.join(unknown)}"
         if message.startswith("unrecognized arguments: "):
             message += self._nearest(message.split()[2])
         # argparse joins all spellings of an option; one is enough for the user.
@@ -49,11 +62,18 @@ class ArgumentParser(argparse.ArgumentParser):
                 message = message.replace("/".join(action.option_strings), action.option_strings[0])
         fail(self.prog, [message.removeprefix("argument ") + "; see --help"])
 
+    def _unknown_options(self):
+        known = self._option_string_actions
+        given = [word for word in self._words if word[:1] == "-" and word.lstrip("-")[:1].isalpha()]
+        return [word for word in given if word.partition("=")[0] not in known]
+
     def _nearest(self, word):
-        """Return a hint at the option that a misspelt one may mean."""
-        names = {name.lstrip("-"): name for action in self._actions for name in action.option_strings[:1]}
-        nearest = difflib.get_close_matches(word.lstrip("-"), names, n=1, cutoff=0.6)
-        return f"; did you mean {names[nearest[0]]}?" if word.startswith("-") and nearest else ""
+        """Return a hint at the option that a misspelt one may mean, or at what a word that is no option may be."""
+        if not word.startswith("-"):
+            return " (a name with spaces needs quotes)"
+        names = {name.lstrip("-").lower(): name for action in self._actions for name in action.option_strings[:1]}
+        nearest = difflib.get_close_matches(word.lstrip("-").lower(), names, n=1, cutoff=0.6)
+        return f"; did you mean {names[nearest[0]]}?" if nearest else ""
 
 
 def add_option(group, name, *other_names, **settings):
@@ -66,26 +86,32 @@ def add_option(group, name, *other_names, **settings):
     return group.add_argument(*names, *swapped, **settings)
 
 
-def add_choices(groups, config_class, default_text):
-    """Add an option for each field of a configuration class, a dataclass whose fields carry an Option.
+def add_choices(groups, config_class, default_text=lambda field: ""):
+    """Add an option for each field of a dataclass that carries an Option.
 
     Args:
         groups: {name: argument group}; a field's option goes into the group that it names.
-        config_class: see pipeline.learning.config.TrainingConfig.
+        config_class: the dataclass, see pipeline.choices.
         default_text: function from a field to what its help says of the default.
 
-    An option that is not given leaves None under the field's name.
+    An option that is not given leaves None, a flag False, under the field's name.
     """
     for field in dataclasses.fields(config_class):
+        if "option" not in field.metadata:
+            continue
         option = field.metadata["option"]
         settings = {"dest": field.name, "help": option.help + default_text(field)}
-        if isinstance(field.default, bool):
+        if option.flag:
+            settings |= {"action": "store_true"}
+        elif isinstance(field.default, bool):
             settings |= {"action": Switch}
         else:
-            count = len(field.default) if isinstance(field.default, tuple) else "+" if option.several else None
+            count = option.count or ("+" if option.several else None)
+            if field.default and isinstance(field.default, tuple):
+                count = len(field.default)
             letter = {int: "N", float: "X"}.get(type(field.default))
             settings |= {"nargs": count, "choices": option.values, "type": option.read or str}
-            settings |= {"metavar": option.metavar or letter}
+            settings |= {"metavar": option.metavar or letter, "action": "append" if option.again else "store"}
         add_option(groups[option.group], option.name, *option.other_names, **settings)
 
 
@@ -197,11 +223,12 @@ def fail_for_missing(script, error):
     if package == "pipeline":
         raise error
     needed = " ".join(EXPORT_PACKAGES) if package in EXPORT_PACKAGES else "-r requirements.txt"
+    activate = r".venv\Scripts\activate" if os.name == "nt" else ". .venv/bin/activate"
     fail(
         script,
         [
             f"the package {error.name} is not installed for {sys.executable}; activate the environment "
-            f"(. .venv/bin/activate), or run: pip install {needed}"
+            f"({activate}), or run: pip install {needed}"
         ],
     )
 

@@ -237,7 +237,7 @@ def _parse_csv(path, text, delimiter):
 
 def _csv_cell(value):
     # The csv module leaves a carriage return (macOS puts one in the name "Icon\r") unquoted, and then cannot read it.
-    text = str(value)
+    text = "" if value is None else str(value)
     return '"' + text.replace('"', '""') + '"' if re.search(r'[",\r\n]', text) else text
 
 

@@ -14,9 +14,8 @@ Columns:
     corrected_from   the class before the user corrected it, see label_sheet; empty where it is as it was
 """
 
+from collections import namedtuple
 from pathlib import Path
-
-import pandas as pd
 
 from pipeline import files
 from pipeline.errors import UserError
@@ -27,12 +26,14 @@ FIRST_COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "
 # Images that have the same in one of these columns belong together.
 GROUP_COLUMNS = ["known_group", "subfolder", "patient"]
 COLUMNS = [*FIRST_COLUMNS, *GROUP_COLUMNS, "given_partition", "corrected_from"]
-# File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
-TEXT = object
+ImageRow = namedtuple("ImageRow", COLUMNS, defaults=[""] * len(COLUMNS))  # of texts
+# How a reason in left_out begins that is not that of a file that cannot be read as an image.
+LABEL_CONFLICT, LEAK, NO_CLASS = "label conflict: ", "leak: ", "no class in line "
+NOT_CHOSEN = "not among the files that -files chooses"
 
 
 def read(path):
-    """Read an images.csv as a table of strings, with every fault of it in one UserError."""
+    """Read an images.csv as a list of ImageRow, with every fault of it in one UserError."""
     rows = files.read_csv(path)
     if not has_header(rows):
         raise UserError(f"{path}: does not begin with the line {','.join(COLUMNS)}; restore it from a copy")
@@ -58,9 +59,7 @@ def read(path):
             faults.append(f"{where}: {partition!r} is not a partition; write {', '.join(PARTITIONS)} or nothing")
     if faults:
         raise UserError(*faults)
-    return pd.DataFrame([row for _, row in rows[1:]], columns=rows[0][1], dtype=TEXT).reindex(
-        columns=COLUMNS, fill_value=""
-    )
+    return [ImageRow(*row) for _, row in rows[1:]]
 
 
 def has_header(rows):
@@ -70,8 +69,13 @@ def has_header(rows):
 
 
 def write(path, table):
-    """Write images.csv, rows in the order of the table."""
+    """Write images.csv, rows in the order of the table, a pandas DataFrame."""
     files.write_csv(path, [COLUMNS, *table[COLUMNS].itertuples(index=False)])
+
+
+def usable(images):
+    """Return the rows of a table, a pandas DataFrame, that no reason leaves out."""
+    return images[images["left_out"] == ""]
 
 
 def groups_of(project, file_names):
@@ -80,10 +84,20 @@ def groups_of(project, file_names):
     Split files with no images.csv beside them are valid too.
     """
     path = project.csv / "images.csv"
-    table = read(path) if path.exists() else pd.DataFrame(columns=COLUMNS, dtype=TEXT)
-    group_of = dict(zip(map(composed, table["file_name"]), table["group"], strict=True))
+    return groups_in(read(path) if path.exists() else [], file_names)
+
+
+def groups_in(rows, file_names):
+    """Return the group of each image in a list of ImageRow, as `groups_of` does."""
+    group_of = {composed(row.file_name): row.group for row in rows}
     groups = [group_of.get(composed(name)) for name in file_names]
     return [f"group {group}" if group else name for group, name in zip(groups, file_names, strict=True)]
+
+
+def names_of(folder):
+    """Return [source, name in bin/] of every line of the images.csv in a folder; [] where there is no such file."""
+    path = Path(folder) / "images.csv"
+    return [[row.source, row.file_name] for row in read(path)] if path.exists() else []
 
 
 def _stays_inside(name):

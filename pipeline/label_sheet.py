@@ -4,6 +4,7 @@ Its column class is empty. What the user writes there is the image's right class
 """
 
 from pipeline import files
+from pipeline.classes import find_class
 from pipeline.errors import UserError
 from pipeline.file_names import composed
 
@@ -40,8 +41,9 @@ def require_not_filled_in(path):
 def read(path, names, class_names):
     """Return {image: class} of the lines whose class is filled in.
 
-    `names` are the images that there are, `class_names` the classes. Raises UserError, with a line a fault, for
-    unknown images and classes, an image with two classes, lines of another width, and where nothing is filled in.
+    `names` are the images that there are, `class_names` the classes, which are found without case. Raises UserError,
+    with a line a fault, for unknown images and classes, an image with two classes, lines of another width, and where
+    nothing is filled in.
     """
     rows = files.read_csv(path)
     header = _header(rows)
@@ -52,13 +54,14 @@ def read(path, names, class_names):
             faults.append(f"{where}: {len(row)} columns instead of {len(header)}; correct the line")
             continue
         cells = dict(zip(header, row, strict=True))
-        name, class_name = composed(cells["image"]), composed(cells["class"].strip())
-        if not class_name:
+        name, written = composed(cells["image"]), composed(cells["class"].strip())
+        if not written:
             continue
+        class_name = find_class(written, class_names)
         if name not in names:
             faults.append(f"{where}: {name!r} is not an image in bin; correct the line")
-        elif class_name not in class_names:
-            faults.append(f"{where}: {class_name!r} is not a class ({', '.join(sorted(class_names))}); correct it")
+        elif class_name is None:
+            faults.append(f"{where}: {written!r} is not a class ({', '.join(sorted(class_names))}); correct it")
         elif classes.setdefault(name, class_name) != class_name:
             faults.append(f"{where}: {name!r} has the class {classes[name]!r} above; correct one of them")
     if not classes and not faults:

@@ -9,6 +9,7 @@ from pipeline import processes
 
 # Longer lists are cut here, with the count behind them.
 MOST_LINES = 20
+MOST_NAMES = 4  # of images, in one note
 LONGEST_LINE = 1000  # characters
 
 
@@ -27,16 +28,27 @@ def note_each(messages, where_all=""):
         note(f"... {len(messages)} in all{where_all and '; ' + where_all}")
 
 
-def listed(names):
+def listed(names, most=MOST_LINES):
     """Return the first names of a list, and how many more there are."""
-    more = len(names) - MOST_LINES
-    return ", ".join(names[:MOST_LINES]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def shortened(text, length):
     """Return a text of at most so many characters, its middle left out."""
     half = (length - 1) // 2
     return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"
+
+
+def in_words(value, between=" "):
+    """Return a value as the user reads it: yes, no or none; the entries of a list with `between` between them."""
+    if isinstance(value, dict):
+        return between.join(f"{key} {in_words(entry, between)}" for key, entry in value.items())
+    if isinstance(value, list | tuple):
+        return between.join(in_words(entry, between) for entry in value)
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def printable(text):
@@ -57,8 +69,11 @@ def command_text(*words):
 
 
 def format_table(headers, rows):
-    """Return a plain-text table, one line a row, that Markdown renders too; columns of numbers are right-aligned."""
-    rows = list(rows)
+    """Return a plain-text table, one line a row, that Markdown renders too; columns of numbers are right-aligned.
+
+    A cell of None is an empty one.
+    """
+    rows = [["" if cell is None else cell for cell in row] for row in rows]
     columns = [[str(header), *(str(row[i]) for row in rows)] for i, header in enumerate(headers)]
     widths = [max(2, *map(len, column)) for column in columns]  # Markdown needs a rule of two characters or more
     numeric = [all(is_number(row[i]) for row in rows) for i in range(len(headers))]

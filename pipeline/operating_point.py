@@ -7,7 +7,6 @@ threshold applies to the calibrated ones.
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.special import softmax
 
 from pipeline import files
 from pipeline.errors import UserError
@@ -32,6 +31,7 @@ class OperatingPoint:
     sensitivity_interval: list | None  # 95 %
     specificity: float | None
     specificity_interval: list | None
+    weights: list | None = None  # hashes of those of the models measured; None: only their names are known
 
     def as_json(self):
         """Return the object of the JSON file: the names of the fields in words."""
@@ -64,7 +64,8 @@ class OperatingPoint:
     def require_model(self, path, class_names, positive_class, checkpoints, sample_count):
         """Raise UserError, with a line a fault, where the point (read from `path`) is of another model or classes.
 
-        `checkpoints` are file names: of the model that is to predict, or of all whose probabilities are averaged.
+        `checkpoints`, {file name: hash of the weights}, are of the model that is to predict, or of all whose
+        probabilities are averaged.
         """
         faults = [
             f"-operating_point {path}: is of {what} {theirs}, the model of {ours}; {way_out}"
@@ -75,11 +76,12 @@ class OperatingPoint:
             )
             if theirs != ours
         ]
-        faults += [
-            f"-operating_point {path}: is of {', '.join(self.checkpoints)}, not of {name}; give its own results"
-            for name in checkpoints
-            if name not in self.checkpoints
-        ]
+        for name, weights in checkpoints.items():
+            if name not in self.checkpoints:
+                listed = ", ".join(self.checkpoints)
+                faults.append(f"-operating_point {path}: is of {listed}, not of {name}; give its own results")
+            elif self.weights is not None and weights not in self.weights:
+                faults.append(f"-operating_point {path}: is of a {name} with other weights; give its own results")
         if faults:
             raise UserError(*faults)
 
@@ -89,7 +91,9 @@ def calibrated(probabilities, temperature):
 
     Guo et al., ICML 2017: the logarithms are the logits but for a constant in each row, which the softmax does not see.
     """
-    return softmax(np.log(np.maximum(probabilities, SMALLEST)) / temperature, axis=1)
+    logits = np.log(np.maximum(probabilities, SMALLEST)) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def is_in(path):
@@ -102,7 +106,13 @@ def is_in(path):
 
 def read(path):
     """Read the OperatingPoint of a results JSON; UserError where there is none, or it is damaged."""
-    content = files.read_json_object(path).get(KEY)
+    results = files.read_json_object(path)
+    content = results.get(KEY)
+    if results.get("Unit") == "group":
+        raise UserError(
+            f"-operating_point {path}: was measured on groups, and is not for single images; calculate it with "
+            "calc_model_performance.py without -per group"
+        )
     if content is None:
         raise UserError(
             f"-operating_point {path}: has no operating point; calculate it with calc_model_performance.py "
@@ -132,7 +142,8 @@ def _is_sound(point):
         fractions += limits or []
     return (
         all(isinstance(texts, list) and texts for texts in (names, point.checkpoints))
-        and all(isinstance(text, str) for text in [*names, *point.checkpoints])
+        and (point.weights is None or isinstance(point.weights, list))
+        and all(isinstance(text, str) for text in [*names, *point.checkpoints, *(point.weights or [])])
         and (positive is None or positive in names)
         and (threshold is None or (len(names) == 2 and positive is not None))
         and all(value is None or _is_number(value, 0, 1) for value in fractions)

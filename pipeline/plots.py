@@ -3,7 +3,9 @@
 import contextlib
 import warnings
 
+import numpy as np
 from matplotlib import font_manager, style
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from pipeline import files
 from pipeline.messages import printable
@@ -11,6 +13,8 @@ from pipeline.messages import printable
 # Okabe and Ito's colours, which colour-blind readers can tell apart too (jfly.uni-koeln.de/color).
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = "osD^vP*"
+TITLE = {"weight": "bold", "size": "medium"}
+NARROW = 20  # ratio of the limits of a logarithmic axis
 # Longer names do not fit beside an axis.
 NAME_LENGTH = 18
 
@@ -39,6 +43,38 @@ def own_style():
     with style.context(["default", settings]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
         yield
+
+
+def titled(axes, title):
+    """Write the title of a picture without a legend above it."""
+    axes.set_title(title, loc="left", **TITLE)
+
+
+def legend_above(axes, title, **layout):
+    """Add the legend above the axes, where it hides no point, and the picture's title above the legend."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0, frameon=False, fontsize="small", title=title,
+        title_fontproperties=TITLE, alignment="left", **layout,
+    )  # fmt: skip
+
+
+def plain_log_scale(axes, name, ticks=None):
+    """Give the axis x or y, once all is drawn, a logarithmic scale with numbers that are written out (0.00001).
+
+    They stand at `ticks`, or at 1, 2, 5, 10 and so on, and in a narrow range at 3, 4, 6, ... too.
+    """
+    axes.set(**{f"{name}scale": "log"})
+    axis = getattr(axes, f"{name}axis")
+    low, high = getattr(axes, f"get_{name}lim")()
+    steps = (1, 2, 5) if high / low > NARROW else range(1, 10)
+    axis.set_major_locator(FixedLocator(ticks) if ticks else LogLocator(subs=steps))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
+    axis.set_minor_locator(NullLocator())
+
+
+def plain_number(value):
+    """Write a number without an exponent."""
+    return np.format_float_positional(float(f"{value:.6g}"), trim="-")
 
 
 def shown_name(name):

@@ -4,19 +4,20 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import entr
 
 from pipeline import files
+from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
+from pipeline.messages import note
 from pipeline.project import is_plain_file_name
 
 # Softmax outputs in float32 sum to 1 within about 1e-6; files written by other tools are rounded.
 SUM_TOLERANCE = 1e-4
 ROUNDING = 5e-5  # of a probability with four decimals
-# The attributes that hold a value of each image.
+# The attributes that hold a value of each image (or group).
 OF_EACH_IMAGE = (
     "labels", "predictions", "probabilities", "file_names", "groups", "folds", "predictive_entropy",
-    "mutual_information",
+    "mutual_information", "members",
 )  # fmt: skip
 
 
@@ -35,6 +36,7 @@ class Predictions:
     fold: int = None
     folds: np.ndarray = None  # int (n,), of each image, where those of a cross-validation are pooled; not in the file
     checkpoint: str = None  # file name
+    weights: list = None  # hashes of those of the models that predicted, see learning.classifier
     # Of Monte Carlo dropout, where the probabilities are means over so many samples; float (n,) in nats.
     sample_count: int = None
     predictive_entropy: np.ndarray = None
@@ -42,6 +44,19 @@ class Predictions:
     gallery: str = None  # file name, beside this file, of the picture that explains some of the predictions
     command_line: str = None  # that created them
     interrupted: str = None  # where the model's training was stopped before its end: "stopped at epoch 9 of 256"
+    # Where groups are counted in place of images (see performance.units), the names of each one's images; not in the
+    # file. Everything above is then of groups.
+    members: list = None
+
+    @property
+    def unit(self):
+        """What is counted: "image" or "group"."""
+        return "image" if self.members is None else "group"
+
+    @property
+    def image_count(self):
+        """The number of images, also where groups are counted."""
+        return len(self.labels) if self.members is None else sum(map(len, self.members))
 
     def probabilities_of_predictions(self):
         """Return the probability of each image's predicted class, float (n,)."""
@@ -57,7 +72,7 @@ class Predictions:
 
     def entropy(self):
         """Return how unsure the model is of each image: the predictive entropy, float (n,), in nats."""
-        return self.predictive_entropy if self.sample_count else entr(self.probabilities).sum(axis=1)
+        return self.predictive_entropy if self.sample_count else entropies(self.probabilities)
 
     def select(self, keep):
         """Return the Predictions of the images that `keep`, bool (n,), names."""
@@ -101,9 +116,15 @@ class Predictions:
                 "split": self.split,
                 "fold": self.fold,
                 "checkpoint": self.checkpoint,
+                "weights": self.weights,
                 **more,
             },
         )
+
+
+def entropies(probabilities):
+    """Return the entropy of each row of probabilities (n, classes), in nats; float (n,)."""
+    return 0 - (probabilities * np.log(np.where(probabilities > 0, probabilities, 1))).sum(axis=1)
 
 
 def read(path):
@@ -145,6 +166,7 @@ def read(path):
         split=content.get("split"),
         fold=content.get("fold"),
         checkpoint=content.get("checkpoint"),
+        weights=content.get("weights"),
         gallery=content.get("gallery"),
         command_line=content.get("command line"),
         interrupted=content.get("training"),
@@ -163,6 +185,20 @@ def read_all(paths):
     if faults:
         raise UserError(*faults)
     return read_files
+
+
+def read_parts(paths, positive_class=None):
+    """Read predictions files as a list of Predictions; `positive_class` replaces the recorded one, and says so."""
+    parts, replaced = read_all(paths), {}
+    for part, path in zip(parts, paths, strict=True):
+        recorded = part.positive_class
+        part.positive_class = resolve_positive_class(part.class_names, positive_class, recorded)
+        if recorded not in (None, part.positive_class):
+            replaced.setdefault(recorded, path)
+    for recorded, path in replaced.items():
+        chosen = "each class in turn" if positive_class is None else f"positive class {positive_class!r}"
+        note(f"{chosen} instead of {recorded!r}, which {path} names")
+    return parts
 
 
 def are_in(path):
@@ -244,6 +280,8 @@ def _remark_faults(content):
         for name in ("positive class", "checkpoint", "gallery", "command line", "training")
         if not isinstance(content.get(name), str | None)
     ]
+    if not (content.get("weights") is None or _are_texts(content["weights"])):
+        faults.append("'weights' is not a list of strings")
     gallery = content.get("gallery")
     if isinstance(gallery, str) and not is_plain_file_name(gallery):
         faults.append(f"'gallery' is {gallery!r}, not the name of a file beside this one")
@@ -253,6 +291,10 @@ def _remark_faults(content):
     if fold is not None and (type(fold) is not int or fold < 0):
         faults.append(f"'fold' is {fold!r}, not a whole number from 0 or null")
     return faults
+
+
+def _are_texts(values):
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def _uncertainty(content, faults):

@@ -1,5 +1,6 @@
 """Where everything lies in a project folder."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -10,8 +11,10 @@ from pipeline.messages import command_text
 SCRIPTS = Path(__file__).resolve().parents[1]
 RESERVED_FOLDERS = ("bin", "csv", "models", "results")
 PARTITIONS = ("train", "val", "test")
+LONG_NAMES = {"train": "training", "val": "validation", "test": "test"}
 MODEL_SUFFIX = ".pth.tar"
 LAST_SUFFIX = ".last" + MODEL_SUFFIX
+RUNS_NEXT_STEP = "IMAGE_CLASSIFICATION_RUNS_NEXT_STEP"  # environment variable of a script that runs the five in turn
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Project:
 
     def __post_init__(self):
         if not self.root.is_dir():
-            raise UserError(f"{self.root}: no such folder; give the folder that holds one folder per class")
+            fault = "is a file, not a folder" if self.root.exists() else "no such folder"
+            raise UserError(f"{self.root}: {fault}; give the folder that holds one folder per class")
 
     @property
     def bin(self):
@@ -67,11 +71,14 @@ class Project:
         Raises UserError for a fold that the project does not have, and where it has folds and none was chosen.
         """
         existing = [fold for fold, folder in self.fold_folders().items() if any(map(Path.exists, split_tables(folder)))]
-        listed = f"folds {', '.join(map(str, existing))}" if existing else "no folds (partition_datasets.py -folds 5)"
+        listed = f"folds {', '.join(map(str, existing))}"
         if choice is None and existing:
             raise UserError(f"-fold: {self.root} is split into {listed}; give one of them or all")
-        if choice not in (None, "all", *existing) or (choice == "all" and not existing):
-            raise UserError(f"-fold {choice}: {self.root} has {listed}")
+        if choice is not None and not existing:
+            command = script_command("partition_datasets.py", "-proj_dir", self.root, "-folds", 5)
+            raise UserError(f"-fold {choice}: {self.root} has no folds; leave it out, or split into folds: {command}")
+        if choice not in (None, "all", *existing):
+            raise UserError(f"-fold {choice}: {self.root} has {listed}; give one of them or all")
         return existing if choice == "all" else [choice]
 
     def require_organized(self):
@@ -105,6 +112,12 @@ def script_command(script, *arguments):
     """Return the command line of one of the scripts, as it can be copied and run from the current folder."""
     path = SCRIPTS / script
     return command_text("python", path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path, *arguments)
+
+
+def propose(script, *arguments):
+    """Print the command of the next step; nothing where the caller of this script runs the next step itself."""
+    if RUNS_NEXT_STEP not in os.environ:
+        print(f"next: {script_command(script, *arguments)}")
 
 
 def split_tables(folder):

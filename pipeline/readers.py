@@ -39,6 +39,15 @@ def number(*, above=None, at_least=None, at_most=None, below=None):
     return read
 
 
+def table_column(text):
+    """Read TABLE.csv:COLUMN as (path, column); the colon of a drive, or one in the column's name, does not divide."""
+    divided = [(Path(text[:place]), text[place + 1 :].strip()) for place, letter in enumerate(text) if letter == ":"]
+    divided = [(path, column) for path, column in divided if path.name and column]
+    if not divided:
+        raise ValueError(f"{text!r} is not a table and one of its columns, such as patients.csv:hospital")
+    return next((pair for pair in divided if pair[0].is_file()), divided[-1])
+
+
 def fold_choice(text):
     """Read a fold's number from 0, or "all"."""
     if text == "all":
@@ -62,3 +71,11 @@ def file_path(text):
     if not text.strip():
         raise ValueError("an empty path; is a variable not set? Give . for the current folder")
     return Path(text)
+
+
+def column_choice(text):
+    """Read image=COLUMN as ("image", "COLUMN")."""
+    role, _, column = text.partition("=")
+    if role not in ("image", "class", "group", "split") or not column:
+        raise ValueError(f"{text!r} is not image=, class=, group= or split= and a column's name")
+    return role, column

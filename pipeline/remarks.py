@@ -2,11 +2,10 @@
 
 from collections import defaultdict
 
-from pipeline.messages import note
+from pipeline.messages import MOST_NAMES, listed, note
 
 SEVERAL_PAGES = "several pages, of which only the first is used"
 NO_CONTRAST = "no contrast, the same value everywhere"
-MOST_NAMES = 4
 
 
 class Remarks:
@@ -25,5 +24,4 @@ class Remarks:
     def tell(self, images):
         """Print a note for each remark; `images` says what they are."""
         for remark, names in self.names.items():
-            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-            note(f"{remark}: {len(names)} of {self.count} {images} ({', '.join(names[:MOST_NAMES])}{more})")
+            note(f"{remark}: {len(names)} of {self.count} {images} ({listed(names, MOST_NAMES)})")

@@ -2,14 +2,15 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import files
+from pipeline.classes import require_class_count
 from pipeline.errors import UserError
 from pipeline.file_names import FileNames, composed
-from pipeline.project import is_plain_file_name, split_tables
+from pipeline.project import is_plain_file_name, script_command, split_tables
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Split:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """How the images were split: split.json, beside the split files."""
+    """How the images were split: split.json, beside the split files. Its keys are the fields' names in words."""
 
     command_line: str
     seed: int
@@ -33,24 +34,14 @@ class SplitRecord:
     finished: bool = True  # False while the tables are being written
     choices: dict = field(default_factory=dict)  # {option: value} of how images are taken in, which later splits keep
     leaks_kept: dict = field(default_factory=dict)  # {partition: images with a twin or group in another one}
+    options: list = field(default_factory=list)  # words of a command line: what else the split depends on
 
     @classmethod
     def of_now(cls, command_line, seed, **more):
         return cls(command_line, seed, datetime.now(UTC).isoformat(timespec="seconds"), **more)
 
     def write(self, path):
-        files.write_json(path, {name: getattr(self, attribute) for name, attribute in RECORD_KEYS.items()})
-
-
-# The keys of split.json. Earlier versions have written the first four.
-RECORD_KEYS = {
-    "command line": "command_line",
-    "seed": "seed",
-    "date": "date",
-    "finished": "finished",
-    "choices": "choices",
-    "leaks kept": "leaks_kept",
-}
+        files.write_json(path, {name.replace("_", " "): value for name, value in asdict(self).items()})
 
 
 def read_split_record(path):
@@ -61,9 +52,9 @@ def read_split_record(path):
     if not Path(path).exists():
         return None
     content = files.read_json_object(path)
-    content = {"choices": {}, "leaks kept": {}, **content}
-    values = [content.get(name) for name in RECORD_KEYS]
-    if [type(value) for value in values] != [str, int, str, bool, dict, dict]:
+    content = {"choices": {}, "leaks kept": {}, "options": [], **content}  # which earlier versions have not written
+    values = [content.get(entry.name.replace("_", " ")) for entry in fields(SplitRecord)]
+    if [type(value) for value in values] != [entry.type for entry in fields(SplitRecord)]:
         raise UserError(f"{path}: is not the record of a split; move it elsewhere")
     return SplitRecord(*values)
 
@@ -73,6 +64,15 @@ def require_finished_split(path):
     record = read_split_record(path)
     if record is not None and not record.finished:
         raise UserError(f"{path}: the split was not finished; run again: {record.command_line}")
+
+
+def command_to_split_again(project, *more):
+    """Return the command line that splits an organized project as it is split now, with `more` options."""
+    record, folds = read_split_record(project.csv / "split.json"), project.fold_folders()
+    words = ["-folds", len(folds)] if folds else []
+    if record is not None:
+        words += [*(["-seed", record.seed] if record.seed else []), *record.options]
+    return script_command("partition_datasets.py", "-proj_dir", project.root, *words, *more)
 
 
 def write_split(path, file_names, labels):
@@ -123,6 +123,17 @@ def read_split(project, partition, fold=None):
     return Split(partition, path, file_names, [row[2] for row in rows], class_names)
 
 
+def read_training_splits(project, fold, class_count=None):
+    """Read the training and the validation Split; UserError, too, where training is not possible with their classes.
+
+    These have to be `class_count`, if that is given.
+    """
+    splits = [read_split(project, partition, fold) for partition in ("train", "val")]
+    require_class_count(splits[0].class_names, class_count, "-num_classes")
+    _require_classes(*splits)
+    return splits
+
+
 def read_class_names(project, fold=None):
     """Read the class names of an organized project, by class index.
 
@@ -154,6 +165,29 @@ def fingerprint(*splits):
         [split.partition, list(map(composed, split.file_names)), split.labels, split.class_names] for split in splits
     ]
     return files.content_hash(json.dumps(content).encode())
+
+
+def _require_classes(train, val):
+    """Raise UserError where a class has no training image, or the validation images are all of one class."""
+    class_names = train.class_names
+    without = [name for index, name in enumerate(class_names) if index not in set(train.labels)]
+    faults = [
+        f"{train.path}: holds no image of class {name!r}; training needs images of each class" for name in without
+    ]
+    if len(class_names) < 2:
+        faults.append(f"{train.path}: all images are of class {class_names[0]!r}; training needs at least two classes")
+    if len(set(val.labels)) < 2:
+        faults.append(f"{val.path}: all images are of one class, which cannot choose an epoch; add some of another")
+    if faults:
+        raise UserError(*faults)
+
+
+def read_rows(path):
+    """Read a split CSV as it stands, without a look at bin/: [(file name, class index)]; UserError with its faults."""
+    rows, faults = _read_rows(path)
+    if faults:
+        raise UserError(*faults)
+    return [(file_name, label) for _, file_name, label in rows]
 
 
 def _read_rows(path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.performance import thresholds, validations
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.predictions import Predictions
 
@@ -40,6 +41,12 @@ def random_two_class(seed, counts=(10, 16), signal=1.0, prefix="image", **others
     logits = signal * (2 * labels - 1) + random.normal(size=len(labels))
     names = [f"{prefix}{index}.png" for index in range(len(labels))]
     return two_class(labels, 1 / (1 + np.exp(-logits)), **{"file_names": names, "split": "test", **others})
+
+
+def chosen_threshold(validation, path, measured, rule=None):
+    """Return the Threshold that validation Predictions, read from `path`, choose for the Predictions `measured`."""
+    pool = validations.pool([validation], [path], [measured], "-threshold_from")
+    return thresholds.choose_all([measured], pool, rule)[0][0]
 
 
 def content(path):

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as v2
 
@@ -133,14 +132,28 @@ def test_nothing_makes_the_device_wait():
     assert (changed.shape, changed.dtype, changed.device.type) == (images.shape, torch.uint8, "meta")
 
 
-@pytest.mark.parametrize("count", [2, 9])
-def test_the_picture_has_a_row_for_each_of_the_first_images_and_the_image_itself_first(tmp_path, count):
-    images = ImageSet(
+def image_set(count):
+    return ImageSet(
         paths=[], labels=torch.zeros(count, dtype=torch.int64), preprocessing=Preprocessing(1, 32, 32),
         content_hashes=[], in_color=0, device=torch.device("cpu"), pixels=shapes(count),
     )  # fmt: skip
+
+
+def test_the_picture_is_the_same_whatever_was_drawn_before(tmp_path):
+    # As for a training that goes on.
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        augmentation.draw_augmented(tmp_path / f"{seed}.png", image_set(2), STRONG)
+    assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
+
+
+@pytest.mark.parametrize("count", [2, 9])
+def test_the_picture_has_a_row_for_each_of_the_first_images_and_the_image_itself_first(tmp_path, monkeypatch, count):
+    images = image_set(count)
+    drawn = []
+    monkeypatch.setattr(augmentation.sheets, "draw_sheet", lambda path, title, rows, side: drawn.extend(rows))
     augmentation.draw_augmented(tmp_path / "augmented.png", images, STRONG)
-    picture = Image.open(tmp_path / "augmented.png")
-    assert picture.size == (6 * 36 + 4, min(count, 4) * 36 + 4)
-    first = picture.crop((4, 4, 36, 36)).convert("L")
-    assert list(first.tobytes()) == images.pixels[0].flatten().tolist()
+    assert [row.label for row in drawn] == [f"image {number}" for number in range(1, min(count, 4) + 1)]
+    for row, pixels in zip(drawn, images.pixels, strict=False):
+        assert [tile.caption for tile in row.tiles] == ["as it is"] + ["augmented"] * 5
+        assert list(row.tiles[0].image.tobytes()) == pixels.flatten().tolist()

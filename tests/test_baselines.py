@@ -107,6 +107,59 @@ def test_partition_prints_them_and_writes_them_beside_the_split_files(tmp_path, 
     assert (data / "csv" / "baselines.json").exists()
 
 
+@pytest.mark.parametrize("options", [(), ("-folds", 3, "-seed", 4), ("-seed", 4)], ids=["plain", "folds", "seed"])
+@pytest.mark.parametrize("organized", [False, True])
+def test_they_are_measured_on_the_split_that_is_there(
+    tmp_path, class_folders, call_script, contents, options, organized
+):
+    data = class_folders(tmp_path / "data", {"no": 10, "yes": 12})
+    expected = class_folders(tmp_path / "expected", {"no": 10, "yes": 12}) / "baselines.json"
+    call_script("partition_datasets.py", "-proj_dir", expected.parent, *options, "--baselines")
+    call_script("partition_datasets.py", "-proj_dir", data, *options)
+    if organized:
+        call_script("organize_files.py", data)
+    before = contents(data)
+    result = call_script("partition_datasets.py", "-dir", data, "-classes", 2, "--baselines")
+    assert result.returncode == 0, result.stderr
+    (path,) = data.rglob("baselines.json")
+    assert path.read_text() == expected.read_text()
+    path.unlink()
+    assert contents(data) == before
+
+
+def test_with_an_option_of_the_split_it_is_drawn_again(tmp_path, class_folders, call_script):
+    data = class_folders(tmp_path / "data", {"no": 10, "yes": 12})
+    call_script("partition_datasets.py", "-proj_dir", data, "-folds", 3)
+    result = call_script("partition_datasets.py", "-proj_dir", data, "-val_test_prop", 0.1, "--baselines")
+    assert result.returncode == 0 and (data / "test.csv").exists() and not list(data.glob("csv/fold_*"))
+
+
+def test_folds_that_do_not_test_every_image_once_are_an_error(tmp_path, class_folders, call_script):
+    data = class_folders(tmp_path / "data", {"no": 10, "yes": 12})
+    call_script("partition_datasets.py", "-proj_dir", data, "-folds", 3)
+    table = data / "csv" / "fold_1" / "test.csv"
+    table.write_text("".join(table.read_text().splitlines(True)[1:]))
+    result = call_script("partition_datasets.py", "-proj_dir", data, "--baselines")
+    assert result.returncode == 2 and result.stderr.startswith(f"partition_datasets.py: error: {data / 'csv'}: ")
+    assert "-folds 3" in result.stderr and not (data / "baselines.json").exists()
+
+
+def test_images_that_are_gone_are_all_named_and_a_new_split_is_without_them(tmp_path, class_folders, call_script):
+    data = class_folders(tmp_path / "data", {"no": 10, "yes": 12})
+    call_script("partition_datasets.py", "-proj_dir", data)
+    gone = [data / "no" / "no3.png", data / "yes" / "yes5.png"]
+    for path in gone:
+        path.unlink()
+    result = call_script("partition_datasets.py", "-proj_dir", data, "--baselines")
+    assert result.returncode == 2 and not (data / "baselines.json").exists()
+    told = [line.split(": ")[2] for line in result.stderr.splitlines()]
+    assert told == [str(path) for path in gone]
+    assert call_script("partition_datasets.py", "-proj_dir", data).returncode == 0
+    for verb in ("wrote", "replaced"):
+        result = call_script("partition_datasets.py", "-proj_dir", data, "--baselines")
+        assert f"{verb} {data / 'baselines.json'}" in result.stdout and "over 20 images" in result.stdout
+
+
 @pytest.fixture
 def read(tmp_path):
     def read(content):
@@ -160,7 +213,7 @@ def test_areas_are_means_over_folds_and_a_constant_answer_has_no_interval(shortc
     paths, labels = shortcut
     parts = splitting.test_parts(labels, np.arange(40), 5, 0)
     probabilities = baselines.cross_validate(paths, labels, parts, 0)["brightness"][:, 1]
-    baselines.report(tmp_path / "baselines.json", paths, labels, np.arange(40), ["no", "yes"], parts, 0)
+    baselines.report(tmp_path / "baselines.json", paths, np.array(["no", "yes"])[labels], np.arange(40), parts, 0)
     constant, _, brightness, *_ = baselines.read(tmp_path / "baselines.json", ["no", "yes"])
     assert (constant.auc.value, constant.auc.interval) == (0.5, None)
     areas = [roc_auc_score(labels[part], probabilities[part]) for part in parts]
@@ -170,7 +223,7 @@ def test_areas_are_means_over_folds_and_a_constant_answer_has_no_interval(shortc
 def test_what_is_written_is_read(shortcut, tmp_path, capsys):
     paths, labels = shortcut
     parts = splitting.test_parts(labels, np.arange(40), 5, 0)
-    baselines.report(tmp_path / "baselines.json", paths, labels.tolist(), np.arange(40), ["no", "yes"], parts, 0)
+    baselines.report(tmp_path / "baselines.json", paths, np.array(["no", "yes"])[labels], np.arange(40), parts, 0)
     content = json.loads((tmp_path / "baselines.json").read_text(encoding="utf-8"))
     assert (content["folds"], content["seed"], content["class names"]) == (5, 0, ["no", "yes"])
     assert [baseline.as_json() for baseline in baselines.read(tmp_path / "baselines.json", ["no", "yes"])] == content[

@@ -81,7 +81,7 @@ def test_an_image_to_leave_out_must_be_there(class_folders, tmp_path):
 
 
 def test_digits_come_as_class_folders(tmp_path):
-    command = [sys.executable, str(ROOT / "benchmarks" / "digits.py"), str(tmp_path / "digits"), "50"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "sets.py"), "digits", str(tmp_path / "digits"), "50"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == f"wrote 50 images to {tmp_path / 'digits'}\n"
     paths = sorted((tmp_path / "digits").glob("*/*.png"))

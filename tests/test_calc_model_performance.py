@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from made_predictions import GOLDEN, content, multiclass, random_two_class, two_class
 
-from pipeline import files
+from pipeline import files, operating_point
+from pipeline.errors import UserError
 from pipeline.operating_point import calibrated
+from pipeline.performance.figures import exact_interval
 from pipeline.split_files import SplitRecord
 
 SCRIPT = "calc_model_performance.py"
@@ -215,6 +217,70 @@ def test_two_models_and_baselines_stand_beside_another(calculate, folder):
     assert "## Compared with other.pth.tar" in page and "| file facts |" in page
 
 
+@pytest.fixture
+def patients(folder):
+    """Predictions of three folds, of patients with two images each; those of the next fold validate."""
+    for fold in range(3):
+        for split, name in (("test", "fold_{}.json"), ("val", "fold_{}_val.json")):
+            made = random_two_class(10 + fold, prefix=f"{split}{fold}_", split=split, fold=fold, checkpoint="m.pth.tar")
+            group = (fold + (split == "val")) % 3
+            made.groups = [f"patient {group}-{number // 2}" for number in range(26)]
+            made.write(folder / name.format(fold))
+    return [f"fold_{fold}.json" for fold in range(3)]
+
+
+def test_patients_are_counted_in_place_of_their_images(calculate, patients, folder):
+    others = ["-compare", folder / "fold_?.json", "-threshold_from", *(folder / f"fold_{n}_val.json" for n in range(3))]
+    results, page, _ = calculate(*patients, options=["-per", "group", *others])
+    parts = [content(folder / name) for name in patients]
+    means = [np.reshape(part["predictive probabilities"], (13, 2, 2)).mean(axis=1)[:, 1] for part in parts]
+    thresholds = [point["value"] for point in results["Thresholds"]]
+    findings = np.concatenate([mean >= value for mean, value in zip(means, thresholds, strict=True)])
+    labels = np.tile(np.repeat([0, 1], [5, 8]), 3)
+    assert (results["Unit"], results["n"], results["Images"], results["Groups"]) == ("group", 39, 78, 39)
+    assert results["Accuracy"] == (findings == labels).mean()
+    assert results["Accuracy 95% Interval"] == exact_interval((findings == labels).sum(), 39)
+    assert all(point["n"] == 26 for point in results["Thresholds"])  # of the 39, less the fold's own
+    assert results["Comparison"]["n"] == 39
+    assert page.startswith("# Performance on 39 test groups of 3 folds\n")
+    assert "39 groups of 78 images" in page and "| groups " in page and "| group " in page
+    with pytest.raises(UserError, match="-per group"):
+        operating_point.read(folder / "results.json")
+
+
+def test_predictive_values_and_subgroups_are_on_the_page_and_in_the_json(calculate, patients, folder):
+    lines = [f"test{fold}_{number}.png,{'east' if fold else 'west'}" for fold in range(3) for number in range(25)]
+    (folder / "t.csv").write_text("\n".join(["image,hospital", *lines]))
+    options = ["-prevalence", "0.01", "0.1", "-by", f"{folder / 't.csv'}:hospital"]
+    results, page, _ = calculate(*patients, options=options)
+    values, subgroups = results["Predictive Values"], results["Subgroups"]
+    assert values["LR+"] == pytest.approx(results["Sensitivity"] / (1 - results["Specificity"]))
+    assert [at["prevalence"] for at in values["at"]] == [0.01, 0.1]
+    assert values["at"][0]["Pos Pred Value"] < values["at"][1]["Pos Pred Value"] < results["Pos Pred Value"]
+    assert sorted((each["value"], each["n"], each["Groups"]) for each in subgroups["by value"]) == [
+        ("east", 50, 26),
+        ("west", 25, 13),
+    ]
+    assert subgroups["by value"][0]["Accuracy"] <= subgroups["by value"][1]["Accuracy"]
+    assert subgroups["without a value"] == 3
+    assert "| LR+ (yes) |" in page and "|       1.0% |" in page
+    assert "## By hospital of t.csv" in page and "in none of these rows: 3 images." in page
+
+
+def test_what_groups_subgroups_and_prevalences_cannot_be_had_of_is_refused(patients, folder, faults):
+    files = [*(folder / name for name in patients), folder / "results.json"]
+    (line,) = faults(folder / "preds.json", folder / "results.json", "-per", "group")
+    assert line.startswith("-per group: preds.json has no 'groups'")
+    (line,) = faults(*files, "-per", "group", "-baselines", folder / "baselines.json")
+    assert line.startswith("-baselines: ") and "-per group" in line
+    (line,) = faults(*files, "-by", "hospital")
+    assert line.startswith("-by: 'hospital' is not a table and one of its columns")
+    (line,) = faults(*files, "-prevalence", "10")
+    assert line.startswith("-prevalence: '10' is not a number above 0 and below 1")
+    (line,) = faults(*files, "-by", f"{folder / 'none.csv'}:hospital")
+    assert line.startswith("none.csv: no such file")
+
+
 def test_folds_are_pooled(calculate):
     results, page, _ = calculate("fold_2_preds.json", "fold_0_preds.json", "fold_1_preds.json")
     assert results["n"] == 78 and [fold["fold"] for fold in results["Folds"]] == [0, 1, 2]
@@ -357,11 +423,7 @@ def test_other_images_are_not_compared(folder, faults):
 
 def test_what_are_no_folds_is_not_pooled(folder, faults):
     found = faults(folder / "preds.json", folder / "val_preds.json", folder / "results.json")
-    assert found == [
-        "val_preds.json: split 'val', in preds.json 'test'; pool the folds of one model only",
-        "preds.json: names no fold; several predictions are pooled as the folds of a cross-validation",
-        "val_preds.json: names no fold; several predictions are pooled as the folds of a cross-validation",
-    ]
+    assert len(found) == 1 and found[0].startswith("val_preds.json: split 'val', in preds.json 'test'; ")
 
 
 def test_an_unknown_positive_class(folder, faults):
@@ -372,3 +434,27 @@ def test_an_unknown_positive_class(folder, faults):
 
 def test_missing_arguments(faults):
     assert faults() == ["the following arguments are required: PREDS, RESULTS; see --help"]
+
+
+def test_ordered_classes_are_compared_by_rank(calculate, folder, faults):
+    random = np.random.default_rng(0)
+    multiclass(np.arange(30) % 3, random.dirichlet(np.ones(3), 30)).write(folder / "three.json")
+    results, page, _ = calculate("three.json", options=["-ordered", "B", "A", "C"])
+    assert results["Ordered Classes"]["classes"] == ["B", "A", "C"]
+    assert 0 < results["Hand and Till's M"] < 1 and "| Hand and Till's M " in page
+    assert "## Ordered classes" in page
+    (fault,) = faults(folder / "three.json", folder / "results.json", "-ordered", "B", "A")
+    assert fault.startswith("-ordered B A: name each class once")
+    (fault,) = faults(folder / "preds.json", folder / "results.json", "-ordered", "no", "yes")
+    assert fault.startswith("-ordered: the order of 2 classes changes no figure")
+
+
+def test_a_decision_curve_is_of_a_positive_class(calculate, folder, faults):
+    results, page, _ = calculate("preds.json", options=["--decision_curve"])
+    assert len(results["Decision Curve"]["net benefit"]) == 99 and "## Decision curve" in page
+    assert (folder / "results_decision_curve.png").exists()
+    assert results["Calibration Slope 95% Interval"][0] < results["Calibration Slope"]
+    assert "| Calibration Intercept (yes) |" in page
+    multiclass([0, 1, 2], np.eye(3)).write(folder / "three.json")
+    (fault,) = faults(folder / "three.json", folder / "results.json", "--decision_curve")
+    assert fault.startswith("--decision_curve: is of one positive class")

@@ -10,7 +10,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from pipeline.performance import calibration
 from pipeline.performance.calibration import calibration_error, reliability_bins
-from pipeline.performance.figures import Undefined
+from pipeline.performance.figures import Figure
 
 
 def test_bins_and_error_by_hand():
@@ -58,19 +58,19 @@ def test_brier_score_by_hand():
 
 def test_log_loss_by_hand():
     probabilities = np.array([[0.5, 0.5], [0.2, 0.8], [0.25, 0.75]])
-    loss = calibration.log_loss(np.array([0, 1, 0]), probabilities)
+    loss = calibration.log_loss(np.array([0, 1, 0]), probabilities, np.arange(3)).value
     assert loss == pytest.approx(-(math.log(0.5) + math.log(0.8) + math.log(0.25)) / 3, abs=1e-12)
     assert loss == pytest.approx(log_loss([0, 1, 0], probabilities))
 
 
 def test_log_loss_of_an_impossible_truth_is_undefined_and_not_infinite():
-    with pytest.raises(Undefined, match="infinite: 1 of 2 images have probability 0 of their true class"):
-        calibration.log_loss(np.array([0, 1]), np.array([[1.0, 0.0], [1.0, 0.0]]))
+    loss = calibration.log_loss(np.array([0, 1]), np.array([[1.0, 0.0], [1.0, 0.0]]), np.arange(2))
+    assert loss == Figure(None, reason="infinite: 1 of 2 images have probability 0 of their true class")
 
 
 def test_multiclass_brier_score_by_hand():
     probabilities = np.array([[0.6, 0.3, 0.1], [0, 0, 1]])
-    score = calibration.multiclass_brier_score(np.array([0, 1]), probabilities)
+    score = calibration.multiclass_brier_score(np.array([0, 1]), probabilities, np.arange(2)).value
     assert score == pytest.approx((0.4**2 + 0.3**2 + 0.1**2 + 0 + 1 + 1) / 2, abs=1e-12)
 
 

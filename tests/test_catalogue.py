@@ -67,7 +67,7 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
         )
     )
     assert (
-        image_table.read(tmp_path / "images.csv").values.tolist() == table.assign(group=list("012345")).values.tolist()
+        list(map(list, image_table.read(tmp_path / "images.csv"))) == table.assign(group=list("012345")).values.tolist()
     )
 
 
@@ -94,7 +94,7 @@ def test_a_faulty_line_is_named(faults, row, fault):
 def test_a_source_may_be_any_path_in_the_project_folder_and_a_class_any_text(tmp_path):
     rows = "a.png,a.png,no,,0,\nno/7/8/b.png,b.png,no/yes,,0,\n"
     (tmp_path / "images.csv").write_text(HEADER + rows)
-    assert list(image_table.read(tmp_path / "images.csv")["class_name"]) == ["no", "no/yes"]
+    assert [row.class_name for row in image_table.read(tmp_path / "images.csv")] == ["no", "no/yes"]
 
 
 def test_a_given_partition_is_one(faults):
@@ -281,3 +281,10 @@ def test_no_two_images_ever_have_the_same_name(known, found):
     assert len(set(names)) == len(names)
     assert all(map(is_plain_file_name, table["file_name"]))
     assert set(known["file_name"]) <= set(table["file_name"])
+
+
+def test_of_a_folder_above_the_class_folders_the_right_one_is_named(tmp_path, class_folders, call_script):
+    class_folders(tmp_path / "download" / "scans", {"no": 3, "yes": 3})
+    result = call_script("partition_datasets.py", "-proj_dir", tmp_path / "download")
+    assert result.returncode == 2
+    assert f"did you mean {tmp_path / 'download' / 'scans'}?" in result.stderr

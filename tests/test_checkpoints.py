@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
-from pipeline.learning import checkpoints
+from pipeline.learning import checkpoints, model_files
 from pipeline.learning.checkpoints import Checkpoint
 from pipeline.learning.history import Epoch
 from pipeline.project import Project
@@ -287,14 +287,14 @@ def test_a_compressed_file_is_refused_before_it_fills_the_memory(tmp_path, model
 
 def test_entries_nested_too_deep_are_refused(tmp_path, content):
     nested = "deep"
-    for _ in range(500):
+    for _ in range(2000):
         nested = {"options": nested}
     looped = {}
     looped["options"] = looped
     for options in (nested, looped):
         path = tmp_path / "nested.pth.tar"
         limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(10_000)
+        sys.setrecursionlimit(30_000)
         try:
             torch.save({**content, "options": options}, path)
         finally:
@@ -351,24 +351,27 @@ def test_a_checkpoint_is_found_by_name_by_path_and_as_the_only_one(project):
     (project.models / "a.last.pth.tar").touch()
     (project.models / ".b.pth.tar.123.part").touch()
     for name in ("a.pth.tar", str(path), None):
-        assert checkpoints.find(name, project) == path
-    assert checkpoints.find(str(path), None) == path
-    assert checkpoints.find("a.last.pth.tar", project) == project.models / "a.last.pth.tar"
+        assert model_files.find(name, project) == path
+    assert model_files.find(str(path), None) == path
+    assert model_files.find("a.last.pth.tar", project) == project.models / "a.last.pth.tar"
 
 
 def test_no_model_or_several_are_an_error_that_lists_them(project):
     way_out = "give the name of one with -save"
-    assert faults_of(checkpoints.find, None, project) == (f"-save: {project.models} has 0 models; {way_out}",)
+    assert faults_of(model_files.find, None, project) == (f"-save: {project.models} has 0 models; {way_out}",)
     for name in ("b.pth.tar", "a.pth.tar", "a.last.pth.tar"):
         (project.models / name).touch()
-    assert faults_of(checkpoints.find, None, project) == (
+    assert faults_of(model_files.find, None, project) == (
         f"-save: {project.models} has 2 models: a.pth.tar, b.pth.tar; {way_out}",
     )
-    assert faults_of(checkpoints.find, "c.pth.tar", project) == (
+    assert faults_of(model_files.find, "c.pth.tar", project) == (
         f"{project.models / 'c.pth.tar'}: no such checkpoint; there are 2 models: a.pth.tar, b.pth.tar",
     )
-    assert checkpoints.find("a", project) == project.models / "a.pth.tar"
-    assert faults_of(checkpoints.find, None, None) == ("-save: give the checkpoint to use",)
+    (project.models / "c_fold_0.pth.tar").touch()
+    (fault,) = faults_of(model_files.find, "c.pth.tar", project)
+    assert "c_fold_0.pth.tar" in fault and "-fold all" in fault
+    assert model_files.find("a", project) == project.models / "a.pth.tar"
+    assert faults_of(model_files.find, None, None) == ("-save: give the checkpoint to use",)
 
 
 def test_the_random_weights_before_loading_do_not_matter(model_path):
@@ -431,7 +434,7 @@ EPOCH = asdict(Epoch(1, 0.001, 0.5, 0.5, 0.5, 0.5, 0.5))
             for history in (
                 [1], [{"epoch": 1}], [{**EPOCH, "epoch": 2}], [{**EPOCH, "val_loss": math.nan}], [EPOCH, EPOCH],
                 [{**EPOCH, "epoch": True}], [{**EPOCH, "epoch": torch.ones(())}], [{**EPOCH, "epoch": torch.ones(2)}],
-                [{**EPOCH, "seconds": 1.7e308}],
+                [{**EPOCH, "seconds": 1.7e308}], [{**EPOCH, "epoch": 10**400}],
             )
         ),
     ],

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.classes import require_class_count, resolve_positive_class
+from pipeline.classes import find_class, require_class_count, resolve_positive_class
 from pipeline.errors import UserError
 
 
@@ -23,6 +23,19 @@ def test_positive_class(class_names, asked, recorded, chosen):
 def test_a_positive_class_that_cannot_be_is_an_error(class_names, asked):
     with pytest.raises(UserError, match=f"-positive_class {asked}: "):
         resolve_positive_class(class_names, asked)
+
+
+@pytest.mark.parametrize(
+    ("name", "class_names", "found"),
+    [
+        ("Yes", ["no", "yes"], "yes"),
+        ("maybe", ["no", "yes"], None),
+        ("yes", ["yes", "YES"], "yes"),
+        ("Yes", ["yes", "YES"], None),
+    ],
+)
+def test_a_class_is_found_without_case_where_that_leaves_one(name, class_names, found):
+    assert find_class(name, class_names) == found
 
 
 def test_the_number_of_classes_is_checked_where_it_is_given():

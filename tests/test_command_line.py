@@ -62,6 +62,10 @@ def test_a_flag_takes_one_dash_and_two(parser, spelling):
         ([], "the following arguments are required: -save"),
         (["-save", "a", "-epoch", "3"], "unrecognized arguments: -epoch 3; did you mean -epochs?"),
         (["-save", "a", "--epoch=3"], "unrecognized arguments: --epoch=3; did you mean -epochs?"),
+        (["-save", "a", "--use_gpu"], "unrecognized arguments: --use_gpu; did you mean --use_GPU?"),
+        (["-savee", "a"], "unrecognized arguments: -savee; did you mean -save?"),
+        (["-sav=-1"], "unrecognized arguments: -sav=-1; did you mean -save?"),
+        (["-save", "my", "scans"], "unrecognized arguments: scans (a name with spaces needs quotes)"),
     ],
 )
 def test_a_wrong_option_is_one_line_under_its_leading_name(parser, capsys, arguments, line):

@@ -3,14 +3,15 @@ from dataclasses import dataclass, fields, replace
 import pytest
 
 from pipeline import command_line
+from pipeline.choices import choice
 from pipeline.command_line import ArgumentParser
 from pipeline.errors import UserError
 from pipeline.learning import config
-from pipeline.learning.config import PARTS, RECIPES, TrainingConfig, choice
+from pipeline.learning.config import PARTS, RECIPES, TrainingConfig
 from pipeline.readers import number, whole_number
 
 FIELDS = fields(TrainingConfig)
-# A value that is not the default in either recipe, as text and as it is read, of each field that is not a switch.
+# A value that is not the published default, as text and as it is read, of each field that is not a switch.
 CHOSEN = {
     "image_shape": (["1", "64", "48"], [1, 64, 48]),
     "positive_class": (["no"], "no"),
@@ -121,17 +122,17 @@ def test_a_recipe_holds_what_its_options_offer(recipe):
 def test_help_says_the_defaults_of_the_recipes():
     text = {entry.name: config.default_text(entry) for entry in FIELDS}
     assert text["weight_decay"] == " (default: 0; strong: 0.05; fine-tune: 0.05)"
-    assert text["image_shape"] == " (default: 3 224 224; transfer: 3 260 260)"
+    assert text["image_shape"] == " (default: 3 224 224; transfer: 3 260 260; fine-tune: 3 160 160)"
     assert text["normalize"] == " (default: no; strong: yes)"
     assert text["weights"] == ""
 
 
 def test_the_grid_is_every_combination_once_in_the_order_given():
-    grid = config.grid({"architecture": ["b", "a"], "batch_size": [8, 4], "learning_rate": [0.1], "seed": 3})
+    grid = config.grid({"architecture": ["vgg11", "alexnet"], "batch_size": [8, 4], "learning_rate": [0.1], "seed": 3})
     assert [(one.architecture, one.batch_size, one.learning_rate, one.seed) for one in grid] == [
-        ("b", 8, 0.1, 3), ("b", 4, 0.1, 3), ("a", 8, 0.1, 3), ("a", 4, 0.1, 3),
+        ("vgg11", 8, 0.1, 3), ("vgg11", 4, 0.1, 3), ("alexnet", 8, 0.1, 3), ("alexnet", 4, 0.1, 3),
     ]  # fmt: skip
-    assert len(config.grid({"architecture": ["a", "a"], "learning_rate": [0.1, 1e-1]})) == 1
+    assert len(config.grid({"architecture": ["alexnet", "alexnet"], "learning_rate": [0.1, 1e-1]})) == 1
     # What the configurations are compared by is the same whether it was given or not.
     assert config.grid({"image_shape": [3, 224, 224]}) == config.grid({})
 

@@ -53,3 +53,34 @@ def test_the_steps_are_the_five_scripts_with_options_that_they_take(
         importlib.import_module(script.removesuffix(".py")).create_argparser().parse_intermixed_args(words)
     assert len(list((tmp_path / "out").rglob("*.*"))) >= 4  # images, drawn or copied
     assert str(tmp_path / "out") in capsys.readouterr().out
+
+
+def test_a_step_proposes_no_next_one_since_the_demo_runs_it(tmp_path, class_folders, capfd):
+    demo.run("partition_datasets.py", "-proj_dir", class_folders(tmp_path / "data", {"no": 8, "yes": 8}))
+    assert (tmp_path / "data" / "train.csv").exists()
+    output = capfd.readouterr().out
+    assert "partition_datasets.py -proj_dir" in output and "next:" not in output
+
+
+def test_what_lies_in_the_folder_of_an_earlier_demo_is_deleted_only_when_asked(tmp_path, monkeypatch, call_script):
+    out = tmp_path / "out"
+    monkeypatch.setattr(demo, "run", lambda script, *words: None)
+    monkeypatch.setattr(demo, "CLASS_COUNTS", {"no": 1, "yes": 1})
+    demo.main(["-out", out])
+    (out / "notes.txt").write_text("mine")
+    refused = call_script("demo.py", "-out", out)
+    assert refused.returncode == 2
+    assert f"{out}: " in refused.stderr and "--overwrite" in refused.stderr
+    assert (out / "notes.txt").read_text() == "mine"
+    demo.main(["-out", out, "--overwrite"])
+    assert not (out / "notes.txt").exists()
+    assert len(list(out.glob("*/*"))) == 2
+
+
+def test_images_that_were_organized_already_get_the_command_for_folds(tmp_path, draw_project, call_script):
+    project = draw_project(tmp_path / "project")
+    (project / "csv" / "images.csv").touch()
+    refused = call_script("demo.py", "-images", project, "-out", tmp_path / "out")
+    assert refused.returncode == 2
+    assert f"-images {project}: " in refused.stderr and "-folds 5" in refused.stderr
+    assert not (tmp_path / "out").exists()

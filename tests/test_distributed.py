@@ -71,6 +71,10 @@ def test_the_processes_are_in_step_to_the_end_and_connected_no_longer(seen):
     assert [process["connected afterwards"] for process in seen] == [False, False]
 
 
+def test_no_thread_of_the_connection_is_left_to_abort_a_process_that_ends(seen):
+    assert [process["threads afterwards"] for process in seen] == [[], []]
+
+
 def test_one_process_has_nothing_to_divide_or_to_average():
     model = nn.BatchNorm1d(2)
     model(torch.rand(3, 2))

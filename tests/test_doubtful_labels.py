@@ -1,8 +1,10 @@
 """Doubtful labels: what test_torchvision.py lists of them, and how partition_datasets.py takes corrections."""
 
 import base64
+import html
 import json
 import re
+import shlex
 import shutil
 from io import BytesIO
 
@@ -17,6 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 from pipeline.learning.doubtful_labels import label_quality
 
 PARTITION, TEST = "partition_datasets.py", "test_torchvision.py"
+SPLIT = ["-folds", 2, "-seed", 3, "-near_duplicates", 4, "-val_test_prop", 0.15, "--keep_label_conflicts"]
 
 
 def read(path):
@@ -38,7 +41,7 @@ def examined_once(tmp_path_factory):
         for number in range(12):
             pixels = random.integers(0, 256, (8, 8), dtype=np.uint8)
             Image.fromarray(pixels).save(root / name / f"{name[0]}{number}.png")
-    partition_datasets.main(["-dir", root, "-folds", 2])
+    partition_datasets.main(["-dir", root, *SPLIT])
     organize_files.main([root])
     train_torchvision.main(["-dir", root, "-fold", "all", *SMALL_TRAINING, "-num_epochs", 1, "-save", "small.pth.tar"])
     test_torchvision.main(["-dir", root, "-fold", "all", "-doubtful_labels", "doubt.html"])
@@ -109,7 +112,7 @@ def test_corrections_go_back_in_and_stay(examined, call_script):
     table, before = read(examined / "doubt.csv"), read(examined / "csv" / "images.csv").set_index("file_name")
     assert set(before["corrected_from"]) == {""}
     wrong, right = table["image"][0], table["image"][1]
-    table.loc[0, "class"], table.loc[1, "class"] = table["suggested_class"][0], table["given_class"][1]
+    table.loc[0, "class"], table.loc[1, "class"] = table["suggested_class"][0].upper(), table["given_class"][1]
     table.to_csv(examined / "doubt.csv", index=False, sep=";")  # as some spreadsheets save it
     result = call_script(TEST, "-dir", examined, "-fold", "all", "-doubtful_labels", "doubt.html")
     assert result.returncode == 2 and "doubt.csv: is filled in" in result.stderr
@@ -124,6 +127,23 @@ def test_corrections_go_back_in_and_stay(examined, call_script):
     classes = pd.read_csv(examined / "csv" / "classes.csv", header=None)[1]
     tested = pd.concat(pd.read_csv(examined / "csv" / f"fold_{k}" / "test.csv", header=None) for k in range(2))
     assert classes[tested.set_index(0)[1][wrong]] == table["suggested_class"][0]
+
+
+def test_the_command_that_page_and_note_give_splits_as_before(examined, call_script):
+    """With the options that are not remembered; only the table is added."""
+    before = {path: path.read_bytes() for path in (examined / "csv").glob("fold_*/*.csv")}
+    result = call_script(TEST, "-dir", examined, "-fold", "all", "-doubtful_labels", "again.html")
+    assert result.returncode == 0, result.stderr
+    command = result.stderr.rpartition("split again: ")[2].strip()
+    page = html.unescape((examined / "again.html").read_text(encoding="utf-8"))
+    assert f"<pre>{command}</pre>" in page
+    script, *words = shlex.split(command)[1:]
+    assert script.endswith(PARTITION) and words[-2:] == ["-labels_csv", str(examined / "again.csv")]
+    table = read(examined / "again.csv")
+    table.loc[0, "class"] = table["given_class"][0]  # a confirmation: the split stays the same
+    table.to_csv(examined / "again.csv", index=False)
+    assert call_script(PARTITION, *words).returncode == 0
+    assert len(before) == 6 and before == {path: path.read_bytes() for path in (examined / "csv").glob("fold_*/*.csv")}
 
 
 @pytest.mark.parametrize(

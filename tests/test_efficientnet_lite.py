@@ -7,7 +7,7 @@ from sklearn.datasets import load_sample_image
 from torchvision.models import get_model, get_model_weights
 
 from pipeline.errors import UserError
-from pipeline.learning import efficientnet_lite, models
+from pipeline.learning import architectures, models
 
 
 def weights_of(name):
@@ -16,7 +16,7 @@ def weights_of(name):
     return weights
 
 
-@pytest.mark.parametrize("name", efficientnet_lite.NAMES)
+@pytest.mark.parametrize("name", architectures.EFFICIENTNET_LITE)
 @pytest.mark.parametrize("size", [(224, 224), (97, 130)])
 def test_logits_are_those_of_the_reference(name, size):
     oracle = pytest.importorskip("efficientnet_lite_pytorch", reason="needs efficientnet-lite-pytorch")
@@ -29,7 +29,7 @@ def test_logits_are_those_of_the_reference(name, size):
         torch.testing.assert_close(model.eval()(images), reference.eval()(images), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", efficientnet_lite.NAMES)
+@pytest.mark.parametrize("name", architectures.EFFICIENTNET_LITE)
 def test_a_photograph_gets_its_imagenet_label(name):
     weights = weights_of(name)
     image = Image.fromarray(load_sample_image("china.jpg"))
@@ -46,6 +46,6 @@ def test_a_missing_package_is_named(monkeypatch):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_it_is_built_as_any_other_architecture(channels):
-    assert models.resolve_architecture("EfficientNet_Lite0") == "efficientnet_lite0"
+    assert architectures.resolve_architecture("EfficientNet_Lite0") == "efficientnet_lite0"
     model = models.build_model("efficientnet_lite0", 4, (channels, 64, 48))
     assert model(torch.zeros(2, channels, 64, 48)).shape == (2, 4)

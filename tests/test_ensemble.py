@@ -1,11 +1,13 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from pipeline.learning import outputs
 from pipeline.learning.classifier import Classifier
 from pipeline.learning.ensemble import Ensemble
 
@@ -35,7 +37,7 @@ def test_new_images_get_the_mean_of_the_folds_and_how_far_they_disagree(call_scr
     out = tmp_path / "new.csv"
     (folds / "bin" / "notes.txt").write_text("not an image")
     result = call_script(SCRIPT, "-dir", folds, "-save", "small", "-fold", "all", "-images", folds / "bin", "-out", out)
-    assert (result.returncode, result.stderr.count("\n")) == (0, 1), result.stderr
+    assert (result.returncode, result.stderr.count("\n")) == (0, 2), result.stderr
     table = pd.read_csv(out, keep_default_na=False).set_index("file_name")
     ours = table.drop(index="notes.txt")
     assert list(table)[4:7] == ["seen_in_training", "fold_deviation", "fold_mutual_information"]
@@ -85,9 +87,18 @@ def test_external_images_get_the_mean_of_the_folds_without_twins_of_what_any_has
     shutil.copy(folds / "bin" / "train é0.png", elsewhere / "no" / "copied.png")
     model = folds / "models" / "small.pth.tar"
     result = call_script(SCRIPT, "-save", model, "-fold", "all", "-external", elsewhere, "-out", out)
-    assert result.returncode == 0 and "1 of 7 images show what the model has trained on" in result.stderr
+    assert result.returncode == 0 and "1 of 7 images look like ones that the model has trained on" in result.stderr
     found = json.loads(out.read_text(encoding="utf-8"))
     images = [elsewhere / name for name in found["filenames"]]
     of_folds = [Classifier.load(model.with_name(f"small_fold_{fold}.pth.tar")).predict(images) for fold in range(3)]
     assert len(images) == 6 and found["split"] == "external"
     assert np.array(found["predictive probabilities"]) == pytest.approx(np.mean(of_folds, axis=0), abs=1e-6)
+
+
+def test_the_results_of_all_folds_are_named_after_the_partition_too():
+    def proposed(*names):
+        return outputs.results_path([Path("project", name) for name in names])
+
+    assert proposed("m_fold_0_preds.json", "m_fold_1_preds.json") == Path("project/m_results.json")
+    assert proposed("m_fold_0_val_preds.json", "m_fold_1_val_preds.json") == Path("project/m_val_results.json")
+    assert proposed("m_fold_0_val_preds.json") == Path("project/m_fold_0_val_results.json")

@@ -40,7 +40,10 @@ def test_external_images_are_predicted_and_twins_of_training_images_left_out(
     before = contents(elsewhere)
     result, found = validate()
     assert result.returncode == 0, result.stderr
-    assert "2 of 8 images show what the model has trained on (YES/again.bmp, no/copied.png): left out" in result.stderr
+    assert (
+        "2 of 8 images look like ones that the model has trained on (YES/again.bmp, no/copied.png): left out"
+        in result.stderr
+    )
     assert contents(elsewhere) == before
     assert found["split"] == "external" and found["labels"] == [1, 1, 1, 0, 0, 0]
     expected = Classifier.load(trained / "models" / "small.pth.tar").predict(
@@ -70,6 +73,20 @@ def test_classes_of_other_names_are_told_and_mapped(validate, elsewhere, tmp_pat
         f"{table}, line 2",
         f"{table}, line 3",
     ]
+
+
+def test_the_columns_of_a_table_of_labels_can_be_named(validate, elsewhere, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("scan,finding\n" + "".join(f"no/no{n}.png,yes\nYES/YES{n}.png,no\n" for n in range(3)))
+    result, _ = validate("-labels_csv", table)
+    assert result.returncode == 2 and "give -columns image=..." in result.stderr
+    result, found = validate("-labels_csv", table, "-columns", "image=scan", "class=finding")
+    assert result.returncode == 0, result.stderr
+    assert dict(zip(found["filenames"], found["labels"], strict=True)) == {
+        f"{folder}/{folder}{n}.png": label for folder, label in (("no", 1), ("YES", 0)) for n in range(3)
+    }
+    result, _ = validate("-columns", "image=scan")
+    assert result.returncode == 2 and "-columns: has no effect without -labels_csv" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,11 @@ def test_a_figure_keeps_the_value_whose_interval_is_undefined():
         (figures.score(0.99996), "0.99996"),
         (figures.score(1.4), "1.400"),
         (figures.score(None), "undefined"),
+        (figures.ratio(0.0694), "0.069"),
+        (figures.ratio(9.375), "9.38"),
+        (figures.ratio(50.06), "50.1"),
+        (figures.ratio(1234.5), "1234"),
+        (figures.ratio(None), "undefined"),
         (figures.signed(0.0123), "+0.012"),
         (figures.p_value(0.00001), "< 0.0001"),
         (figures.p_value(0.0), "< 0.0001"),
@@ -69,3 +74,8 @@ def test_a_figure_keeps_the_value_whose_interval_is_undefined():
 )
 def test_how_figures_are_written(written, text):
     assert written == text
+
+
+def test_a_value_and_its_limits_are_told_apart():
+    assert figures.telling_decimals(Figure(0.99946, [0.9989, 0.9997])) == 4
+    assert figures.telling_decimals(Figure(0.5, [0.4, 0.6])) == 3

@@ -78,3 +78,21 @@ def test_files_that_differ_in_the_suffix_only_are_told_with_the_option(capsys):
     folders.tell_pairs(["no/1.jpg", "no/1.png", "no/2.jpg", "no/2.png", "no/3.jpg", "yes/1.jpg", "yes.1/2", "yes.2/2"])
     (note,) = capsys.readouterr().err.splitlines()
     assert note.startswith("note: no: 2 ") and "-files" in note
+
+
+def test_a_copy_of_the_class_folders_beside_them_is_told(capsys):
+    folders.read_labels(["no/1.png", "yes/2.png", "data set/no/1.png", "data set/yes/2.png"])
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "data set: " in told and "no and yes" in told
+
+
+def test_class_folders_one_level_too_deep_are_told(capsys):
+    folders.read_labels(["A/no/1.png", "A/yes/2.png", "B/no/3.png", "B/yes/4.png"])
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "A and B" in told and "no, yes" in told.replace(" and ", ", ") and "-labels_csv" in told
+
+
+def test_nothing_is_told_of_class_folders_with_folders_of_their_own(capsys):
+    folders.read_labels(["no/7/1.png", "no/8/1.png", "yes/8/1.png", "yes/9/1.png", "yes/no/1.png", "loose.png"])
+    folders.read_labels(["no/Imgs/1.png", "yes/Imgs/1.png"])
+    assert capsys.readouterr().err == ""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_predictions import multiclass, random_two_class, two_class
@@ -27,34 +29,34 @@ def test_all_images_are_measured_at_once(parts):
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("changes", "file", "what"),
     [
-        ({"class_names": ["a", "b"]}, [
-            "fold_1.json: class names ['a', 'b'], in fold_0.json ['no', 'yes']; pool the folds of one model only"
-        ]),
-        ({"positive_class": "no"}, [
-            "fold_1.json: positive class 'no', in fold_0.json 'yes'; pool the folds of one model only"
-        ]),
-        ({"split": "val"}, ["fold_1.json: split 'val', in fold_0.json 'test'; pool the folds of one model only"]),
-        ({"fold": None}, [
-            "fold_1.json: names no fold; several predictions are pooled as the folds of a cross-validation"
-        ]),
-        ({"fold": 2}, ["fold 2 is in 2 of the predictions files; give each once"]),
-        ({"file_names": None}, [
-            "fold_1.json: has no 'filenames'; without them an image could be counted twice"
-        ]),
-        ({"file_names": ["0_3.png", "2_4.png"]}, [
-            "image 0_3.png is in 2 of the predictions files; give each once",
-            "image 2_4.png is in 2 of the predictions files; give each once",
-        ]),
+        ({"class_names": ["a", "b"]}, "fold_1.json: ", "class names ['a', 'b'], in fold_0.json ['no', 'yes']"),
+        ({"positive_class": "no"}, "fold_1.json: ", "positive class 'no', in fold_0.json 'yes'"),
+        ({"split": "val"}, "fold_1.json: ", "split 'val', in fold_0.json 'test'"),
+        ({"fold": None}, "fold_1.json: ", "fold"),
+        ({"fold": 2}, "fold_1.json, fold_2.json: ", "fold 2 "),
+        ({"file_names": None}, "fold_1.json: ", "filenames"),
+        ({"file_names": ["0_3.png", "2_4.png"]}, "fold_0.json, fold_1.json: ", "image 0_3.png (and 1 more)"),
     ],
-)  # fmt: skip
-def test_what_are_no_folds_of_one_cross_validation_is_refused(parts, changes, expected):
+)
+def test_what_are_no_folds_of_one_cross_validation_is_refused(parts, changes, file, what):
     for name, value in changes.items():
         setattr(parts[1], name, value)
     with pytest.raises(UserError) as error:
         folds.pool(parts, PATHS)
-    assert list(error.value.faults) == expected
+    (fault,) = error.value.faults
+    assert fault.startswith(file) and what in fault and ";" in fault
+
+
+def test_of_several_kinds_of_faults_the_first_is_named_once_with_its_files(parts):
+    """As the pattern NAME_fold_*_preds.json finds them after -split val of all folds."""
+    others = [replace(part, split="val") for part in parts]
+    with pytest.raises(UserError) as error:
+        folds.pool([*parts, *others], [*PATHS, *(f"val_{path}" for path in PATHS)])
+    (fault,) = error.value.faults
+    assert fault.startswith("val_fold_0.json, val_fold_1.json, val_fold_2.json: split 'val'")
+    assert "-threshold_from" in fault
 
 
 def test_the_spread_by_hand():

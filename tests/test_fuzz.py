@@ -2,7 +2,7 @@
 
     python -m pytest tests/test_fuzz.py --fuzz 2500
 
-tries so many of each of the four kinds of file, and 25 without the option; all follow from a seed.
+tries so many of each of KINDS, and 25 without the option, of RARER a third of that; all follow from a seed.
 """
 
 import contextlib
@@ -15,9 +15,12 @@ import random
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from conftest import SMALL_TRAINING
+from dicom_files import HAS_PYDICOM, dicom_bytes
+from PIL import Image
 
 # What people, programs and attackers put where something else should be.
 ODD_TEXTS = (
@@ -122,6 +125,7 @@ def damage_checkpoint(data, choose):
 
 
 TRAIN = ("train_torchvision.py", "-dir", "PROJECT", *SMALL_TRAINING)
+NEW = ("test_torchvision.py", "-save", "PROJECT/models/small.pth.tar")
 # Of each kind of file: which ones, how else than byte by byte they are damaged, and the commands that read them.
 KINDS = {
     "csv": (
@@ -149,49 +153,104 @@ KINDS = {
              "-weights", "PROJECT/models/small.pth.tar"),
         ],
     ),
-    "json": ("*.json", damage_json, [("calc_model_performance.py", "PROJECT/small_preds.json", "PROJECT/out.json")]),
+    "json": ("*_preds.json", damage_json,
+             [("calc_model_performance.py", "PROJECT/small_preds.json", "PROJECT/out.json")]),
+    "dicom": (
+        "bin/*.dcm",
+        damage_bytes,
+        [
+            ("partition_datasets.py", "-proj_dir", "PROJECT"),
+            (*NEW, "-images", "PROJECT/bin", "-out", "PROJECT/new.csv"),
+        ],
+    ),
+    "table": (
+        "labels.csv",
+        damage_csv,
+        [
+            ("partition_datasets.py", "-proj_dir", "PROJECT", "-labels_csv", "PROJECT/labels.csv"),
+            (*NEW, "-external", "PROJECT/bin", "-labels_csv", "PROJECT/labels.csv", "--keep_leaks",
+             "-out", "PROJECT/external_preds.json"),
+        ],
+    ),
+    "class map": (
+        "class_map.csv",
+        damage_csv,
+        [(*NEW, "-external", "PROJECT/bin", "-labels_csv", "PROJECT/labels.csv", "-class_map", "PROJECT/class_map.csv",
+          "--keep_leaks", "-out", "PROJECT/external_preds.json")],
+    ),
+    "results": (
+        "results.json",
+        damage_json,
+        [(*NEW, "-images", "PROJECT/bin", "-out", "PROJECT/new.csv", "-operating_point", "PROJECT/results.json")],
+    ),
+    "baselines": (
+        "csv/baselines.json",
+        damage_json,
+        [("calc_model_performance.py", "PROJECT/small_preds.json", "PROJECT/out.json", "-baselines",
+          "PROJECT/csv/baselines.json")],
+    ),
 }  # fmt: skip
+RARER = ("dicom", "table", "class map", "results", "baselines")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_file_ends_in_success_or_in_one_line_errors(
-    class_folders, call_script, contents, tmp_path, kind, fuzz_count
-):
-    whole = make_project(class_folders, call_script, tmp_path / "whole")
-    project, outcomes = tmp_path / "project", {0: 0, 2: 0}
-    pattern, damage, commands = KINDS[kind]
-    for number in range(fuzz_count):
-        choose = random.Random(f"{kind} {number}")
-        shutil.copytree(whole, project)
-        path = choose.choice(sorted(project.glob(pattern)))
-        data = choose.choice([damage_bytes, damage])(path.read_bytes(), choose)
-        path.write_bytes(data)
-        images = {name: content for name, content in contents(project).items() if name.startswith("bin/")}
-        script, *arguments = (str(word).replace("PROJECT", str(project)) for word in choose.choice(commands))
-        status, lines = run(script, arguments)
-        assert status in outcomes, (number, path.name, script)
-        assert all(LINE.fullmatch(line) for line in lines), (number, path.name, script, lines)
-        assert status == 0 or lines, (number, path.name, script)
-        assert images == {name: content for name, content in contents(project).items() if name.startswith("bin/")}, (
-            number
-        )
-        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["project", "whole"], number
-        outcomes[status] += 1
-        shutil.rmtree(project)
-    print(f"{kind}: {fuzz_count} files, {outcomes[0]} times success, {outcomes[2]} times errors, no traceback")
-
-
-def make_project(class_folders, call_script, root):
-    """Make a project with a model and its predictions, all tiny."""
-    class_folders(root, {"no": 8, "yes": 8})
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return a project with a model, its predictions and what goes with them, all tiny; some images are DICOM files."""
+    root = tmp_path_factory.mktemp("fuzz") / "whole"
+    draw_images(root)
     for script, *arguments in (
-        ("partition_datasets.py", "-proj_dir", root, "-val_test_prop", 0.2),
+        ("partition_datasets.py", "-proj_dir", root, "-val_test_prop", 0.2, "--baselines"),
         ("organize_files.py", root),
         ("train_torchvision.py", "-dir", root, *SMALL_TRAINING, "-num_epochs", 1, "-save", "small.pth.tar"),
         ("test_torchvision.py", "-dir", root),
-    ):
-        assert call_script(script, *arguments).returncode == 0
+        ("test_torchvision.py", "-dir", root, "-split", "val"),
+        ("calc_model_performance.py", root / "small_preds.json", root / "results.json",
+         "-threshold_from", root / "small_val_preds.json"),
+    ):  # fmt: skip
+        status, lines = run(script, arguments)
+        assert status == 0, lines
+    names = sorted(path.name for path in (root / "bin").iterdir())
+    lines = [f"{name},{('no', 'yes')[number % 2]},{number // 4}" for number, name in enumerate(names)]
+    (root / "labels.csv").write_text("\n".join(["image,class,group", *lines]) + "\n")
+    (root / "class_map.csv").write_text("external,class\nno,no\nyes,yes\n")
     return root
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_file_ends_in_success_or_in_one_line_errors(whole, contents, tmp_path, kind, fuzz_count):
+    if kind == "dicom" and not HAS_PYDICOM:
+        pytest.skip("pydicom is not installed")
+    project, outcomes = tmp_path / "project", {0: 0, 2: 0}
+    pattern, damage, commands = KINDS[kind]
+    for number in range(max(1, fuzz_count // 3) if kind in RARER else fuzz_count):
+        choose = random.Random(f"{kind} {number}")
+        shutil.copytree(whole, project)
+        path = choose.choice(sorted(project.glob(pattern)))
+        path.write_bytes(choose.choice([damage_bytes, damage])(path.read_bytes(), choose))
+        before = contents(project / "bin")
+        script, *arguments = (str(word).replace("PROJECT", str(project)) for word in choose.choice(commands))
+        status, lines = run(script, arguments)
+        moment = (number, path.name, script, lines)
+        assert status in outcomes, moment
+        assert all(LINE.fullmatch(line) for line in lines), moment
+        assert status == 0 or lines, moment
+        assert contents(project / "bin") == before, moment
+        assert [entry.name for entry in tmp_path.iterdir()] == ["project"], moment
+        outcomes[status] += 1
+        shutil.rmtree(project)
+    print(f"{kind}: {number + 1} files, {outcomes[0]} times success, {outcomes[2]} times errors, no traceback")
+
+
+def draw_images(root):
+    """Draw 12 images of each of two classes, two of them as DICOM files where pydicom is installed."""
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 8, 8), dtype=np.uint8)
+    for number, image in enumerate(pixels):
+        folder = root / ("no", "yes")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        if number < 4 and HAS_PYDICOM:
+            (folder / f"{number}.dcm").write_bytes(dicom_bytes(image.astype(np.uint16) * 16, PatientID=str(number)))
+        else:
+            Image.fromarray(image).save(folder / f"{number}.png")
 
 
 def run(script, arguments):

@@ -46,6 +46,36 @@ def test_images_that_are_copies_count_once(correct):
     assert copies.counts == f"{5 * correct} of 100"
 
 
+def test_a_positive_mean_of_single_images_has_students_interval_on_the_logarithm():
+    values = np.array([0.1, 0.4, 0.2, 2.0])
+    error = stats.sem(values) / values.mean()  # of the logarithm, by the delta method
+    limits = np.exp(stats.t.interval(0.95, 3, np.log(values.mean()), error))
+    assert grouped.positive_mean(values, np.arange(4)) == Figure(pytest.approx(0.675), pytest.approx(limits.tolist()))
+
+
+def test_a_positive_mean_of_copies_is_that_of_single_images_and_without_spread_has_no_interval():
+    values = np.array([0.1, 0.4, 0.2, 2.0])
+    copies = grouped.positive_mean(np.repeat(values, 5), np.repeat(np.arange(4), 5))
+    assert copies.interval == pytest.approx(grouped.positive_mean(values, np.arange(4)).interval)
+    for groups in (np.arange(2), np.zeros(2, dtype=int)):
+        figure = grouped.positive_mean(np.full(2, 0.3), groups)
+        assert (figure.value, figure.interval, figure.reason) == (0.3, None, "the images' groups do not differ")
+
+
+def test_the_number_for_half_the_interval_by_hand():
+    # Of n that are all right the width is 1 - 0.025^(1/n): half of it takes the n at which 0.025^(1/n) is so much.
+    width = 1 - 0.025 ** (1 / 20)
+    expected = np.log(0.025) / np.log(1 - width / 2)
+    assert grouped.number_to_halve(np.ones(20, dtype=bool), np.arange(20)) == np.ceil(expected)
+    # In the middle a width goes with 1 / sqrt(n), and images that are copies count once.
+    outcomes = np.arange(10_000) % 2 == 0
+    assert grouped.number_to_halve(outcomes, np.arange(10_000)) == pytest.approx(40_000, rel=0.01)
+    single, copies = (
+        grouped.number_to_halve(np.repeat(np.arange(50) < 40, each), np.repeat(np.arange(50), each)) for each in (1, 5)
+    )
+    assert copies == pytest.approx(5 * single, rel=0.02)
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=30))
 def test_a_design_effect_is_between_1_and_that_of_copies(images):

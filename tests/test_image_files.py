@@ -3,8 +3,8 @@ import io
 import os
 import subprocess
 import threading
-import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -260,27 +260,25 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded(monkeypatc
         image_files.decode(data[:-2] + data[last:-2] * 1000 + data[-2:])
 
 
-def test_large_images_are_decoded_one_at_a_time(monkeypatch):
+@pytest.mark.parametrize("large", [False, True])
+def test_large_images_are_decoded_one_at_a_time(monkeypatch, large):
     data = encoded(Image.new("L", (30, 20)), "PNG")
-    busy, most, decode_one = [], [], image_files.upright
+    monkeypatch.setattr(image_files, "LARGE", 599 if large else 600)
+    four_at_once = threading.Barrier(4)
+    met = []
 
     def watched(image):
-        busy.append(image)
-        most.append(len(busy))
-        time.sleep(0.01)
-        busy.remove(image)
-        return decode_one(image)
+        try:
+            four_at_once.wait(0.5 if large else 30)
+            met.append(True)
+        except threading.BrokenBarrierError:
+            met.append(False)
+        return image
 
     monkeypatch.setattr(image_files, "upright", watched)
-    for large, expected in ((601, 4), (599, 1)):
-        monkeypatch.setattr(image_files, "LARGE", large)
-        most.clear()
-        threads = [threading.Thread(target=image_files.decode_values, args=(data,)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert (max(most) == 1) == (expected == 1)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(image_files.decode_values, [data] * 4))
+    assert met == [not large] * 4
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

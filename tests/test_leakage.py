@@ -48,7 +48,7 @@ def test_near_duplicates_are_told_drawn_and_kept_together_for_every_seed(data, c
             assert partition[f"no{number}.png"] == partition[f"again{number}.jpg"]
     groups = images(data)["group"]
     assert groups["no/no0.png"] == groups["no/again0.jpg"] != groups["no/no1.png"]
-    assert Image.open(data / "near_duplicates.png").size == (2 * 136 + 8, 3 * 164 + 28)
+    assert Image.open(data / "near_duplicates.png").size == (2 * 136 + 8, 3 * 164 + 58)
 
 
 def test_without_near_duplicates_only_identical_images_are_kept_together(data, call_script):

@@ -7,8 +7,9 @@ from scipy import stats
 from sklearn import metrics as reference
 
 from pipeline.performance import metrics
-from pipeline.performance.figures import Undefined
+from pipeline.performance.figures import Undefined, exact_interval
 from pipeline.performance.grouped import proportion
+from pipeline.predictions import Predictions
 
 
 def one(true_positives, false_negatives, false_positives, true_negatives):
@@ -257,3 +258,70 @@ def test_bowker_by_hand():
 def test_bowker_with_a_pair_never_confused_is_undefined():
     with pytest.raises(Undefined, match=r"^1 of 3 pairs of classes were never taken for one another$"):
         symmetry([[5, 3, 0], [1, 5, 2], [0, 2, 5]])
+
+
+def test_an_average_precision_of_images_in_groups_is_worth_as_few_as_the_jackknife_over_groups_finds():
+    """Groups of one class each: how many are of it moves the precision, although no two images are alike."""
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 20)
+    truth = (np.arange(40) % 2 == 0)[groups]
+    probability = stats.norm.cdf(random.normal(1.5 * truth - 1, 1))
+    without = [
+        reference.average_precision_score(truth[groups != each], probability[groups != each]) for each in range(40)
+    ]
+    variance = 39 / 40 * ((np.array(without) - np.mean(without)) ** 2).sum()
+    variance *= (stats.t.ppf(0.975, 39) / stats.t.ppf(0.975, 799)) ** 2
+    value = reference.average_precision_score(truth, probability)
+    count = value * (1 - value) / variance
+    assert count < truth.sum() / 2
+    figure = metrics.average_precision(one_class(truth, truth, probability, groups=groups))
+    assert figure.value == pytest.approx(value)
+    assert figure.interval == pytest.approx(exact_interval(value * count, count), abs=0.003)
+
+
+@pytest.mark.parametrize(
+    ("name", "of_matrix"),
+    [
+        ("f1", lambda hits, true, found, total: 2 * hits / (true + found)),
+        ("specificity", lambda hits, true, found, total: (total - true - found + hits) / (total - true)),
+        ("negative_predictive_value", lambda hits, true, found, total: (total - true - found + hits) / (total - found)),
+    ],
+)
+def test_the_mean_of_a_ratio_over_classes_has_the_variance_of_the_jackknife_over_groups(name, of_matrix):
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), 5)
+    labels = random.integers(0, 3, 60)[groups]
+    probabilities = stats.norm.cdf(random.normal(1.5 * np.eye(3)[labels] + random.normal(size=(60, 3))[groups]))
+    found = Predictions(
+        labels, probabilities.argmax(axis=1), probabilities, ["a", "b", "c"], groups=list(map(str, groups))
+    )
+
+    def mean(keep):
+        matrix = reference.confusion_matrix(labels[keep], found.predictions[keep])
+        return of_matrix(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0), matrix.sum()).mean()
+
+    without = np.array([mean(groups != each) for each in range(60)])
+    error = np.sqrt(59 / 60 * ((without - without.mean()) ** 2).sum()) * stats.t.ppf(0.975, 59)
+    value = mean(groups >= 0)
+    figure = metrics.mean_ratio(found, *metrics.MEAN_RATIOS[name])
+    assert figure.value == pytest.approx(value)
+    half_width = error / (value * (1 - value))
+    logit = np.log(value / (1 - value))
+    limits = [1 / (1 + np.exp(-(logit + each))) for each in (-half_width, half_width)]
+    assert figure.interval == pytest.approx(limits, abs=0.004)
+
+
+def test_the_mean_of_a_ratio_has_no_interval_where_a_class_is_in_two_groups_only():
+    labels = np.array([0, 0, 1, 1, 1, 2, 2, 2])
+    found = Predictions(labels, np.roll(labels, 1), np.eye(3)[labels], ["a", "b", "c"])
+    figure = metrics.mean_ratio(found, *metrics.MEAN_RATIOS["f1"])
+    assert figure.value == pytest.approx(reference.f1_score(labels, np.roll(labels, 1), average="macro"))
+    assert (figure.interval, figure.reason) == (None, "a class has images in fewer than 3 groups")
+
+
+def test_a_fold_with_images_of_the_class_only_has_no_average_precision():
+    truth, scores = np.array([True, True, True, False, False]), np.array([0.2, 0.3, 0.5, 0.7, 0.1])
+    figure = metrics.average_precision(one_class(truth, truth, scores, folds=[0, 0, 1, 1, 1]))
+    assert figure.value == pytest.approx(reference.average_precision_score(truth[2:], scores[2:]))
+    alone = metrics.average_precision(one_class(truth[:2], truth[:2], scores[:2]))
+    assert (alone.value, alone.reason) == (None, "no image of another class")

@@ -4,7 +4,7 @@ import torchvision
 from torch import nn
 
 from pipeline.errors import UserError
-from pipeline.learning import models
+from pipeline.learning import architectures, models
 
 ARCHITECTURES = torchvision.models.list_models(module=torchvision.models)
 
@@ -37,7 +37,7 @@ FAMILIES = [
 
 def test_every_classification_architecture_of_torchvision_goes_by_its_own_name():
     assert {"resnet18", "vgg11", "densenet121", "efficientnet_b0", "convnext_tiny", "vit_b_16"} <= set(ARCHITECTURES)
-    assert [models.resolve_architecture(name) for name in ARCHITECTURES] == ARCHITECTURES
+    assert [architectures.resolve_architecture(name) for name in ARCHITECTURES] == ARCHITECTURES
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_every_classification_architecture_of_torchvision_goes_by_its_own_name()
     [("vgg", "vgg11_bn"), ("densenet", "densenet121"), ("ResNet18", "resnet18"), ("VGG", "vgg11_bn")],
 )
 def test_short_names_and_capitals_are_understood(said, meant):
-    assert models.resolve_architecture(said) == meant
+    assert architectures.resolve_architecture(said) == meant
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_short_names_and_capitals_are_understood(said, meant):
 )
 def test_an_unknown_name_is_an_error_that_lists_the_nearest(said, nearest):
     with pytest.raises(UserError) as error:
-        models.resolve_architecture(said)
+        architectures.resolve_architecture(said)
     (fault,) = error.value.faults
     assert fault.startswith(f"-architecture {said}: torchvision has no such classification model; nearest: ")
     assert nearest in fault.split("nearest: ")[1].split(";")[0].split(", ")
@@ -65,7 +65,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_nearest(said, nearest):
 )
 def test_what_is_not_an_image_classifier_is_unknown(name):
     with pytest.raises(UserError, match="no such classification model"):
-        models.resolve_architecture(name)
+        architectures.resolve_architecture(name)
 
 
 @pytest.mark.parametrize(("name", "size", "device"), FAMILIES)

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.partitioning.name_index import NameIndex
+from pipeline.name_index import NameIndex
 
 NAMES = [["no/7/1.png", "no_7_1.png"], ["no/8/1.png"], ["no/2.png"], ["2.jpg"], ["été/A.1.dcm"]]
 

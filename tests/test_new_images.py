@@ -76,7 +76,7 @@ def test_every_file_below_a_folder_gets_a_row(predict, images, tmp_path):
     result, rows = predict(images)
     expected = ["below/deeper/val.PNG", *(f"test é{number}.png" for number in range(4))]
     assert [row["file_name"] for row in rows] == expected
-    assert result.stderr == ""
+    assert result.stderr.startswith("note: unlike_training ") and result.stderr.count("\n") == 1
     assert result.stdout == f"5 images predicted; wrote {tmp_path / 'new.csv'}\n"
     for row in rows:
         probabilities = {name: float(row[f"probability_{name}"]) for name in ("no", "yes")}
@@ -109,7 +109,7 @@ def test_what_is_odd_about_readable_images_is_told_in_a_line_each(predict, image
     Image.new("L", (9, 9), 4).save(images / "even.png")
     result, rows = predict(images, "-batch_size", 3)
     assert [row["error"] for row in rows] == [""] * 13
-    bits, even = result.stderr.splitlines()
+    bits, even, _ = result.stderr.splitlines()
     assert "7 of 13" in bits and "deep0.png" in bits and "and 3 more" in bits
     assert "1 of 13" in even and "even.png" in even
 
@@ -142,12 +142,21 @@ def test_a_folder_that_vanishes_meanwhile_has_a_row(images, monkeypatch):
     assert "No such file" in found["below/deeper"] and len(found) == 5
 
 
-def test_a_folder_without_a_readable_image_is_a_table_of_reasons(predict, tmp_path):
-    folder = tmp_path / "folder"
+def test_a_folder_without_a_readable_image_is_an_error_and_a_table_of_reasons(call_script, model, tmp_path):
+    folder, out = tmp_path / "folder", tmp_path / "new.csv"
     folder.mkdir()
     (folder / "a.txt").write_text("notes")
-    _, rows = predict(folder)
-    assert [row["error"] for row in rows] == ["not an image that Pillow can read"]
+    result = call_script(SCRIPT, "-save", model, "-images", folder, "-out", out)
+    assert result.returncode == 2
+    assert f"-images {folder}: " in result.stderr.splitlines()[-1]
+    with open(out, newline="", encoding="utf-8") as file:
+        assert [row["error"] for row in csv.DictReader(file)] == ["not an image that Pillow can read"]
+
+
+def test_the_table_is_a_csv_file(call_script, model, images, tmp_path):
+    result = call_script(SCRIPT, "-save", model, "-images", images, "-out", tmp_path / "new.xlsx")
+    assert result.returncode == 2
+    assert f"-out {tmp_path / 'new.xlsx'}: " in result.stderr and ".csv" in result.stderr
 
 
 def test_a_single_file_will_do(predict, images):
@@ -265,6 +274,7 @@ def test_the_operating_point_travels_to_new_images(call_script, predict, model, 
     "changes",
     [
         {"checkpoints": ["other.pth.tar"]},
+        {"weights": ["of another model of this name"]},
         {"class names": ["yes", "no"]},
         {"positive class": "no"},
         {"monte carlo samples": 9},

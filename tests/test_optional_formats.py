@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_files import dicom_bytes
 from PIL import Image
 
 from pipeline import image_files
@@ -27,25 +28,8 @@ def shipped(pydicom):
 
 @pytest.fixture
 def dicom(pydicom):
-    """Return make(pixels, **elements): the bytes of a DICOM file with these uint16 or int16 pixels."""
-
-    def make(pixels, **elements):
-        dataset = pydicom.Dataset()
-        dataset.file_meta = pydicom.dataset.FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-        dataset.Rows, dataset.Columns = pixels.shape[-2:]
-        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
-        dataset.PixelRepresentation = int(pixels.dtype == np.int16)
-        dataset.SOPClassUID, dataset.SOPInstanceUID = pydicom.uid.CTImageStorage, pydicom.uid.generate_uid()
-        dataset.PixelData = pixels.tobytes()
-        for name, value in elements.items():
-            setattr(dataset, name, value)
-        file = io.BytesIO()
-        dataset.save_as(file, enforce_file_format=True)
-        return file.getvalue()
-
-    return make
+    """Return make(pixels, **elements), see dicom_bytes."""
+    return dicom_bytes
 
 
 def values(data):

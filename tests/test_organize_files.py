@@ -3,7 +3,9 @@ import pathlib
 import shutil
 import unicodedata
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.files import content_hash
 from pipeline.project import script_command
@@ -58,7 +60,8 @@ def faults(result):
 
 
 def next_command(folder):
-    return f"next: {script_command('train_torchvision.py', '-project_directory', folder)}\n"
+    recommended = ("-recipe", "transfer", "-model_save_name", "transfer.pth.tar")
+    return f"next: {script_command('train_torchvision.py', '-project_directory', folder, *recommended)}\n"
 
 
 def test_the_published_command_lays_out_the_project_as_a_user_runs_it(data, run_script, contents, monkeypatch):
@@ -84,6 +87,16 @@ def test_run_twice_it_says_so(data, call_script, contents):
         f"{data} is organized already: 6 images in {data / 'bin'}; nothing to do\n{next_command(data)}"
     )
     assert contents(data) == before
+
+
+def test_a_picture_that_partitioning_named_is_named_where_it_is_now(data, call_script, partition):
+    blobs = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8))
+    for size in (64, 65):  # the same scene in two sizes
+        blobs.resize((size, size), Image.Resampling.BICUBIC).save(data / "yes" / f"twin_{size}.png")
+    assert (partition(data) / "near_duplicates.png").exists()
+    result = call_script(SCRIPT, data)
+    assert result.returncode == 0 and str(data / "csv" / "near_duplicates.png") in result.stdout
+    assert "near_duplicates.png" not in call_script(SCRIPT, data).stdout
 
 
 @pytest.mark.parametrize("option", ["-copy", "--copy"])
@@ -359,7 +372,7 @@ def test_a_class_folder_that_is_a_mount_point_stays_and_the_work_is_completed(da
 
 def test_after_a_split_into_folds_the_next_command_trains_them_all(tmp_path, class_folders, partition, call_script):
     data = partition(class_folders(tmp_path / "data", {"no": 8, "yes": 8}), "-folds", 2)
-    assert call_script(SCRIPT, data).stdout.endswith(" -fold all\n")
+    assert " -fold all -recipe transfer " in call_script(SCRIPT, data).stdout.splitlines()[-1]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")

@@ -70,6 +70,15 @@ def test_the_least_certain_are_those_of_the_largest_predictive_entropy():
     assert overlays.choose(predictions_of([1, 1, 1], [0.9, 0.8, 0.6]), count=1)["least certain"].tolist() == [2]
 
 
+def test_near_duplicates_are_chosen_once_of_each_kind():
+    groups = ["a", "a", "b", "c", "c", "d", "e", "e", "f"]
+    found = predictions_of(
+        [0, 0, 0, 1, 1, 1, 1, 1, 1], [0.9, 0.89, 0.7, 0.99, 0.98, 0.97, 0.55, 0.56, 0.6], groups=groups
+    )
+    chosen = {kind: indices.tolist() for kind, indices in overlays.choose(found, count=2).items()}
+    assert chosen == {"most confident errors": [0, 2], "least certain": [6, 8], "correct, and certain": [3, 5]}
+
+
 def test_no_image_is_chosen_twice_and_kinds_may_be_empty():
     chosen = overlays.choose(predictions_of([0, 1], [0.9, 0.8]))
     assert [indices.tolist() for indices in chosen.values()] == [[0], [1], []]
@@ -99,6 +108,22 @@ def test_a_caption_says_which_image_and_what_it_is_and_was_taken_for():
     assert overlays._caption(found, 0).startswith("x\\n.png\n")
 
 
+@pytest.mark.parametrize("size", [(16, 9), (300, 500), (1400, 900)])
+def test_a_picture_of_one_image_has_it_beside_the_heat_with_caption_and_scale(monkeypatch, size):
+    written = []
+    monkeypatch.setattr(overlays.ImageDraw.ImageDraw, "text", lambda _, place, text, *more: written.append(text))
+    image, laid = Image.new("L", size, 50), Image.new("RGB", size, (250, 0, 0))
+    picture = overlays.explained(image, laid, f"{'far/' * 200}scan.png", "predicted: yes (0.90)", "what it means")
+    name, *texts = written
+    assert name.startswith("…") and name.endswith("/scan.png")
+    assert texts == ["predicted: yes (0.90)", "0", "0.5", "1", "what it means"]
+    colors = dict(map(reversed, picture.getcolors(picture.width * picture.height)))
+    assert colors[50, 50, 50] == colors[250, 0, 0] >= size[0] * size[1]
+    assert picture.width > 2 * size[0] and picture.height < 2.2 * max(size[1], 320)
+    # The scale goes through the colours of the heat.
+    assert len(set(colors) - {(50, 50, 50), (250, 0, 0), (255, 255, 255)}) > 200
+
+
 def test_files_whose_names_begin_alike_are_drawn_apart(tmp_path):
     model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     prefix = "1.2.840.113619.2.55.3.604688119.868.1234567890."
@@ -108,11 +133,13 @@ def test_files_whose_names_begin_alike_are_drawn_apart(tmp_path):
     pixels = torch.zeros(30, 1, 8, 8, dtype=torch.uint8)
     # Nothing speaks for the class, so that each overlay is the image.
     nn.init.zeros_(model[0].weight), nn.init.zeros_(model[0].bias)
-    classifier = SimpleNamespace(model=model, preprocessing=Preprocessing(3, 8, 8))
-    overlays.write_overlays(tmp_path / "out", classifier, tmp_path, names, pixels, [0] * 30)
+    classifier = SimpleNamespace(model=model, preprocessing=Preprocessing(3, 8, 8), class_names=["no", "yes"])
+    overlays.write_overlays(tmp_path / "out", classifier, tmp_path, names, pixels, [0] * 30, [0.6] * 30)
     for number, name in enumerate(names):
         with Image.open(tmp_path / "out" / f"{name}.png") as image:
-            assert (np.asarray(image) == 8 * number).all() and image.mode == "RGB"
+            # The image of 16 pixels, twenty times as large, and the one with heat: here none.
+            assert np.asarray(image.crop((20, 60, 320, 320))).flatten().tolist() == [8 * number] * 300 * 260 * 3
+            assert image.getpixel((image.width - 40, 200)) == (8 * number,) * 3
     assert len(list((tmp_path / "out").iterdir())) == 30
 
 
@@ -155,9 +182,9 @@ def test_an_overlay_of_a_file_that_broke_meanwhile_is_told_and_the_others_are(tm
     for name in ("a.png", "b.png"):
         Image.effect_noise((16, 16), 60).save(tmp_path / name)
     (tmp_path / "c.png").write_text("no image")
-    classifier = SimpleNamespace(model=model, preprocessing=Preprocessing(3, 8, 8))
-    pixels = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
-    overlays.write_overlays(tmp_path / "out", classifier, tmp_path, ["a.png", "b.png", "c.png"], pixels, [0] * 3)
+    classifier = SimpleNamespace(model=model, preprocessing=Preprocessing(3, 8, 8), class_names=["no", "yes"])
+    pixels, names = torch.zeros(3, 1, 8, 8, dtype=torch.uint8), ["a.png", "b.png", "c.png"]
+    overlays.write_overlays(tmp_path / "out", classifier, tmp_path, names, pixels, [0] * 3, [0.6] * 3)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png.png", "b.png.png"]
     (note,) = capsys.readouterr().err.splitlines()
     assert "c.png" in note
@@ -187,7 +214,7 @@ def test_names_that_look_like_formulas_and_long_ones_are_drawn(call_script, tell
     assert call_script(SCRIPT, "-dir", telling, "--explain").returncode == 0
 
 
-def test_new_images_get_an_overlay_each_at_their_own_size(call_script, telling, tmp_path):
+def test_new_images_get_an_overlay_each(call_script, telling, tmp_path):
     folder = tmp_path / "new é"
     (folder / "below").mkdir(parents=True)
     sizes = {"a.png": (40, 20), "a.jpg": (25, 50), "below/c.png": (32, 32)}
@@ -204,9 +231,10 @@ def test_new_images_get_an_overlay_each_at_their_own_size(call_script, telling, 
     assert f"where the model looks: {explained}\n" in result.stdout
     written = sorted(path.relative_to(explained).as_posix() for path in explained.rglob("*") if path.is_file())
     assert written == ["a.jpg.png", "a.png.png", "below/c.png.png"]
-    for name, size in sizes.items():
+    for name, (width, height) in sizes.items():
         with Image.open(explained / f"{name}.png") as image:
-            assert image.size == size
+            factor = round(320 / max(width, height))
+            assert image.width > 2 * factor * width and image.height > factor * height
 
 
 def test_pictures_of_new_images_need_a_place(call_script, telling):

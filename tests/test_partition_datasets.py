@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline import split_files
 from pipeline.messages import command_text
+from pipeline.performance import small_test_part
 from pipeline.project import script_command
 
 SCRIPT = "partition_datasets.py"
@@ -77,6 +78,7 @@ def test_the_sizes_are_printed(data, call_script):
         "| train     |  8 |  10 |\n"
         "| val       |  1 |   1 |\n"
         "| test      |  1 |   1 |\n\n"
+        f"{small_test_part.outlook(['no'] * 10 + ['yes'] * 12, range(22), ['train'] * 20 + ['test'] * 2)}\n\n"
         f"wrote train.csv, val.csv, test.csv, classes.csv, images.csv and split.json in {data}\n"
         f"next: {script_command('organize_files.py', data)}\n"
     )

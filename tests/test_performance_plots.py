@@ -1,4 +1,5 @@
 import warnings
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -49,9 +50,15 @@ def test_every_picture_is_drawn_without_a_word(tmp_path, made):
     assert all(min(size) > 400 and max(size) < 2200 for size in sizes)
 
 
-def test_the_roc_names_the_area_and_its_interval(tmp_path, monkeypatch):
-    drawn = {}
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.update({path: figure}))
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are drawn, by path, instead of files."""
+    figures = {}
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.update({path: figure}))
+    return figures
+
+
+def test_the_roc_names_the_area_and_its_interval(drawn):
     for name, made in (
         ("some", two_class([0, 0, 1, 1], [0.1, 0.6, 0.5, 0.9])),
         ("separated", two_class([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])),
@@ -74,3 +81,35 @@ def test_the_mean_precision_of_folds_has_the_mean_area():
     recall, precision = plots._mean_precision(plots._precisions(results.classes[1].against_rest))
     area = float((-np.diff(recall) * precision[:-1]).sum())
     assert area == pytest.approx(results.classes[1].average_precision.value)
+
+
+def test_the_roc_marks_the_operating_point(drawn):
+    results = summarize(two_class([0, 0, 0, 1, 1], [0.1, 0.2, 0.6, 0.4, 0.9]))
+    plots.draw_roc("roc", results)
+    (point,) = (line for line in drawn["roc"].axes[0].get_lines() if line.get_marker() == "o")
+    assert point.get_xydata().tolist() == [[pytest.approx(1 / 3), 0.5]]
+    assert point.get_label() == "as predicted: sensitivity 50.0%, specificity 66.7%"
+
+
+def test_the_reliability_has_no_line_through_single_images_and_says_what_it_shows(drawn):
+    plots.draw_reliability("two", summarize(two_class([0, 0, 1, 0, 1, 1], [0.05, 0.06, 0.35, 0.55, 0.95, 0.96])))
+    axes, below = drawn["two"].axes
+    (line,) = (line for line in axes.get_lines() if line.get_linestyle() == "-" and line.get_marker() == "None")
+    assert line.get_xdata().tolist() == pytest.approx([0.055, 0.955])
+    assert (axes.get_ylabel(), below.get_xlabel()) == ("fraction that is yes", "predicted probability of yes")
+    plots.draw_reliability("three", summarize(random_multiclass(3)))
+    axes, below = drawn["three"].axes
+    assert axes.get_ylabel() == "fraction predicted correctly"
+    assert below.get_xlabel() == "predicted probability of the most probable class"
+
+
+@pytest.mark.parametrize("made", [random_two_class(0), random_multiclass(4)], ids=["two", "four"])
+def test_every_picture_has_a_title(drawn, made):
+    results = summarize(made)
+    for draw_one, picture in plots.drawings(results, Path("r.json")):
+        draw_one(picture.path, results)
+    for figure in drawn.values():
+        axes = figure.axes[0]
+        legend = axes.get_legend()
+        assert axes.get_title(loc="left") or legend.get_title().get_text()
+    assert len(drawn) == 4

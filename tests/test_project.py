@@ -1,7 +1,9 @@
+import re
+
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.project import Project, is_plain_file_name
+from pipeline.project import Project, is_plain_file_name, script_command
 
 
 @pytest.mark.parametrize("name", ["Y1.jpg", "brain scan é.png", ".hidden", "...", "12:30.png", "a" * 255])
@@ -45,6 +47,13 @@ def test_a_project_that_is_not_organized_says_what_to_run(tmp_path):
     (root / "bin").mkdir()
     (root / "csv").mkdir()
     Project(root).require_organized()
+
+
+@pytest.mark.parametrize("choice", ["all", 0])
+def test_without_folds_the_command_that_splits_into_them_is_named(tmp_path, choice):
+    command = re.escape(script_command("partition_datasets.py", "-proj_dir", tmp_path, "-folds", 5))
+    with pytest.raises(UserError, match=rf"^-fold {choice}: .*{command}$"):
+        Project(tmp_path).folds(choice)
 
 
 def test_a_model_lies_in_models(tmp_path):

@@ -70,8 +70,8 @@ def test_the_report_holds_every_table_of_the_page(reported):
     shown = (root / "small_results.md").read_text(encoding="utf-8")
     headings = [line.removeprefix("## ") for line in shown.splitlines() if line.startswith("## ")]
     assert [text for _, text in page.headings] == [
-        "Performance of small.pth.tar on 4 test images", *headings, "Where the model looks", "Training",
-        "Where this comes from",
+        "Performance of small.pth.tar on 4 test images", *headings, "Flow of the images", "Where the model looks",
+        "Training", "Where this comes from", "Model card: what is reported, and what is not",
     ]  # fmt: skip
     rows = [line for line in shown.splitlines() if line.startswith("| ") and not line.startswith("| --")]
     cells = [cell.strip() for row in rows for cell in row.strip("| ").split(" | ")]
@@ -85,7 +85,7 @@ def test_the_report_holds_every_picture_with_a_text_that_says_what_it_shows(repo
     root, page = reported
     files = [
         *(root / f"small_results_{name}.png" for name in
-          ("confusion_matrix", "roc", "precision_recall", "reliability", "referral")),
+          ("confusion_matrix", "roc", "precision_recall", "reliability")),
         root / "small_preds_explained.png",
         *(root / "results" / f"small_{quantity}.png" for quantity in ("loss", "accuracy")),
     ]  # fmt: skip
@@ -132,7 +132,7 @@ def test_without_the_option_there_is_no_report_and_without_records_it_says_so(ca
     assert result.stdout.endswith(f"wrote {tmp_path / 'resnet_1_report.html'}\n")
     page = Page(tmp_path / "resnet_1_report.html")
     assert "no training records of resnet_1 beside preds.json" in page.text
-    assert len(page.images) == 4
+    assert len(page.images) == 5  # four, and the referral
     again = call_script(SCRIPT, *arguments, "--report")
     assert again.stdout.endswith(f"replaced {tmp_path / 'resnet_1_report.html'}\n")
 
@@ -155,13 +155,13 @@ def test_what_differs_between_the_folds_has_a_column_a_fold_and_all_else_stands_
         made.write(tmp_path / f"m_fold_{fold}_preds.json")
         settings = {"optimizer": "Adam", "seed": 40 + fold, "weights": str(tmp_path / "w.pth"), "epochs": 2.5}
         record = tmp_path / "results" / f"m_fold_{fold}_hyperparameters.json"
-        record.write_text(json.dumps(settings | ({"augment": None} if fold else {})))
+        record.write_text(json.dumps(settings | ({"augment": None, "dropout": 0.1 * fold} if fold else {})))
     call_script(SCRIPT, *sorted(tmp_path.glob("*_preds.json")), tmp_path / "m_results.json", "--report")
     cells = Page(tmp_path / "m_report.html").cells
     start = cells.index("setting")
-    assert cells[start : start + 17] == [
+    assert cells[start : start + 18] == [
         "setting", "fold 0", "fold 1", "fold 2", "optimizer", "Adam", "seed", "40", "41", "42",
-        "weights", f"{tmp_path.name}/w.pth", "epochs", "2.5", "augment", "none", "file",
+        "weights", f"{tmp_path.name}/w.pth", "epochs", "2.5", "dropout", "0.1", "0.2", "file",
     ]  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def test_names_cannot_become_markup(call_script, tmp_path):
     assert result.returncode == 0, result.stderr
     page = Page(tmp_path / "r_report.html")
     assert not {"script", "b", "a"} & set(page.tags)
-    assert len(page.images) == 4
+    assert len(page.images) == 5  # four, and the referral
     assert names[0] in page.cells
     assert not any("\\|" in text for text in [page.text, *(image["alt"] for image in page.images)])
     assert "a|b & [c](javascript:d) \\udcff" in page.cells

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from partition_datasets import held_out_proportion
-from pipeline.readers import file_path, fold_choice, folder_path, number, whole_number
+from pipeline.readers import file_path, fold_choice, folder_path, number, table_column, whole_number
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,13 @@ def test_an_empty_path_is_not_the_current_folder(text):
     for reader in (folder_path, file_path):
         with pytest.raises(ValueError, match="an empty path"):
             reader(text)
+
+
+def test_a_table_and_its_column_are_read_and_other_colons_are_not_taken_for_the_one_between(tmp_path):
+    table = tmp_path / "a:b.csv"
+    table.touch()
+    assert table_column(f"{table}:scan: side") == (table, "scan: side")
+    assert table_column("C:\\t.csv:hospital") == (Path("C:\\t.csv"), "hospital")
+    for text in ("t.csv", "t.csv:", ":hospital", "t.csv: "):
+        with pytest.raises(ValueError, match="one of its columns"):
+            table_column(text)

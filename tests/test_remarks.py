@@ -1,4 +1,5 @@
-from pipeline.remarks import MOST_NAMES, Remarks
+from pipeline.messages import MOST_NAMES
+from pipeline.remarks import Remarks
 
 
 def test_a_remark_is_one_line_with_the_count_and_the_first_names(capsys):

@@ -1,16 +1,19 @@
 import numpy as np
 import pytest
-from made_predictions import GOLDEN, multiclass, random_two_class, two_class
+from made_predictions import GOLDEN, chosen_threshold, multiclass, random_two_class, two_class
 
 from pipeline import predictions
 from pipeline.performance import comparison, folds, pages, report, thresholds
 from pipeline.performance.baselines import Baseline
 from pipeline.performance.figures import Figure
+from pipeline.performance.predictive_values import predictive_values
+from pipeline.performance.results_json import as_json
 from pipeline.performance.summary import summarize
 
 
 def page(made, **more):
-    return pages.markdown(report.page(summarize(made, **more)))
+    results = summarize(made, **more)
+    return pages.markdown(report.page(results, as_json(results)))
 
 
 def published(positive_class="yes"):
@@ -27,11 +30,13 @@ def test_the_page_starts_with_the_headline_and_the_published_table():
 
 Accuracy 92.3% (24 of 26 images), 95% interval 74.9% to 99.1%. Positive class: yes.
 
+To halve this interval, test about 91 images.
+
 The predictions name no groups: the 26 images are taken as independent.
 
 ## Warnings
 
-- With 26 images, accuracies from 74.9% to 99.1% are compatible (95%). To halve this interval, test about 104 images.
+- With 26 images, accuracies from 74.9% to 99.1% are compatible (95%).
 - With 16 images of class yes, sensitivities from 69.8% to 99.8% are compatible.
 - With 10 images of the other class, specificities from 55.5% to 99.7% are compatible.
 
@@ -52,6 +57,13 @@ docs/statistics.md explains each.
 
 """
     )
+
+
+def test_for_half_the_interval_images_in_as_large_groups_are_asked_for():
+    made = published()
+    made.groups = [str(number // 2) for number in range(26)]
+    number = summarize(made).number_to_halve
+    assert f"To halve this interval, test about {number} images in {-(-number // 2)} groups." in page(made)
 
 
 def test_the_positive_class_turns_sensitivity_and_specificity_round():
@@ -122,7 +134,7 @@ def test_names_that_would_break_a_table_are_written_out():
 def test_a_threshold_says_where_it_came_from_and_what_it_gave():
     validation = random_two_class(5, prefix="val", split="val")
     made = random_two_class(6)
-    point = thresholds.choose(validation, GOLDEN / "val_preds.json", made, thresholds.Rule(0.95))
+    point = chosen_threshold(validation, GOLDEN / "val_preds.json", made, thresholds.Rule(0.95))
     text = page(thresholds.apply(made, point.value), thresholds=(point,))
     assert f"given where its probability is at least {point.value:.4g}" in text
     assert "at a sensitivity of at least 0.95, chosen on val_preds.json (val, 26 images) and then frozen." in text
@@ -171,3 +183,10 @@ def test_of_many_classes_the_page_shows_the_worst_and_stays_short():
     assert "## The 20 of 40 classes with the lowest sensitivity" in text
     assert "## The most frequent confusions" in text
     assert len(text) < 20_000
+
+
+def test_values_at_other_prevalences_of_images_of_one_class_are_undefined():
+    made = random_two_class(6, counts=(0, 12))
+    text = page(made, predictive_values=predictive_values(made, [0.2]))
+    section = text.partition("## At other prevalences")[2].partition("\n## ")[0]
+    assert section.count("| undefined") == 6

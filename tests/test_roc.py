@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from made_predictions import one_class
+from made_predictions import GOLDEN, multiclass, one_class
 from scipy import special, stats
 from sklearn.metrics import roc_auc_score
 
-from pipeline.performance import roc
+from pipeline import predictions
+from pipeline.performance import folds, roc
 from pipeline.performance.figures import Undefined
 
 Z = 1.959963984540054
@@ -248,3 +249,54 @@ def test_a_paired_difference_over_folds_is_the_mean_of_theirs():
     variance = sum(c[0, 0] + c[1, 1] - 2 * c[0, 1] for _, c in parts) / 16
     assert (upper - lower) / 2 == pytest.approx(Z * np.sqrt(variance))
     assert p_value == pytest.approx(2 * stats.norm.sf(abs(difference) / np.sqrt(variance)))
+
+
+def test_the_mean_of_many_perfect_areas_is_exactly_1():
+    # 0.02 fifty times, added one after the other, is more than 1.
+    labels = np.tile(np.arange(10), 30)
+    ones = [
+        one_class(labels == k, labels == k, (labels == k).astype(float), folds=np.repeat(range(5), 60))
+        for k in range(10)
+    ]
+    figure = roc.area_figure(ones)
+    assert (figure.value, figure.interval[1]) == (1, 1)
+    assert 0.9 < figure.interval[0] < 1
+
+
+@pytest.mark.parametrize("name", ["three_class", "ten_class"])
+def test_hand_and_tills_m_is_scikit_learns(name):
+    made = predictions.read(GOLDEN / f"{name}.json")
+    rows = made.probabilities / made.probabilities.sum(axis=1, keepdims=True)
+    found = roc.pairwise_area(made)
+    assert found.value == pytest.approx(roc_auc_score(made.labels, rows, multi_class="ovo", average="macro"), abs=1e-12)
+    assert found.interval[0] < found.value < found.interval[1] < 1
+
+
+def three_classes(seed, **others):
+    random = np.random.default_rng(seed)
+    rows = random.dirichlet(np.ones(3), 60)
+    return multiclass(np.arange(60) % 3, rows, file_names=[f"{seed}_{index}" for index in range(60)], **others)
+
+
+def test_m_of_folds_is_their_mean():
+    parts = [three_classes(seed, fold=seed) for seed in range(3)]
+    expected = [roc_auc_score(part.labels, part.probabilities, multi_class="ovo") for part in parts]
+    assert roc.pairwise_area(folds.pool(parts, "abc")).value == pytest.approx(np.mean(expected))
+
+
+def test_images_of_a_group_say_no_more_of_m_than_one():
+    once = three_classes(0)
+    once.file_names = None
+    four = once.select(np.repeat(np.arange(60), 4))
+    four.groups = [str(index // 4) for index in range(240)]
+    alone, together = roc.pairwise_area(once), roc.pairwise_area(four)
+    assert together.value == pytest.approx(alone.value)
+    assert together.interval == pytest.approx(alone.interval, abs=0.03)
+
+
+def test_an_undefined_m_says_why():
+    made = multiclass([0, 0, 1], [[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.8, 0.1]])
+    assert roc.pairwise_area(made).reason.startswith("no images of both A and C")
+    many = roc.MOST_PAIRED_CLASSES + 1
+    made = multiclass(np.arange(many), np.full((many, many), 1 / many), [str(index) for index in range(many)])
+    assert roc.pairwise_area(made).reason.startswith(f"{many} classes ")

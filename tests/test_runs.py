@@ -205,6 +205,34 @@ def test_resume_goes_on_after_the_last_whole_epoch(train, files):
     assert epoch_of_weights(files[MODEL]) == 3
 
 
+def without_choice(files, name):
+    """Take a choice out of the records of a training, as if it was made before that choice was there."""
+    for path in files[:2]:
+        checkpoint = torch.load(path, weights_only=True)
+        checkpoint["options"].pop(name, None)
+        torch.save(checkpoint, path)
+    if files[HYPERPARAMETERS].exists():
+        recorded = json.loads(files[HYPERPARAMETERS].read_text())
+        del recorded[name]
+        files[HYPERPARAMETERS].write_text(json.dumps(recorded))
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("average flips", ["--average_flips"]), ("clip gradient", ["-clip_gradient", 1])]
+)
+def test_a_choice_that_is_newer_than_the_record_had_its_default(train, files, name, option):
+    train([0.5, 0.4])
+    without_choice(files, name)
+    assert_error(train([], "--resume", *option), option[0])
+    result = train([0.6, 0.6], "--resume")
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    assert epochs_recorded(files) == [1, 2, 3, 4]
+    without_choice(files, name)
+    before = snapshot(files)
+    assert "finished already" in train([], "--resume").stdout
+    assert snapshot(files) == before
+
+
 def test_resume_of_a_finished_run_does_nothing(train, files):
     train([0.5, 0.6, 0.6])
     before = snapshot(files)

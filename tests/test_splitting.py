@@ -1,3 +1,4 @@
+import re
 from collections import Counter, defaultdict
 from fractions import Fraction
 
@@ -7,7 +8,14 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.partitioning.splitting import assign_folds, assign_partitions, held_out_counts, smallest_class
+from pipeline.partitioning import splitting
+from pipeline.partitioning.splitting import (
+    assign,
+    assign_folds,
+    assign_partitions,
+    held_out_counts,
+    smallest_class,
+)
 
 TENTH = Fraction(1, 10)
 
@@ -86,8 +94,21 @@ def test_classes_that_are_too_small_are_named_with_what_they_need():
     with pytest.raises(UserError) as error:
         assign_partitions(["no"] * 7 + ["yes"] * 8 + ["maybe"], range(16), TENTH, seed=0)
     maybe, no = error.value.faults
-    assert maybe.startswith("class 'maybe': too few images (1) ") and maybe.endswith(" at least 8")
-    assert no.startswith("class 'no': too few images (7) ") and no.endswith(" at least 8")
+    assert maybe.startswith("class 'maybe': too few images (1), ") and "add 7 more" in maybe and "give" not in maybe
+    assert no.startswith("class 'no': too few images (7), ") and "add 1 more of this class, or give " in no
+
+
+@pytest.mark.parametrize(("count", "fold_count"), [(3, None), (7, None), (3, 5), (9, 10)])
+def test_what_a_class_that_is_too_small_is_told_to_give_is_enough(count, fold_count):
+    class_names, images = ["no"] * count + ["yes"] * 100, range(count + 100)
+    with pytest.raises(UserError) as error:
+        assign(class_names, images, fold_count, TENTH, seed=0)
+    (fault,) = error.value.faults
+    options = dict(re.findall(r"(-\w+) ([\d.]+)", fault.partition(" or give ")[2]))
+    assert options
+    proportion, folds = Fraction(options.get("-val_test_prop", "0.1")), options.get("-folds")
+    for partitions in assign(class_names, images, folds and int(folds), proportion, seed=0).values():
+        assert set(zip(class_names, partitions, strict=True)) >= {("no", part) for part in ("train", "val", "test")}
 
 
 @given(images=grouped_images(groups_within_classes=False), seed=seeds)
@@ -176,6 +197,26 @@ def test_every_image_is_tested_in_one_fold_and_no_group_is_divided_in_any():
     assert assign_folds(classes, groups, 5, TENTH, seed=4) != folds
 
 
+def test_another_seed_gives_other_folds_of_groups_that_all_differ_in_size():
+    sizes_of = np.arange(1, 61)  # of 60 patients, a class each
+    groups, classes = np.repeat(sizes_of, sizes_of), np.repeat(np.where(sizes_of % 2, "no", "yes"), sizes_of)
+    splits = []
+    for seed in range(3):
+        fold_of = np.full(len(groups), -1)
+        for fold, images in enumerate(splitting.test_parts(classes, groups, 5, seed)):
+            assert (fold_of[images] == -1).all()
+            fold_of[images] = fold
+            for name in ("no", "yes"):
+                even = (classes == name).sum() / 5
+                assert abs((classes[images] == name).sum() - even) <= 0.05 * even
+        assert len(set(zip(groups, fold_of, strict=True))) == 60 and -1 not in fold_of
+        of_group = fold_of[np.cumsum(sizes_of) - 1]
+        splits.append(of_group[:, np.newaxis] == of_group)
+    for one, other in [(0, 1), (0, 2), (1, 2)]:
+        # By chance one in five of the pairs of a fold is in one fold again.
+        assert (splits[one] & splits[other]).sum() - 60 < 0.4 * (splits[one].sum() - 60)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_every_fold_tests_its_share_of_every_class(seed):
     # In scikit-learn before 1.8 shuffling spoilt the stratification.
@@ -189,11 +230,11 @@ def test_classes_that_are_too_small_for_folds_are_named_with_what_they_need():
     with pytest.raises(UserError) as error:
         assign_folds(["no"] * 9 + ["yes"] * 20, range(29), 10, TENTH, seed=0)
     (fault,) = error.value.faults
-    assert fault.startswith("class 'no': too few images (9) for 10 folds") and fault.endswith(" at least 10")
+    assert fault.startswith("class 'no': too few images (9), with -val_test_prop 0.1 and -folds 10 ")
 
 
 def test_more_folds_than_groups_are_an_error():
-    with pytest.raises(UserError, match="5 folds: the images form only 4 groups"):
+    with pytest.raises(UserError, match=r"-folds 5: the images form only 4 groups.*give -folds 4"):
         assign_folds(["no"] * 20 + ["yes"] * 20, [number % 4 for number in range(40)], 5, TENTH, seed=0)
 
 

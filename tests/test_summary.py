@@ -6,6 +6,7 @@ import pytest
 from made_predictions import multiclass, random_two_class, two_class
 
 from pipeline.performance import folds, pages, report, thresholds
+from pipeline.performance.results_json import as_json
 from pipeline.performance.roc import roc_auc
 from pipeline.performance.summary import most_confident_errors, summarize
 
@@ -52,11 +53,22 @@ def test_areas_are_means_over_folds_and_the_pooled_ones_stand_beside_them():
 def test_the_most_confident_come_first():
     made = two_class([0, 0, 1, 1, 0, 1], [0.7, 0.1, 0.05, 0.9, 0.99, 0.4], file_names=["a", "b", "c", "d", "e", "f"])
     assert [astuple(error) for error in most_confident_errors(made)] == [
-        ("e", "no", "yes", 0.99),
-        ("c", "yes", "no", 0.95),
-        ("a", "no", "yes", 0.7),
-        ("f", "yes", "no", 0.6),
+        ("e", "no", "yes", 0.99, 0),
+        ("c", "yes", "no", 0.95, 0),
+        ("a", "no", "yes", 0.7, 0),
+        ("f", "yes", "no", 0.6, 0),
     ]
+
+
+def test_a_group_is_named_once_by_its_most_confident_error():
+    groups = ["p", "q", "p", "p", "q", "r"]
+    made = two_class([0, 0, 0, 0, 0, 1], [0.7, 0.8, 0.9, 0.6, 0.1, 0.9], file_names=list("abcdef"), groups=groups)
+    found = [(error.file_name, error.others) for error in most_confident_errors(made)]
+    assert found == [("c", 2), ("b", 0)]
+    results = summarize(made)
+    text = pages.markdown(report.page(results, as_json(results)))
+    assert "| image | class | predicted | probability | others of its group |" in text
+    assert "| c     | no    | yes       |       0.900 |                   2 |" in text
 
 
 def test_no_more_than_ten_are_listed_and_equals_in_the_order_of_the_files():
@@ -67,24 +79,25 @@ def test_no_more_than_ten_are_listed_and_equals_in_the_order_of_the_files():
 def test_the_probability_is_that_of_the_class_a_threshold_predicts():
     made = two_class([0, 0], [0.3, 0.1], file_names=["a", "b"])
     (error,) = most_confident_errors(thresholds.apply(made, 0.2))
-    assert astuple(error) == ("a", "no", "yes", 0.3)
+    assert astuple(error) == ("a", "no", "yes", 0.3, 0)
 
 
 def test_of_more_classes_the_predicted_one_counts():
     made = multiclass([0, 2], [[0.2, 0.5, 0.3], [0.1, 0.3, 0.6]], file_names=["a", "b"])
-    assert [astuple(error) for error in most_confident_errors(made)] == [("a", "A", "B", 0.5)]
+    assert [astuple(error) for error in most_confident_errors(made)] == [("a", "A", "B", 0.5, 0)]
 
 
 def test_without_errors_there_is_nothing_to_list():
     results = summarize(two_class([0, 1], [0.1, 0.9], file_names=["a", "b"]))
     assert results.errors == []
-    assert "confident errors" not in pages.markdown(report.page(results))
+    assert "confident errors" not in pages.markdown(report.page(results, as_json(results)))
 
 
 def test_without_file_names_they_are_undefined():
     results = summarize(two_class([0, 1], [0.9, 0.9]))
     assert results.errors is None
-    assert "- the predictions hold no file names: Most Confident Errors\n" in pages.markdown(report.page(results))
+    text = pages.markdown(report.page(results, as_json(results)))
+    assert "- the predictions hold no file names: Most Confident Errors\n" in text
 
 
 def test_the_page_lists_those_of_all_folds(call_script, tmp_path):
@@ -93,8 +106,8 @@ def test_the_page_lists_those_of_all_folds(call_script, tmp_path):
     result = call_script("calc_model_performance.py", tmp_path / "0.json", tmp_path / "1.json", tmp_path / "all.json")
     assert (
         "## The most confident errors\n\n"
-        "Look here first for what the model has not learnt, and for wrong labels. The probability is that of the class "
-        "that was predicted.\n\n"
+        "Look here first for what the model has not learned, and for wrong labels. The probability is that of the "
+        "class that was predicted.\n\n"
         "| image    | class | predicted | probability |\n"
         "| -------- | ----- | --------- | ----------: |\n"
         "| a\\|b.png | no    | yes       |       0.876 |\n"

@@ -9,8 +9,9 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from pipeline import plots
-from pipeline.learning import curves, sweep
+from pipeline.learning import config, curves, planning, sweep
 from pipeline.learning.config import TrainingConfig
+from pipeline.learning.runs import Run
 from pipeline.project import Project
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -35,7 +36,7 @@ def read_rows(path):
 
 def finished_run(name, loss, **others):
     values = dict(zip(COLUMNS, [name, "resnet18", 25, 0.001, loss, 3, 8, 12.5], strict=True))
-    return {**values, **others, "optimizer": "Adam"}
+    return {**values, "fold": None, **others, "optimizer": "Adam"}
 
 
 @pytest.fixture
@@ -56,24 +57,25 @@ def project(draw_project, tmp_path):
     [(0.001, "m_vgg11_b8_lr0.001"), (1e-5, "m_vgg11_b8_lr1e-05"), (0.1, "m_vgg11_b8_lr0.1"), (1.0, "m_vgg11_b8_lr1")],
 )
 def test_a_run_is_named_after_its_combination(rate, name):
-    assert sweep.run_name("m", TrainingConfig(architecture="vgg11", batch_size=8, learning_rate=rate)) == name
+    assert planning.run_name("m", TrainingConfig(architecture="vgg11", batch_size=8, learning_rate=rate)) == name
 
 
 def test_what_options_mean_is_resolved_before_runs_are_named_and_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    chosen = {"architecture": ["vgg", "VGG11_bn"], "weights": "a.pth", "precision": "float32"}
-    (config,) = sweep.configurations(chosen, torch.device("cpu"))
-    assert (config.architecture, config.weights) == ("vgg11_bn", str(tmp_path / "a.pth"))
-    (imagenet,) = sweep.configurations({"weights": "imagenet"}, torch.device("cpu"))
+    (tmp_path / "a.pth").touch()
+    (one,) = config.grid({"architecture": ["vgg", "VGG11_bn"], "weights": "a.pth"})
+    assert (one.architecture, one.weights) == ("vgg11_bn", str(tmp_path / "a.pth"))
+    (imagenet,) = config.grid({"weights": "imagenet"})
     assert imagenet.weights == "imagenet"
-    assert imagenet.precision in ("float32", "bfloat16")
+    planned = planning.PlannedRun(Project(tmp_path), "m", imagenet)
+    assert Run.on(planned, torch.device("cpu")).config.precision in ("float32", "bfloat16")
 
 
 def test_a_run_is_planned_for_each_fold_and_configuration(project):
     one, other = TrainingConfig(), TrainingConfig(batch_size=8)
 
     def names(configs, folds, file_name=None):
-        name, runs = sweep.plan_runs(Project(project), configs, folds, file_name)
+        name, runs = planning.plan_runs(Project(project), configs, folds, file_name)
         return name, [(run.name, run.fold, run.config) for run in runs]
 
     assert names([one], [None]) == ("resnet18", [("resnet18", None, one)])
@@ -104,6 +106,52 @@ def test_the_report_is_sorted_by_minimum_validation_loss(tmp_path, capsys):
     assert f"wrote {tmp_path / 'm_sweep.csv'} and {tmp_path / 'm_sweep.png'}" in output
 
 
+def run_of_fold(setting, fold, loss, **others):
+    return finished_run(f"{setting}_fold_{fold}", loss, fold=fold, **others)
+
+
+SETTINGS = [
+    run_of_fold("a", 0, 0.1),
+    run_of_fold("a", 1, 0.8),
+    run_of_fold("b", 0, 0.3, **{"learning rate": 0.01}),
+    run_of_fold("b", 1, 0.5, **{"learning rate": 0.01}),
+    run_of_fold("c", 0, 0.05, **{"batch size": None, "learning rate": None}),
+]
+
+
+def table_of(text):
+    """Return the rows of the only table in a text as lists of cells."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return header, rows
+
+
+def test_with_folds_settings_are_ranked_by_their_mean_and_those_that_lack_a_fold_last(tmp_path, capsys, axes_of):
+    sweep.print_table(SETTINGS)
+    output = capsys.readouterr().out
+    header, rows = table_of(output)
+    assert "mean over 2 folds" in output
+    shown = [[row[header.index(name)] for name in ("model name", "minimum validation loss", "folds")] for row in rows]
+    assert shown == [["b", "0.4000", "2"], ["a", "0.4500", "2"], ["c", "0.0500", "1"]]
+    assert [row[header.index("learning rate")] for row in rows] == ["0.01", "0.001", ""]
+    axes, _ = axes_of(lambda _, runs: sweep.write_report(tmp_path, "m", runs), SETTINGS)
+    assert axes.get_ylabel().endswith("mean over 2 folds") and axes.get_title(loc="left").endswith("0.4")
+    written = [(row["model name"], row["fold"], row["mean over folds"]) for row in read_rows(tmp_path / "m_sweep.csv")]
+    assert written == [
+        ("b_fold_0", "0", "0.4"), ("b_fold_1", "1", "0.4"), ("a_fold_0", "0", "0.45"), ("a_fold_1", "1", "0.45"),
+        ("c_fold_0", "0", "0.05"),
+    ]  # fmt: skip
+
+
+def test_the_folds_of_one_setting_stand_in_their_order_and_without_columns_that_say_nothing(capsys):
+    nothing = {"batch size": None, "learning rate": None}
+    sweep.print_table([run_of_fold("t", fold, loss, **nothing) for fold, loss in ((0, 0.4), (1, 0.2))])
+    output = capsys.readouterr().out
+    header, rows = table_of(output)
+    assert [row[0] for row in rows] == ["t_fold_0", "t_fold_1"]
+    assert not {*nothing, "best epoch", "number of epochs"} & set(header) and "None" not in output
+
+
 def test_a_sweep_trains_each_combination_under_its_own_name_and_skips_what_is_finished(train, project):
     several = ("-architecture", "shufflenet_v2_x0_5", "squeezenet1_1", "-batch_size", 4, 9, "-save", "m.pth.tar")
     names = [f"m_{net}_b{size}_lr0.001" for net in ("shufflenet_v2_x0_5", "squeezenet1_1") for size in (4, 9)]
@@ -122,17 +170,23 @@ def test_a_sweep_trains_each_combination_under_its_own_name_and_skips_what_is_fi
     assert sorted(row["model name"] for row in rows) == sorted(names)
     losses = [float(row["minimum validation loss"]) for row in rows]
     assert losses == sorted(losses)
+    # Chosen on validation images, so that the test images are asked once.
+    assert first.stdout.splitlines()[-1].endswith(f" -save {rows[0]['model name']}.pth.tar")
     for row in rows:
         recorded = json.loads((project / "results" / f"{row['model name']}_hyperparameters.json").read_text())
         assert row == {column: str(recorded[column]) for column in COLUMNS}
 
-    second = train(project, *several)
+    picture = (project / "results" / "m_sweep.png").read_bytes()
+    second = train(project, *several, "--sweep_3d")
     assert (second.returncode, second.stderr) == (0, "")
     assert [line for line in second.stdout.splitlines() if "finished already" in line] == [
         f"{project / 'models' / f'{name}.pth.tar'}: finished already, after 1 epochs; nothing to do" for name in names
     ]
     assert {path.name: path.stat().st_mtime_ns for path in (project / "models").iterdir()} == models
     assert read_rows(project / "results" / "m_sweep.csv") == rows
+    assert (project / "results" / "m_sweep.png").read_bytes() != picture
+    useless = train(project, "-architecture", "shufflenet_v2_x0_5", "-save", "other.pth.tar", "--sweep_3d")
+    assert useless.returncode == 2 and useless.stderr.startswith("train_torchvision.py: error: --sweep_3d: ")
     assert f"replaced {project / 'results' / 'm_sweep.csv'} and " in second.stdout
 
 
@@ -168,7 +222,7 @@ def test_a_sweep_in_which_every_run_fails_writes_no_table(train, project):
 
 def runs_of(*combinations):
     names = ("architecture", "batch size", "learning rate", "minimum validation loss")
-    return [dict(zip(names, combination, strict=True)) for combination in combinations]
+    return [dict(zip(names, combination, strict=True), folds=1) for combination in combinations]
 
 
 RUNS = runs_of(
@@ -180,19 +234,58 @@ RUNS = runs_of(
 )
 
 
-@pytest.mark.parametrize("runs", [RUNS[:1], runs_of(*((f"net{number}", 8, 0.1, 0.5) for number in range(10)))])
-def test_the_plot_is_a_picture_of_a_size_to_read(tmp_path, runs):
-    sweep.draw_sweep(tmp_path / "é.png", runs)
+(FITTED,) = runs_of(("net", None, None, 0.2))
+
+
+@pytest.mark.parametrize("draw", [sweep.draw_sweep, sweep.draw_sweep_in_3d])
+@pytest.mark.parametrize(
+    "runs", [RUNS[:1], runs_of(*((f"net{number}", 8, 0.1, 0.5) for number in range(10))), [*RUNS, FITTED]]
+)
+def test_the_plot_is_a_picture_of_a_size_to_read(tmp_path, draw, runs):
+    draw(tmp_path / "é.png", runs)
     with Image.open(tmp_path / "é.png") as image:
         assert 600 <= image.width <= 1600 and 500 <= image.height <= 1600
         assert len(image.convert("L").getcolors()) > 10  # more than an empty page
 
 
-def test_the_plot_has_batch_size_learning_rate_and_loss_with_one_colour_an_architecture(monkeypatch):
+@pytest.fixture
+def axes_of(monkeypatch):
+    """Return draw(function, runs): the axes and the figure that it draws."""
     figures = []
     monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
-    sweep.draw_sweep("unused.png", RUNS)
-    (axes,) = figures[0].axes
+
+    def draw(function, runs):
+        function("unused.png", runs)
+        (axes,) = figures[-1].axes
+        return axes, figures[-1]
+
+    return draw
+
+
+def test_the_plot_has_the_loss_over_the_rate_with_a_colour_an_architecture_and_a_marker_a_batch_size(axes_of):
+    axes, figure = axes_of(sweep.draw_sweep, [*RUNS, FITTED])
+    points = [line for line in axes.get_lines() if line.get_marker() != "None"]
+    for run, point in zip(RUNS, points, strict=True):
+        ((x, y),) = point.get_xydata()
+        assert y == run["minimum validation loss"]
+        assert abs(np.log(x / run["learning rate"])) < np.log(100) / 5  # beside its rate, far from the next one
+    assert len({tuple(point.get_xydata()[0]) for point in points}) == len(RUNS)
+    looks = {(run["architecture"], run["batch size"]): (to_hex(point.get_color()), point.get_marker())
+             for run, point in zip(RUNS, points, strict=True)}  # fmt: skip
+    colors = {architecture: color for (architecture, _), (color, _) in looks.items()}
+    markers = {size: marker for (_, size), (_, marker) in looks.items()}
+    assert looks == {(name, size): (colors[name], markers[size]) for name, size in looks}
+    assert len(set(colors.values())) == len(set(markers.values())) == 2
+    # Each rate that was tried is named, without an exponent.
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.00001", "0.001"]
+    assert axes.get_title(loc="left") == "Sweep, lowest loss: net, 0.2"
+    assert [text.get_text().split("\n")[0] for text in figure.legends[0].get_texts()] == [
+        "resnet18", "vgg11_bn", "net", "batch size 8", "batch size 25", "last layer fitted,",
+    ]  # fmt: skip
+
+
+def test_in_three_dimensions_the_plot_is_the_published_one(axes_of):
+    axes, _ = axes_of(sweep.draw_sweep_in_3d, RUNS)
     assert [axes.get_xlabel(), axes.get_zlabel()] == ["batch size", "minimum validation loss"]
     assert axes.get_ylabel().startswith("learning rate")
     shown = {}
@@ -211,6 +304,6 @@ def test_the_plot_has_batch_size_learning_rate_and_loss_with_one_colour_an_archi
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["resnet18", "vgg11_bn"]
     # Each batch size and learning rate that was tried is named.
     assert axes.get_xticks().tolist() == [8, 25]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["1e-05", "0.001"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0.00001", "0.001"]
     assert axes.get_yticks().tolist() == pytest.approx([-5, -3])
     assert axes.get_zlim()[0] == 0

@@ -5,6 +5,7 @@ from PIL import Image
 
 from pipeline import split_files
 from pipeline.errors import UserError
+from pipeline.performance import baselines
 from pipeline.project import Project
 
 SCRIPT = "partition_datasets.py"
@@ -81,7 +82,8 @@ def test_a_pipe_in_the_place_of_a_table_is_named_and_not_waited_for(data, call_s
     assert named(call_script(SCRIPT, "-dir", data)) == [str(data / name)]
 
 
-def test_what_the_scripts_have_written_is_replaced_also_where_a_line_was_removed(data, call_script, class_folders):
+def test_what_the_scripts_have_written_is_replaced_also_where_a_line_was_removed(data, call_script, monkeypatch):
+    monkeypatch.setattr(baselines, "TREES", 3)
     Image.open(data / "no" / "no0.png").resize((99, 99)).save(data / "no" / "near.png")
     for options in (["--baselines"], ["-folds", 3], [], ["-seed", 1]):
         result = call_script(SCRIPT, "-dir", data, *options)

@@ -68,15 +68,15 @@ def folds_of_three(count=120):
 
 def test_no_fold_is_calibrated_by_the_images_it_tests():
     parts, chosen = folds_of_three()
-    calibration = temperature.calibrate(validations.pool(chosen, [PATH] * 3, parts, "-calibrate_from"))
-    assert calibration.images == 360
-    for part, value in zip(parts, calibration.of_parts, strict=True):
+    fitted = temperature.choose(validations.pool(chosen, [PATH] * 3, parts, "-calibrate_from"))
+    assert fitted.images == 360
+    for part, value in zip(parts, fitted.of_parts, strict=True):
         others = [one for one in chosen if not set(one.file_names) & set(part.file_names)]
         labels, probabilities = (
             np.concatenate([getattr(one, name) for one in others]) for name in ("labels", "probabilities")
         )
         assert value == pytest.approx(temperature.fit(labels, probabilities))
-    after = calibration.apply_all(parts)
+    after = fitted.apply_all(parts)
     change = temperature.change_in_log_loss(parts[0], after[0])
     losses = [log_loss(one.labels, one.probabilities) for one in (after[0], parts[0])]
     assert change.value == pytest.approx(losses[0] - losses[1]) and change.value < 0
@@ -91,4 +91,4 @@ def test_too_few_images_or_errors_are_refused(counts):
     with pytest.raises(
         UserError, match=rf"^-calibrate_from val\.json: {sum(counts)} images with \d+ errors; below 200"
     ):
-        temperature.calibrate(pool)
+        temperature.choose(pool)

@@ -276,8 +276,9 @@ def test_predictions_say_how_uncertain_they_are(call_script, with_dropout):
     # And they are used where the performance is calculated.
     files = [with_dropout / f"new_{name}.json" for name in ("preds", "results")]
     assert call_script("calc_model_performance.py", *files).returncode == 0
-    assert (with_dropout / "new_results_referral.png").exists()
-    assert read_strictly(files[1])["Referral"]["referred"] == 1
+    referral = read_strictly(files[1])["Referral"]
+    assert (referral["Monte Carlo samples"], referral["referred"]) == (30, 1)
+    assert set(referral["by"]) == {"predictive entropy", "mutual information"}
 
 
 def test_new_images_are_sampled_as_those_of_a_partition_are(call_script, with_dropout, tmp_path):

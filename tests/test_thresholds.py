@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_predictions import multiclass, random_two_class, two_class
+from made_predictions import chosen_threshold, multiclass, random_two_class, two_class
 from scipy.stats import binomtest
 
 from pipeline.errors import UserError
@@ -22,7 +22,7 @@ def validation(labels, probabilities, **others):
 
 
 def choose(labels, probabilities, min_sensitivity=None, measured=MEASURED, **others):
-    return thresholds.choose(validation(labels, probabilities, **others), VAL, measured, Rule(min_sensitivity))
+    return chosen_threshold(validation(labels, probabilities, **others), VAL, measured, Rule(min_sensitivity))
 
 
 def test_youden_by_hand():
@@ -116,7 +116,7 @@ def test_what_may_not_choose_is_refused(changes, expected):
         setattr(chosen, name, value)
     measured = random_two_class(1, split="test", prefix="test", fold=0, checkpoint="m.pth.tar")
     with pytest.raises(UserError) as error:
-        thresholds.choose(chosen, VAL, measured)
+        chosen_threshold(chosen, VAL, measured)
     assert list(error.value.faults) == [f"-threshold_from {VAL}: {fault}" for fault in expected]
 
 
@@ -139,7 +139,7 @@ def test_more_than_two_classes_have_no_threshold():
     with pytest.raises(
         UserError, match=r"^-threshold_from .*: with 3 classes there is no single threshold; leave it out$"
     ):
-        thresholds.choose(replace(three, split="val"), VAL, replace(three, split="test"))
+        chosen_threshold(replace(three, split="val"), VAL, replace(three, split="test"))
 
 
 def test_apply_leaves_all_else_as_it_is():
@@ -214,7 +214,7 @@ def test_a_guaranteed_sensitivity_is_that_of_the_exact_test(count, least):
 def choose_guaranteed(positives, least, **others):
     labels = np.repeat([0, 1], [40, len(positives)])
     probabilities = np.concatenate([np.linspace(0, 0.5, 40), positives])
-    return thresholds.choose(validation(labels, probabilities, **others), VAL, MEASURED, Rule(least, guaranteed=True))
+    return chosen_threshold(validation(labels, probabilities, **others), VAL, MEASURED, Rule(least, guaranteed=True))
 
 
 def test_what_cannot_be_shown_is_said_in_numbers():

@@ -30,6 +30,7 @@ def main(folder):
         seen["processes at the end"] = distributed.total(torch.ones(1, dtype=torch.float64), CPU).item()
         seen["connected"] = torch.distributed.is_initialized()
     seen["connected afterwards"] = torch.distributed.is_initialized()
+    seen["threads afterwards"] = threads_left()
     (folder / f"{processes.rank()}.json").write_text(json.dumps(seen), encoding="utf-8")
 
 
@@ -62,6 +63,25 @@ def running_statistics():
 
 def buffers(model):
     return {name: buffer.item() for name, buffer in model.named_buffers()}
+
+
+def threads_left():
+    """Return the names of Gloo's threads, where the system tells (Linux), after a while in which they may end."""
+    for _ in range(100):
+        names = [name.strip() for path in Path("/proc/self/task").glob("*/comm") for name in text_of(path)]
+        left = [name for name in names if "gloo" in name]
+        if not left:
+            break
+        time.sleep(0.1)
+    return left
+
+
+def text_of(path):
+    """Return [the file's text], or [] where a thread that has ended took it along."""
+    try:
+        return [path.read_text()]
+    except OSError:
+        return []
 
 
 def ends(path):

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
-from torchvision.utils import make_grid, save_image
+from torchvision.transforms.functional import to_pil_image
 
-from pipeline import files
+from pipeline import sheets
+
+SIDE = 160  # pixels of an image in the picture of augmented ones
+SHEET_SEED = 0  # of the changes in that picture; each epoch of a training has its own seed
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,16 @@ def draw_rectangles(probability, count, height, width, device):
 
 
 def draw_augmented(path, image_set, augment, rows=4, columns=6):
-    """Draw the first images of an ImageSet, one row each: as they are, then augmented several times."""
+    """Draw the first images of an ImageSet, one row each: as they are, then augmented several times.
+
+    The picture is the same for a training that goes on as for one that starts.
+    """
+    torch.manual_seed(SHEET_SEED)
     ((pixels, _),) = image_set.batches([torch.arange(min(rows, len(image_set)))])
-    tiles = [torch.cat([image[None], augment(image.expand(columns - 1, -1, -1, -1))]) for image in pixels]
-    grid = make_grid(torch.cat(tiles).cpu() / 255, nrow=columns, padding=4, pad_value=1.0)
-    with files.whole_file(path) as temporary:
-        save_image(grid, temporary, format="png")
+    drawn = []
+    for number, image in enumerate(pixels):
+        augmented = augment(image.expand(columns - 1, -1, -1, -1))
+        tiles = [sheets.Tile(to_pil_image(one.cpu()), "augmented") for one in augmented]
+        label = image_set.paths[number].name if image_set.paths else f"image {number + 1}"
+        drawn.append(sheets.Row(label, [sheets.Tile(to_pil_image(image.cpu()), "as it is"), *tiles]))
+    sheets.draw_sheet(path, "Training images as they are, and augmented", drawn, side=SIDE)

@@ -14,10 +14,12 @@ import torchvision
 from pipeline import files
 from pipeline.errors import UserError
 from pipeline.learning import models
+from pipeline.learning.architectures import resolve_architecture
+from pipeline.learning.config import LONGEST_SIDE
 from pipeline.learning.history import Epoch
-from pipeline.learning.preprocessing import LONGEST_SIDE, Preprocessing, preprocessing_is_sound
-from pipeline.messages import MOST_LINES, note, shortened
-from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
+from pipeline.learning.preprocessing import Preprocessing, preprocessing_is_sound
+from pipeline.messages import in_words, note, shortened
+from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX
 
 OURS = "is it a checkpoint of train_torchvision.py?"
 HOW_TO_SAVE = "save weights with torch.save({'state_dict': model.state_dict()}, FILE)"
@@ -161,65 +163,6 @@ def _without_prefix(state_dict):
     return state_dict
 
 
-def find(name, project, fold=None):
-    """Return the path of the checkpoint that the user means.
-
-    `name` is a file name in the project's models/ or a path; None means the only model there is. With a fold, the
-    model of that fold. `project` may be None. Raises UserError where there is none, or more than one to choose from.
-    """
-    if name is not None and fold is not None:
-        name = fold_name(name.removesuffix(MODEL_SUFFIX), fold) + MODEL_SUFFIX
-    if name is not None:
-        places = [project.models / name] if project else []
-        places.append(Path(name))
-        for place in [*places, *(place.with_name(place.name + MODEL_SUFFIX) for place in places if place.name)]:
-            if place.is_file():
-                return place
-        listed = f"; there are {_listed(_models_of(project))}" if project else ""
-        raise UserError(f"{places[0]}: no such checkpoint{listed}")
-    if project is None:
-        raise UserError("-save: give the checkpoint to use")
-    found = _models_of(project, fold)
-    if len(found) != 1:
-        raise UserError(f"-save: {project.models} has {_listed(found)}; give the name of one with -save")
-    return found[0]
-
-
-def find_folds(name, project):
-    """Return {fold: path} of the models of all folds, for `name` and `project` as `find` takes them.
-
-    Raises UserError where there are none, those of several names to choose from, or one is missing.
-    """
-    if name is None and project is None:
-        raise UserError("-save: give the checkpoint to use")
-    places = [project.models / (name or "*")] if project else []
-    places += [Path(name)] if name else []
-    folder, stems = next(filter(lambda found: found[1], map(_folds_at, places)), (places[0].parent, {}))
-    if not stems:
-        stem = "NAME" if name is None else places[0].name.removesuffix(MODEL_SUFFIX)
-        raise UserError(
-            f"-fold all: {folder} has no {fold_name(stem, 0)}{MODEL_SUFFIX} and so on; train all folds first"
-        )
-    if len(stems) > 1:
-        raise UserError(f"-save: {folder} has the folds of {', '.join(stems)}; give the name of one with -save")
-    ((stem, folds),) = stems.items()
-    expected = {*range(max(folds)), *(project.fold_folders() if project and folder == project.models else ())}
-    for fold in sorted(expected - set(folds)):
-        missing = folder / (fold_name(stem, fold) + MODEL_SUFFIX)
-        raise UserError(f"-fold all: {missing}: no such checkpoint; train fold {fold} first")
-    return {fold: folds[fold] for fold in sorted(folds)}
-
-
-def _folds_at(place):
-    """Return the folder of a model's path, and {stem: {fold: path}} of the folds' models in it; any stem for "*"."""
-    stem, stems = place.name.removesuffix(MODEL_SUFFIX), {}
-    for path in sorted(place.parent.glob(f"*{MODEL_SUFFIX}")):
-        match = re.fullmatch(r"(.+)_fold_(0|[1-9][0-9]{0,3})", path.name.removesuffix(MODEL_SUFFIX))
-        if match and stem in ("*", match[1]):
-            stems.setdefault(match[1], {})[int(match[2])] = path
-    return place.parent, stems
-
-
 def interruption(checkpoint, path):
     """Return "stopped at epoch 9 of 256" for the Checkpoint in `path` if its training has not ended by itself, else "".
 
@@ -232,16 +175,6 @@ def interruption(checkpoint, path):
         reached = max(filter(None, (reached, load(last).epoch)), default=None)
     most = (checkpoint.options or {}).get("maximum number of epochs", "?")
     return f"stopped at epoch {'?' if reached is None else reached} of {most}"
-
-
-def _models_of(project, fold=None):
-    pattern = fold_name("*", fold) + MODEL_SUFFIX
-    return sorted(path for path in project.models.glob(pattern) if not path.name.endswith(LAST_SUFFIX))
-
-
-def _listed(paths):
-    names = ", ".join(path.name for path in paths[:MOST_LINES])
-    return f"{len(paths)} models{names and ': '}{names}{', ...' if len(paths) > MOST_LINES else ''}"
 
 
 def complete(
@@ -262,7 +195,7 @@ def complete(
         if given is None and recorded is None:
             faults.append(f"{path}: does not say what {option} it was trained with; give {option}")
         elif given is not None and recorded is not None and given != recorded:
-            faults.append(f"{option} {_shown(given)}: {source} says {_shown(recorded)}; leave the option out")
+            faults.append(f"{option} {in_words(given)}: {source} says {in_words(recorded)}; leave the option out")
         return recorded if recorded is not None else given
 
     checkpoint.architecture = settle("-architecture", architecture, checkpoint.architecture)
@@ -280,7 +213,7 @@ def complete(
         )
     if faults:
         raise UserError(*faults)
-    checkpoint.architecture = models.resolve_architecture(checkpoint.architecture)
+    checkpoint.architecture = resolve_architecture(checkpoint.architecture)
     checkpoint.class_names = names or [str(index) for index in range(class_count)]
     if checkpoint.preprocessing is None:
         checkpoint.preprocessing = _given_preprocessing(checkpoint.image_shape, preprocessing or {}, path)
@@ -413,7 +346,3 @@ _CHECKS = {
     "seen_hashes": (_are_difference_hashes, "holds something other than difference hashes"),
     "seen_images": (_are_content_hashes, "holds something other than lists of content hashes"),
 }
-
-
-def _shown(value):
-    return " ".join(map(str, value)) if isinstance(value, list) else value

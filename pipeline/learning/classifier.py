@@ -1,5 +1,6 @@
 """A trained model, ready to predict: for the scripts, and for Python programs."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +50,15 @@ class Classifier:
     def class_names(self):
         """The names of the classes, in the order of the probabilities."""
         return self.checkpoint.class_names
+
+    @cached_property
+    def weights_hash(self):
+        """A SHA-256 of the weights and their names, by which the model is known whatever its file is called."""
+        digest = hashlib.sha256()
+        for name, weights in self.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(weights.cpu().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     @cached_property
     def last_layer(self):

@@ -1,18 +1,25 @@
 """Every choice of a training, in one place: its option, its name in the records, its defaults in the recipes.
 
 To add a choice, add a field to TrainingConfig and use it. Its option in train_torchvision.py, its entry in the training
-records and the check on `--resume` follow from the field.
+records and the check on `--resume` follow from the field. In trainings recorded without it, it had its default.
 """
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
+from pipeline.choices import OTHERS, choice, unmet_needs
 from pipeline.errors import UserError
+from pipeline.learning.architectures import resolve_architecture
+from pipeline.messages import in_words
 from pipeline.readers import number, whole_number
 
 # The groups of options in --help, by what they are about.
-DATA, MODEL, STOP, RUN, PARTS = "data", "model and training", "when to stop", "run", "single parts of a recipe"
+DATA, MODEL, STOP, RUN, PARTS = "data", "model and training", "when to stop", "run", OTHERS
+
+IMAGENET = "imagenet"  # of -weights: torchvision's
+LONGEST_SIDE = 100_000  # pixels
+UNDECIDED = "auto"  # of -precision, until the device is known
 
 # What the recipes change of the defaults below; docs/recipe.md has the evidence.
 RECIPES = {
@@ -34,20 +41,20 @@ RECIPES = {
         "image_shape": (3, 260, 260),
         "keep_color": True,
         "architecture": "efficientnet_lite0",
-        "weights": "imagenet",
+        "weights": IMAGENET,
         "freeze_backbone": True,
         "normalize": None,
         "pooling": "average+max",
         "average_flips": True,
     },
     "fine-tune": {
-        "image_shape": (3, 224, 224),
+        "image_shape": (3, 160, 160),
         "keep_color": True,
         "architecture": "efficientnet_lite0",
-        "weights": "imagenet",
+        "weights": IMAGENET,
         "fit_head": True,
-        "learning_rate": 0.001,
-        "num_epochs": 12,
+        "learning_rate": 0.0005,
+        "num_epochs": 26,
         "patience": 0,
         "optimizer": "AdamW",
         "weight_decay": 0.05,
@@ -61,28 +68,6 @@ RECIPES = {
         "keep": "last",
     },
 }
-
-
-@dataclass(frozen=True)
-class Option:
-    """How a choice is named on the command line and in the training records."""
-
-    name: str  # the spelling that --help shows
-    help: str
-    group: str = PARTS
-    read: Callable = None  # a reader of numbers; None: the text as it is, or for a bool a switch
-    values: tuple = None  # all that are valid
-    metavar: str | tuple = None
-    other_names: tuple = ()
-    several: bool = False  # more than one value is a sweep
-    record: str = None  # the name in the records; None: the field's, with spaces
-    may_change: bool = False  # on --resume
-    of_steps: bool = False  # about optimizer steps: of no effect where the last layer is all that is fitted
-
-
-def choice(default, *option, **details):
-    """Return a dataclass field with a default and an Option."""
-    return field(default=default, metadata={"option": Option(*option, **details)})
 
 
 @dataclass(frozen=True)
@@ -107,9 +92,11 @@ class TrainingConfig:
                                  metavar="imagenet|FILE", may_change=True)
     freeze_backbone: bool = choice(False, "--freeze_backbone", "with -weights, fit the last layer only, by logistic "
                                    "regression; otherwise all layers are trained, the pretrained ones at a tenth of "
-                                   "the learning rate", MODEL)
+                                   "the learning rate", MODEL,
+                                   needs=("weights", "random weights would stay random; give -weights too"))
     fit_head: bool = choice(False, "--fit_head", "with -weights, fit the last layer by logistic regression first, then "
-                            "train all layers", MODEL, of_steps=True)
+                            "train all layers", MODEL, of_steps=True,
+                            needs=("weights", "features of random weights are not worth fitting; give -weights too"))
     batch_size: int = choice(25, "-batch_size", "total batch size", MODEL, whole_number(), several=True, of_steps=True)
     learning_rate: float = choice(0.001, "-learning_rate", "learning rate; with a schedule, the peak learning rate",
                                   MODEL, number(above=0), several=True, of_steps=True)
@@ -121,8 +108,8 @@ class TrainingConfig:
 
     seed: int = choice(0, "-seed", "random seed of the initial weights and the order of the images",
                        RUN, whole_number(0, 2**32 - 1))
-    precision: str = choice("auto", "-precision", "number format of the computations; auto: bfloat16 where the "
-                            "processor has instructions for it", RUN, values=("auto", "float32", "bfloat16"))
+    precision: str = choice(UNDECIDED, "-precision", "number format of the computations; auto: bfloat16 where the "
+                            "processor has instructions for it", RUN, values=(UNDECIDED, "float32", "bfloat16"))
 
     normalize: bool | None = choice(False, "--normalize", "scale images to mean 0 and standard deviation 1 of the "
                                     "training images; without it, -weights scales them as its own images were")
@@ -150,10 +137,9 @@ class TrainingConfig:
     # fmt: on
 
     def __post_init__(self):
-        if self.freeze_backbone and not self.weights:
-            raise UserError("--freeze_backbone: random weights would stay random; give -weights too")
-        if self.fit_head and not self.weights:
-            raise UserError("--fit_head: what random weights see is worth no fit; give -weights too")
+        require_shape(self.image_shape, self.keep_color)
+        if faults := unmet_needs(self):
+            raise UserError(*faults)
 
     def has_effect(self, entry):
         """Tell whether the choice of a field matters to this training."""
@@ -161,23 +147,34 @@ class TrainingConfig:
 
     def record(self):
         """Return all choices under their names in the training records, as plain types; None for those of no effect."""
-        values = {
-            record_name(entry): getattr(self, entry.name) if self.has_effect(entry) else None for entry in fields(self)
-        }
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return self._recorded({entry.name: getattr(self, entry.name) for entry in fields(self)})
+
+    def completed(self, recorded):
+        """Return a training record with the defaults of the choices that were unknown when it was written."""
+        return self._recorded({entry.name: entry.default for entry in fields(self)}) | recorded
+
+    def _recorded(self, values):
+        """Return {field: value} as the training records have it."""
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {record_name(entry): plain[entry.name] if self.has_effect(entry) else None for entry in fields(self)}
+
+    @property
+    def length_is_fixed(self):
+        """Whether the number of epochs has to stay: a schedule of the learning rate is laid out over all of them."""
+        return self.schedule != "constant"
 
     def contradictions(self, recorded):
         """Return (option, value, name in the record, recorded value) for each choice that has to be as recorded."""
-        ours = self.record()
-        # A schedule of the learning rate is laid out over the whole training.
-        fixed = {"num_epochs"} if self.schedule != "constant" else set()
+        ours, recorded = self.record(), self.completed(recorded)
+        fixed = {"num_epochs"} if self.length_is_fixed else set()
         return [
-            (entry.metadata["option"].name, ours[name], name, recorded.get(name))
+            (entry.metadata["option"].name, ours[name], name, recorded[name])
             for entry in fields(self)
             for name in [record_name(entry)]
             if (entry.name in fixed or not entry.metadata["option"].may_change)
             and self.has_effect(entry)
-            and ours[name] != recorded.get(name)
+            and ours[name] != UNDECIDED
+            and ours[name] != recorded[name]
         ]
 
 
@@ -185,8 +182,9 @@ def grid(chosen):
     """Return the configurations that `chosen`, {field: value}, means: every combination of several values, once.
 
     Where a field takes several values, the value is a list. What is not chosen is the recipe's; but images for weights
-    of another training are by default scaled as that training's images were (normalize None). Raises UserError for a
-    choice that has an effect on none of them.
+    of another training are by default scaled as that training's images were (normalize None). Names of architectures
+    and paths are resolved. Raises UserError for names and files that do not exist, and for a choice that has an effect
+    on no configuration.
     """
     several = [entry.name for entry in fields(TrainingConfig) if entry.metadata["option"].several]
     if chosen.get("weights"):
@@ -206,7 +204,27 @@ def grid(chosen):
     ]
     if useless:
         raise UserError(*useless)
-    return [*configs]
+    return list(dict.fromkeys(map(_resolved, configs)))
+
+
+def _resolved(config):
+    weights = config.weights
+    if weights not in (None, IMAGENET):
+        weights = str(Path(weights).absolute())
+        if not Path(weights).exists():
+            raise UserError(f"-weights {weights}: no such file; check the name")
+    return replace(config, architecture=resolve_architecture(config.architecture), weights=weights)
+
+
+def require_shape(image_shape, keep_color):
+    """Raise UserError where `-img_shape` and `--keep_color` are impossible or contradict each other."""
+    shape = " ".join(map(str, image_shape))
+    if image_shape[0] not in (1, 3):
+        raise UserError(f"-img_shape {shape}: {image_shape[0]} channels; give 1 or 3 channels, height and width")
+    if max(image_shape) > LONGEST_SIDE:
+        raise UserError(f"-img_shape {shape}: more than {LONGEST_SIDE} pixels high or wide; give a smaller one")
+    if keep_color and image_shape[0] == 1:
+        raise UserError(f"--keep_color, -img_shape {shape}: colour needs 3 channels; give -img_shape 3 ...")
 
 
 def configuration(chosen):
@@ -232,15 +250,6 @@ def default_text(entry):
         if value is not None and in_words(value) != published
     ]
     return f" (default: {published}{''.join(others)})"
-
-
-def in_words(value):
-    """Return the value of a choice in words."""
-    if isinstance(value, (list, tuple)):
-        return " ".join(map(str, value))
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "yes", False: "no"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def record_name(entry):

@@ -1,35 +1,43 @@
 """The curves of a training: loss and accuracy over the epochs."""
 
-import pandas as pd
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline import plots
+from pipeline.learning.history import kept_epoch
 
+MOST_MARKERS = 100  # epochs; of more, markers would hide the lines
 LABELS = {"loss": "cross-entropy loss (mean over images)", "accuracy": "accuracy"}
+TITLES = {"loss": "Loss while training", "accuracy": "Accuracy while training"}
 
 
 @plots.own_style()
-def draw_curves(path, epochs_csv, quantity):
-    """Draw `quantity` ("loss" or "accuracy") of training and validation over the epochs, the best epoch marked."""
-    epochs = pd.read_csv(epochs_csv)
-    best = epochs.loc[epochs["val_loss"].idxmin()]
-    validation = epochs[f"val_{quantity}"]
+def draw_curves(path, history, quantity, keep="best"):
+    """Draw `quantity` ("loss" or "accuracy") of training and validation over the Epochs, and mark the one that is kept.
+
+    See history.kept_epoch for `keep`.
+    """
+    epochs = [epoch.epoch for epoch in history]
+    training, validation = ([getattr(epoch, f"{part}{quantity}") for epoch in history] for part in ("", "val_"))
+    kept = kept_epoch(history, keep)
+    kept_value = getattr(kept, f"val_{quantity}")
     figure = Figure(figsize=(6.4, 4))
     axes = figure.subplots()
-    axes.plot(epochs["epoch"], epochs[quantity], "o-", ms=4, color=plots.COLORS[0], label="training")
-    axes.plot(epochs["epoch"], validation, "s-", ms=4, color=plots.COLORS[1], label="validation")
-    axes.axvline(best["epoch"], color="grey", ls=":", zorder=0)
-    label = f"best epoch ({best['epoch']:.0f}): {best[f'val_{quantity}']:.3f}"
-    axes.plot(best["epoch"], best[f"val_{quantity}"], "*", ms=14, color="black", mfc="gold", ls="none", label=label)
+    size = 4 if len(epochs) <= MOST_MARKERS else 0
+    axes.plot(epochs, training, "o-", ms=size, color=plots.COLORS[0], label="training")
+    axes.plot(epochs, validation, "s-", ms=size, color=plots.COLORS[1], label="validation")
+    axes.axvline(kept.epoch, color="grey", ls=":", zorder=0)
+    label = f"kept: epoch {kept.epoch}, {kept_value:.3f}"
+    star = {"ms": 14, "color": "black", "mfc": "gold", "ls": "none", "zorder": 3}
+    axes.plot(kept.epoch, kept_value, "*", label=label, **star)
     axes.set(xlabel="epoch", ylabel=LABELS[quantity])
     if quantity == "accuracy":
         axes.set_ylim(-0.02, 1.02)
-    elif validation.max() > 10 * epochs[quantity].median():
+    elif max(validation) > 10 * np.median(training):
         # One wild epoch, usual while batch statistics settle, would flatten all others.
-        axes.set_yscale("log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        plots.plain_log_scale(axes, "y")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
-    # Above the axes, where it hides no point.
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
+    plots.legend_above(axes, TITLES[quantity], ncols=3)
     plots.save_figure(figure, path)

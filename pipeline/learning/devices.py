@@ -11,6 +11,7 @@ from torch import nn
 
 from pipeline import processes
 from pipeline.errors import UserError
+from pipeline.learning.config import UNDECIDED
 
 # The processors' instructions for bfloat16 that training was measured to be faster with (benchmarks/README.md).
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
@@ -47,13 +48,13 @@ def pick_precision(choice, device):
     """Return the number format to train in, by name.
 
     Args:
-        choice: "float32", "bfloat16" or "auto": bfloat16 where the device has instructions for it, float16 on older
+        choice: "float32", "bfloat16" or UNDECIDED: bfloat16 where the device has instructions for it, float16 on older
             NVIDIA GPUs with tensor cores, float32 elsewhere.
         device: torch.device.
 
     Raises UserError for bfloat16 on a device that cannot train in it.
     """
-    if choice == "auto":
+    if choice == UNDECIDED:
         return _fastest_precision(device)
     if choice == "bfloat16" and not _trains_in_bfloat16(device):
         raise UserError("-precision bfloat16: this device cannot train in it; leave the option out, or give float32")

@@ -18,6 +18,10 @@ def process_group(device):
     if processes.count() == 1:
         yield
         return
+    # torch takes the group that is connected as it imports this for a default value, and keeps it. Gloo's threads would
+    # then outlive the group, and one that is still at work while Python ends aborts the whole process.
+    import torch.distributed.nn  # noqa: F401
+
     on_gpu = device.type == "cuda"
     distributed.init_process_group("nccl" if on_gpu else "gloo", device_id=device if on_gpu else None)
     try:

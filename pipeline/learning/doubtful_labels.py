@@ -9,14 +9,12 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from pipeline import files, image_files, label_sheet, split_files
-from pipeline.errors import UserError
-from pipeline.learning import familiarity, testing
-from pipeline.messages import note, printable
-from pipeline.project import script_command
+from pipeline.learning import familiarity, outputs
+from pipeline.messages import note
+from pipeline.templates import rendered
 
 MOST_SHOWN = 100  # on the page; the table has all of them
 LONGER_SIDE = 160  # pixels of a picture on the page
@@ -56,12 +54,8 @@ class DoubtfulLabels:
 
     def __init__(self, project, name):
         """Take the project and the page's name; UserError where page or table would replace something else."""
-        self._project, self._page = project, project.root / name
-        if self._page.suffix != ".html" or not self._page.parent.is_dir():
-            raise UserError(f"-doubtful_labels {name}: give a name in {project.root} that ends in .html")
-        self._table = self._page.with_suffix(".csv")
-        testing.require_ours(self._page, files.has_mark)
-        label_sheet.require_not_filled_in(self._table)
+        self._project = project
+        self._page, self._table = outputs.doubtful_label_paths(project, name)
         self._found, self._count = [], 0
 
     def add(self, classifier, images, predictions):
@@ -93,14 +87,12 @@ class DoubtfulLabels:
         found = sorted(self._found, key=lambda label: (label.quality, label.image))
         label_sheet.require_not_filled_in(self._table)  # it may have been while the images were predicted
         label_sheet.write(self._table, map(_row, found))
-        files.write_text(self._page, _html(self._project, found[:MOST_SHOWN], len(found), self._count, self._table))
+        command = split_files.command_to_split_again(self._project, "-labels_csv", self._table)
+        page = _html(self._project, found[:MOST_SHOWN], len(found), self._count, self._table, command)
+        files.write_text(self._page, page)
         print(f"{len(found)} of {self._count} labels are doubtful: {self._page}, {self._table}")
         if found:
-            command = script_command(
-                "partition_datasets.py", "-proj_dir", self._project.root, "-labels_csv", self._table
-            )
-            note(f"look at the page, write the right classes into {self._table}, then split as before and add "
-                 f"-labels_csv: {command} ...")  # fmt: skip
+            note(f"look at the page, write the right classes into {self._table}, then split again: {command}")
 
 
 def _row(label):
@@ -116,22 +108,15 @@ def _row(label):
     ]
 
 
-def _html(project, shown, doubtful_count, count, table):
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates"), encoding="utf-8"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: printable(str(value)),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("doubtful_labels.html.jinja").render(
+def _html(project, shown, doubtful_count, count, table, command):
+    return rendered(
+        Path(__file__).with_name("templates") / "doubtful_labels.html.jinja",
         labels=shown,
         picture=lambda name: _picture(project.bin / name),
         doubtful_count=doubtful_count,
         count=count,
         table=table.name,
+        command=command,
     )
 
 

@@ -21,8 +21,6 @@ from torchvision.transforms._presets import ImageClassification
 
 from pipeline.errors import UserError
 
-NAMES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
-
 # Expansion, kernel size, stride, channels in and out, and layers of each stage of EfficientNet-B0.
 STAGES = (
     (1, 3, 1, 32, 16, 1),

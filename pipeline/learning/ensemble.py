@@ -7,9 +7,8 @@ import numpy as np
 import torch
 
 from pipeline.errors import UserError
-from pipeline.learning import checkpoints, familiarity, inference
+from pipeline.learning import familiarity, inference, model_files
 from pipeline.learning.classifier import Classifier
-from pipeline.project import MODEL_SUFFIX
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Ensemble:
     @classmethod
     def load(cls, path, device="cpu"):
         """Load the models of all folds, NAME_fold_0.pth.tar and so on, of which `path` is NAME.pth.tar."""
-        return cls.of([Classifier.load(place, device) for place in checkpoints.find_folds(path, None).values()])
+        return cls.of([Classifier.load(place, device) for place in model_files.find_all(path, None, "all")])
 
     @classmethod
     def of(cls, classifiers):
@@ -60,11 +59,15 @@ class Ensemble:
         return all(member.checkpoint.reference is not None for member in self.members)
 
     @property
+    def can_tell_unlike(self):
+        """Whether an image can be far enough from the training images: few validation images allow no such rank."""
+        highest = [familiarity.farthest(member.checkpoint.reference["distances"]) for member in self.members]
+        return np.mean(highest) >= familiarity.UNLIKE_FROM
+
+    @property
     def name(self):
         """The model's file name; of all folds' models together NAME_ensemble.pth.tar, which stands for them."""
-        first = self.members[0].path.name
-        stem = first.removesuffix(MODEL_SUFFIX).rpartition("_fold_")[0]
-        return f"{stem}_ensemble{MODEL_SUFFIX}" if self.several else first
+        return model_files.common_name([member.path for member in self.members])
 
     @cached_property
     def views(self):

@@ -16,14 +16,14 @@ import onnxscript  # noqa: F401 - torch's exporter imports it later; where it is
 import PIL
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from pipeline import files, image_files
 from pipeline.errors import UserError
 from pipeline.image_values import is_deep
 from pipeline.learning.inference import logits_of
-from pipeline.learning.testing import require_ours
+from pipeline.learning.outputs import require_ours
 from pipeline.messages import note
 from pipeline.operating_point import SMALLEST
 
@@ -48,22 +48,21 @@ def export_model(ensemble, path, point=None, project=None):
 
     Raises UserError for an impossible request, and where the exported model does not predict what the scripts do.
     """
-    if path.suffix not in (".onnx", ".safetensors"):
-        raise UserError(f"-export {path}: give a file name that ends in .onnx or .safetensors")
-    if not path.parent.is_dir():
-        raise UserError(f"-export {path}: no such folder {path.parent}; create it or give another name")
     require_ours(path, files.has_mark)
     replaced = path.exists()
     if path.suffix == ".onnx":
         images = _drawn_images() if project is None else _images_of(project, ensemble)
-        _write_onnx(ensemble, path, point, images, "drawn images" if project is None else f"images of {project.root}")
+        content = _onnx(
+            ensemble, path, point, images, "drawn images" if project is None else f"images of {project.root}"
+        )
     else:
         if ensemble.several or point is not None:
             option = "-fold all" if ensemble.several else "-operating_point"
             raise UserError(f"{option}: has no effect on weights in {path}; leave it out, or give a .onnx file")
-        with files.whole_file(path) as temporary:
-            weights = {name: values.contiguous() for name, values in ensemble.members[0].model.state_dict().items()}
-            save_file(weights, temporary, metadata=description(ensemble))
+        weights = {name: values.contiguous() for name, values in ensemble.members[0].model.state_dict().items()}
+        content = save(weights, metadata=description(ensemble))
+    with files.whole_file(path) as temporary:
+        temporary.write_bytes(content)
     print(f"{'replaced' if replaced else 'wrote'} {path}")
 
 
@@ -170,8 +169,8 @@ def _rounded(sums):
     return (sums / 2**BITS + 0.5).floor().clamp(0, 255)
 
 
-def _write_onnx(ensemble, path, point, images, source):
-    """Write the ONNX model once it has predicted `images` as the scripts do, and print how near it came."""
+def _onnx(ensemble, path, point, images, source):
+    """Return the bytes of the ONNX model once it has predicted `images` as the scripts do; print how near it came."""
     size = sum(values.nbytes for member in ensemble.members for values in member.model.state_dict().values())
     if size > LARGEST_FILE:
         raise UserError(f"-export {path}: {size / 2**30:.1f} GiB of weights, an ONNX file holds 2; export fewer folds")
@@ -185,9 +184,8 @@ def _write_onnx(ensemble, path, point, images, source):
             f"-export {path}: predicts other probabilities than the checkpoint (by up to {difference:.2g} on "
             f"{len(images)} {source}), and was not written; use other versions of onnxruntime and torch"
         )
-    with files.whole_file(path) as temporary:
-        temporary.write_bytes(content)
     print(f"checked with onnxruntime on {len(images)} {source}: probabilities differ by at most {difference:.1g}")
+    return content
 
 
 def _graph(model):

@@ -8,47 +8,40 @@ import numpy as np
 import torch
 
 from pipeline import files, thumbnails
+from pipeline.classes import find_class
 from pipeline.errors import UserError
-from pipeline.file_names import caseless
 from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.seen import WORDS, seen_in_training, tell_unknown
-from pipeline.learning.testing import labelled_predictions, require_ours, write_predictions
+from pipeline.learning.testing import labelled_predictions
 from pipeline.messages import listed, note
-from pipeline.predictions import are_in as are_predictions_in
 from pipeline.progress import progress_bar, stream_in_threads
 
 
-def validate(ensemble, images, place, out, **choices):
-    """Predict labelled images from elsewhere and write the predictions JSON `out`; return its path.
-
-    The arguments are those of `predict_external`. Raises UserError where a file of another origin is in the way.
-    """
-    require_ours(out, are_predictions_in)
-    write_predictions(out, predict_external(ensemble, images, place, **choices))
-    return out
-
-
-def predict_external(ensemble, images, place, *, class_map, keep_leaks, batch_size, sample_count, command_line):
+def predict_external(ensemble, images, task, command_line):
     """Return the Predictions of an Ensemble for labelled images from elsewhere.
 
     Args:
         ensemble: Ensemble.
         images: their table: source, path, class_name, content_hash, group and thumbnail (its bytes, uint8 (16, 17)).
-        place: the folder that they are from, for messages.
-        class_map: path of a CSV as `read_class_map` takes it, or None.
-        keep_leaks: whether to predict images that the models were trained or tuned on, too.
+        task: Task: the folder that they are from; `class_map`, path of a CSV as `read_class_map` takes it, or None; and
+            `keep_leaks`, whether to predict images that the models were trained or tuned on, too.
+        command_line: that is to stand in the predictions.
 
     Raises UserError for classes that the models do not have, and where no image is left.
     """
-    labels = class_indices(images["class_name"], ensemble.class_names, place, class_map)
+    place, batch_size, sample_count = task.external, task.images_at_once, task.mc_samples
+    labels = class_indices(images["class_name"], ensemble.class_names, place, task.class_map)
     images, labels = images[labels >= 0], labels[labels >= 0]
     known = known_to(ensemble, images)
     if known.any():
         twins = listed(list(images["source"][known])[:3]) + (", ..." if known.sum() > 3 else "")
-        done = "predicted all the same" if keep_leaks else "left out; --keep_leaks predicts them too"
-        note(f"{place}: {known.sum()} of {len(known)} images show what the model has trained on ({twins}): {done}")
-        if not keep_leaks:
+        done = "predicted all the same" if task.keep_leaks else "left out; --keep_leaks predicts them too"
+        note(
+            f"{place}: {known.sum()} of {len(known)} images look like ones that the model has trained on ({twins}): "
+            f"{done}"
+        )
+        if not task.keep_leaks:
             images, labels = images[~known], labels[~known]
     if not len(images):
         raise UserError(f"-external {place}: no image is left to predict; give images that the model has not seen")
@@ -68,8 +61,8 @@ def class_indices(names, class_names, place, class_map=None):
 
     Names match without case. Raises UserError for each name that is not a class; tells of classes without an image.
     """
-    known = {caseless(name): index for index, name in enumerate(class_names)}
-    index_of = {name: known.get(caseless(name)) for name in names}
+    found = {name: find_class(name, class_names) for name in dict.fromkeys(names)}
+    index_of = {name: None if known is None else class_names.index(known) for name, known in found.items()}
     if class_map is not None:
         index_of |= read_class_map(class_map, class_names, index_of)
     faults = [

@@ -5,6 +5,7 @@ with Deep Nearest Neighbors", 2022; its rank among those of the validation image
 """
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from pipeline.learning.features import compute_features
 MOST_REFERENCES = 2000  # training images
 NEIGHBOURS = 5
 UNLIKE_FROM = 95.0  # percentile; of new images of the same kind, 5% are beyond it
+FEWEST_VALIDATED = 19  # validation images, below which no percentile reaches UNLIKE_FROM
 
 
 def reference_of(checkpoint, training, store):
@@ -67,7 +69,7 @@ def predict_and_compare(classifier, pixels, sample_count=None):
     _require_same_width(classifier, seen)
     distances, nearest = _nearest(_normalized(seen.cpu()), reference["features"])
     names = np.array(reference["names"], dtype=object)[nearest.numpy()]
-    return inference.with_distances(outputs, percentiles(distances, reference["distances"]), names)
+    return replace(outputs, percentile=percentiles(distances, reference["distances"]), nearest=names)
 
 
 def nearest_of_classes(classifier, images, indices, class_of, wanted):
@@ -99,10 +101,15 @@ def percentiles(distances, of_validation):
     """Return how unusual distances are, from 0 to below 100.
 
     It is 100 (1 - p) with the conformal p-value p = (1 + number of validation images at least as far) / (n + 1), where
-    `of_validation` are the ascending distances of the n validation images. Below 19 of them nothing reaches 95.
+    `of_validation` are the ascending distances of the n validation images.
     """
     at_least = len(of_validation) - torch.searchsorted(of_validation, distances)
     return (100 * (1 - (1 + at_least) / (len(of_validation) + 1))).double().numpy()
+
+
+def farthest(of_validation):
+    """Return the percentile of an image that is farther than all validation images: the highest that there is."""
+    return percentiles(torch.tensor([torch.inf]), of_validation).item()
 
 
 @contextlib.contextmanager

@@ -21,15 +21,13 @@ class Epoch:
     @classmethod
     def from_plain(cls, entry):
         """Return the Epoch of a dict as `asdict` makes it; ValueError for anything else, since a file may hold it."""
-        names = [field.name for field in fields(cls)]
-        values = [entry.get(name) for name in names] if isinstance(entry, dict) else []
-        numbers = [value for value in values if value is not None]
-        without = [name for name, value in zip(names, values, strict=False) if value is None]
-        sound = [type(value) for value in numbers] == [int] + [float] * (len(names) - len(without) - 1)
-        sound = sound and without in ([], ["learning_rate"])
-        if not sound or not all(map(math.isfinite, numbers)) or abs(numbers[-1]) > 1e12:
-            raise ValueError("not the numbers of an epoch")
-        return cls(*values)
+        if isinstance(entry, dict):
+            epoch, learning_rate, *measured = (entry.get(field.name) for field in fields(cls))
+            numbers = measured if learning_rate is None else [learning_rate, *measured]
+            sound = type(epoch) is int and all(type(number) is float and math.isfinite(number) for number in numbers)
+            if sound and abs(measured[-1]) <= 1e12:  # seconds
+                return cls(epoch, learning_rate, *measured)
+        raise ValueError("not the numbers of an epoch")
 
 
 def write_epochs(path, history):

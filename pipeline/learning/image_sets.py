@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from pipeline import files, image_files, image_table, image_values, split_files
-from pipeline.classes import require_class_count
 from pipeline.errors import UserError
 from pipeline.learning import devices
 from pipeline.learning.preprocessing import Preprocessing, common_ranges, kind_of_values
@@ -113,10 +112,7 @@ def load_training_data(project, fold, preprocessing, device, class_count=None):
 
     Raises UserError where there are not `class_count` classes, if that is given.
     """
-    splits = [split_files.read_split(project, partition, fold) for partition in ("train", "val")]
-    class_names = splits[0].class_names
-    require_class_count(class_names, class_count, "-num_classes")
-    _require_classes(splits, class_names)
+    splits = split_files.read_training_splits(project, fold, class_count)
     train = load_image_set(project, splits[0], preprocessing, device, find_scale=True)
     val = load_image_set(project, splits[1], train.preprocessing, device)
     if train.in_color and not preprocessing.keep_color:
@@ -125,22 +121,7 @@ def load_training_data(project, fold, preprocessing, device, class_count=None):
             "--keep_color keeps it"
         )
     groups = image_table.groups_of(project, splits[0].file_names)
-    return TrainingData(train, val, class_names, fold, split_files.fingerprint(*splits), groups)
-
-
-def _require_classes(splits, class_names):
-    """Raise UserError where a class has no training image, or the validation images are all of one class."""
-    train, val = splits
-    without = [name for index, name in enumerate(class_names) if index not in set(train.labels)]
-    faults = [
-        f"{train.path}: holds no image of class {name!r}; training needs images of each class" for name in without
-    ]
-    if len(class_names) < 2:
-        faults.append(f"{train.path}: all images are of class {class_names[0]!r}; training needs at least two classes")
-    if len(set(val.labels)) < 2:
-        faults.append(f"{val.path}: all images are of one class, which cannot choose an epoch; add some of another")
-    if faults:
-        raise UserError(*faults)
+    return TrainingData(train, val, splits[0].class_names, fold, split_files.fingerprint(*splits), groups)
 
 
 def load_image_set(project, split, preprocessing, device, find_scale=False):
@@ -165,12 +146,8 @@ def load_image_set(project, split, preprocessing, device, find_scale=False):
     deep = {number: paths[number] for number, image in images.items() if image.values}
     if find_scale and deep:
         ranges = common_ranges([images[number].values for number in deep])
+        _tell_scale(ranges, len(deep), len(paths))
         preprocessing = replace(preprocessing, value_ranges=ranges)
-        shown = ", ".join(f"{kind} from {black:g} to {white:g}" for kind, (black, white) in ranges.items())
-        note(
-            f"{len(deep)} of {len(paths)} training images have more than 8 bits: {shown} become grey values from 0 to "
-            "255, in every image that the model sees"
-        )
         images |= _load(deep, preprocessing, pixels, f"{reading} of more than 8 bits")
     remarks = Remarks()
     for name, image in zip(split.file_names, images.values(), strict=True):
@@ -185,6 +162,14 @@ def load_image_set(project, split, preprocessing, device, find_scale=False):
         device=device,
         difference_hashes=torch.from_numpy(np.concatenate([image.difference_hash for image in images.values()])),
         pixels=pixels,
+    )
+
+
+def _tell_scale(ranges, deep_count, count):
+    shown = ", ".join(f"{kind} from {black:g} to {white:g}" for kind, (black, white) in ranges.items())
+    note(
+        f"{deep_count} of {count} training images have more than 8 bits: {shown} become grey values from 0 to 255, in "
+        "every image that the model sees"
     )
 
 

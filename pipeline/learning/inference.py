@@ -94,12 +94,8 @@ def combine(found):
         return together
     ranks = np.stack([outputs.percentile for outputs in found])
     names = np.stack([outputs.nearest for outputs in found])
-    return with_distances(together, ranks.mean(axis=0), names[ranks.argmin(axis=0), np.arange(len(mean))])
-
-
-def with_distances(outputs, percentile, nearest):
-    """Return Outputs with the percentile of each image's distance, and the name of the nearest training image."""
-    return replace(outputs, percentile=percentile, nearest=nearest)
+    nearest = names[ranks.argmin(axis=0), np.arange(len(mean))]
+    return replace(together, percentile=ranks.mean(axis=0), nearest=nearest)
 
 
 def joined(batches):

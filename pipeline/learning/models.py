@@ -1,6 +1,5 @@
 """Building any of torchvision's classification models for given classes and image shape."""
 
-import difflib
 import warnings
 
 import torch
@@ -8,11 +7,8 @@ from torch import nn
 from torchvision import models
 
 from pipeline.errors import UserError
-from pipeline.learning import efficientnet_lite
+from pipeline.learning import efficientnet_lite  # noqa: F401 - which registers its models
 from pipeline.learning.devices import is_memory_shortage
-
-# The short names that the published commands use.
-ALIASES = {"vgg": "vgg11_bn", "densenet": "densenet121"}
 
 AVERAGE_AND_MAX = "average+max"  # of -pooling
 
@@ -23,23 +19,11 @@ SIZE_ARGUMENTS = {
 }
 
 
-def resolve_architecture(name):
-    """Return torchvision's own name of an architecture; UserError with the nearest names for an unknown one."""
-    known = [*models.list_models(module=models), *efficientnet_lite.NAMES]
-    resolved = ALIASES.get(name.lower(), name.lower())
-    if resolved in known:
-        return resolved
-    nearest = difflib.get_close_matches(resolved, [*known, *ALIASES], n=5, cutoff=0.4)
-    raise UserError(
-        f"-architecture {name}: torchvision has no such classification model; nearest: {', '.join(nearest) or 'none'}"
-    )
-
-
 def build_model(architecture, class_count, image_shape, dropout=None, pooling=None):
     """Build a model with fresh random weights, drawn from torch's global random state.
 
     Args:
-        architecture: a name that `resolve_architecture` returns.
+        architecture: a name that architectures.resolve_architecture returns.
         class_count: size of the last layer.
         image_shape: (channels, height, width) of the images.
         dropout: probability, see set_dropout; None: what the architecture has.
@@ -72,14 +56,17 @@ def build_model(architecture, class_count, image_shape, dropout=None, pooling=No
 
 
 def head_names(architecture, class_count, image_shape):
-    """Return the names of the weights of the last layer: those whose shape depends on the number of classes."""
+    """Return the names of the weights of the last layer: those whose shape depends on the number of classes.
+
+    The architecture is one that takes such images, see build_model.
+    """
     counts = (class_count, class_count + 1)
     try:
         with torch.device("meta"):  # shapes only, no computation
-            one, other = (build_model(architecture, count, image_shape).state_dict() for count in counts)
+            one, other = (_construct(architecture, count, image_shape).state_dict() for count in counts)
     except NotImplementedError:  # regnet computes its widths with tensors
         with torch.random.fork_rng(devices=[]):
-            one, other = (build_model(architecture, count, image_shape).state_dict() for count in counts)
+            one, other = (_construct(architecture, count, image_shape).state_dict() for count in counts)
     return {name for name, weights in one.items() if weights.shape != other[name].shape}
 
 

@@ -11,24 +11,26 @@ import torch
 
 from pipeline import files, operating_point
 from pipeline.errors import UserError
-from pipeline.learning import image_sets, inference, testing
+from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
-from pipeline.learning.familiarity import UNLIKE_FROM
+from pipeline.learning.familiarity import FEWEST_VALIDATED, UNLIKE_FROM
+from pipeline.learning.outputs import point_path, require_our_table
 from pipeline.learning.seen import seen_in_training
 from pipeline.messages import note
 from pipeline.progress import progress_bar, stream_in_threads
 from pipeline.remarks import Remarks
 
 
-def predict_new_images(ensemble, place, out, *, batch_size, sample_count=None, explain=None, point=None):
-    """Predict every file below a folder, or one file, and write the table as CSV: to `out`, or standard output if None.
+def predict_new_images(ensemble, task, explain=None, point=None):
+    """Predict the folder or the file of a Task, and write the table as CSV: to its `out`, or standard output if None.
 
     Beside `out` stands what is known of the OperatingPoint `point`, if there is one; that of an earlier table goes. See
-    `predict_files` for the columns and the other arguments.
+    `predict_files` for the columns and the other arguments. UserError, once the table is written, where no file is an
+    image.
     """
+    place, out, batch_size, sample_count = task.images, task.out, task.images_at_once, task.mc_samples
     if out is not None:
-        testing.require_ours(out, _is_ours)
-        testing.require_ours(point_path(out), operating_point.is_in)
+        require_our_table(out)
     count, unreadable, remarks = 0, 0, Remarks()
     replaced = out is not None and out.exists()
     with contextlib.ExitStack() as stack:
@@ -44,26 +46,17 @@ def predict_new_images(ensemble, place, out, *, batch_size, sample_count=None, e
     remarks.tell("images")
     if unreadable:
         note(f"{unreadable} of {count} files cannot be read; the column error says why")
+    if ensemble.has_reference and not ensemble.can_tell_unlike:
+        note(
+            f"unlike_training stays empty: {ensemble.name} has fewer than {FEWEST_VALIDATED} validation images to "
+            "compare with, too few to call any image unlike its training images"
+        )
     if point is not None:
         note(point.sentence())
     if out is not None:
         print(f"{count - unreadable} images predicted; {'replaced' if replaced else 'wrote'} {out}")
-
-
-def read_operating_point(path, ensemble, sample_count):
-    """Return the OperatingPoint of a results JSON (None: of none); UserError where it is not of this Ensemble."""
-    if path is None:
-        return None
-    point = operating_point.read(path)
-    names = [member.path.name for member in ensemble.members]
-    positive = ensemble.members[0].checkpoint.positive_class
-    point.require_model(path, ensemble.class_names, positive, names, sample_count)
-    return point
-
-
-def point_path(out):
-    """Return where what is known of the operating point of a table goes."""
-    return out.with_name(f"{out.stem}_operating_point.json")
+    if unreadable == count:
+        raise UserError(f"-images {place}: nothing there can be read as an image; give a folder with images, or one")
 
 
 def _write_point(path, point):
@@ -82,8 +75,7 @@ def predict_files(ensemble, place, batch_size, sample_count=None, explain=None, 
     probability_CLASS for each class, and error, the reason for a file that cannot be read. With `sample_count`, of
     Monte Carlo dropout, also predictive_entropy and mutual_information. After these stand seen_in_training, see
     `seen.seen_in_training`, and of several models fold_deviation and fold_mutual_information, see `inference.combine`.
-    `explain` is called for each batch, as
-    `overlays.write_overlays` with the folder to write to is. `remarks`, a Remarks, collects what is to be told of the
+    `explain` is called for each batch, see `overlays.beside`. `remarks`, a Remarks, collects what is to be told of the
     images. An OperatingPoint `point` calibrates the probabilities and, where it has a threshold, adds the columns
     finding, the class that the threshold gives, and threshold. Raises UserError where there is no file.
     """
@@ -106,26 +98,28 @@ def predict_files(ensemble, place, batch_size, sample_count=None, explain=None, 
             for name, image in zip(batch, images, strict=True):
                 if remarks is not None and not image.unreadable:
                     remarks.add(name, image.remarks)
-            is_readable = np.array([not image.unreadable for image in images])
-            readable = [image for image in images if not image.unreadable]
-            pixels = ensemble.pixels(readable)
-            columns, more = _columns(ensemble, pixels, readable, sample_count, point)
-            # Made of all columns at once, so that unreadable files have empty cells there.
-            table = pd.DataFrame({"file_name": batch, **dict.fromkeys(columns), "error": "", **dict.fromkeys(more)})
-            table["error"] = [image.unreadable for image in images]
-            for column, values in (columns | more).items():
-                table.loc[is_readable, column] = values
-            if explain and readable:
+            pixels = ensemble.pixels([image for image in images if not image.unreadable])
+            table = _table(ensemble, batch, images, pixels, sample_count, point)
+            if explain and pixels:
                 chosen = table[table["error"] == ""]
                 classes = chosen["predicted_class"].map(ensemble.class_names.index).tolist()
-                explain(ensemble.members[0], folder, chosen["file_name"], pixels[0], classes)
+                shown = [row[f"probability_{row['predicted_class']}"] for row in chosen.to_dict("records")]
+                explain(ensemble.members[0], folder, chosen["file_name"], pixels[0], classes, shown)
             yield table
             bar.update(len(batch))
 
 
-def _is_ours(path):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.readline(1000).startswith("file_name,predicted_class,")
+def _table(ensemble, names, images, pixels, sample_count, point):
+    """Return the table of a batch of LoadedImages, whose readable ones have these `pixels`."""
+    is_readable = np.array([not image.unreadable for image in images])
+    readable = [image for image in images if not image.unreadable]
+    columns, more = _columns(ensemble, pixels, readable, sample_count, point)
+    # Made of all columns at once, so that unreadable files have empty cells there.
+    table = pd.DataFrame({"file_name": names, **dict.fromkeys(columns), "error": "", **dict.fromkeys(more)})
+    table["error"] = [image.unreadable for image in images]
+    for column, values in (columns | more).items():
+        table.loc[is_readable, column] = values
+    return table
 
 
 def find_files(place):
@@ -185,7 +179,9 @@ def _columns(ensemble, pixels, images, sample_count, point):
     if ensemble.several:
         more |= {"fold_deviation": outputs.deviation, "fold_mutual_information": outputs.mutual_information}
     if ensemble.has_reference:
-        more["distance_percentile"] = outputs.percentile
-        more["unlike_training"] = np.where(outputs.percentile >= UNLIKE_FROM, "yes", "no")
+        # Down to one decimal, so that none looks like UNLIKE_FROM that is below it.
+        more["distance_percentile"] = np.floor(np.round(outputs.percentile, 6) * 10) / 10
+        unlike = np.where(outputs.percentile >= UNLIKE_FROM, "yes", "no")
+        more["unlike_training"] = unlike if ensemble.can_tell_unlike else ""
         more["nearest_training_image"] = outputs.nearest
     return columns, more

@@ -71,7 +71,7 @@ def make_optimizer(model, config, fresh=None):
         for decays in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
-    if config.optimizer == "SGD":
+    if config.optimizer == "SGD":  # whose momentum the one-cycle schedule sets by itself, see make_schedule
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True, fused=True)
     optimizer = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[config.optimizer]
     return optimizer(groups, lr=config.learning_rate, fused=True)
@@ -107,9 +107,10 @@ def restore(optimizer, saved):
 def make_schedule(optimizer, config, steps_per_epoch, epochs_done):
     """Return the schedule of the learning rate, to be stepped after every optimizer step.
 
-    `optimizer` is new, or restored after `epochs_done` epochs. One-cycle is Smith and Topin's (arXiv
-    1708.07120), as torch has it: the rate rises to its peak within 30 % of the training and falls to almost nothing
-    at its end, while momentum (Adam's beta 1) falls from 0.95 to 0.85 and rises again.
+    `optimizer` is new, or restored after `epochs_done` epochs. Its learning rates are the peak ones either way, and the
+    schedule goes on from that epoch. One-cycle is Smith and Topin's (arXiv 1708.07120), as torch has it: the rate rises
+    to its peak within 30 % of the training and falls to almost nothing at its end, while momentum (Adam's beta 1) falls
+    from 0.95 to 0.85 and rises again.
     """
     if config.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)

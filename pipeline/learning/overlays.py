@@ -1,21 +1,23 @@
 """Pictures of what `explanation` finds: the heat laid over an image, and a gallery of some of a partition's images."""
 
+import functools
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from pipeline import files, image_files, plots
+from pipeline import image_files, plots, sheets
 from pipeline.learning.explanation import explain, scale_label
-from pipeline.messages import note, printable
+from pipeline.messages import note, printable, shortened
 from pipeline.progress import map_in_threads
 
 COLOR_MAP = matplotlib.colormaps["inferno"]
 OPACITY = 0.6  # where the heat is greatest; in proportion elsewhere, so that a place without heat is as it was
 
+SMALLEST = 320  # pixels, the longer side of an image in a picture of its own; smaller ones are enlarged
 COLUMNS = 4  # of the gallery
 
 
@@ -24,47 +26,98 @@ def overlay(image, heat):
     # All in 8 bits, since images may be large.
     heat = Image.fromarray(np.rint(heat * 255).astype(np.uint8)).resize(image.size, Image.Resampling.BILINEAR)
     mask = heat.point([round(OPACITY * value) for value in range(256)])
+    return Image.composite(_colored(heat), image.convert("RGB"), mask)
+
+
+def _colored(heat):
+    """Return heat, a Pillow image of mode L, in the colours of the scale."""
     colors = heat.copy()
     colors.putpalette(COLOR_MAP(np.arange(256), bytes=True)[:, :3].tobytes())
-    return Image.composite(colors.convert("RGB"), image.convert("RGB"), mask)
+    return colors.convert("RGB")
 
 
-def write_overlays(target, classifier, folder, names, pixels, classes):
-    """Write TARGET/NAME.png for each of the files `names` in a folder: the image with what `explain` finds in it.
+def beside(out):
+    """Return `write_overlays` for the folder beside a table of new images, and print where it is."""
+    folder = out.with_name(f"{out.stem}_explained")
+    print(f"where the model looks: {folder}")
+    return functools.partial(write_overlays, folder)
 
-    `pixels` are those of the files, as for `explain`; `classes` the indices of their predicted classes. Where one
-    cannot be read any more or written (a name too long, say) there is a note, and the others are.
+
+def write_overlays(target, classifier, folder, names, pixels, classes, probabilities):
+    """Write TARGET/NAME.png for each of the files `names` in a folder: the image and what `explain` finds in it.
+
+    `pixels` are those of the files, as for `explain`; `classes` the indices of their predicted classes, and
+    `probabilities` those of these classes. Where one cannot be read any more or written (a name too long, say) there is
+    a note, and the others are.
     """
-    classes = torch.tensor(classes, device=pixels.device)
-    heat = explain(classifier.model, pixels, classifier.preprocessing, classes).numpy()
+    found = torch.tensor(classes, device=pixels.device)
+    heat = explain(classifier.model, pixels, classifier.preprocessing, found).numpy()
+    scale = scale_label(classifier.model, classifier.preprocessing)
 
     def write(task):
-        name, heat = task
+        name, heat, predicted, probability = task
         path = Path(target, f"{name}.png")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with files.whole_file(path) as temporary:
-                image = decode(folder / name, classifier.preprocessing)
-                overlay(image, heat).save(temporary, format="png")
+            image = decode(folder / name, classifier.preprocessing)
+            caption = f"predicted: {shortened(classifier.class_names[predicted], 40)} ({probability:.2f})"
+            sheets.save(explained(image, overlay(image, heat), name, caption, scale), path)
         except (image_files.UnreadableImage, OSError) as error:
             note(f"{path}: {getattr(error, 'strerror', None) or error}; the file has no such picture")
 
-    map_in_threads(write, list(zip(names, heat, strict=True)))
+    map_in_threads(write, list(zip(names, heat, classes, probabilities, strict=True)))
+
+
+def explained(image, laid, name, caption, scale):
+    """Return a Pillow picture: an image and beside it the one that heat is laid over, both at the image's own size.
+
+    Above them stand its name and a caption, below them the scale of the heat and what it means. Small images are
+    enlarged by a whole number, and letters grow with large ones.
+    """
+    factor = max(1, round(SMALLEST / max(image.size)))
+    images = [one.convert("RGB").resize([side * factor for side in one.size], Image.Resampling.NEAREST)
+              for one in (image, laid)]  # fmt: skip
+    width, height = images[0].size
+    size = max(sheets.SIZE, max(width, height) // 40)
+    letters, line = sheets.font(size), round(1.5 * size)
+    whole = max(2 * width + size, round(letters.getlength(scale)), round(letters.getlength(caption)))
+    left = size + (whole - 2 * width - size) // 2
+    picture = Image.new("RGB", (whole + 2 * size, height + 6 * line + 2 * size), sheets.BACKGROUND)
+    draw = ImageDraw.Draw(picture)
+    draw.text((size, size), sheets.fitting(name, sheets.font(size, True), whole), sheets.INK, sheets.font(size, True))
+    draw.text((size, size + line), printable(caption), sheets.INK, letters)
+    top = size + 5 * line // 2
+    for number, one in enumerate(images):
+        picture.paste(one, (left + number * (width + size), top))
+    bar = Image.linear_gradient("L").rotate(90).resize((whole, line // 2))
+    bar = _colored(bar)
+    below = top + height + line // 2
+    picture.paste(bar, (size, below))
+    for text, place, anchor in (("0", 0, "la"), ("0.5", whole // 2, "ma"), ("1", whole, "ra")):
+        draw.text((size + place, below + line // 2), text, sheets.INK, letters, anchor)
+    draw.text((size, below + 3 * line // 2), scale, sheets.INK, letters)
+    return picture
 
 
 def choose(predictions, count=COLUMNS):
     """Return {what they show: indices} of the images that tell most about a model, up to `count` of each kind.
 
     The errors that it is most confident of; of the others those that it is least certain of (largest predictive
-    entropy); and correct ones that it is certain of, the classes in turn.
+    entropy); and correct ones that it is certain of, the classes in turn. Of each kind one image a group, since
+    near-duplicates tell the same.
     """
+    groups = predictions.group_numbers()
+
+    def first_of_groups(order):
+        return order[np.sort(np.unique(groups[order], return_index=True)[1])]
+
     confidence = predictions.probabilities.max(axis=1)
     wrong = predictions.predictions != predictions.labels
     by_confidence = np.argsort(-confidence, kind="stable")
-    errors = by_confidence[wrong[by_confidence]][:count]
+    errors = first_of_groups(by_confidence[wrong[by_confidence]])[:count]
     by_entropy = np.argsort(-predictions.entropy(), kind="stable")
-    unsure = by_entropy[~np.isin(by_entropy, errors)][:count]
-    certain = by_confidence[~wrong[by_confidence] & ~np.isin(by_confidence, unsure)]
+    unsure = first_of_groups(by_entropy[~np.isin(by_entropy, errors)])[:count]
+    certain = first_of_groups(by_confidence[~wrong[by_confidence] & ~np.isin(by_confidence, unsure)])
     # The most confident of each class, then the second of each, ...
     rank = np.zeros(len(wrong), dtype=int)
     for label in np.unique(predictions.labels):
@@ -84,9 +137,11 @@ def draw_gallery(path, classifier, images, predictions):
     kinds = {kind: [index for index in indices if index in decoded] for kind, indices in choose(predictions).items()}
     chosen = np.array(list(decoded), dtype=np.int64)
     heat = _heat_of(classifier.model, images, chosen, predictions.predictions)
-    heights = [*[5.2] * len(kinds), 0.7]  # inches, of the last the scale's
+    heights = [0.4, *[5.2] * len(kinds), 0.7]  # inches, of the title, of each kind and of the scale
     figure = Figure(figsize=(2.4 * COLUMNS, sum(heights)), layout="constrained")
-    *parts, last = figure.subfigures(len(heights), height_ratios=heights)
+    first, *parts, last = figure.subfigures(len(heights), height_ratios=heights)
+    model, tested = predictions.checkpoint or "the model", f"{len(predictions.labels)} {predictions.split or ''} images"
+    first.suptitle(f"Where {model} looks: some of {tested}", fontweight="bold", fontsize="x-large")
     for part, (kind, indices) in zip(parts, kinds.items(), strict=True):
         part.suptitle(kind if len(indices) else f"{kind}: none", fontweight="bold")
         tiles = part.subplots(2, COLUMNS)

@@ -9,9 +9,7 @@ import torch
 from PIL import Image
 
 from pipeline import image_values
-from pipeline.errors import UserError
-
-LONGEST_SIDE = 100_000  # pixels
+from pipeline.learning.config import require_shape
 
 
 @dataclass(frozen=True)
@@ -30,13 +28,7 @@ class Preprocessing:
     @classmethod
     def from_options(cls, image_shape, keep_color):
         """Check `-img_shape` and `--keep_color` and return what they mean; UserError where they contradict."""
-        shape = " ".join(map(str, image_shape))
-        if image_shape[0] not in (1, 3):
-            raise UserError(f"-img_shape {shape}: {image_shape[0]} channels; give 1 or 3 channels, height and width")
-        if max(image_shape) > LONGEST_SIDE:
-            raise UserError(f"-img_shape {shape}: more than {LONGEST_SIDE} pixels high or wide; give a smaller one")
-        if keep_color and image_shape[0] == 1:
-            raise UserError(f"--keep_color, -img_shape {shape}: colour needs 3 channels; give -img_shape 3 ...")
+        require_shape(image_shape, keep_color)
         return cls(*image_shape, keep_color)
 
     @property

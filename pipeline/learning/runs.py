@@ -4,79 +4,25 @@ from dataclasses import dataclass, replace
 
 from pipeline import files, processes
 from pipeline.errors import UserError
-from pipeline.learning import checkpoints, curves
-from pipeline.learning.config import TrainingConfig, in_words
+from pipeline.learning import checkpoints, curves, devices
 from pipeline.learning.history import best_epoch, kept_epoch, write_epochs
+from pipeline.learning.planning import WAYS_OUT, PlannedRun
 from pipeline.learning.transfer import weights_fingerprint
 from pipeline.messages import note
-from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project
 
 # What a finished training has in its record.
 RESULTS = ("number of epochs", "best epoch", "kept epoch", "minimum validation loss", "training seconds")
-WAYS_OUT = "use --overwrite, or another -model_save_name"
 
 
 @dataclass(frozen=True)
-class Run:
-    """A training run of a project."""
+class Run(PlannedRun):
+    """A training run of a project on a device, whose precision its configuration names."""
 
-    project: Project
-    name: str
-    config: TrainingConfig
-    fold: int = None
-
-    @property
-    def model(self):
-        return self.project.models / f"{self.name}{MODEL_SUFFIX}"
-
-    @property
-    def last(self):
-        return self.project.models / f"{self.name}{LAST_SUFFIX}"
-
-    @property
-    def state(self):
-        """The checkpoint to go on with. A last layer that is fitted at once leaves no other than the model."""
-        return self.model if self.config.freeze_backbone else self.last
-
-    @property
-    def lock(self):
-        return self.project.models / f".{self.name}.lock"
-
-    @property
-    def augmented(self):
-        return self._result("augmented.png")
-
-    @property
-    def epochs(self):
-        return self._result("epochs.csv")
-
-    @property
-    def hyperparameters(self):
-        return self._result("hyperparameters.json")
-
-    @property
-    def files(self):
-        """The files that the run leaves: of steps also a state to go on with, and curves."""
-        files = [self.model, self.hyperparameters, self._result("loss_values.json"), self.epochs]
-        return files if self.config.freeze_backbone else [*files, *self._of_steps]
-
-    @property
-    def _of_steps(self):
-        return [self.last, self._result("accuracy.png"), self._result("loss.png")]
-
-    def _result(self, ending):
-        return self.project.results / f"{self.name}_{ending}"
-
-    def prepare(self, may_exist):
-        """Create the folders; UserError where an earlier run of this name left something and that is not expected."""
-        for folder in (self.project.models, self.project.results):
-            folder.mkdir(exist_ok=True)
-        existing = [path for path in dict.fromkeys([*self.files, *self._of_steps]) if path.exists()]
-        if existing and not may_exist:
-            raise UserError(
-                f"{existing[0]}: exists already; --resume goes on with that training, --overwrite starts again, "
-                "-model_save_name takes another name"
-            )
+    @classmethod
+    def on(cls, planned, device):
+        """Return the Run of a PlannedRun; UserError where the device cannot compute in its precision."""
+        precision = devices.pick_precision(planned.config.precision, device)
+        return cls(planned.project, planned.name, replace(planned.config, precision=precision), planned.fold)
 
     def read_finished(self, data):
         """Return the recorded hyperparameters where this very training on TrainingData has been finished, else None."""
@@ -89,7 +35,8 @@ class Run:
         if not all(type(recorded.get(name)) in (int, float) for name in RESULTS):
             return None
         self._require_same(data, recorded, self.hyperparameters)
-        same = all(recorded.get(name) == value for name, value in self.config.record().items())
+        known = self.config.completed(recorded)
+        same = all(known[name] == value for name, value in self.config.record().items())
         return recorded if same else None
 
     def load_last(self, data):
@@ -98,15 +45,15 @@ class Run:
         Completes what an interruption left behind. Raises UserError where it was trained with another configuration or
         on other data, or where the best epoch's weights are gone.
         """
-        if not self.state.exists():
+        if not self.resumable.exists():
             if self.model.exists():
-                raise UserError(f"{self.state}: no such file to resume from; {WAYS_OUT}")
+                raise UserError(f"{self.resumable}: no such file to resume from; {WAYS_OUT}")
             return None
-        checkpoint = checkpoints.load(self.state)
+        checkpoint = checkpoints.load(self.resumable)
         if checkpoint.options:
-            self._require_same(data, checkpoint.options, self.state)
+            self._require_same(data, checkpoint.options, self.resumable)
         if not self._can_go_on(checkpoint):
-            raise UserError(f"{self.state}: holds no training to go on with; {WAYS_OUT}")
+            raise UserError(f"{self.resumable}: holds no training to go on with; {WAYS_OUT}")
         if processes.is_main():
             self._complete(checkpoint)
         return checkpoint
@@ -116,18 +63,18 @@ class Run:
         if len(checkpoint.history) == 1:
             # The records of an earlier run of this name; its model stays until there is a new one.
             for path in [*self.files, *self._of_steps]:
-                if path not in (self.model, self.state):
+                if path not in (self.model, self.resumable):
                     path.unlink(missing_ok=True)
-        if self.state != self.model:
-            checkpoint.save(self.state)
+        if self.resumable != self.model:
+            checkpoint.save(self.resumable)
         if kept_epoch(checkpoint.history, self.config.keep) is checkpoint.history[-1]:
             replace(checkpoint, optimizer=None).save(self.model)
         write_epochs(self.epochs, checkpoint.history)
 
-    def draw_curves(self):
-        """Draw the curves of loss and accuracy, from the file of the epochs."""
+    def draw_curves(self, history):
+        """Draw the curves of loss and accuracy."""
         for quantity in ("loss", "accuracy"):
-            curves.draw_curves(self._result(f"{quantity}.png"), self.epochs, quantity)
+            curves.draw_curves(self._result(f"{quantity}.png"), history, quantity, self.config.keep)
 
     def finish(self, record, history, reference=None):
         """Mark the model as finished, write the records and draw the curves; return the hyperparameters.
@@ -148,7 +95,7 @@ class Run:
         hyperparameters = record | dict(zip(RESULTS, results, strict=True))
         files.write_json(self._result("loss_values.json"), values)
         if not self.config.freeze_backbone:
-            self.draw_curves()
+            self.draw_curves(history)
         # Last, since it says that the run is finished.
         files.write_json(self.hyperparameters, hyperparameters)
         return hyperparameters
@@ -165,12 +112,7 @@ class Run:
             "split fingerprint": "the split files",
             "weights fingerprint": "-weights",
         }
-        faults = [
-            f"{option if value is None else f'{option} {in_words(value)}'}: {path} was trained with {name} "
-            f"{in_words(theirs)}; give the same, {WAYS_OUT}"
-            for option, value, name, theirs in self.config.contradictions(recorded)
-        ]
-        faults += [
+        faults = self.choice_faults(recorded, path) + [
             f"{words[name]}: not as when {path} was trained; give the same, {WAYS_OUT}"
             for name, value in ours.items()
             if recorded.get(name) != value
@@ -185,7 +127,7 @@ class Run:
             return False
         return (
             checkpoint.image_shape == list(self.config.image_shape)
-            and (self.config.schedule == "constant" or len(checkpoint.history) <= self.config.num_epochs)
+            and not (self.config.length_is_fixed and len(checkpoint.history) > self.config.num_epochs)
             and not (self.config.freeze_backbone and checkpoint.fresh_weights is None)
         )
 
@@ -200,8 +142,8 @@ class Run:
         model, chosen = checkpoints.load(self.model), self.config.positive_class
         if checkpoint.positive_class != chosen:
             # Not a part of training: the last choice holds for the whole run.
-            note(f"positive class {chosen!r} instead of {checkpoint.positive_class!r}, which {self.state} names")
-            replace(checkpoint, positive_class=chosen).save(self.state)
+            note(f"positive class {chosen!r} instead of {checkpoint.positive_class!r}, which {self.resumable} names")
+            replace(checkpoint, positive_class=chosen).save(self.resumable)
         if model.finished or model.positive_class != chosen:
             replace(model, positive_class=chosen, finished=False).save(self.model)
         write_epochs(self.epochs, checkpoint.history)

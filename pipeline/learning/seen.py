@@ -21,7 +21,7 @@ def seen_in_training(checkpoints, content_hashes):
 
 
 def require_unseen(checkpoint, path, project, split, fold, content_hashes):
-    """Raise UserError where the model was trained or tuned on images of a Split; a note if the split was made so.
+    """Raise UserError where the model was trained or tuned on images of a Split; a note if the split keeps leaks.
 
     `content_hashes` are those of the split's files. A checkpoint that does not say what it has seen gets a note.
     """

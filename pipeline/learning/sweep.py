@@ -1,24 +1,21 @@
-"""Several trainings in one command, folds or a grid of choices: names, order, table, plot."""
+"""Several trainings in one command, folds or a grid of choices: their order, table and plot."""
 
 import gc
 import itertools
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from pipeline import files, plots, processes
 from pipeline.errors import UserError
-from pipeline.learning import config, devices, image_sets, models, training
+from pipeline.learning import devices, image_sets, training
 from pipeline.learning.features import FeatureStore
 from pipeline.learning.preprocessing import Preprocessing
 from pipeline.learning.runs import Run
-from pipeline.learning.transfer import IMAGENET
 from pipeline.locks import only_one
 from pipeline.messages import format_table
-from pipeline.project import MODEL_SUFFIX, fold_name
+from pipeline.project import fold_name
 
 COLUMNS = [
     "model name",
@@ -30,44 +27,13 @@ COLUMNS = [
     "number of epochs",
     "training seconds",
 ]
-
-
-def configurations(chosen, device):
-    """Return the TrainingConfigs that the options mean on a device, see config.grid, with names and paths resolved."""
-    return list(
-        dict.fromkeys(
-            replace(
-                one,
-                architecture=models.resolve_architecture(one.architecture),
-                weights=str(Path(one.weights).absolute()) if one.weights not in (None, IMAGENET) else one.weights,
-                precision=devices.pick_precision(one.precision, device),
-            )
-            for one in config.grid(chosen)
-        )
-    )
-
-
-def plan_runs(project, configs, folds, file_name=None):
-    """Return the name that the model's file name means, and a Run for each fold and configuration."""
-    default = configs[0].architecture if len(configs) == 1 else "sweep"
-    several_recipes = len({one.recipe for one in configs}) > 1
-    name = project.model_path(file_name or f"{default}{MODEL_SUFFIX}").name.removesuffix(MODEL_SUFFIX)
-    return name, [
-        Run(project, fold_name(run_name(name, one, several_recipes) if len(configs) > 1 else name, fold), one, fold)
-        for fold in folds
-        for one in configs
-    ]
-
-
-def run_name(name, one, with_recipe=False):
-    """Return the name of one run of the sweep called `name`."""
-    recipe = f"_{one.recipe}" if with_recipe else ""
-    steps = "" if one.freeze_backbone else f"_b{one.batch_size}_lr{one.learning_rate:g}"
-    return f"{name}{recipe}_{one.architecture}{steps}"
+NO_EPOCHS = {"best epoch": None, "number of epochs": None}  # of a last layer that is fitted at once, without a rate
+# Of the folds of a setting together; lowest and highest are losses of theirs.
+SETTING_COLUMNS = [*COLUMNS[:5], "lowest", "highest", "folds", "training seconds"]
 
 
 def train_all(runs, device, command_line, class_count=None, overwrite=False):
-    """Train every Run; return the hyperparameters of the finished ones, and a line for each that failed.
+    """Train every PlannedRun; return the hyperparameters of the finished ones, and a line for each that failed.
 
     A run that fails (one that diverges, or an architecture that cannot take the images) does not end the others; but a
     single run, or one of several processes, for which the others would wait, raises its UserError.
@@ -77,6 +43,7 @@ def train_all(runs, device, command_line, class_count=None, overwrite=False):
     def images_of(run):
         return run.fold, Preprocessing.from_options(run.config.image_shape, run.config.keep_color)
 
+    runs = [Run.on(run, device) for run in runs]
     for (fold, preprocessing), sharing in itertools.groupby(runs, key=images_of):
         sharing = list(sharing)
         with devices.memory_shortage_named(1, preprocessing.image_shape):
@@ -99,34 +66,156 @@ def train_all(runs, device, command_line, class_count=None, overwrite=False):
     return finished, failed
 
 
+def settings_of(finished):
+    """Return a dict for each setting of the finished runs, the best one first: SETTING_COLUMNS and the loss.
+
+    A setting is a run, or the runs of its folds together. Their minimum validation loss is the mean over the folds,
+    which are not ranked among themselves, since each has other validation images. Settings that lack a fold come last.
+    """
+    runs_of = {}
+    for run in finished:
+        runs_of.setdefault(_setting_of(run), []).append(run)
+    settings = []
+    for name, runs in runs_of.items():
+        losses = [run["minimum validation loss"] for run in runs]
+        spread = {"minimum validation loss": float(np.mean(losses)), "lowest": min(losses), "highest": max(losses)}
+        seconds = round(sum(run["training seconds"] for run in runs), 3)
+        together = {"model name": name, "folds": len(runs), "training seconds": seconds}
+        settings.append({column: runs[0][column] for column in COLUMNS[1:4]} | together | spread)
+    return sorted(settings, key=_rank)
+
+
 def print_table(finished):
-    """Print the finished runs, the lowest validation loss first; `finished` as `train_all` returns them."""
-    shown = _table(finished)
-    shown["minimum validation loss"] = shown["minimum validation loss"].map("{:.4f}".format)
-    print("\nRuns, lowest validation loss first\n")
-    print(format_table(COLUMNS, shown.itertuples(index=False)))
+    """Print the finished runs of a sweep or of all folds; `finished` as `train_all` returns them."""
+    settings = settings_of(finished)
+    rows, columns, fold_count = _in_order(finished, settings), COLUMNS, settings[0]["folds"]
+    if len(settings) == 1:
+        title = "Runs, one for each fold"
+    elif fold_count == 1:
+        title = "Runs, lowest validation loss first"
+    else:
+        title = f"Settings, lowest mean over {fold_count} folds of the minimum validation loss first"
+        rows, columns = settings, SETTING_COLUMNS
+    rows = [row if row["learning rate"] is not None else row | NO_EPOCHS for row in rows]
+    print(f"\n{title}\n")
+    columns = [column for column in columns if any(row[column] is not None for row in rows)]
+    print(format_table(columns, [[_shown(column, row[column]) for column in columns] for row in rows]))
 
 
-def write_report(results_folder, name, finished):
-    """Write the table of a sweep's runs as NAME_sweep.csv and draw NAME_sweep.png."""
-    table = _table(finished)
+def write_report(results_folder, name, finished, in_3d=False):
+    """Write the table of a sweep's runs as NAME_sweep.csv and draw NAME_sweep.png, perhaps in three dimensions.
+
+    Of several folds the table has every run, those of the best setting first, and the plot has the settings.
+    """
+    settings = settings_of(finished)
     csv_path, plot_path = results_folder / f"{name}_sweep.csv", results_folder / f"{name}_sweep.png"
     verb = "replaced" if csv_path.exists() else "wrote"
-    files.write_text(csv_path, table.to_csv(index=False, lineterminator="\n"))
-    draw_sweep(plot_path, table.to_dict("records"))
+    columns = COLUMNS if settings[0]["folds"] == 1 else [*COLUMNS, "fold", "mean over folds"]
+    rows = [[run[column] for column in columns] for run in _in_order(finished, settings)]
+    files.write_csv(csv_path, [columns, *rows])
+    draw = draw_sweep_in_3d if in_3d else draw_sweep
+    draw(plot_path, settings)
     print(f"\n{verb} {csv_path} and {plot_path}")
 
 
-def _table(finished):
-    return pd.DataFrame(finished, columns=COLUMNS).sort_values("minimum validation loss", ignore_index=True)
+def _rank(setting):
+    return -setting["folds"], setting["minimum validation loss"]
+
+
+def _setting_of(run):
+    return run["model name"].removesuffix(fold_name("", run["fold"]))
+
+
+def _in_order(finished, settings):
+    """Return the runs in the order of their settings, each with the mean of its setting."""
+    return [
+        run | {"mean over folds": setting["minimum validation loss"]}
+        for setting in settings
+        for run in finished
+        if _setting_of(run) == setting["model name"]
+    ]
+
+
+def _shown(column, value):
+    return f"{value:.4f}" if column in ("minimum validation loss", "lowest", "highest") else value
 
 
 @plots.own_style()
 def draw_sweep(path, runs):
-    """Draw the minimum validation loss over batch size and learning rate, one colour an architecture.
+    """Draw the minimum validation loss over the learning rate: a colour an architecture, a marker a batch size.
 
-    `runs` is a list of dicts with `architecture`, `batch size`, `learning rate`, `minimum validation loss`.
+    `runs` is a list of dicts with `architecture`, `batch size`, `learning rate`, `minimum validation loss` and `folds`,
+    over how many of which the loss is a mean. Where a last layer was fitted without steps there are no rate and no
+    batch size, and the loss is a horizontal line.
     """
+    figure = Figure(figsize=(7.5, 5))
+    axes = figure.subplots()
+    stepped = [run for run in runs if run["learning rate"] is not None]
+    architectures = list(dict.fromkeys(run["architecture"] for run in runs))
+    sizes, rates = (sorted({run[name] for run in stepped}) for name in ("batch size", "learning rate"))
+    shift = _shifts(rates, sorted({(run["batch size"], run["architecture"]) for run in stepped}))
+    for run in runs:
+        look, loss = _look(architectures.index(run["architecture"])), run["minimum validation loss"]
+        if run in stepped:
+            x = run["learning rate"] * shift[run["batch size"], run["architecture"]]
+            axes.plot(x, loss, plots.MARKERS[sizes.index(run["batch size"]) % len(plots.MARKERS)], ms=9, **look)
+        else:
+            axes.axhline(loss, color=look["color"], ls="--")
+    if stepped:
+        plots.plain_log_scale(axes, "x", rates)
+        side_by_side = " (points of one rate stand side by side)" if len(shift) > 1 else ""
+        axes.set(xlabel=f"learning rate{side_by_side}", xlim=(rates[0] / 2, rates[-1] * 2))
+    else:
+        axes.set_xticks([])
+    best = min(runs, key=_rank)
+    axes.set_ylabel(_loss_label(runs))
+    axes.grid(alpha=0.3)
+    plots.titled(axes, f"Sweep, lowest loss: {best['architecture']}, {best['minimum validation loss']:.3g}")
+    _add_legends(figure, architectures, sizes, len(stepped) < len(runs))
+    plots.save_figure(figure, path)
+
+
+def _loss_label(runs):
+    fold_count = max((run["folds"] for run in runs), default=1)
+    return "minimum validation loss" + (f", mean over {fold_count} folds" if fold_count > 1 else "")
+
+
+def _shifts(rates, combinations):
+    """Return {combination: factor of the learning rate at which it is drawn}: side by side, so that none hides another.
+
+    All are within a sixth of the way to the next rate.
+    """
+    ways = np.diff(np.log(rates)) if len(rates) > 1 else [np.log(4)]
+    places = np.linspace(-0.5, 0.5, len(combinations)) if len(combinations) != 1 else [0.0]
+    return {one: float(np.exp(place * min(ways) / 3)) for one, place in zip(combinations, places, strict=True)}
+
+
+def _look(number):
+    """Return the colour of an architecture; once all colours are used, points that are not filled."""
+    color = plots.COLORS[number % len(plots.COLORS)]
+    return {"color": color, "mfc": color if number < len(plots.COLORS) else "white", "mew": 1.5}
+
+
+def _add_legends(figure, architectures, sizes, with_fitted):
+    """Say beside the axes which colour is which architecture, and which marker which batch size."""
+    none, grey = {"ls": "none", "ms": 8}, {"color": "grey", "ls": "none", "ms": 8}
+    entries = [Line2D([], [], marker="s", label=name, **none, **_look(n)) for n, name in enumerate(architectures)]
+    entries += [
+        Line2D([], [], marker=plots.MARKERS[n % len(plots.MARKERS)], label=f"batch size {size:g}", **grey)
+        for n, size in enumerate(sizes)
+    ]
+    if with_fitted:
+        entries.append(Line2D([], [], color="grey", ls="--", label="last layer fitted,\nwithout steps"))
+    figure.legend(handles=entries, loc="center left", bbox_to_anchor=(0.92, 0.5), fontsize="small", frameon=False)
+
+
+@plots.own_style()
+def draw_sweep_in_3d(path, runs):
+    """Draw the minimum validation loss over batch size and learning rate, one colour an architecture, as published.
+
+    `runs` as for `draw_sweep`. Those without steps are left out.
+    """
+    runs = [run for run in runs if run["learning rate"] is not None]
     figure = Figure(figsize=(7.5, 6))
     axes = figure.add_subplot(projection="3d", computed_zorder=False)
     floor = min(0, *(run["minimum validation loss"] for run in runs)) if runs else 0
@@ -142,12 +231,13 @@ def draw_sweep(path, runs):
             axes.plot(*([value, value] for value in point[:2]), [floor, point[2]], color=color, lw=1, alpha=0.5)
         axes.scatter(x, y, z, s=45, color=color, marker=marker, depthshade=False, label=architecture)
     axes.set_xticks(sorted({run["batch size"] for run in runs}))
-    axes.set_yticks(np.log10(rates), [f"{rate:g}" for rate in rates])
+    axes.set_yticks(np.log10(rates), map(plots.plain_number, rates))
     axes.set_xlabel("batch size", labelpad=8)
     axes.set_ylabel("learning rate (log axis)", labelpad=12)
-    axes.set_zlabel("minimum validation loss", labelpad=8)
+    axes.set_zlabel(_loss_label(runs), labelpad=8)
     axes.set_zlim(bottom=floor)
     axes.view_init(elev=22, azim=-52)
     axes.set_box_aspect(None, zoom=0.88)
     axes.legend(loc="upper left")
+    plots.titled(axes, "Sweep")
     plots.save_figure(figure, path)

@@ -1,76 +1,96 @@
-"""Predicting a labelled partition of a project: the model that is meant, its predictions, the files of them."""
+"""Predicting a labelled partition of a project: the model that a Task means, its predictions, the files of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
-from pipeline import files, image_table, split_files
+from pipeline import image_table, operating_point, split_files
 from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
-from pipeline.learning import checkpoints, image_sets, inference, models
+from pipeline.learning import checkpoints, image_sets, inference, model_files
+from pipeline.learning.architectures import resolve_architecture
 from pipeline.learning.classifier import Classifier
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.ensemble import Ensemble
+from pipeline.learning.outputs import gallery_path, predictions_path
 from pipeline.learning.seen import require_unseen
 from pipeline.messages import note
 from pipeline.predictions import Predictions
-from pipeline.predictions import are_in as are_predictions_in
-from pipeline.project import MODEL_SUFFIX, Project, fold_name
 
 
-@dataclass(frozen=True)
-class ModelChoice:
-    """The checkpoint that the options of test_torchvision.py mean, and what they give of its settings, else None."""
+def load_ensemble(task, device, fold=None, class_names=None):
+    """Return the Ensemble that a Task means: of all folds' models for the fold "all", else of the one that is meant.
 
-    name: str
-    project: Project
-    architecture: str
-    class_count: int
-    image_shape: list
-    preprocessing: dict  # "keep_color", "mean", "std", as far as given
-    positive_class: str
-
-    def load(self, device, fold=None, class_names=None):
-        """Return the Classifier; UserError where the options, or `class_names` of a project, contradict the file."""
-        return self._load(checkpoints.find(self.name, self.project, fold), device, class_names)
-
-    def load_ensemble(self, device, fold=None, class_names=None):
-        """Return the Ensemble of all folds' models for the fold "all", else that of the one model which is meant."""
-        if fold != "all":
-            return Ensemble((self.load(device, fold, class_names),))
-        paths = checkpoints.find_folds(self.name, self.project).values()
-        return Ensemble.of([self._load(path, device, class_names) for path in paths])
-
-    def _load(self, path, device, class_names):
-        checkpoint = checkpoints.complete(
-            checkpoints.load(path),
-            path,
-            architecture=self.architecture and models.resolve_architecture(self.architecture),
-            class_count=self.class_count,
-            image_shape=self.image_shape,
-            preprocessing=self.preprocessing,
-            class_names=class_names,
-        )
-        recorded = checkpoint.positive_class
-        chosen = resolve_positive_class(checkpoint.class_names, self.positive_class, recorded)
-        if recorded not in (None, chosen):
-            note(f"positive class {chosen!r} instead of {recorded!r}, which {path} names")
-        checkpoint.positive_class = chosen
-        classifier = Classifier.from_checkpoint(checkpoint, path, device)
-        if classifier.interruption:
-            note(f"{path}: the training was not finished, {classifier.interruption}; --resume goes on")
-        return classifier
+    Raises UserError where the options, or `class_names` of a project, contradict a file.
+    """
+    paths = model_files.find_all(task.save, task.project, fold)
+    return Ensemble.of([_load(path, task, device, class_names) for path in paths])
 
 
-def predict_partition(choice, project, partition, fold, device, *, batch_size, sample_count, command_line):
-    """Predict a partition of a project with the model that a ModelChoice means, or for the fold "all" with all folds'.
+def _load(path, task, device, class_names):
+    checkpoint = checkpoints.complete(
+        checkpoints.load(path),
+        path,
+        architecture=task.architecture and resolve_architecture(task.architecture),
+        class_count=task.classes,
+        image_shape=task.img_size,
+        preprocessing=task.preprocessing,
+        class_names=class_names,
+    )
+    recorded = checkpoint.positive_class
+    chosen = resolve_positive_class(checkpoint.class_names, task.positive_class, recorded)
+    if recorded not in (None, chosen):
+        note(f"positive class {chosen!r} instead of {recorded!r}, which {path} names")
+    checkpoint.positive_class = chosen
+    classifier = Classifier.from_checkpoint(checkpoint, path, device)
+    if classifier.interruption:
+        note(f"{path}: the training was not finished, {classifier.interruption}; --resume goes on")
+    return classifier
+
+
+def operating_point_of(task, ensemble):
+    """Return the OperatingPoint that a Task gives, or None; UserError where it is not of this Ensemble."""
+    if task.operating_point is None:
+        return None
+    point = operating_point.read(task.operating_point)
+    checkpoints = {member.path.name: member.weights_hash for member in ensemble.members}
+    positive = ensemble.members[0].checkpoint.positive_class
+    point.require_model(task.operating_point, ensemble.class_names, positive, checkpoints, task.mc_samples)
+    return point
+
+
+def predict_folds(task, device, command_line, explain=None, doubtful=None):
+    """Predict the partition that a Task means, of each fold that it means, and write the predictions; return the paths.
+
+    `explain` is overlays.draw_gallery, or None; `doubtful` collects DoubtfulLabels, or is None.
+    """
+    partition, paths = task.partition, []
+    for fold in task.folds:
+        ensemble, images, predictions = predict_partition(task, fold, device, command_line)
+        path = predictions_path(task.project, ensemble.name, partition, predictions.fold, task.result_json_name)
+        if explain:
+            predictions.gallery = gallery_path(path).name
+            explain(gallery_path(path), ensemble.members[0], images, predictions)
+        write_predictions(path, predictions)
+        paths.append(path)
+        if doubtful:
+            doubtful.add(ensemble.members[0], images, predictions)
+    if doubtful:
+        doubtful.write()
+    return paths
+
+
+def predict_partition(task, fold, device, command_line):
+    """Predict the partition that a Task means with the model of a fold, or for the fold "all" with all folds' models.
 
     Returns the Ensemble, the partition's ImageSet and the Predictions. Raises UserError where the partition is test
     and a model has seen one of the images in training, unless the split was made with --keep_leaks.
     """
+    project, partition = task.project, task.partition
     folds = project.folds(fold) if fold == "all" else [fold]
-    ensemble = choice.load_ensemble(device, fold, split_files.read_class_names(project, folds[0]))
+    ensemble = load_ensemble(task, device, fold, split_files.read_class_names(project, folds[0]))
     split = common_split(project, partition, folds)
+    batch_size, sample_count = task.images_at_once, task.mc_samples
     with memory_shortage_named(batch_size, ensemble.views[0].image_shape):
         sets = [image_sets.load_image_set(project, split, view, device) for view in ensemble.views]
         if partition == "test":
@@ -120,6 +140,7 @@ def labelled_predictions(ensemble, outputs, labels, sample_count=None):
         class_names=ensemble.class_names,
         positive_class=ensemble.members[0].checkpoint.positive_class,
         checkpoint=ensemble.name,
+        weights=[member.weights_hash for member in ensemble.members],
         sample_count=sample_count,
         predictive_entropy=outputs.predictive_entropy if of_dropout else None,
         mutual_information=outputs.mutual_information if of_dropout else None,
@@ -133,33 +154,6 @@ def _groups(project, file_names):
     return image_table.groups_of(project, file_names) if known else None
 
 
-def predictions_path(project, predictions, json_name=None):
-    """Return where the predictions JSON goes: under the name that the user gave, or under the model's.
-
-    Raises UserError where a file of another origin is there, or in the place of its gallery.
-    """
-    if json_name:
-        stem = fold_name(json_name.removesuffix(".json"), predictions.fold)
-    else:
-        suffix = "" if predictions.split == "test" else f"_{predictions.split}"
-        stem = f"{predictions.checkpoint.removesuffix(MODEL_SUFFIX)}{suffix}_preds"
-    path = project.root / f"{stem}.json"
-    require_ours(path, are_predictions_in)
-    require_ours(gallery_path(path), files.has_mark)
-    return path
-
-
-def gallery_path(predictions_path):
-    """Return where the picture that explains some of the predictions goes."""
-    return predictions_path.with_name(f"{predictions_path.stem}_explained.png")
-
-
-def require_ours(path, is_ours):
-    """Raise UserError where a file is in the way that no script of ours has written; `is_ours` tells by its path."""
-    if path.is_file() and not is_ours(path):
-        raise UserError(f"{path}: was not written by test_torchvision.py; rename it, or give another name")
-
-
 def write_predictions(path, predictions):
     """Write the predictions JSON; print how many are correct."""
     correct = int((predictions.labels == predictions.predictions).sum())
@@ -169,12 +163,3 @@ def write_predictions(path, predictions):
     verb = "replaced" if path.exists() else "wrote"
     predictions.write(path)
     print(f"{verb} {path}")
-
-
-def results_path(predictions_paths):
-    """Return where the results of predictions files are to go: one beside them, for all folds together."""
-    first = predictions_paths[0]
-    name = first.stem.removesuffix("_preds")
-    if len(predictions_paths) > 1:
-        name = name.rpartition("_fold_")[0]
-    return first.with_name(f"{name}_results.json")

@@ -13,12 +13,12 @@ from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
 from pipeline.learning import checkpoints, devices, distributed, familiarity, optimization, transfer
 from pipeline.learning.augmentation import AUGMENTATIONS, draw_augmented
-from pipeline.learning.config import TrainingConfig, in_words
+from pipeline.learning.config import TrainingConfig
 from pipeline.learning.features import FeatureStore
 from pipeline.learning.history import Epoch, best_epoch, patience_ran_out
 from pipeline.learning.inference import predict_logits
 from pipeline.learning.state import start_or_resume
-from pipeline.messages import format_table
+from pipeline.messages import format_table, in_words
 from pipeline.progress import print_line, progress_bar
 
 # Seconds between two drawings of the curves while training runs; drawing takes about half a second.
@@ -35,7 +35,8 @@ def train(run, data, command_line, overwrite=False, store=None):
     with distributed.main_process_first():
         finished = None if overwrite else run.read_finished(data)
         if finished:
-            print(f"{run.model}: finished already, after {finished['number of epochs']} epochs; nothing to do")
+            epochs = "" if run.config.freeze_backbone else f", after {finished['number of epochs']} epochs"
+            print(f"{run.model}: finished already{epochs}; nothing to do")
             return finished
         training = start_or_resume(run, data, overwrite)
     print_plan(run, training)
@@ -110,7 +111,7 @@ def train_epochs(run, training, record):
             if processes.is_main():
                 run.save_epoch(training.checkpoint(record))
                 if time.monotonic() - drawn > REDRAW_EVERY:
-                    run.draw_curves()
+                    run.draw_curves(history)
                     drawn = time.monotonic()
             print_epoch(history)
 
@@ -230,15 +231,18 @@ def print_epoch(history):
 
 
 def print_hyperparameters(run, hyperparameters):
-    """Print the published table of hyperparameters, and where everything is."""
+    """Print the published table of hyperparameters, and where everything is; of a fitted last layer without epochs."""
     names = ("batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience", "last layer")
+    names = names if not run.config.freeze_backbone else [name for name in names if name != "number of epochs"]
     shown = [(name, in_words(hyperparameters[name])) for name in names if hyperparameters.get(name) is not None]
     print(f"\nHyperparameters of {run.name} ({run.config.architecture})\n")
     print(format_table(["hyperparameter", "value"], shown))
-    print(
-        f"\nbest epoch: {hyperparameters['best epoch']}, validation loss "
-        f"{hyperparameters['minimum validation loss']:.4f}"
-    )
-    print(f"saved epoch {hyperparameters['kept epoch']} as {run.model}\nwrote:")
+    loss, kept = f"validation loss {hyperparameters['minimum validation loss']:.4f}", "saved"
+    if not run.config.freeze_backbone:
+        loss, kept = (
+            f"best epoch: {hyperparameters['best epoch']}, {loss}",
+            f"saved epoch {hyperparameters['kept epoch']}",
+        )
+    print(f"\n{loss}\n{kept} as {run.model}\nwrote:")
     for path in run.files[1:]:
         print(f"  {path}")

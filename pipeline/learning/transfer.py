@@ -10,9 +10,9 @@ from torchvision.models import get_model, get_model_weights
 from pipeline import files
 from pipeline.errors import UserError
 from pipeline.learning import checkpoints, models
+from pipeline.learning.config import IMAGENET
 from pipeline.learning.preprocessing import Preprocessing
 
-IMAGENET = "imagenet"
 EARLIER = "earlier training"
 
 
@@ -49,7 +49,10 @@ def start_from(model, config, class_count, preprocessing, channel_statistics):
     """
     source = config.weights
     head_names = models.head_names(config.architecture, class_count, preprocessing.image_shape)
-    pretrained = (_imagenet_weights if source == IMAGENET else _weights_of_file)(source, model, config.architecture)
+    if source == IMAGENET:
+        pretrained = _imagenet_weights(model, config.architecture)
+    else:
+        pretrained = _weights_of_file(source, config.architecture)
     fresh = _copy_all_weights(model, pretrained.state_dict, head_names, source)
     if config.normalize is False:
         mean = std = None
@@ -131,7 +134,10 @@ def _copy_all_weights(model, state_dict, head_names, source):
     fresh = frozenset(name for name in own if not _copy_weights(own[name], state_dict.get(name), name in head_names))
     if len(fresh) == len(own):
         raise UserError(f"-weights {source}: none of its weights fits this architecture; give weights of the same one")
-    print(f"weights of {source}: {len(own) - len(fresh)} of {len(own)} loaded; random: {', '.join(sorted(fresh))}")
+    if fresh == head_names:
+        print(f"weights of {source}: all loaded but those of the last layer, which learns from your images")
+    else:
+        print(f"weights of {source}: {len(own) - len(fresh)} of {len(own)} loaded; random: {', '.join(sorted(fresh))}")
     return fresh
 
 
@@ -147,7 +153,7 @@ def _copy_weights(own, weights, is_head):
     return True
 
 
-def _weights_of_file(path, model, architecture):
+def _weights_of_file(path, architecture):
     checkpoint = checkpoints.load(path)
     if checkpoint.architecture not in (None, architecture):
         raise UserError(f"-weights {path}: holds a {checkpoint.architecture}, not a {architecture}; give the same")
@@ -161,7 +167,7 @@ def _weights_of_file(path, model, architecture):
     return Pretrained(checkpoint.state_dict, seen, scaling)
 
 
-def _imagenet_weights(source, model, architecture):
+def _imagenet_weights(model, architecture):
     weights = getattr(get_model_weights(architecture), "DEFAULT", None)
     if weights is None:
         raise UserError(f"-weights imagenet: torchvision has none for {architecture}; choose another architecture")

@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline import files, image_files, image_table, image_values, thumbnails
 from pipeline.errors import UserError
 from pipeline.file_names import FileNames, caseless, composed
-from pipeline.image_table import COLUMNS, GROUP_COLUMNS, TEXT
+from pipeline.image_table import COLUMNS, GROUP_COLUMNS, usable
 from pipeline.messages import note_each
 from pipeline.partitioning import duplicates, folders, intake
 from pipeline.progress import map_in_threads
@@ -22,6 +22,8 @@ from pipeline.remarks import NO_CONTRAST, SEVERAL_PAGES, Remarks
 DECODED_COLUMNS = ["pixel_hash", "thumbnail", "remarks"]
 MOST_OF_A_REASON = 4  # images that are left out for the same reason and told one by one
 LONGEST_NAME = 255  # bytes, on every usual file system
+# File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
+TEXT = object
 
 
 def find_images(project, choices, table=None, columns=None):
@@ -31,7 +33,7 @@ def find_images(project, choices, table=None, columns=None):
     as intake.read_labels takes them. Raises UserError where fewer than two classes have images.
     """
     path = project.tables / "images.csv"
-    earlier = image_table.read(path) if path.exists() else _table([])
+    earlier = _table([row._asdict() for row in image_table.read(path)] if path.exists() else [])
     in_bin = {entry.name for entry in folders.entries(project.bin)} if project.bin.is_dir() else set()
     known = images_in_bin(project, earlier, in_bin)
     walked = folders.walk(project)
@@ -48,9 +50,11 @@ def find_images(project, choices, table=None, columns=None):
     remarks.tell("images")
     class_names = sorted(set(usable(images)["class_name"]))
     if len(class_names) < 2:
+        inner = folders.folders_in_folders(images["source"])
+        meant = "".join(f"; did you mean {project.root / top}?" for top, names in inner.items() if len(names) > 1)
         raise UserError(
             f"{project.root}: images of fewer than two classes in it; give the folder that holds one folder of "
-            "images per class, or a table of labels with -labels_csv"
+            f"images per class, or a table of labels with -labels_csv{meant}"
         )
     alike = [list(names) for _, names in itertools.groupby(sorted(class_names, key=caseless), key=caseless)]
     note_each(
@@ -59,11 +63,6 @@ def find_images(project, choices, table=None, columns=None):
         if len(names) > 1
     )
     return _with_found_groups(images, choices)
-
-
-def usable(images):
-    """Return the rows of a table that no reason leaves out."""
-    return images[images["left_out"] == ""]
 
 
 def images_in_bin(project, earlier, in_bin):
@@ -102,7 +101,7 @@ def label_known(known, labels):
     for row in known.to_dict("records"):
         label = labels.get(composed(row["source"]))
         if label is None:
-            row["left_out"] = "not among the files that -files chooses"
+            row["left_out"] = image_table.NOT_CHOSEN
         elif label.left_out:
             row["left_out"] = label.left_out
         else:
@@ -202,7 +201,7 @@ def _with_found_groups(images, choices):
         groups = groups[groups != ""]
         if len(groups):
             option = "-subfolders" if column == "subfolder" else "-patients"
-            print(f"{len(groups)} images in {groups.nunique()} {what}, kept together ({option} ungrouped: not)")
+            print(f"{len(groups)} images in {groups.nunique()} {what}, kept together ({option} ungrouped splits them)")
     return images
 
 

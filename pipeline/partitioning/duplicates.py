@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline import image_values
+from pipeline import image_table, image_values
 from pipeline.thumbnails import HEIGHT, WIDTH, difference_hashes
 
 # How well the thumbnails of near-duplicates correlate, at least. All 63 pairs of the brain MRI set reach 0.9995, copies
@@ -106,7 +106,7 @@ def _label_conflicts(images, identical):
     for index in np.flatnonzero(spread_over(identical, images["class_name"])):
         others = (rows[other] for other in np.flatnonzero(identical == identical[index]))
         other = next(source for source, class_name in others if class_name != rows[index][1])
-        conflicts[index] = f"label conflict: the same image as {other}"
+        conflicts[index] = f"{image_table.LABEL_CONFLICT}the same image as {other}"
     return conflicts
 
 

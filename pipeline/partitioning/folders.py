@@ -72,6 +72,7 @@ def read_labels(sources):
     """Return {source: Label} of the files in class folders, alone or in folders of ready-made partitions."""
     folders_of = {source: source.split("/")[:-1] for source in sources}
     if not _are_ready_made(folders_of.values()):
+        tell_levels(sources)
         return {source: Label(composed(folders[0])) for source, folders in folders_of.items() if folders}
     labels, passed_over, used = {}, Counter(), {}
     for source, folders in folders_of.items():
@@ -115,6 +116,32 @@ def subfolders(images):
         depth.update(wrapped)
 
 
+def tell_levels(sources):
+    """Print a note where the class folders may lie one level deeper than they were found, or a copy of them beside."""
+    inner = folders_in_folders(sources)
+    tops = {source.partition("/")[0] for source in sources if "/" in source}
+    note_each(
+        f"{folder}: holds folders called {' and '.join(sorted(names & tops))}, as the classes are; if it is a copy of "
+        "them, remove it"
+        for folder, names in inner.items()
+        if len(names & tops) > 1
+    )
+    first, *others = inner.values() if len(inner) > 1 and inner.keys() == tops else [set()]
+    if len(first) > 1 and all(names == first for names in others):
+        note(
+            f"{' and '.join(sorted(inner))} hold the same folders, {' and '.join(sorted(first))}: if those are the "
+            "classes, put the images into one folder for each of them, or give -labels_csv"
+        )
+
+
+def folders_in_folders(sources):
+    """Return {folder at the top: names of the folders directly in it} of those with folders that hold files."""
+    inner = defaultdict(set)
+    for top, *below in (source.split("/")[:-1] for source in sources if source.count("/") > 1):
+        inner[top].add(below[0])
+    return inner
+
+
 def tell_pairs(sources):
     """Print a note for each folder in which many files differ in their suffix only: one kind may be masks."""
     same, count = defaultdict(list), Counter()
@@ -127,8 +154,8 @@ def tell_pairs(sources):
         if len(found) > 1:
             pairs[folder].append(found)
     note_each(
-        f"{folder or 'the project folder'}: {len(found)} times files that differ in the suffix only "
-        f"({' and '.join(found[0][:2])}); if one kind are masks, choose with -files '*.jpg'"
+        f"{folder or 'the project folder'}: {len(found)} pair{'' if len(found) == 1 else 's'} of files that only "
+        f"differ in the suffix ({' and '.join(found[0][:2])}); if one kind are masks, choose with -files '*.jpg'"
         for folder, found in pairs.items()
         if len(found) >= PAIRS_TO_TELL * count[folder]
     )

@@ -4,10 +4,10 @@ import numpy as np
 
 from pipeline import files
 from pipeline.errors import UserError
-from pipeline.image_table import GROUP_COLUMNS
+from pipeline.image_table import GROUP_COLUMNS, usable
 from pipeline.messages import note_each
-from pipeline.partitioning import catalogue, duplicates
-from pipeline.partitioning.name_index import NameIndex
+from pipeline.name_index import NameIndex
+from pipeline.partitioning import duplicates
 
 
 def group_images(images, found, known, keep_label_conflicts):
@@ -24,18 +24,18 @@ def group_images(images, found, known, keep_label_conflicts):
 
     Raises UserError for each class of which no image is left.
     """
-    usable = catalogue.usable(images).index
+    readable = usable(images).index
     images = images.copy()
-    images.loc[usable, "known_group"] = known
+    images.loc[readable, "known_group"] = known
     groups = found.near
     for column in GROUP_COLUMNS:
-        keys = enumerate(images.loc[usable, column])
+        keys = enumerate(images.loc[readable, column])
         groups = duplicates.group_equal(groups, [f"group {name}" if name else f"image {row}" for row, name in keys])
-    images.loc[usable, "group"] = [str(group) for group in groups]
+    images.loc[readable, "group"] = [str(group) for group in groups]
     if not keep_label_conflicts:
-        is_published = images.loc[usable, "given_partition"] == "test"
-        images.loc[usable, "left_out"] = np.where(is_published, "", found.label_conflicts)
-    _require_every_class(images.loc[usable])
+        is_published = images.loc[readable, "given_partition"] == "test"
+        images.loc[readable, "left_out"] = np.where(is_published, "", found.label_conflicts)
+    _require_every_class(images.loc[readable])
     return images
 
 
@@ -100,7 +100,7 @@ def _counts(groups):
 
 
 def _require_every_class(images):
-    left = set(catalogue.usable(images)["class_name"])
+    left = set(usable(images)["class_name"])
     faults = [
         f"class {row.class_name!r}: each of its images lies in another class too ({row.source}: {row.left_out}); "
         "remove the copies, or give --keep_label_conflicts"

@@ -1,17 +1,13 @@
 """Labels in a table: a CSV with a line for each image, whose columns are found by their header or named by the user."""
 
-import re
-
-from pipeline import files
+from pipeline import image_table, user_table
 from pipeline.errors import UserError
 from pipeline.file_names import caseless, composed
 from pipeline.messages import note_each
 from pipeline.partitioning.folders import PARTITION_NAMES, Label
-from pipeline.partitioning.name_index import NameIndex
 
-# Headers, compared without case, spaces, underscores and hyphens.
 HEADERS = {
-    "image": ("filename", "file", "image", "imageid", "imagename", "imagepath", "path", "filepath"),
+    "image": user_table.IMAGE_HEADERS,
     "class": ("class", "classname", "label", "diagnosis"),
     "group": ("group", "patient", "patientid"),
     "split": ("split", "partition"),
@@ -31,51 +27,39 @@ def read(path, columns, names_of):
     fault, for missing columns, lines of another width, names of several files, files in two classes or groups, and
     partitions that are none.
     """
-    rows = files.read_csv(path)
-    place = _columns(path, rows, columns)
+    table = user_table.read(path)
+    place = _columns(table, columns)
     sources = list(names_of)
-    index = NameIndex([[source, *others] for source, others in names_of.items()])
     labels, line_of, unknown, faults = {}, {}, [], []
-    for line, row in rows[1:]:
-        where = f"{path}, line {line}"
-        if len(row) != len(rows[0][1]):
-            faults.append(f"{where}: {len(row)} columns instead of {len(rows[0][1])}; correct the line")
-            continue
-        cells = {role: row[column].strip() for role, column in place.items()}
-        found = index.find(cells["image"]) if cells["image"] else []
-        if len(found) > 1:
-            listed = " and ".join(sources[number] for number in found[:2])
-            faults.append(f"{where}: {cells['image']!r} can be {listed}; write the folder too")
-        elif not found:
-            unknown.append(f"{where}: {cells['image']!r} is none of the files")
+    for line in table.lines(place["image"], [[source, *others] for source, others in names_of.items()], faults):
+        cells = {role: line.cells[column] for role, column in place.items()}
+        if line.image is None:
+            unknown.append(f"{line.where}: {line.name!r} is none of the files")
         elif cells.get("split") and caseless(cells["split"]) not in PARTITION_NAMES:
-            faults.append(f"{where}: {cells['split']!r} is not a partition; write train, val or test")
+            faults.append(f"{line.where}: {cells['split']!r} is not a partition; write train, val or test")
         else:
-            source, label = sources[found[0]], _label(cells, line, path)
+            source, label = sources[line.image], _label(cells, line.number, path)
             if labels.setdefault(source, label) != label:
-                faults.append(f"{where}: {source!r} has another label in line {line_of[source]}; correct one of them")
-            line_of.setdefault(source, line)
+                first = line_of[source]
+                faults.append(f"{line.where}: {source!r} has another label in line {first}; correct one of them")
+            line_of.setdefault(source, line.number)
     if not labels and not faults:
-        faults.append(f"{path}: names none of the files; the first line names {rows[1][1][place['image']]!r}")
+        faults.append(f"{path}: names none of the files; the first line names {table.rows[0][1][place['image']]!r}")
     if faults:
         raise UserError(*faults)
     note_each(unknown)
     return labels
 
 
-def _columns(path, rows, named):
+def _columns(table, named):
     """Return {role: number of the column}; UserError where a column is missing or two could be meant."""
-    if len(rows) < 2:
-        raise UserError(f"{path}: has no lines below its header; is it the right file?")
-    header = [cell.strip() for cell in rows[0][1]]
-    plain = [re.sub(r"[\s_-]", "", cell.casefold()) for cell in header]
-    place, faults = {}, []
+    path, header, place, faults = table.path, table.header, {}, []
     for role, names in HEADERS.items():
         if role in named:
             found = [number for number, cell in enumerate(header) if cell == named[role]]
             missing = f"-columns {role}={named[role]}: {path} has no such column; its header is {','.join(header)}"
         else:
-            found = [number for number, cell in enumerate(plain) if cell in names]
+            found = table.columns_called(names)
             missing = f"{path}: no column for the {role} in its header ({','.join(header)}); give -columns {role}=..."
         if len(found) > 1:
             listed = " and ".join(header[number] for number in found[:2])
@@ -95,5 +79,5 @@ def _label(cells, line, path):
         class_name,
         PARTITION_NAMES.get(caseless(cells.get("split", "")), ""),
         cells.get("group", ""),
-        "" if class_name else f"no class in line {line} of {path.name}",
+        "" if class_name else f"{image_table.NO_CLASS}{line} of {path.name}",
     )

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline import image_table
 from pipeline.errors import UserError
 from pipeline.messages import format_table
 from pipeline.partitioning import catalogue, duplicate_report
-from pipeline.partitioning.splitting import LONG_NAMES
+from pipeline.project import LONG_NAMES
 
 # What a partition may learn from: an image that belongs together with one of an earlier partition leaves its own.
 ORDER = ("test", "val", "train")
@@ -57,7 +58,8 @@ def settle(images, given, found, keep):
     if not keep:
         images = images.copy()
         reasons = [
-            f"leak: belongs together with an image of the {LONG_NAMES[ORDER[one]]} partition" for one in lowest[leaking]
+            f"{image_table.LEAK}belongs together with an image of the {LONG_NAMES[ORDER[one]]} partition"
+            for one in lowest[leaking]
         ]
         images.loc[readable.index[leaking], "left_out"] = reasons
         return images, Leaks(list(groups), {})
@@ -81,7 +83,7 @@ def draw(project, images, leaks):
                 for row in rows
             ]
         )
-    duplicate_report.draw_contact_sheet(path, groups)
+    duplicate_report.draw_contact_sheet(path, "Leaks between the ready-made partitions", groups)
     print(f"leaks, to be checked by eye: {path}")
 
 

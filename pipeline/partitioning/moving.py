@@ -14,7 +14,7 @@ COPIED = ".copied"  # the name of the file in csv/
 
 
 def gather_images(project, images, copy):
-    """Bring each image of the table from its class folder into bin/ under its name there.
+    """Bring each image, an ImageRow, from its class folder into bin/ under its name there.
 
     `copy` leaves the class folders alone. A link, or an image in a folder that is itself a link or lies in one, is
     copied and left where it is, and so is one in a folder that may not be changed. Returns how many images were copied
@@ -24,7 +24,7 @@ def gather_images(project, images, copy):
     since partitioning, or whose name in bin/ another file has.
     """
     steps, faults, find = [], [], _finder()
-    for row in images.itertuples():
+    for row in images:
         source, target = find(project.root, *row.source.split("/")), find(project.bin, row.file_name)
         if os.path.lexists(target) and (target.is_symlink() or _hash_of(target) != row.content_hash):
             faults.append(f"{target}: is not the image that images.csv lists under this name; move it elsewhere")
@@ -71,7 +71,7 @@ def remember_copying(project, copy):
 def remove_emptied_folders(project, images):
     """Remove the folders of the images that hold nothing any more, links excepted; return the names of the topmost."""
     emptied, find = [], _finder()
-    names = {source.rpartition("/")[0] for source in images["source"]}
+    names = {row.source.rpartition("/")[0] for row in images}
     names |= {str(folder) for name in names for folder in PurePosixPath(name).parents}
     for name in sorted(names - {"", "."}, key=lambda name: (-name.count("/"), name)):
         folder = find(project.root, *name.split("/"))

@@ -1,24 +1,25 @@
 """Labelled images from elsewhere, taken in as those of a project are, but only read."""
 
+from pipeline.image_table import usable
 from pipeline.messages import note
 from pipeline.partitioning import catalogue, duplicates, groups, intake
 from pipeline.project import Project
 from pipeline.thumbnails import USUAL_DISTANCE
 
 
-def labelled_images(folder, labels_csv=None):
+def labelled_images(folder, labels_csv=None, columns=None):
     """Return the table of the labelled images in a folder, in any layout that partition_datasets.py reads.
 
     It has the columns of images.csv, thumbnail (its bytes) and path. What cannot be read, and the same image in two
-    classes, is left out and told. Nothing is written.
+    classes, is left out and told. Nothing is written. `labels_csv` and `columns` are as intake.read_labels takes them.
     """
     project = Project(folder)
     choices = intake.Choices.resolve(project, labels_csv=labels_csv)
-    images = catalogue.find_images(project, choices, labels_csv)
-    readable = catalogue.usable(images)
+    images = catalogue.find_images(project, choices, labels_csv, columns)
+    readable = usable(images)
     found = duplicates.find_duplicates(readable, USUAL_DISTANCE)
     images = groups.group_images(images, found, groups.known_groups(readable), keep_label_conflicts=False)
-    chosen = catalogue.usable(images)
+    chosen = usable(images)
     if len(chosen) < len(readable):
         note(f"{folder}: {len(readable) - len(chosen)} images left out, which lie in two classes")
     return chosen.assign(path=[catalogue.location(project, row) for row in chosen.itertuples()])

@@ -10,10 +10,13 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.errors import UserError
 from pipeline.messages import format_table, note, printable
-from pipeline.project import PARTITIONS
+from pipeline.project import LONG_NAMES, PARTITIONS
 
 LOOSEN = "loosen the grouping (-near_duplicates, -group_csv, -subfolders ungrouped, -patients ungrouped)"
-LONG_NAMES = {"train": "training", "val": "validation", "test": "test"}
+# Of the exchange of groups between folds, see _exchanged.
+UNEVEN = 0.05
+MANY = 0.1
+TRIES = 20  # for each group
 
 
 def held_out_counts(count, proportion):
@@ -65,8 +68,7 @@ def assign_partitions(class_names, groups, proportion, seed, given=None):
     drawn = _drawn(given)
     if drawn:
         pool = class_names[partitions == "train"]
-        purpose = f"three partitions; with -val_test_prop {float(proportion):g}"
-        _refuse_small_classes(pool, smallest_class(proportion), purpose)
+        _refuse_small_classes(pool, proportion)
         sizes = [held_out_counts(int((pool == name).sum()), proportion) for name in np.unique(class_names)]
         room = {"test": [test for _, test in sizes], "val": [validation for validation, _ in sizes]}
         order = _random_order(groups, seed)
@@ -79,7 +81,7 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
     """Assign images to partitions once per fold of a cross-validation.
 
     Arguments as for `assign_partitions`, and `fold_count`, 2 or more. Every image is in the test part of one fold;
-    the test parts are stratified by class and keep groups whole (scikit-learn's StratifiedGroupKFold). Of the others,
+    the test parts are stratified by class and keep groups whole, see `test_parts`. Of the others,
     as many as `held_out_counts` gives of each class, as far as groups allow, are validation images: in each fold those
     first that have been it the least often.
 
@@ -87,9 +89,7 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
     few images or groups.
     """
     class_names, groups = np.asarray(class_names), np.asarray(groups)
-    # In a fold's remainder, count x (1 - 1/folds), there must be room for validation and training.
-    needed = max(fold_count, smallest_class(proportion))
-    _refuse_small_classes(class_names, needed, f"{fold_count} folds; with -val_test_prop {float(proportion):g}")
+    _refuse_small_classes(class_names, proportion, fold_count)
     validation = [held_out_counts(int((class_names == name).sum()), proportion)[0] for name in np.unique(class_names)]
     folds, order, times_held_out = [], _random_order(groups, seed), Counter()
     for test in test_parts(class_names, groups, fold_count, seed):
@@ -106,24 +106,49 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
 def test_parts(class_names, groups, fold_count, seed):
     """Return the indices of the test images of each fold: stratified by class, groups whole, every image once.
 
+    scikit-learn's StratifiedGroupKFold deals out the groups, the largest first. Of its seed only groups of the same
+    images of each class know, so those that are like no other are exchanged between the folds afterwards.
+
     Raises UserError where there are fewer groups than folds, or where all images of a class are in one group.
     """
-    group_count = len(set(groups))
-    groups_in = Counter(name for name, _ in set(zip(class_names, groups, strict=True)))
-    single = sorted(str(name) for name, count in groups_in.items() if count == 1)
-    if single:
-        fault = f"its images form one group, and stay in one fold; add images of this class or {LOOSEN}"
-        raise UserError(*(f"class {name!r}: {fault}" for name in single))
-    if group_count < fold_count:
-        raise UserError(
-            f"{fold_count} folds: the images form only {group_count} groups, and a group stays in one fold; give fewer "
-            f"-folds, or {LOOSEN}"
-        )
+    _refuse_few_groups(class_names, groups, fold_count)
     splitter = StratifiedGroupKFold(fold_count, shuffle=True, random_state=seed)
+    class_of, group_of = (np.unique(values, return_inverse=True)[1] for values in (class_names, groups))
+    fold_of = np.empty(group_of.max() + 1, dtype=int)
     with warnings.catch_warnings():
         # It warns of classes with few images or groups, which is for the caller to judge.
         warnings.simplefilter("ignore", UserWarning)
-        return [test for _, test in splitter.split(class_names, class_names, groups)]
+        for fold, (_, test) in enumerate(splitter.split(class_names, class_names, groups)):
+            fold_of[group_of[test]] = fold
+    contents = np.zeros((len(fold_of), class_of.max() + 1), dtype=int)
+    np.add.at(contents, (group_of, class_of), 1)
+    fold_of = _exchanged(fold_of, contents, fold_count, seed)
+    return [np.flatnonzero(fold_of[group_of] == fold) for fold in range(fold_count)]
+
+
+def _exchanged(fold_of, contents, fold_count, seed):
+    """Return the fold of each group, int (groups,), after random exchanges of those that are like no other.
+
+    `contents` are the images of each class, int (groups, classes). No exchange makes a fold differ by more from an even
+    part of a class than one does already, or than UNEVEN of it. Where such groups hold fewer than MANY of the images,
+    the seed has shuffled enough, and the folds stay as they are.
+    """
+    _, kind, count = np.unique(contents, axis=0, return_inverse=True, return_counts=True)
+    single = np.flatnonzero(count[kind.ravel()] == 1)
+    if contents[single].sum() < MANY * contents.sum():
+        return fold_of
+    fold_of, random = fold_of.copy(), np.random.RandomState(seed)
+    even = contents.sum(axis=0) / fold_count
+    excess = np.stack([contents[fold_of == fold].sum(axis=0) - even for fold in range(fold_count)])
+    allowed = np.maximum(np.abs(excess).max(axis=0), UNEVEN * even)
+    for one, other in random.choice(single, (TRIES * len(single), 2)):
+        here, there, change = fold_of[one], fold_of[other], contents[other] - contents[one]
+        after = np.abs([excess[here] + change, excess[there] - change])
+        if here != there and (after <= allowed).all():
+            fold_of[[one, other]] = there, here
+            excess[here] += change
+            excess[there] -= change
+    return fold_of
 
 
 def print_counts(class_names, assignments, proportion, given=None):
@@ -210,13 +235,46 @@ def _fill(partitions, class_names, groups, room, order):
                     break
 
 
-def _refuse_small_classes(class_names, needed, purpose):
-    names, counts = np.unique(class_names, return_counts=True)
-    faults = [
-        f"class {str(name)!r}: too few images ({count}) for {purpose} a class needs at least {needed}"
-        for name, count in zip(names, counts, strict=True)
-        if count < needed
-    ]
+def _refuse_small_classes(class_names, proportion, fold_count=None):
+    """Raise UserError, with the ways out, for each class of fewer images than the partitions or folds need."""
+    # In a fold's remainder, count x (1 - 1/folds), there must be room for validation and training.
+    needed = max(fold_count or 0, smallest_class(proportion))
+    asked = f"-val_test_prop {float(proportion):g}" + (f" and -folds {fold_count}" if fold_count else "")
+    faults = []
+    for name, count in Counter(map(str, class_names)).items():
+        if count < needed:
+            ways_out = [f"add {needed - count} more of this class", *_easier(count, proportion, fold_count)]
+            faults.append(
+                f"class {name!r}: too few images ({count}), with {asked} a class needs at least {needed}; "
+                + ", or ".join(ways_out)
+            )
+    if faults:
+        raise UserError(*sorted(faults))
+
+
+def _easier(count, proportion, fold_count):
+    """Return, in a list, the options that a class of so many images is enough for; an empty one where none are."""
+    larger = (Fraction(percent, 100) for percent in range(5, 50, 5))
+    proportions = [proportion, *(one for one in larger if one > proportion)]
+    enough = next((one for one in proportions if smallest_class(one) <= count), None)
+    if enough is None:
+        return []
+    options = [] if enough == proportion else [f"-val_test_prop {float(enough):g}"]
+    options += [f"-folds {count}"] if (fold_count or 0) > count else []
+    return [f"give {' and '.join(options)}"]
+
+
+def _refuse_few_groups(class_names, groups, fold_count):
+    """Raise UserError for each class whose images form one group, and where there are fewer groups than folds."""
+    groups_in = Counter(name for name, _ in set(zip(class_names, groups, strict=True)))
+    fault = f"its images form one group, and stay in one fold; add images of this class or {LOOSEN}"
+    faults = [f"class {str(name)!r}: {fault}" for name, count in sorted(groups_in.items()) if count == 1]
+    count = len(set(groups))
+    if count < fold_count and not faults:
+        faults.append(
+            f"-folds {fold_count}: the images form only {count} groups, and a group stays in one fold; give -folds "
+            f"{count}, or {LOOSEN}"
+        )
     if faults:
         raise UserError(*faults)
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from pipeline import files, image_table, split_files
 from pipeline.errors import UserError
-from pipeline.partitioning import catalogue
 from pipeline.project import PARTITIONS, split_tables
 
 # images.csv goes last: while it lies in the project folder, organizing is not complete.
@@ -59,7 +58,7 @@ def write(project, images, class_names, assignments, record):
     folders = {fold: tables if fold is None else project.split_folder(fold) for fold in assignments}
     replace(record, finished=False).write(tables / "split.json")
     for fold, partitions in assignments.items():
-        _write_partitions(folders[fold], catalogue.usable(images), class_names, partitions)
+        _write_partitions(folders[fold], image_table.usable(images), class_names, partitions)
     _remove_other_splits(project, folders.values())
     split_files.write_classes(tables / "classes.csv", class_names)
     image_table.write(tables / "images.csv", images)
@@ -72,13 +71,13 @@ def write(project, images, class_names, assignments, record):
 
 
 def move(project):
-    """Move the tables from the project folder into csv/; return whether there were any."""
+    """Move the tables from the project folder into csv/; return where they are now, none where there were none."""
     if not (project.root / "images.csv").exists():
-        return False
-    for name in ALL_TABLES:
-        if (project.root / name).exists():
-            os.replace(project.root / name, project.csv / name)
-    return True
+        return []
+    names = [name for name in ALL_TABLES if (project.root / name).exists()]
+    for name in names:
+        os.replace(project.root / name, project.csv / name)
+    return [project.csv / name for name in names]
 
 
 def _write_partitions(folder, images, class_names, partitions):
@@ -117,8 +116,8 @@ def _was_interrupted(project):
 def _listed_names(image_tables):
     """Return the file names and the class names that our images.csv list; UserError for a damaged one."""
     ours = [path for path in image_tables if path.is_file() and image_table.has_header(files.read_csv(path))]
-    tables = [image_table.read(path) for path in ours]
-    return [{name for table in tables for name in table[column]} for column in ("file_name", "class_name")]
+    rows = [row for path in ours for row in image_table.read(path)]
+    return {row.file_name for row in rows}, {row.class_name for row in rows}
 
 
 def _is_ours(path, file_names, class_names):

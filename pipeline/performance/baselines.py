@@ -1,7 +1,7 @@
 """Simple baselines: small models, cross-validated on what should not matter; and baselines.json, written and read.
 
 Where file sizes or brightness are enough to tell the classes apart, a network's accuracy is not evidence that it has
-learnt to see the finding: it may have learnt how the classes were collected.
+learned to see the finding: it may have learned how the classes were collected.
 """
 
 from dataclasses import dataclass
@@ -107,12 +107,13 @@ def cross_validate(paths, labels, test_parts, seed):
     return out_of_fold
 
 
-def report(path, image_paths, labels, groups, class_names, test_parts, seed):
+def report(path, image_paths, class_of, groups, test_parts, seed):
     """Measure the baselines, print them with intervals and write them to `path`.
 
-    Arguments as for cross_validate, and `groups`, the group of each image.
+    Arguments as for cross_validate, but `class_of`, the name of the class of each image, and `groups`, its group.
     """
-    labels, folds = np.asarray(labels), np.zeros(len(labels), dtype=int)
+    class_names, labels = np.unique(np.asarray(class_of, dtype=str), return_inverse=True)
+    folds = np.zeros(len(labels), dtype=int)
     for fold, part in enumerate(test_parts):
         folds[part] = fold
     groups = np.unique(groups, return_inverse=True)[1]
@@ -129,9 +130,10 @@ def report(path, image_paths, labels, groups, class_names, test_parts, seed):
     print(f"\nSimple baselines: {len(test_parts)}-fold cross-validation over {len(labels)} images\n")
     print(format_table(["model on", "accuracy (95% interval)", "ROC-AUC"], rows))
     entries = [baseline.as_json() for baseline in baselines]
-    content = {"baselines": entries, "folds": len(test_parts), "seed": seed, "class names": class_names}
+    verb = "replaced" if path.exists() else "wrote"
+    content = {"baselines": entries, "folds": len(test_parts), "seed": seed, "class names": class_names.tolist()}
     files.write_json(path, content)
-    print(f"\nwrote {path}")
+    print(f"\n{verb} {path}")
 
 
 def read(path, class_names):

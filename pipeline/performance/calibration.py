@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.performance.figures import Figure, Undefined
-from pipeline.performance.grouped import proportion
+from pipeline.performance.figures import Figure
+from pipeline.performance.grouped import positive_mean, proportion
 
 BINS = 10
 RESAMPLES = 500
@@ -26,28 +26,29 @@ def brier_score(one):
 
     Brier, Monthly Weather Review 78 (1950) 1, summed over one class of the two.
     """
-    return Figure(float(np.mean((one.probability - one.truth) ** 2)))
+    return positive_mean((one.probability - one.truth) ** 2, one.groups)
 
 
-def multiclass_brier_score(labels, probabilities):
+def multiclass_brier_score(labels, probabilities, groups):
     """Return the mean over images of the sum over classes of (probability - 1 or 0)^2: 0 is perfect, 2 the worst.
 
     Brier, Monthly Weather Review 78 (1950) 1, as published. With two classes it is twice what brier_score gives.
     """
     truth = np.eye(probabilities.shape[1])[labels]
-    return float(((probabilities - truth) ** 2).sum(axis=1).mean())
+    return positive_mean(((probabilities - truth) ** 2).sum(axis=1), groups)
 
 
-def log_loss(labels, probabilities):
+def log_loss(labels, probabilities, groups):
     """Return the mean of -ln(probability of the true class); infinite, hence undefined, where that is 0.
 
-    `labels` is int (n,), `probabilities` (n, classes).
+    `labels` is int (n,), `probabilities` (n, classes), `groups` int (n,).
     """
     of_truth = probabilities[np.arange(len(labels)), labels]
     impossible = int((of_truth == 0).sum())
     if impossible:
-        raise Undefined(f"infinite: {impossible} of {len(labels)} images have probability 0 of their true class")
-    return float(-np.log(of_truth).mean())
+        reason = f"infinite: {impossible} of {len(labels)} images have probability 0 of their true class"
+        return Figure(None, reason=reason)
+    return positive_mean(-np.log(of_truth), groups)
 
 
 def reliability_bins(outcomes, probabilities, groups):

@@ -1,7 +1,7 @@
 """What a reader must know before believing the figures of Results, a sentence each."""
 
 from pipeline.messages import listed
-from pipeline.performance.figures import p_value, percent, score, signed, signed_span, span
+from pipeline.performance.figures import images, p_value, percent, score, signed, signed_span, span
 
 # An interval wider than this leaves a proportion open by more than 10 percentage points on either side.
 WIDE = 0.2
@@ -22,25 +22,20 @@ def cautions(results):
         *_no_better_than_chance(results),
         *_no_better_than_baselines(results),
         *_folds(results),
-        *_calibration(results),
+        *_temperature(results),
         *_thresholds(results),
         *_unusual_decisions(results),
     ]
 
 
-def images(count, of="", kind=""):
-    """Write a number of images: "1 image", "26 test images", "16 images of class yes"."""
-    return f"{count} {kind and f'{kind} '}image{'' if count == 1 else 's'}{of and f' of {of}'}"
-
-
 def _one_class_only(results):
     names, answered = results.predictions.class_names, results.matrix.sum(axis=0)
     if (answered > 0).sum() == 1 and results.count > 1:
-        yield f"The model answered {names[answered.argmax()]} to every image."
+        yield f"The model answered {names[answered.argmax()]} to every {results.unit}."
     if _is_of_one_class(results):
         yield (
-            f"All images are of class {names[results.matrix.sum(axis=1).argmax()]}: how well the model tells classes "
-            "apart cannot be judged."
+            f"All {results.unit}s are of class {names[results.matrix.sum(axis=1).argmax()]}: how well the model tells "
+            "classes apart cannot be judged."
         )
 
 
@@ -71,8 +66,8 @@ def _leaks(results):
 def _few_images(results):
     if _is_wide(results.accuracy):
         yield (
-            f"With {images(results.count)}, accuracies from {span(results.accuracy)} are "
-            f"compatible (95%). To halve this interval, test about {4 * results.count} images."
+            f"With {images(results.count, unit=results.unit)}, accuracies from {span(results.accuracy)} are "
+            "compatible (95%)."
         )
     if results.positive is not None:
         for name, figure, of in (
@@ -80,19 +75,20 @@ def _few_images(results):
             ("specificities", results.main.specificity, "the other class"),
         ):
             if _is_wide(figure):
-                yield f"With {images(figure.total, of)}, {name} from {span(figure)} are compatible."
+                number = images(figure.total, of, unit=results.unit)
+                yield f"With {number}, {name} from {span(figure)} are compatible."
     else:
         few = [f"{one.name} ({one.sensitivity.total})" for one in results.classes if _is_wide(one.sensitivity)]
         if few:
             yield (
-                "With so few images of these classes, their sensitivity's interval spans more than "
+                f"With so few {results.unit}s of these classes, their sensitivity's interval spans more than "
                 f"{WIDE:.0%}: {listed(few)}."
             )
     prevalence = results.main.prevalence.value if results.positive is not None else None
     if prevalence is not None and 0 < prevalence < RARE:
         yield (
-            f"Only {percent(prevalence)} of the images are of class {results.positive}: judge by ROC-AUC and kappa, "
-            "since an accuracy is high without finding any of them."
+            f"Only {percent(prevalence)} of the {results.unit}s are of class {results.positive}: judge by ROC-AUC and "
+            "kappa, since an accuracy is high without finding any of them."
         )
 
 
@@ -128,7 +124,10 @@ def _folds(results):
         yield f"Fold {number} is missing: its images are in none of the figures."
     without = [str(fold.number) for fold in results.cross_validation.folds if fold.auc.value is None]
     if without:
-        yield f"No ROC-AUC in fold {listed(without)}, which lacks images of a class: the mean is over the others."
+        yield (
+            f"No ROC-AUC and no average precision in fold {listed(without)}, which lacks images of a class: the means "
+            "are over the others."
+        )
     for one in results.shown_classes:
         pooled, mean = one.auc_pooled and one.auc_pooled.value, one.auc.value
         if None not in (pooled, mean) and abs(pooled - mean) > POOLING_MATTERS:
@@ -138,7 +137,7 @@ def _folds(results):
             )
 
 
-def _calibration(results):
+def _temperature(results):
     change = results.change_in_log_loss
     if change and change.interval and change.interval[0] > 0:
         yield (
@@ -153,7 +152,7 @@ def _thresholds(results):
         if point.split == "train":
             yield f"The threshold{of} was chosen on the training images, whose probabilities the model has fitted."
         if point.sensitivity.total < FEW_POSITIVES:
-            few = images(point.sensitivity.total, f"class {results.positive}")
+            few = images(point.sensitivity.total, f"class {results.positive}", unit=results.unit)
             yield f"The threshold{of} was chosen on {few} only."
     if len(results.thresholds) == 1:
         (point,) = results.thresholds
@@ -168,7 +167,8 @@ def _thresholds(results):
 
 def _unusual_decisions(results):
     if not results.thresholds and results.not_most_probable:
-        yield f"In {images(results.not_most_probable)} the prediction is not the most probable class."
+        number = images(results.not_most_probable, unit=results.unit)
+        yield f"In {number} the prediction is not the most probable class."
 
 
 def _differ(one, other):

@@ -47,7 +47,6 @@ def compare(measured, other, place):
     count, only_here, only_there = len(here), int((here & ~there).sum()), int((~here & there).sum())
     differences, groups = here.astype(int) - there, measured.group_numbers()
     interval = paired_difference_interval(only_here, only_there, count, design_effect(differences, groups))
-    names = measured.class_names if measured.positive_class is None else [measured.positive_class]
     return Comparison(
         other.checkpoint,
         count,
@@ -57,7 +56,7 @@ def compare(measured, other, place):
         only_here,
         only_there,
         sign_test(differences, groups),
-        [_compare_areas(name, measured, other) for name in names],
+        [_compare_areas(name, ours, other) for name, ours in OneAgainstRest.shown(measured).items()],
     )
 
 
@@ -116,10 +115,8 @@ def paired_difference_interval(only_first, only_second, count, effect=1.0):
     return [float(max(first - second - half_width, -1)), float(min(first - second + half_width, 1))]
 
 
-def _compare_areas(name, measured, other):
-    index = measured.class_names.index(name)
-    ours = OneAgainstRest.of(measured, index)
-    theirs = replace(ours, probability=other.probabilities[:, index])
+def _compare_areas(name, ours, other):
+    theirs = replace(ours, probability=other.probabilities[:, other.class_names.index(name)])
     here, there = area_figure([ours]), area_figure([theirs])
     difference = None if here.value is None else here.value - there.value
     try:

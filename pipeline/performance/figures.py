@@ -64,6 +64,17 @@ def mean_of(figures, reason_without_interval=""):
     return Figure(mean, [mean - below, mean + above])
 
 
+def missing_of(figures):
+    """Return why the mean over classes of {class: Figure} is undefined; "" where it is not."""
+    missing = [name for name, figure in figures.items() if figure.value is None]
+    return f"undefined for the class {', '.join(missing)}" if missing else ""
+
+
+def images(count, of="", kind="", unit="image"):
+    """Write a number of images, or of another unit: "1 image", "26 test images", "16 groups of class yes"."""
+    return f"{count} {kind and f'{kind} '}{unit}{'' if count == 1 else 's'}{of and f' of {of}'}"
+
+
 def percent(value, decimals=None):
     """Write a proportion as a percentage, 92.3%."""
     if value is None:
@@ -78,6 +89,13 @@ def score(value, decimals=None):
         return "undefined"
     decimals = _decimals(value, 3) if decimals is None else decimals
     return f"{_imperfect(value, decimals):.{decimals}f}"
+
+
+def ratio(value):
+    """Write a ratio from 0 up with three digits or, below 1, three decimals: 9.38, 0.069."""
+    if value is None:
+        return "undefined"
+    return f"{value:.{sum(value < bound for bound in (1, 10, 100))}f}"
 
 
 def p_value(value):
@@ -98,6 +116,17 @@ def span(figure, write=percent):
         return "undefined"
     decimals = _decimals(figure.value, 3) if write in (percent, score) else None
     return " to ".join(write(limit) if decimals is None else write(limit, decimals) for limit in figure.interval)
+
+
+def telling_decimals(figure):
+    """Return with how many decimals, 3 or more, the value of a Figure, a fraction, and its limits do not look equal."""
+    if figure.value is None:
+        return 3
+    numbers = {figure.value, *(figure.interval or ())}
+    enough = (
+        n for n in range(3, MOST_DECIMALS) if len({_imperfect(round(each, n), n) for each in numbers}) == len(numbers)
+    )
+    return next(enough, MOST_DECIMALS)
 
 
 def signed(value):

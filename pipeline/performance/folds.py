@@ -5,10 +5,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from pipeline import predictions
-from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
-from pipeline.messages import note
+from pipeline.messages import MOST_NAMES, listed
 from pipeline.performance.figures import Figure
 from pipeline.performance.grouped import proportion
 from pipeline.performance.metrics import OneAgainstRest
@@ -56,22 +54,8 @@ class CrossValidation:
         return sorted(set(range(max(numbers))) - numbers)
 
 
-def read(paths, positive_class=None):
-    """Read predictions files as a list of Predictions; `positive_class` replaces the recorded one, and says so."""
-    parts, replaced = predictions.read_all(paths), {}
-    for part, path in zip(parts, paths, strict=True):
-        recorded = part.positive_class
-        part.positive_class = resolve_positive_class(part.class_names, positive_class, recorded)
-        if recorded not in (None, part.positive_class):
-            replaced.setdefault(recorded, path)
-    for recorded, path in replaced.items():
-        chosen = "each class in turn" if positive_class is None else f"positive class {positive_class!r}"
-        note(f"{chosen} instead of {recorded!r}, which {path} names")
-    return parts
-
-
 def require_one_model(parts, paths, each_image_once=True):
-    """Raise UserError, with a line a fault, where several `parts`, read from `paths`, are not of one cross-validation.
+    """Raise UserError, in one line, where several `parts`, read from `paths`, are not of one cross-validation.
 
     That is where they are of other classes, another split or positive class, of no fold or of one that stands twice,
     and where images have no file name or are in two parts, which validation images may be.
@@ -97,17 +81,22 @@ def pool(parts, paths, each_image_once=True):
         class_names=first.class_names,
         positive_class=first.positive_class,
         file_names=[name for part in parts for name in part.file_names],
-        groups=_pooled_groups(parts),
+        groups=_pooled("groups", parts),
+        members=_pooled("members", parts),
         folds=np.repeat([part.fold for part in parts], [len(part.labels) for part in parts]),
         split=first.split,
+        weights=None
+        if any(part.weights is None for part in parts)
+        else [one for part in parts for one in part.weights],
         interrupted="; ".join(f"fold {part.fold}: {part.interrupted}" for part in parts if part.interrupted) or None,
         **_pooled_uncertainty(parts),
     )
 
 
-def _pooled_groups(parts):
-    """Return the groups of all images; None where a part does not know its own."""
-    return None if any(part.groups is None for part in parts) else [name for part in parts for name in part.groups]
+def _pooled(name, parts):
+    """Return a list of all images in order, of the attribute `name`; None where a part does not have its own."""
+    lists = [getattr(part, name) for part in parts]
+    return None if any(each is None for each in lists) else [entry for each in lists for entry in each]
 
 
 def _pooled_uncertainty(parts):
@@ -123,10 +112,10 @@ def _pooled_uncertainty(parts):
 
 def cross_validation(parts):
     """Return the CrossValidation of the folds' Predictions."""
-    folds = [
-        Fold(part.fold, part.checkpoint, proportion(part.labels == part.predictions, part.group_numbers()), _area(part))
-        for part in sorted(parts, key=lambda part: part.fold)
-    ]
+    folds = []
+    for part in sorted(parts, key=lambda part: part.fold):
+        accuracy = proportion(part.labels == part.predictions, part.group_numbers())
+        folds.append(Fold(part.fold, part.checkpoint, accuracy, area_figure([*OneAgainstRest.shown(part).values()])))
     return CrossValidation(folds, _spread([fold.accuracy for fold in folds]), _spread([fold.auc for fold in folds]))
 
 
@@ -137,34 +126,39 @@ def _spread(figures):
     return Spread(min(values), max(values), float(np.mean(values)), float(np.std(values, ddof=1)))
 
 
-def _area(part):
-    names = part.class_names if part.positive_class is None else [part.positive_class]
-    return area_figure([OneAgainstRest.of(part, part.class_names.index(name)) for name in names])
-
-
 def _faults(parts, paths, each_image_once):
-    first, faults = parts[0], []
-    for part, path in zip(parts[1:], paths[1:], strict=True):
-        for what, theirs, ours in (
-            ("class names", part.class_names, first.class_names),
-            ("positive class", part.positive_class, first.positive_class),
-            ("split", part.split, first.split),
-            ("number of Monte Carlo samples", part.sample_count, first.sample_count),
-        ):
-            if theirs != ours:
-                faults.append(f"{path}: {what} {theirs!r}, in {paths[0]} {ours!r}; pool the folds of one model only")
-    for part, path in zip(parts, paths, strict=True):
-        if part.fold is None:
-            faults.append(f"{path}: names no fold; several predictions are pooled as the folds of a cross-validation")
-        if part.file_names is None:
-            faults.append(f"{path}: has no 'filenames'; without them an image could be counted twice")
-    for what, counts in (
-        ("fold", Counter(part.fold for part in parts if part.fold is not None)),
-        ("image", Counter(name for part in parts for name in part.file_names or () if each_image_once)),
+    """Return the faults of the first kind that there is; those of other kinds mostly follow from it."""
+    first = parts[0]
+    one_model = "pool the folds of one model only"
+    one_split = "leave out the predictions of one of them; -threshold_from and -calibrate_from take those of val"
+    for what, values, way_out in (
+        ("class names", [part.class_names for part in parts], one_model),
+        ("positive class", [part.positive_class for part in parts], one_model),
+        ("split", [part.split for part in parts], one_split),
+        ("number of Monte Carlo samples", [part.sample_count for part in parts], one_model),
     ):
-        faults += [
-            f"{what} {value} is in {count} of the predictions files; give each once"
-            for value, count in counts.items()
-            if count > 1
-        ]
-    return faults
+        others = [index for index, value in enumerate(values) if value != values[0]]
+        if others:
+            found = f"{what} {values[others[0]]!r}, in {paths[0]} {values[0]!r}"
+            return [f"{_listed([paths[index] for index in others])}: {found}; {way_out}"]
+    without = [path for part, path in zip(parts, paths, strict=True) if part.fold is None]
+    if without:
+        return [f"{_listed(without)}: no fold named; several predictions are pooled as the folds of a cross-validation"]
+    without = [path for part, path in zip(parts, paths, strict=True) if part.file_names is None]
+    if without:
+        return [f"{_listed(without)}: no 'filenames'; without them an image could be counted twice"]
+    for what, contents in (
+        ("fold", [[part.fold] for part in parts]),
+        (first.unit, [part.file_names if each_image_once else [] for part in parts]),
+    ):
+        counts = Counter(value for content in contents for value in content)
+        twice = [value for value, count in counts.items() if count > 1]
+        if twice:
+            where = [path for path, content in zip(paths, contents, strict=True) if twice[0] in content]
+            more = f" (and {len(twice) - 1} more)" if len(twice) > 1 else ""
+            return [f"{_listed(where)}: {what} {twice[0]}{more} is in each of them; give each {what} once"]
+    return []
+
+
+def _listed(paths):
+    return listed([str(path) for path in paths], MOST_NAMES)

@@ -6,12 +6,15 @@ Sampling, 1965). Divided by it, the number of images is the effective number. `g
 image. Where each image is its own group, everything here is the usual method.
 """
 
+import math
+
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 from pipeline.performance.figures import CONFIDENCE, Figure, exact_interval
 
 RESAMPLES = 1000
+FEWEST_GROUPS = 3  # that tell by how much images of a group are alike
 
 
 def proportion(outcomes, groups, reason_if_none=""):
@@ -25,6 +28,41 @@ def proportion(outcomes, groups, reason_if_none=""):
         return Figure(None, None, count, total, reason_if_none)
     effect = design_effect(outcomes, groups)
     return Figure(count / total, exact_interval(count / effect, total / effect), count, total)
+
+
+def positive_mean(values, groups):
+    """Return the Figure of the mean of `values`, float (n,), of which none is below 0.
+
+    The interval is Student's t for so many groups on the logarithm of the mean, which is less skewed, with the variance
+    of a ratio in survey sampling (see design_effect) carried over to it: Cochran, Sampling Techniques (1977), 6.3; R's
+    survey::svymean, whose interval is that of the mean itself.
+    """
+    sizes, group = sizes_of(groups)
+    mean, count = float(values.mean()), len(sizes)
+    deviations = np.bincount(group, weights=values - mean)
+    if count == 1 or not deviations.any():
+        return Figure(mean, reason="the images' groups do not differ")
+    error = np.sqrt(count / (count - 1) * (deviations**2).sum()) / len(values)
+    factor = np.exp(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * error / mean)
+    return Figure(mean, [float(mean / factor), float(mean * factor)])
+
+
+def number_to_halve(outcomes, groups):
+    """Return how many images like these make the interval of proportion(outcomes, groups) half as wide, rounded up.
+
+    Solved for the method used: n with W(p, n / D) = W(p, n0 / D) / 2, where W is the width of the exact interval at the
+    fraction p of these n0 images, and D their design effect, for as many images in a group. It is near 4 n0 in the
+    middle, where widths go with 1 / sqrt(n), and near 2 n0 where all outcomes are alike, where they go with 1 / n.
+    """
+    effect, total = design_effect(outcomes, groups), len(outcomes)
+
+    def width(number):
+        lower, upper = exact_interval(outcomes.mean() * number / effect, number / effect)
+        return upper - lower
+
+    # The most is 17 times as many, for two images of a group of which one is right.
+    number = optimize.brentq(lambda number: width(number) - width(total) / 2, total, 100 * total)
+    return math.ceil(number)
 
 
 def design_effect(values, groups):
@@ -42,6 +80,14 @@ def design_effect(values, groups):
         return most
     between = (np.bincount(group, weights=deviations) ** 2).sum() * len(sizes) / (len(sizes) - 1)
     return float(np.clip(between / single * widening(len(sizes), count) ** 2, 1, most))
+
+
+def variance_of_sum(values, groups):
+    """Return the variance of the sum of `values`, float (n,), between groups, widened for few of them: see above."""
+    sizes, group = sizes_of(groups)
+    sums = np.bincount(group, weights=values)
+    between = ((sums - sums.mean()) ** 2).sum() * len(sizes) / max(len(sizes) - 1, 1)
+    return float(between * widening(len(sizes), len(values)) ** 2)
 
 
 def sizes_of(groups):

@@ -14,7 +14,7 @@ from sklearn import metrics
 
 from pipeline.performance.calibration import reliability_bins
 from pipeline.performance.figures import Figure, Undefined, Z, exact_interval, mean_of
-from pipeline.performance.grouped import design_effect, proportion, sign_test
+from pipeline.performance.grouped import FEWEST_GROUPS, design_effect, proportion, sign_test, variance_of_sum
 
 NO_IMAGE, NO_OTHER, NEVER = "no image of the class", "no image of another class", "the class was never predicted"
 ROUNDING = 1e-14  # a variance below this is 0 but for rounding
@@ -40,6 +40,12 @@ class OneAgainstRest:
             predictions.group_numbers(),
             predictions.fold_numbers(),
         )
+
+    @classmethod
+    def shown(cls, predictions):
+        """Return {class name: it} of the positive class, or of all where Predictions take each class in turn."""
+        names, positive = predictions.class_names, predictions.positive_class
+        return {name: cls.of(predictions, index) for index, name in enumerate(names) if positive in (None, name)}
 
     @cached_property
     def positives(self):
@@ -72,6 +78,11 @@ class OneAgainstRest:
     @property
     def false_positives(self):
         return self.negatives - self.true_negatives
+
+    def folds_with_both(self):
+        """Return the images of each fold that has some of the class and others, a bool (n,) each."""
+        masks = [self.folds == fold for fold in np.unique(self.folds)]
+        return [mask for mask in masks if self.truth[mask].any() and not self.truth[mask].all()]
 
     def fraction(self, outcome, among, reason_if_none=""):
         """Return the Figure of the images with an outcome among some; both bool (n,)."""
@@ -139,32 +150,81 @@ def detection_prevalence(one):
 
 
 def balanced_accuracy(one):
-    """Return the mean of sensitivity and specificity. (Of several classes: see mean_recall.)"""
+    """Return the mean of sensitivity and specificity. (Of several classes it is the mean sensitivity.)"""
     return _unless(_one_sided(one)) or mean_of([sensitivity(one), specificity(one)])
 
 
 def average_precision(one):
-    """Return the mean over folds of the average precision; undefined where no fold has an image of the class.
+    """Return the mean over folds of the average precision; undefined where no fold has images of the class and others.
 
     In a fold it is the mean, over the class's images, of the precision at their own probability as the threshold, which
     is scikit-learn's sum over thresholds of (gain in recall) x precision. The interval is the exact one of a proportion
-    of as many images: Boyd, Eng and Page, ECML 2013, who bound its variance by that of a proportion.
+    of as many images: Boyd, Eng and Page, ECML 2013, who bound its variance by that of a proportion. Where images come
+    in groups, it is of as few as the precisions at them are worth, or as give the variance between groups, if those
+    are fewer still: how many images of the class there are varies from group to group too.
     """
-    values, groups, means = [], [], []
-    for fold in np.unique(one.folds[one.truth]):
-        inside = one.folds == fold
-        scores = np.sort(one.probability[inside])
-        of_class = one.truth & inside
-        own = one.probability[of_class]
-        above = [len(all_) - np.searchsorted(all_, own, side="left") for all_ in (np.sort(own), scores)]
-        values.append(above[0] / above[1])
-        groups.append(one.groups[of_class])
-        means.append(values[-1].mean())
-    if not means:
-        return Figure(None, reason=NO_IMAGE)
-    mean, values = float(np.mean(means)), np.concatenate(values)
-    count = len(values) / design_effect(values, np.concatenate(groups))
+    inside = [np.flatnonzero(mask) for mask in one.folds_with_both()]
+    if not inside:
+        return Figure(None, reason=NO_OTHER if one.truth.any() else NO_IMAGE)
+    parts = [_precisions(one.truth[these], one.probability[these]) for these in inside]
+    mean = float(np.mean([precisions.mean() for precisions, _ in parts]))
+    values = np.concatenate([precisions for precisions, _ in parts])
+    of_class = np.concatenate([these[one.truth[these]] for these in inside])
+    count = len(values) / design_effect(values, one.groups[of_class])
+    if len(np.unique(one.groups)) < len(one.groups):
+        influence = np.concatenate([influences for _, influences in parts]) / len(inside)
+        variance = variance_of_sum(influence, one.groups[np.concatenate(inside)])
+        if variance > 0:
+            count = min(count, mean * (1 - mean) / variance)
     return Figure(mean, exact_interval(mean * count, count))
+
+
+def _precisions(truth, probability):
+    """Return the precision at each image of the class, and by how much each image moves their mean, to first order.
+
+    One that is added changes the precision p at each image of the class that is not above it, where n images are called
+    positive, by (1 or 0 - p) / n.
+    """
+    own, descending = probability[truth], np.sort(-probability)
+    positive = np.searchsorted(descending, -own, side="right")
+    precisions = np.searchsorted(np.sort(-own), -own, side="right") / positive
+    order = np.argsort(own)
+    below = np.searchsorted(own[order], probability, side="right")
+    gain, loss = (np.concatenate([[0], np.cumsum(each[order])]) for each in (1 / positive, precisions / positive))
+    influence = truth * gain[below] - loss[below]
+    influence[truth] += precisions - precisions.mean()
+    return precisions, influence / len(own)
+
+
+# Of ratios whose classes have images in common, what each image counts in numerator and denominator: functions of bool
+# (n, classes), whether it is of the class, and whether the class was predicted.
+MEAN_RATIOS = {
+    "specificity": (lambda true, found: ~true & ~found, lambda true, found: ~true),
+    "negative_predictive_value": (lambda true, found: ~true & ~found, lambda true, found: ~found),
+    "f1": (lambda true, found: 2 * (true & found), lambda true, found: true.astype(int) + found),
+}
+
+
+def mean_ratio(predictions, numerator, denominator):
+    """Return the Figure of the mean over classes of a ratio of sums over images, as MEAN_RATIOS has them.
+
+    The interval is on the logit scale, with the variance between groups of what each image adds to the mean to first
+    order (Woodruff, Journal of the American Statistical Association 66 (1971) 411), widened for few of them. There is
+    none where a class has images, or others, in fewer than FEWEST_GROUPS groups. The denominators are not 0.
+    """
+    classes, groups = np.arange(len(predictions.class_names)), predictions.group_numbers()
+    true, found = (each[:, np.newaxis] == classes for each in (predictions.labels, predictions.predictions))
+    above, below = numerator(true, found), denominator(true, found)
+    totals = below.sum(axis=0)
+    ratios = above.sum(axis=0) / totals
+    mean = float(ratios.mean())
+    if any(len(np.unique(groups[mask])) < FEWEST_GROUPS for mask in (*true.T, *~true.T)):
+        return Figure(mean, reason=f"a class has images in fewer than {FEWEST_GROUPS} groups")
+    variance = variance_of_sum(((above - ratios * below) / totals).mean(axis=1), groups)
+    if variance == 0 or mean in (0, 1):
+        return Figure(mean, reason="the images' groups do not differ")
+    half_width = Z * np.sqrt(variance) / (mean * (1 - mean))
+    return Figure(mean, special.expit(special.logit(mean) + np.array([-half_width, half_width])).tolist())
 
 
 def confusion_matrix(labels, predictions, class_count):

@@ -4,9 +4,12 @@ import base64
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 from pipeline.messages import format_table, is_number, printable
+from pipeline.templates import rendered
+
+TEMPLATES = Path(__file__).with_name("templates")
+LONGEST_WORD = 20  # characters, of a table's cell in HTML
+MOST_WHOLE_COLUMNS, MOST_LYING_HEADINGS = 5, 13
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,17 @@ class Table:
         """Whether each column holds numbers only."""
         whole = [row for row in self.rows if len(row) == len(self.header)]
         return [all(is_number(row[column]) for row in whole) for column in range(len(self.header))]
+
+    @property
+    def style(self):
+        """How HTML shows it: smaller with "many" columns, and with upright headings where it is "crowded" by them."""
+        count = len(self.header)
+        return "" if count <= MOST_WHOLE_COLUMNS else "many" if count <= MOST_LYING_HEADINGS else "many crowded"
+
+    @staticmethod
+    def is_long(cell):
+        """Tell whether a cell has a word, a fingerprint say, that may be broken so that the table fits its place."""
+        return any(len(word) > LONGEST_WORD for word in str(cell).split())
 
     @property
     def lines(self):
@@ -45,6 +59,28 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A box of a Diagram: what stands in bold, and the lines below it."""
+
+    title: str
+    lines: tuple = ()
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """A flow from top to bottom, shown in HTML only."""
+
+    text: str  # what it shows
+    steps: tuple  # each a tuple: a Box and perhaps one beside it, of what leaves the flow there
+    branches: tuple  # of the Boxes that the flow ends in
+
+    @property
+    def rows(self):
+        """What each row of boxes is, and the boxes."""
+        return [*(("step", boxes) for boxes in self.steps), ("branches", self.branches)]
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of a page; names in it may hold any characters. Pictures are shown in HTML only."""
 
@@ -55,6 +91,7 @@ class Section:
     notes: tuple = ()  # sentences below the tables
     commands: tuple = ()  # command lines
     pictures: tuple = ()
+    diagram: Diagram | None = None
     style: str = ""  # "warning"; "small" or "large" for its pictures
 
 
@@ -69,22 +106,9 @@ class Page:
 
 def markdown(page):
     """Return the page as text for the terminal that is Markdown too."""
-    return _render("page.md.jinja", page)
+    return rendered(TEMPLATES / "page.md.jinja", page=page)
 
 
 def html(page):
     """Return the page as one HTML file that holds everything and needs no network."""
-    return _render("page.html.jinja", page)
-
-
-def _render(template, page):
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates"), encoding="utf-8"),
-        autoescape=jinja2.select_autoescape(["html.jinja"]),
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: printable(str(value)),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(page=page)
+    return rendered(TEMPLATES / "page.html.jinja", page=page)

@@ -6,21 +6,30 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
-from pipeline.performance.figures import score, span
+from pipeline.performance.decision_curve import FEWEST_TREATED, THRESHOLDS
+from pipeline.performance.figures import percent, score, span
 from pipeline.performance.pages import Picture
+from pipeline.performance.referral import uncertainty_source
 from pipeline.performance.roc import curves_of_folds
-from pipeline.plots import COLORS, own_style, save_figure, shown_name, text_color
+from pipeline.plots import COLORS, legend_above, own_style, save_figure, shown_name, text_color, titled
 
 LINE_STYLES = ["-", "--", "-.", ":"]
 # More classes do not fit into a legend, nor into cells with numbers in them.
 CLASSES_IN_LEGEND = 20
 CLASSES_WITH_NUMBERS = 25
+CLASSES_IN_TEXT = 10
 
 
-def drawings(results, results_path):
-    """Return [(function that draws it, Picture)] of the pictures that belong beside the results JSON."""
+def drawings(results, results_path, for_report=False):
+    """Return [(function that draws it, Picture)] of the pictures that belong beside the results JSON.
+
+    That of the referral belongs there where uncertainty was asked for, by Monte Carlo dropout, and in a report.
+    """
     of_class = results.positive or "each class"
-    correct = ", ".join(f"{one.sensitivity.counts} images of {one.name}" for one in results.classes)
+    units = f"{results.unit}s"
+    correct = f"{results.accuracy.counts} {units}"
+    if len(results.classes) <= CLASSES_IN_TEXT:
+        correct = ", ".join(f"{one.sensitivity.counts} {units} of {one.name}" for one in results.classes)
     reliability = "How often what was predicted came true, over its probability"
     reliability += f"; calibration error {score(_reliability(results)[1])}"
     roc = f"ROC curve of {of_class}, sensitivity over 1 - specificity; area {score(results.main.auc.value)}."
@@ -31,9 +40,13 @@ def drawings(results, results_path):
         (draw_precision_recall, "precision_recall", f"Precision over recall of {of_class}; average {average}."),
         (draw_reliability, "reliability", f"{reliability}."),
     ]
-    if results.referral:
-        text = "Accuracy of the images that are left, over the fraction of the least certain ones that are referred."
-        drawn.append((draw_referral, "referral", text))
+    referral = results.referral
+    if referral and referral.leaves_enough and (for_report or referral.sample_count is not None):
+        text = f"Accuracy of the {units} that are left, over the fraction of the least certain ones that are referred"
+        drawn.append((draw_referral, "referral", f"{text}; uncertainty of {uncertainty_source(referral)}."))
+    if results.decision_curve:
+        text = f"Net benefit of treating where the probability of {of_class} is at least the threshold, over it."
+        drawn.append((draw_decision_curve, "decision_curve", text))
     return [
         (draw, Picture(results_path.with_name(f"{results_path.stem}_{name}.png"), text)) for draw, name, text in drawn
     ]
@@ -68,6 +81,7 @@ def draw_confusion_matrix(path, results):
     axes.set_xticks(range(class_count), names, rotation=90 if upright else 0, size=size)
     axes.set_yticks(range(class_count), rows, size=size)
     axes.set(xlabel="predicted class", ylabel="true class")
+    titled(axes, f"Confusion matrix: {results.unit}s and row percentages" if class_count > 4 else "Confusion matrix")
     save_figure(figure, path)
 
 
@@ -91,9 +105,9 @@ def draw_roc(path, results):
     _draw_thin(axes, thin, "default")
     if results.positive is not None and None not in (results.main.sensitivity.value, results.main.specificity.value):
         point = 1 - results.main.specificity.value, results.main.sensitivity.value
-        axes.plot(*point, "o", color=COLORS[1], ms=8, label="as predicted", zorder=3)
+        axes.plot(*point, "o", color=COLORS[1], ms=8, label=_as_predicted(results), zorder=3)
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="chance: 0.5", zorder=0)
-    _add_legend(axes, len(curves))
+    _add_legend(axes, len(curves), f"ROC {_of_whom(results)}")
     save_figure(figure, path)
 
 
@@ -118,14 +132,27 @@ def draw_precision_recall(path, results):
     if results.positive is not None:
         prevalence = results.main.prevalence.value
         axes.axhline(prevalence, ls=":", color="grey", label=f"chance: prevalence {prevalence:.3f}", zorder=0)
-    _add_legend(axes, len(curves))
+    _add_legend(axes, len(curves), f"Precision and recall {_of_whom(results)}")
     save_figure(figure, path)
 
 
+def _of_whom(results):
+    """Say in a title whose curves there are, and how many models."""
+    folds = f", {len(results.cross_validation.folds)} folds" if results.cross_validation else ""
+    return f"of {'each class' if results.positive is None else shown_name(results.positive)}{folds}"
+
+
+def _as_predicted(results):
+    """Say what the circle on the ROC curve is: the positive class as it was predicted, by a threshold or not."""
+    how = f"threshold {results.thresholds[0].value:.3g}" if len(results.thresholds) == 1 else "as predicted"
+    main = results.main
+    return f"{how}: sensitivity {percent(main.sensitivity.value)}, specificity {percent(main.specificity.value)}"
+
+
 def _precisions(rest):
-    """Return (recall, precision) of each fold that has an image of the class; recall falls."""
-    inside = [rest.folds == fold for fold in np.unique(rest.folds[rest.truth])]
-    return [metrics.precision_recall_curve(rest.truth[mask], rest.probability[mask])[1::-1] for mask in inside]
+    """Return (recall, precision) of each fold that has images of the class and others; recall falls."""
+    curves = curves_of_folds(rest)
+    return [metrics.precision_recall_curve(curve.truth, curve.scores)[1::-1] for curve in curves]
 
 
 def _mean_precision(curves):
@@ -159,16 +186,15 @@ def draw_reliability(path, results):
         means, observed, yerr=np.abs(limits.T - observed).tolist(), fmt="o", color=COLORS[0], capsize=3,
         elinewidth=1, label=label,
     )  # fmt: skip
-    several = np.array(
-        [one.observed.total > 1 for one in bins]
-    )  # a line through single images would only go up and down
+    # A line through single images would only go up and down.
+    several = np.array([one.observed.total > 1 for one in bins])
     axes.plot(means[several], observed[several], color=COLORS[0])
     axes.set(ylabel=fraction, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    _legend_above(axes)
+    legend_above(axes, f"Reliability of the probability of {what}")
     axes.grid(alpha=0.3)
     counts = [one.observed.total for one in bins]
     below.bar([one.lower for one in bins], counts, width=0.1, align="edge", color=COLORS[0], ec="white")
-    below.set(xlabel=f"predicted probability of {what}", ylabel="images")
+    below.set(xlabel=f"predicted probability of {what}", ylabel=f"{results.unit}s")
     below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     below.grid(alpha=0.3, axis="y")
     save_figure(figure, path)
@@ -180,18 +206,41 @@ def draw_referral(path, results):
     referral, count = results.referral, results.count
     figure = Figure(figsize=(6.4, 4))
     axes = figure.subplots()
-    fractions = np.arange(count) / count
+    left = np.arange(count, count - len(referral.rankings[0].accuracies), -1)
+    fractions = 1 - left / count
     for color, style, ranking in zip(COLORS, LINE_STYLES, referral.rankings, strict=False):
-        label = f"least certain first ({ranking.measure})"
+        label = f"least certain first ({ranking.measure} of {uncertainty_source(referral)})"
         axes.plot(fractions, ranking.accuracies, color=color, ls=style, label=label)
     correct = count - referral.errors
-    best = np.minimum(1, correct / np.arange(count, 0, -1))
+    best = np.minimum(1, correct / left)
     axes.plot(fractions, best, color="black", lw=1, alpha=0.6, label="wrong ones first: the best possible")
     axes.axhline(correct / count, ls=":", color="grey", label="at random", zorder=0)
-    axes.axvline(referral.referred / count, color="grey", lw=0.8, zorder=0)
-    axes.set(xlabel="fraction of the images referred to an expert", ylabel="accuracy of the rest", xlim=(0, 1))
+    referred = referral.referred / count
+    axes.axvline(referred, color="grey", lw=0.8, label=f"{percent(referred)} referred, as on the page", zorder=0)
+    x_label = f"fraction of the {results.unit}s referred to an expert"
+    axes.set(xlabel=x_label, ylabel="accuracy of the rest", xlim=(0, 1))
     axes.grid(alpha=0.3)
-    _legend_above(axes)
+    legend_above(axes, f"Referring the least certain {results.unit}s")
+    save_figure(figure, path)
+
+
+@own_style()
+def draw_decision_curve(path, results):
+    """Draw the net benefit of the model, with its interval, of treating all and of treating none."""
+    curve = results.decision_curve
+    figure = Figure(figsize=(6.4, 4))
+    axes = figure.subplots()
+    if np.isfinite(curve.limits).any():
+        label = f"95% interval, where {FEWEST_TREATED} or more {results.unit}s of each class are treated"
+        axes.fill_between(THRESHOLDS, *curve.limits.T, color=COLORS[0], alpha=0.3, lw=0, label=label)
+    axes.plot(THRESHOLDS, curve.model, color=COLORS[0], label="treat by the model")
+    axes.plot(THRESHOLDS, curve.treat_all, color=COLORS[1], ls="--", label="treat all")
+    axes.axhline(0, color="black", lw=1, ls=":", label="treat none")
+    highest = max(np.nanmax(curve.limits, initial=0), curve.model.max(), curve.treat_all.max(), 0.05)
+    x_label = f"threshold probability of {shown_name(results.positive)}"
+    axes.set(xlabel=x_label, ylabel="net benefit", xlim=(0, 1), ylim=(-0.3 * highest, 1.05 * highest))
+    axes.grid(alpha=0.3)
+    legend_above(axes, "Decision curve")
     save_figure(figure, path)
 
 
@@ -239,14 +288,12 @@ def _mean_curve(curves):
     return np.append(0, grid), np.append(0, mean)
 
 
-def _add_legend(axes, curve_count):
-    """Add the legend above the picture for one curve, beside it for several."""
+def _add_legend(axes, curve_count, title):
+    """Add title and legend, above the picture for one curve, beside it for several."""
     if 1 < curve_count <= CLASSES_IN_LEGEND:
+        titled(axes, title)
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="small")
+    elif axes.get_legend_handles_labels()[0]:
+        legend_above(axes, title)
     else:
-        _legend_above(axes)
-
-
-def _legend_above(axes):
-    # Within the axes it would cover points of the one or the other model.
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0, frameon=False, fontsize="small")
+        titled(axes, title)

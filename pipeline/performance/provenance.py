@@ -9,10 +9,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline import files
 from pipeline.errors import UserError
+from pipeline.messages import in_words
+from pipeline.performance import flow
 from pipeline.performance.pages import Picture, Section, Table
 from pipeline.predictions import Predictions
 from pipeline.project import MODEL_SUFFIX, PARTITIONS, is_plain_file_name
 from pipeline.split_files import SplitRecord, read_split_record
+
+OF_EPOCHS = ("number of epochs", "best epoch", "kept epoch")  # in a training record
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,10 @@ class Source:
 
     def curve(self, quantity):
         """Return the Picture of the training's loss or accuracy."""
-        epochs = f"best epoch {self.training.get('best epoch')} of {self.training.get('number of epochs')}"
-        text = f"{self.label}: {quantity} by epoch, training and validation; {epochs}."
+        known = [
+            f"{name} {self.training[name]}" for name in ("best epoch", "number of epochs") if name in self.training
+        ]
+        text = f"{'; '.join([f'{self.label}: {quantity} by epoch, training and validation', *known])}."
         return Picture(self.root / "results" / f"{self.model}_{quantity}.png", text)
 
 
@@ -83,12 +89,19 @@ def read(parts, paths, for_report):
             split = read_split_record(path.parent / "csv" / "split.json")
             record = path.parent / "results" / f"{_model_name(part)}_hyperparameters.json"
             known = for_report and is_plain_file_name(record.name) and record.is_file()
-            sources.append(Source(part, path, split, files.read_json_object(record) if known else {}))
+            sources.append(Source(part, path, split, _training_record(record) if known else {}))
         except UserError as error:
             faults += error.faults
     if faults:
         raise UserError(*dict.fromkeys(faults))
     return sources
+
+
+def _training_record(path):
+    """Read the record of a training; without epochs where the last layer was fitted at once, without a rate."""
+    record = files.read_json_object(path)
+    fitted_at_once = record.get("learning rate", 0) is None
+    return {name: value for name, value in record.items() if not (fitted_at_once and name in OF_EPOCHS)}
 
 
 def leaks_kept(sources):
@@ -103,8 +116,11 @@ def split_sections(sources):
 
 
 def report_sections(sources, command):
-    """Return the sections of a report: explained predictions, training, origin; `command` is the one that writes it."""
-    return [*_galleries(sources), _training(sources), _origin(sources, command)]
+    """Return the sections of a report: flow of the images, explained predictions, training, origin, in this order.
+
+    `command` is the line that writes it. Raises UserError for damaged tables of the split.
+    """
+    return [flow.section(sources), *_galleries(sources), _training(sources), _origin(sources, command)]
 
 
 def _galleries(sources):
@@ -134,12 +150,19 @@ def _training(sources):
 
 
 def _settings(sources):
-    """Return the Table of settings, a column a model; what is the same in all of them is said once."""
-    names = dict.fromkeys(name for source in sources for name in source.training)
+    """Return the Table of settings, a column a model; what is the same in all of them is said once.
+
+    A setting without a value (of an option that has no effect, say) is left out, or an empty cell beside others.
+    """
+    names = dict.fromkeys(name for source in sources for name, value in source.training.items() if value is not None)
     rows = []
     for name in names:
         if name not in ("command line", "fresh weights"):
-            values = [source.relative(_written(source.training.get(name))) for source in sources]
+            values = [source.training.get(name) for source in sources]
+            values = [
+                "" if value is None else source.relative(in_words(value, ", "))
+                for source, value in zip(sources, values, strict=True)
+            ]
             rows.append((name, *(values if len(set(values)) > 1 else values[:1])))
     if len(sources) == 1:
         return Table(["setting", "value"], rows, f"How {sources[0].model} was trained")
@@ -195,13 +218,3 @@ def _last_name(match):
 
 def _model_name(predictions):
     return (predictions.checkpoint or "").removesuffix(MODEL_SUFFIX) or "a model without a name"
-
-
-def _written(value):
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_written(entry)}" for key, entry in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_written, value))
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "yes", False: "no"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)

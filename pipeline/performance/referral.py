@@ -9,7 +9,7 @@ from pipeline.performance.figures import Figure
 from pipeline.performance.grouped import proportion
 
 FRACTION = 0.1  # of the images, for the figures; the picture shows all fractions
-MEASURES = {"predictive entropy": "predictive_entropy", "mutual information": "mutual_information"}
+FEWEST_LEFT = 20  # images, of which an accuracy is worth showing
 
 
 @dataclass(frozen=True)
@@ -21,22 +21,27 @@ class Ranking:
     rest: Figure  # accuracy of the images that are left
     gain: Figure  # in accuracy
     p_value: Figure  # of as many errors or more among as many images drawn at random
-    accuracies: list  # of the images that are left, by the number of referred ones from 0
+    accuracies: list  # of the images that are left, by the number of referred ones from 0; of FEWEST_LEFT or more
 
 
 @dataclass(frozen=True)
 class Referral:
     """The least certain images, referred by each measure of uncertainty."""
 
-    sample_count: int  # of Monte Carlo dropout
+    sample_count: int | None  # of Monte Carlo dropout; None where there was none
     referred: int
     errors: int
     errors_at_random: float  # expected among as many images drawn at random
     rankings: list[Ranking]
 
+    @property
+    def leaves_enough(self):
+        """Whether FEWEST_LEFT images are left where so many are referred."""
+        return len(self.rankings[0].accuracies) > self.referred
+
 
 def referral(predictions):
-    """Return the Referral of Predictions with uncertainties.
+    """Return the Referral of Predictions: by the predictive entropy and, where it is known, the mutual information.
 
     For each measure of uncertainty the images are sorted by it, the least certain first, and the first tenth of them,
     halves rounded up and at least one, are referred. The p-value is that of a hypergeometric test. In "accuracies"
@@ -46,7 +51,9 @@ def referral(predictions):
     count, errors, groups = len(correct), int((~correct).sum()), predictions.group_numbers()
     referred = max(1, int(FRACTION * count + 0.5))
     # Beyond 12 decimals it is rounding that tells values apart.
-    values = {measure: np.round(getattr(predictions, field), 12) for measure, field in MEASURES.items()}
+    values = {"predictive entropy": np.round(predictions.entropy(), 12)}
+    if predictions.sample_count is not None:
+        values["mutual information"] = np.round(predictions.mutual_information, 12)
     return Referral(
         predictions.sample_count,
         referred,
@@ -56,14 +63,21 @@ def referral(predictions):
     )
 
 
+def uncertainty_source(referral):
+    """Return what the uncertainty of a Referral is of, in words."""
+    if referral.sample_count is None:
+        return "the probabilities"
+    return f"{referral.sample_count} predictions with Monte Carlo dropout"
+
+
 def _ranking(measure, correct, values, referred, groups):
     """Return the Ranking of referring so many images of the largest values."""
     count, errors = len(correct), int((~correct).sum())
     accuracies = _accuracies_of_the_rest(correct, values)
     order = np.argsort(-values, kind="stable")
     reason = ""
-    if count == 1:
-        reason = "there is only one image"
+    if count - referred < FEWEST_LEFT:
+        reason = f"fewer than {FEWEST_LEFT} images would be left"
     elif values[order[referred - 1]] == values[order[referred]]:
         reason = "images that are referred and images that are not are equally uncertain"
     if reason:
@@ -82,4 +96,5 @@ def _accuracies_of_the_rest(correct, values):
     means = np.bincount(group, weights=correct) / np.bincount(group)
     expected = means[np.sort(group)]
     # From the most certain image on: of the last one, of the last two, ...
-    return (np.cumsum(expected[::-1]) / np.arange(1, len(correct) + 1))[::-1].tolist()
+    of_last = np.cumsum(expected[::-1]) / np.arange(1, len(correct) + 1)
+    return of_last[FEWEST_LEFT - 1 :][::-1].tolist()

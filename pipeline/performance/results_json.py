@@ -4,9 +4,11 @@ from dataclasses import astuple, replace
 
 from pipeline.operating_point import KEY, OperatingPoint
 from pipeline.performance.cautions import cautions
+from pipeline.performance.decision_curve import THRESHOLDS
 from pipeline.performance.figures import Figure
 from pipeline.performance.summary import OneClass
 
+ERROR = ("file name", "class", "predicted", "probability", "others of its group")
 NO_FILE_NAMES = "the predictions hold no file names"
 
 
@@ -31,7 +33,7 @@ def as_json(results):
         **{name: figures.pop(name) for name in published},
         "Positive Class": results.positive,
         "Split": predictions.split, "Fold": predictions.fold, "Checkpoint": predictions.checkpoint, "n": results.count,
-        "Groups": results.group_count,
+        "Unit": results.unit, "Images": predictions.image_count, "Groups": results.group_count,
         "Class Names": predictions.class_names, "Confusion Matrix": results.matrix.tolist(),
         "Predictions Not Most Probable": results.not_most_probable,
         **figures,
@@ -44,14 +46,16 @@ def as_json(results):
 
 def _overall(results):
     """Return {name: Figure} of what is measured over all classes."""
+    of_pairs = {} if results.pairwise_auc is None else {"Hand and Till's M": results.pairwise_auc}
     return {
-        "Accuracy": results.accuracy, "Accuracy 95% Interval": _interval(results.accuracy),
+        **_with_intervals({"Accuracy": results.accuracy}),
+        "n For Half The Accuracy 95% Interval": Figure(results.number_to_halve),
         "No Information Rate": Figure(results.no_information_rate),
         "Accuracy P-Value": Figure(results.accuracy_p_value),
-        "Cohen's Kappa": results.kappa, "Cohen's Kappa 95% Interval": _interval(results.kappa),
+        **_with_intervals({"Cohen's Kappa": results.kappa}),
         "Cohen's Kappa 95% Interval (Fleiss, Cohen and Everitt)": _interval(results.kappa_large_sample),
         "McNemar P-Value": results.symmetry_p_value,
-        "Log Loss": results.log_loss, "Log Loss 95% Interval": _interval(results.log_loss),
+        **_with_intervals(of_pairs | {"Log Loss": results.log_loss}),
         "Confidence Calibration Error": Figure(results.confidence_error),
         "Expected Calibration Error": Figure(results.expected_error),
         "Confidence Reliability Diagram": Figure(_bins(results.confidence_bins)),
@@ -60,9 +64,7 @@ def _overall(results):
 
 
 def _errors(errors):
-    return errors and [
-        dict(zip(("file name", "class", "predicted", "probability"), astuple(error), strict=True)) for error in errors
-    ]
+    return errors and [dict(zip(ERROR, astuple(error), strict=True)) for error in errors]
 
 
 def _one_class(figures, undefined, of=""):
@@ -76,6 +78,7 @@ def _one_class(figures, undefined, of=""):
     if not isinstance(figures, OneClass):
         return _values(values, undefined, of)
     one = figures.against_rest
+    values |= _with_intervals(figures.calibration_line)
     values["ROC-AUC 95% Interval (DeLong)"] = _interval(figures.auc_delong)
     if figures.auc_pooled is not None:
         values |= {
@@ -107,17 +110,22 @@ def _added(results, undefined):
         added["Threshold"] = _threshold(results.thresholds[0])
     elif results.thresholds:
         added["Thresholds"] = [{"fold": point.fold, **_threshold(point)} for point in results.thresholds]
-    if results.calibration:
-        added["Calibration"] = _calibration(results, undefined)
+    if results.temperature:
+        added["Calibration"] = _temperature(results, undefined)
     point = operating_point(results)
     if point:
         added[KEY] = point.as_json()
     if results.cross_validation:
         added |= _folds(results.cross_validation, undefined)
-    if results.referral:
-        added["Referral"] = _referral(results.referral, undefined)
-    if results.comparison:
-        added["Comparison"] = _comparison(results.comparison, undefined)
+    parts = (
+        ("Referral", _referral, results.referral),
+        ("Predictive Values", _predictive_values, results.predictive_values),
+        ("Subgroups", _subgroups, results.subgroups),
+        ("Ordered Classes", _ordered, results.ordered),
+        ("Decision Curve", _decision_curve, results.decision_curve),
+        ("Comparison", _comparison, results.comparison),
+    )
+    added |= {name: described(part, undefined) for name, described, part in parts if part}
     if results.baselines:
         added["Baselines"] = [baseline.as_json() for baseline in results.baselines]
     return added
@@ -126,19 +134,21 @@ def _added(results, undefined):
 def _threshold(point):
     return {
         "value": point.value, "rule": point.rule, "file": point.file, "split": point.split, "n": point.accuracy.total,
-        "Sensitivity": point.sensitivity.value, "Sensitivity 95% Interval": point.sensitivity.interval,
-        "Specificity": point.specificity.value, "Specificity 95% Interval": point.specificity.interval,
-        "Accuracy": point.accuracy.value, "Accuracy 95% Interval": point.accuracy.interval,
+        **_defined("Sensitivity", point.sensitivity), **_defined("Specificity", point.specificity),
+        **_defined("Accuracy", point.accuracy),
         "positives": point.sensitivity.total, "negatives": point.specificity.total,
     }  # fmt: skip
 
 
 def operating_point(results):
-    """Return the OperatingPoint of Results; None where nothing was chosen, or no model is named."""
+    """Return the OperatingPoint of Results; None where nothing was chosen, or no model is named.
+
+    Also None where groups are counted: a point of the means of their probabilities is not one of single images.
+    """
     folds = results.cross_validation.folds if results.cross_validation else [results.predictions]
     checkpoints = [each.checkpoint for each in folds if each.checkpoint is not None]
     chosen = results.threshold_for_new_images
-    if not checkpoints or not (chosen or results.calibration):
+    if not checkpoints or not (chosen or results.temperature) or results.unit == "group":
         return None
     sensitivity, specificity = Figure(None), Figure(None)
     if results.positive is not None:
@@ -148,7 +158,7 @@ def operating_point(results):
         positive_class=results.positive,
         checkpoints=checkpoints,
         monte_carlo_samples=results.predictions.sample_count,
-        temperature=results.calibration and results.calibration.temperature,
+        temperature=results.temperature and results.temperature.value,
         threshold=chosen and chosen.value,
         rule=chosen and chosen.rule,
         measured_images=results.count,
@@ -156,21 +166,21 @@ def operating_point(results):
         sensitivity_interval=sensitivity.interval,
         specificity=specificity.value,
         specificity_interval=specificity.interval,
+        weights=results.predictions.weights,
     )
 
 
-def _calibration(results, undefined):
-    calibration, before = results.calibration, results.uncalibrated
+def _temperature(results, undefined):
+    fitted, before = results.temperature, results.uncalibrated
     one = before.confidence_error if results.positive is None else before.main.calibration_error.value
     figures = {
         "Log Loss Before": before.log_loss, "Brier Score Before": before.brier_score,
         "Calibration Error Before": Figure(one),
-        "Log Loss Change": results.change_in_log_loss,
-        "Log Loss Change 95% Interval": _interval(results.change_in_log_loss),
+        **_with_intervals({"Log Loss Change": results.change_in_log_loss}),
     }  # fmt: skip
     return {
-        "temperature": calibration.temperature, "temperatures of parts": calibration.of_parts,
-        "file": calibration.file, "n": calibration.images, "errors": calibration.errors,
+        "temperature": fitted.value, "temperatures of parts": fitted.of_parts,
+        "file": fitted.file, "n": fitted.images, "errors": fitted.errors,
         **_values(figures, undefined, " (calibration)"),
     }  # fmt: skip
 
@@ -178,17 +188,43 @@ def _calibration(results, undefined):
 def _folds(cross_validation, undefined):
     folds = []
     for fold in cross_validation.folds:
-        areas = {"ROC-AUC": fold.auc, "ROC-AUC 95% Interval": _interval(fold.auc)}
+        area = _with_intervals({"ROC-AUC": fold.auc})
         folds.append({
             "fold": fold.number, "checkpoint": fold.checkpoint,
             "n": fold.accuracy.total,
-            "Accuracy": fold.accuracy.value, "Accuracy 95% Interval": fold.accuracy.interval,
-            **_values(areas, undefined, f" (fold {fold.number})"),
+            **_defined("Accuracy", fold.accuracy),
+            **_values(area, undefined, f" (fold {fold.number})"),
         })  # fmt: skip
     between = {"Accuracy": cross_validation.accuracy, "ROC-AUC": cross_validation.auc}
     for name, spread in between.items():
         between[name] = Figure(None if spread.reason else spread.named(), reason=spread.reason)
     return {"Folds": folds, "Between Folds": _values(between, undefined, " (between folds)")}
+
+
+def _predictive_values(values, undefined):
+    ratios = _with_intervals({"LR+": values.positive_ratio, "LR-": values.negative_ratio})
+    at = []
+    for each in values.at:
+        figures = _with_intervals({"Pos Pred Value": each.positive, "Neg Pred Value": each.negative})
+        of = f" (prevalence {each.prevalence:g})"
+        at.append({"prevalence": each.prevalence, **_values(figures, undefined, of)})
+    return {
+        "class": values.class_name, **_values(ratios, undefined, f" ({values.class_name})"),
+        "a half added to the counts of": values.adjusted, "at": at,
+    }  # fmt: skip
+
+
+def _subgroups(subgroups, undefined):
+    by_value = []
+    for each in subgroups.by_value:
+        figures = {"Accuracy": each.accuracy, "Sensitivity": each.sensitivity, "Specificity": each.specificity}
+        figures = {name: figure for name, figure in figures.items() if figure} | {"ROC-AUC": each.auc}
+        values = _values(_with_intervals(figures), undefined, f" ({subgroups.column} {each.value})")
+        by_value.append({"value": each.value, "n": each.count, "Groups": each.group_count, **values})
+    return {
+        "file": subgroups.file, "column": subgroups.column, "by value": by_value,
+        "without a value": subgroups.without_value, "of several values": subgroups.of_several,
+    }  # fmt: skip
 
 
 def _referral(referral, undefined):
@@ -201,10 +237,24 @@ def _referral(referral, undefined):
         }  # fmt: skip
         values = _values(figures, undefined, f" (referred by {ranking.measure})")
         by[ranking.measure] = values | {"accuracies of the rest": ranking.accuracies}
-    return {
-        "Monte Carlo samples": referral.sample_count, "referred": referral.referred,
+    samples = {} if referral.sample_count is None else {"Monte Carlo samples": referral.sample_count}
+    return samples | {
+        "referred": referral.referred,
         "errors": referral.errors, "errors expected at random": referral.errors_at_random,
         "by": by,
+    }  # fmt: skip
+
+
+def _ordered(ordered, undefined):
+    figures = {"Quadratic Weighted Kappa": ordered.weighted_kappa, "Mean Rank Difference": ordered.rank_difference}
+    return {"classes": ordered.class_names, **_values(_with_intervals(figures), undefined)}
+
+
+def _decision_curve(curve, _):
+    return {
+        "threshold": THRESHOLDS.tolist(),
+        "net benefit": curve.model.tolist(), "net benefit 95% interval": curve.intervals,
+        "net benefit of treating all": curve.treat_all.tolist(),
     }  # fmt: skip
 
 
@@ -220,12 +270,25 @@ def _comparison(comparison, undefined):
     return {
         "Checkpoint": comparison.checkpoint, "n": comparison.count,
         "Accuracy": comparison.here, "Other Accuracy": comparison.there,
-        "Accuracy Difference": comparison.difference.value,
-        "Accuracy Difference 95% Interval": comparison.difference.interval,
+        **_defined("Accuracy Difference", comparison.difference),
         "Right Here Only": comparison.only_here, "Right There Only": comparison.only_there,
         "McNemar Exact P-Value": comparison.p_value,
         "ROC-AUC": areas,
     }  # fmt: skip
+
+
+def _with_intervals(figures):
+    """Return {name: Figure} with the intervals as Figures of their own."""
+    return {
+        key: entry
+        for name, figure in figures.items()
+        for key, entry in ((name, figure), (f"{name} 95% Interval", _interval(figure)))
+    }
+
+
+def _defined(name, figure):
+    """Return the value and the interval of a Figure that has both."""
+    return {name: figure.value, f"{name} 95% Interval": figure.interval}
 
 
 def _interval(figure):

@@ -7,16 +7,18 @@ image of the class and one other leave an area undefined.
 """
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from scipy import optimize, special, stats
 
 from pipeline.performance.figures import Figure, Undefined, Z
-from pipeline.performance.grouped import most_design_effect, sizes_of, widening
+from pipeline.performance.grouped import FEWEST_GROUPS, most_design_effect, sizes_of, widening
+from pipeline.performance.metrics import OneAgainstRest
 
 # A variance below this is 0 but for rounding: one exchanged pair among 100,000 images of each class gives 1e-20.
 ROUNDING = 1e-28
-FEWEST_GROUPS = 3  # that tell by how much images of a group are alike
+MOST_PAIRED_CLASSES = 20  # 380 pairs, which take two seconds, and five folds four times that
 BOTH = "needs images of the class and of another one"
 CONSTANT = "all probabilities are the same, and the area is 0.5 whatever the images"
 
@@ -54,8 +56,7 @@ def curves_of_folds(one, weight=1.0):
 
     Their weights sum to `weight`. Raises Undefined where no fold has.
     """
-    inside = [one.folds == fold for fold in np.unique(one.folds)]
-    inside = [mask for mask in inside if one.truth[mask].any() and not one.truth[mask].all()]
+    inside = one.folds_with_both()
     if not inside:
         raise Undefined(BOTH)
     return [Curve(one.truth[mask], one.probability[mask], one.groups[mask], weight / len(inside)) for mask in inside]
@@ -69,6 +70,30 @@ def area_figure(ones):
         return Figure(None, reason=str(reason))
 
 
+def pairwise_area(predictions):
+    """Return the Figure of Hand and Till's M of Predictions of three classes or more.
+
+    How well each two classes are told apart: the mean over ordered pairs (i, j) of the area of the probability of i,
+    over the images of i and j only; of several folds each is the mean over those that have images of both. Unlike the
+    mean of the areas against the rest it does not depend on how frequent each class is. Hand and Till, Machine Learning
+    45 (2001) 171, equation 7; the interval is that of any mean of areas, see mean_area.
+    """
+    count, names = len(predictions.class_names), predictions.class_names
+    if count > MOST_PAIRED_CLASSES:
+        reason = f"{count} classes have too many pairs; it is computed for {MOST_PAIRED_CLASSES} at most"
+        return Figure(None, reason=reason)
+    groups, folds, curves = predictions.group_numbers(), predictions.fold_numbers(), []
+    for first, second in permutations(range(count), 2):
+        either = np.isin(predictions.labels, (first, second))
+        truth, found = predictions.labels == first, predictions.predictions == first
+        arrays = truth, found, predictions.probabilities[:, first], groups, folds
+        try:
+            curves += curves_of_folds(OneAgainstRest(*(each[either] for each in arrays)), 1 / (count * (count - 1)))
+        except Undefined:
+            return Figure(None, reason=f"no images of both {names[first]} and {names[second]} that one model has seen")
+    return mean_area(curves)
+
+
 def mean_area(curves):
     """Return the Figure of the mean area of Curves, of a class or of several, in a fold or in several.
 
@@ -78,7 +103,7 @@ def mean_area(curves):
     A (1 - A) (1 + N (1 - A) / (2 - A) + N A / (1 + A)) / (m n). D is 1 for single images and one class; else it is by
     how much groups of images, or classes that share their images, increase the variance (see design_effect).
     """
-    mean = sum(curve.weight * curve.area for curve in curves)
+    mean = _mean(curves)
     if all(np.ptp(curve.scores) == 0 for curve in curves):
         return Figure(mean, reason=CONSTANT)
     effect = design_effect(curves)
@@ -95,7 +120,7 @@ def delong_interval(curves):
     """
     if any(min(curve.counts) < 2 for curve in curves):
         raise Undefined("needs two images of the class and two others")
-    mean = sum(curve.weight * curve.area for curve in curves)
+    mean = _mean(curves)
     half_width = Z * np.sqrt(_independent_variance(curves))
     if len(curves) == 1 or not 0 < mean < 1:
         return [float(max(mean - half_width, 0)), float(min(mean + half_width, 1))]
@@ -138,6 +163,11 @@ def paired_difference(curves, other_curves):
     error = np.sqrt(variance) * widening(len(np.unique(groups)), len(groups))
     p_value = 1.0 if variance < ROUNDING else float(2 * stats.norm.sf(abs(difference) / error))
     return difference, [float(max(difference - Z * error, -1)), float(min(difference + Z * error, 1))], p_value
+
+
+def _mean(curves):
+    """Return the mean area: divided by the sum of weights, since fifty areas of 1 at 0.02 each sum to above 1."""
+    return float(np.average([curve.area for curve in curves], weights=[curve.weight for curve in curves]))
 
 
 def _placements(truth, scores):

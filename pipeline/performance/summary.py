@@ -1,4 +1,8 @@
-"""The results: every figure of a model's predictions, and its errors, as typed values."""
+"""The results: every figure of a model's predictions, and its errors, as typed values.
+
+To add a figure of a class, add a line to ClassFigures: page, JSON and means over classes follow. One of all classes
+together takes a field of Results, its value in `summarize`, its name in results_json and its row in standard_sections.
+"""
 
 from dataclasses import dataclass, fields, replace
 from typing import Annotated
@@ -16,15 +20,19 @@ from pipeline.performance.calibration import (
     multiclass_brier_score,
     reliability_bins,
 )
+from pipeline.performance.calibration_slope import intercept_and_slope
 from pipeline.performance.comparison import Comparison
-from pipeline.performance.figures import Figure, Undefined, figure_of, mean_of
+from pipeline.performance.decision_curve import DecisionCurve
+from pipeline.performance.figures import Figure, figure_of, mean_of, missing_of
 from pipeline.performance.folds import CrossValidation
-from pipeline.performance.grouped import proportion
+from pipeline.performance.grouped import number_to_halve, proportion
 from pipeline.performance.metrics import OneAgainstRest
+from pipeline.performance.ordered import Ordered
+from pipeline.performance.predictive_values import PredictiveValues
 from pipeline.performance.referral import Referral
-from pipeline.performance.resampling import resampled_intervals
-from pipeline.performance.roc import area_figure, curves_of_folds, delong_interval, roc_auc
-from pipeline.performance.temperature import Calibration
+from pipeline.performance.roc import area_figure, curves_of_folds, delong_interval, pairwise_area, roc_auc
+from pipeline.performance.subgroups import Subgroups
+from pipeline.performance.temperature import FittedTemperature
 from pipeline.performance.thresholds import Threshold
 from pipeline.predictions import Predictions
 
@@ -75,19 +83,27 @@ class OneClass(ClassFigures):
 
     name: str
     against_rest: OneAgainstRest
+    calibration_intercept: Figure
+    calibration_slope: Figure
     auc_delong: Figure  # the same area with the interval of DeLong, images taken as independent
     auc_pooled: Figure | None = None  # of all folds' images ranked in one list
     average_precision_pooled: Figure | None = None
 
+    @property
+    def calibration_line(self):
+        """The calibration intercept and slope, {name: Figure}."""
+        return {"Calibration Intercept": self.calibration_intercept, "Calibration Slope": self.calibration_slope}
+
 
 @dataclass(frozen=True)
 class ConfidentError:
-    """A wrong prediction; the probability is that of the class that was predicted."""
+    """A wrong prediction, the most confident one of its group; the probability is that of the predicted class."""
 
     file_name: str
     true_class: str
     predicted_class: str
     probability: float
+    others: int  # images of the same group whose predictions are wrong too
 
 
 @dataclass(frozen=True)
@@ -99,11 +115,13 @@ class Results:
     main: ClassFigures  # of the positive class; the means over classes where each is taken in turn
     classes: list[OneClass]
     accuracy: Figure
+    number_to_halve: int  # of images like these, for half the interval of the accuracy
     no_information_rate: float
     accuracy_p_value: float  # of the accuracy being above the no-information rate
     kappa: Figure
     kappa_large_sample: Figure  # the same with the interval of Fleiss, Cohen and Everitt
     symmetry_p_value: Figure  # of classes being taken for one another equally often
+    pairwise_auc: Figure | None  # Hand and Till's M; None for two classes
     log_loss: Figure
     brier_score: Figure  # of the positive class; of all classes where each is taken in turn
     confidence_bins: list[Bin]  # of the most probable class
@@ -113,19 +131,28 @@ class Results:
     not_most_probable: int  # predictions that are not the most probable class
     thresholds: tuple[Threshold, ...] = ()  # one, or one a fold
     threshold_for_new_images: Threshold | None = None  # chosen on all validation images
-    calibration: Calibration | None = None
+    temperature: FittedTemperature | None = None
     uncalibrated: "Results | None" = None  # what the same probabilities gave before
-    change_in_log_loss: Figure | None = None  # by the calibration
+    change_in_log_loss: Figure | None = None  # by the temperature
     cross_validation: CrossValidation | None = None
     referral: Referral | None = None
+    predictive_values: PredictiveValues | None = None  # at other prevalences
+    subgroups: Subgroups | None = None
+    ordered: Ordered | None = None
+    decision_curve: DecisionCurve | None = None
     comparison: Comparison | None = None
     baselines: tuple[Baseline, ...] = ()
     leaks_kept: int = 0  # images with a twin or group in another partition of the split
 
     @property
     def count(self):
-        """The number of images."""
+        """The number of images, or of groups where these are counted."""
         return len(self.predictions.labels)
+
+    @property
+    def unit(self):
+        """What is counted: "image" or "group"."""
+        return self.predictions.unit
 
     @property
     def group_count(self):
@@ -146,36 +173,36 @@ class Results:
 
 def summarize(predictions, **more):
     """Return the Results of Predictions; `more` are those that options ask for, by the field's name."""
-    groups, folds = predictions.group_numbers(), predictions.fold_numbers()
+    groups = predictions.group_numbers()
     classes = [_one_class(predictions, index) for index in range(len(predictions.class_names))]
     labels, probabilities = predictions.labels, predictions.probabilities
     matrix = metrics.confusion_matrix(labels, predictions.predictions, len(classes))
     correct = predictions.predictions == labels
     accuracy = proportion(correct, groups)
-    intervals = resampled_intervals(predictions, groups, folds)
     highest = probabilities.max(axis=1)
     confidence_bins = reliability_bins(probabilities.argmax(axis=1) == labels, highest, groups)
     if predictions.positive_class is None:
-        main, shown = _means(classes, intervals), highest
-        brier = intervals.figure("Brier Score", multiclass_brier_score(labels, probabilities))
+        main, shown = _means(classes, predictions), highest
+        brier = multiclass_brier_score(labels, probabilities, groups)
     else:
         main = classes[predictions.class_names.index(predictions.positive_class)]
-        brier = intervals.figure("Brier Score", main.brier_score.value)
+        brier = main.brier_score
         shown = main.against_rest.probability
     rate = metrics.no_information_rate(matrix)
-    loss = figure_of(log_loss, labels, probabilities)
     return Results(
         predictions=predictions,
         matrix=matrix,
         main=main,
         classes=classes,
         accuracy=accuracy,
+        number_to_halve=number_to_halve(correct, groups),
         no_information_rate=rate,
         accuracy_p_value=metrics.accuracy_test(correct, groups, rate),
         kappa=figure_of(metrics.cohen_kappa, matrix, interval=lambda _: metrics.kappa_interval(matrix, accuracy)),
         kappa_large_sample=figure_of(metrics.cohen_kappa, matrix, interval=metrics.kappa_large_sample_interval),
         symmetry_p_value=figure_of(metrics.symmetry_test, matrix, labels - predictions.predictions, groups),
-        log_loss=loss if loss.value is None else intervals.figure("Log Loss", loss.value),
+        pairwise_auc=pairwise_area(predictions) if len(classes) > 2 else None,
+        log_loss=log_loss(labels, probabilities, groups),
         brier_score=brier,
         confidence_bins=confidence_bins,
         confidence_error=calibration_error(confidence_bins),
@@ -187,20 +214,26 @@ def summarize(predictions, **more):
 
 
 def most_confident_errors(predictions):
-    """Return the wrong predictions of highest probability, the highest first; None without file names."""
+    """Return the wrong predictions of highest probability, the highest first; None without file names.
+
+    Of each group only the first: near-duplicates tell the same, and would hide other errors.
+    """
     if predictions.file_names is None:
         return None
     probability = predictions.probabilities_of_predictions()
     wrong = np.flatnonzero(predictions.predictions != predictions.labels)
-    names = predictions.class_names
+    wrong = wrong[np.argsort(-probability[wrong], kind="stable")]
+    _, first, counts = np.unique(predictions.group_numbers()[wrong], return_index=True, return_counts=True)
+    order, names = np.argsort(first), predictions.class_names
     return [
         ConfidentError(
             predictions.file_names[index],
             names[predictions.labels[index]],
             names[predictions.predictions[index]],
             float(probability[index]),
+            int(count) - 1,
         )
-        for index in wrong[np.argsort(-probability[wrong], kind="stable")][:MOST_ERRORS]
+        for index, count in zip(wrong[first[order]][:MOST_ERRORS], counts[order][:MOST_ERRORS], strict=True)
     ]
 
 
@@ -212,39 +245,40 @@ def _one_class(predictions, index):
         one_fold = replace(one, folds=np.zeros_like(one.folds))
         pooled["auc_pooled"] = figure_of(roc_auc, one.truth, one.probability)
         pooled["average_precision_pooled"] = metrics.average_precision(one_fold)
-    auc = figures["auc"]
+    auc, (intercept, slope) = figures["auc"], intercept_and_slope(predictions, index)
+
+    def delong():
+        return delong_interval(curves_of_folds(one))
+
     return OneClass(
         **figures,
         **pooled,
         name=predictions.class_names[index],
         against_rest=one,
-        auc_delong=auc if auc.value is None else _with_delong(auc.value, one),
+        calibration_intercept=intercept,
+        calibration_slope=slope,
+        auc_delong=auc if auc.value is None else figure_of(lambda: auc.value, interval=delong),
     )
 
 
-def _with_delong(area, one):
-    try:
-        return Figure(area, delong_interval(curves_of_folds(one)))
-    except Undefined as reason:
-        return Figure(area, reason=str(reason))
-
-
-def _means(classes, intervals):
+def _means(classes, predictions):
     """Return the means over classes (macro) of their figures; a mean is undefined where a class's figure is.
 
     Sensitivity and precision are of other images in each class, so that their intervals give that of the mean; the
-    area has its own, and other figures that of resampling. The balanced accuracy is the mean sensitivity.
+    area and the figures of metrics.MEAN_RATIOS have their own. The balanced accuracy is the mean sensitivity.
     """
     means = {}
     for each in fields(ClassFigures):
-        name, values = each.type.__metadata__[0], [getattr(one, each.name) for one in classes]
-        missing = [one.name for one, figure in zip(classes, values, strict=True) if figure.value is None]
-        if missing:
-            means[each.name] = Figure(None, reason=f"undefined for the class {', '.join(missing)}")
+        values = [getattr(one, each.name) for one in classes]
+        reason = missing_of({one.name: figure for one, figure in zip(classes, values, strict=True)})
+        if reason:
+            means[each.name] = Figure(None, reason=reason)
         elif each.name == "auc":
             means[each.name] = area_figure([one.against_rest for one in classes])
         elif each.name in INDEPENDENT:
             means[each.name] = mean_of(values)
+        elif each.name in metrics.MEAN_RATIOS:
+            means[each.name] = metrics.mean_ratio(predictions, *metrics.MEAN_RATIOS[each.name])
         else:
-            means[each.name] = intervals.figure(name, float(np.mean([figure.value for figure in values])))
+            means[each.name] = Figure(float(np.mean([figure.value for figure in values])))
     return ClassFigures(**means | {"balanced_accuracy": means["sensitivity"]})

@@ -17,10 +17,10 @@ FEWEST_IMAGES, FEWEST_ERRORS = 200, 10
 
 
 @dataclass(frozen=True)
-class Calibration:
+class FittedTemperature:
     """The temperature fitted on all validation predictions, and those that the parts measured are calibrated by."""
 
-    temperature: float
+    value: float
     of_parts: list  # fitted on the validation predictions that may choose for each part
     file: str
     images: int
@@ -28,7 +28,7 @@ class Calibration:
 
     def apply(self, predictions):
         """Return Predictions with calibrated probabilities."""
-        return replace(predictions, probabilities=calibrated(predictions.probabilities, self.temperature))
+        return replace(predictions, probabilities=calibrated(predictions.probabilities, self.value))
 
     def apply_all(self, parts):
         """Return the parts, a list of Predictions, each calibrated by its own temperature."""
@@ -38,21 +38,22 @@ class Calibration:
         ]
 
 
-def calibrate(pool):
-    """Return the Calibration that a validation Pool gives.
+def choose(pool):
+    """Return the FittedTemperature that a validation Pool gives.
 
     Raises UserError where so few images, or errors among them, are left that a temperature is a gamble.
     """
     for chooser in (pool.everything, *pool.of_parts):
         count, errors = len(chooser.labels), _errors(chooser)
         if count < FEWEST_IMAGES or errors < FEWEST_ERRORS:
+            way_out = "leave it out" if len(pool.of_parts) > 1 else "give the predictions of all folds, or leave it out"
             raise UserError(
-                f"{pool.option} {pool.names}: {count} images with {errors} errors{_less(pool, chooser)}; below "
-                f"{FEWEST_IMAGES} images and {FEWEST_ERRORS} errors a temperature costs more than it brings; give the "
-                "predictions of all folds, or leave it out"
+                f"{pool.option} {pool.names}: {count} {chooser.unit}s with {errors} errors{_less(pool, chooser)}; "
+                f"below {FEWEST_IMAGES} {chooser.unit}s and {FEWEST_ERRORS} errors a temperature costs more than it "
+                f"brings; {way_out}"
             )
     values = [fit(chooser.labels, chooser.probabilities) for chooser in (pool.everything, *pool.of_parts)]
-    return Calibration(values[0], values[1:], pool.names, len(pool.everything.labels), _errors(pool.everything))
+    return FittedTemperature(values[0], values[1:], pool.names, len(pool.everything.labels), _errors(pool.everything))
 
 
 def change_in_log_loss(before, after):

@@ -1,4 +1,4 @@
-"""The operating point of a two-class model: chosen on validation images, frozen, applied to others.
+"""The threshold of a two-class model: chosen on validation images, frozen, applied to others.
 
 An image is given the positive class where the probability of it is at least the threshold.
 """
@@ -10,7 +10,6 @@ import numpy as np
 from scipy import special
 
 from pipeline.errors import UserError
-from pipeline.performance import validations
 from pipeline.performance.figures import CONFIDENCE, Figure, score
 from pipeline.performance.grouped import design_effect, proportion
 
@@ -50,12 +49,6 @@ class Threshold:
         return self.sensitivity, self.specificity
 
 
-def choose(validation, path, measured, rule=None):
-    """Return the Threshold chosen on `validation`, read from `path`, for the Predictions `measured`: see choose_all."""
-    pool = validations.pool([validation], [path], [measured], "-threshold_from")
-    return choose_all([measured], pool, rule)[0][0]
-
-
 def choose_all(parts, pool, rule=None):
     """Choose a Threshold for each of `parts`, Predictions, and one on all of the validation Pool, for new images.
 
@@ -79,7 +72,7 @@ def choose_all(parts, pool, rule=None):
 
 def _choose(validation, pool, rule, fold):
     faults = [
-        f"{pool.option} {pool.names}: no image of the class {name}; the threshold needs images of both"
+        f"{pool.option} {pool.names}: no {validation.unit} of the class {name}; the threshold needs some of both"
         for index, name in enumerate(validation.class_names)
         if not (validation.labels == index).any()
     ]
@@ -88,14 +81,14 @@ def _choose(validation, pool, rule, fold):
     positive = validation.class_names.index(validation.positive_class)
     truth, probability = validation.labels == positive, validation.probabilities[:, positive]
     groups = validation.group_numbers()
-    thresholds, sensitivities, specificities = _operating_points(truth, probability)
+    thresholds, sensitivities, specificities = _candidates(truth, probability)
     if rule.min_sensitivity is None:
         # Rounded, since 0.6 + 0.3 and 0.5 + 0.4 should be equal.
         order = np.lexsort((sensitivities, np.round(sensitivities + specificities, 12)))
     else:
         allowed = sensitivities >= rule.min_sensitivity
         if rule.guaranteed:
-            allowed = _shown(probability[truth], groups[truth], thresholds, rule.min_sensitivity)
+            allowed = _shown(probability[truth], groups[truth], thresholds, rule.min_sensitivity, validation.unit)
         order = np.lexsort((sensitivities, np.where(allowed, specificities, -1)))
     value = float(thresholds[order[-1]])
     finding = probability >= value
@@ -116,7 +109,7 @@ def lower_limit(count, total):
     return float(special.betaincinv(count, total - count + 1, LEVEL)) if count > 0 else 0.0
 
 
-def _shown(positives, groups, thresholds, least):
+def _shown(positives, groups, thresholds, least, unit):
     """Return at which of the ascending thresholds a sensitivity of at least `least` is shown; bool (n,).
 
     The probabilities of the positive images decide by exact binomial tests at level 0.05, from the lowest threshold
@@ -136,19 +129,19 @@ def _shown(positives, groups, thresholds, least):
                 break
         shown[index] = True
     if not shown[0]:
-        raise UserError(_not_shown(groups, least))
+        raise UserError(_not_shown(groups, least, unit))
     return shown
 
 
-def _not_shown(groups, least):
+def _not_shown(groups, least, unit):
     count = len(groups)
     effective = count / design_effect(np.ones(count), groups)
-    start = f"-min_sensitivity {least:g} --guaranteed: cannot be shown; with {count} positive validation images"
+    start = f"-min_sensitivity {least:g} --guaranteed: cannot be shown; with {count} positive validation {unit}s"
     if effective < count:
         start += f", in groups and thus worth {effective:.3g} single ones,"
     start += f" even {count} of {count} shows only {score(lower_limit(effective, effective))}"
     if least == 1:
-        return f"{start}, and no number of images shows 1; ask for less"
+        return f"{start}, and no number of {unit}s shows 1; ask for less"
     needed = math.ceil(math.log(LEVEL) / math.log(least))
     return f"{start}; {needed} {'single ones ' if effective < count else ''}without a miss are needed for {least:g}"
 
@@ -160,7 +153,7 @@ def apply(predictions, threshold):
     return replace(predictions, predictions=np.where(finding, positive, 1 - positive))
 
 
-def _operating_points(truth, probability):
+def _candidates(truth, probability):
     """Return thresholds, ascending, with the sensitivity and the specificity of each; bool (n,), float (n,)."""
     values = np.unique(probability)
     middle = (values[:-1] + values[1:]) / 2

@@ -18,11 +18,9 @@ class Pool:
     everything: Predictions
     of_parts: list[Predictions]  # for each part that is measured, those that may choose for it
 
-    def calibrated(self, calibration):
-        """Return the Pool with the temperatures of a Calibration of the same parts applied."""
-        return replace(
-            self, everything=calibration.apply(self.everything), of_parts=calibration.apply_all(self.of_parts)
-        )
+    def calibrated(self, fitted):
+        """Return the Pool with the values of a FittedTemperature of the same parts applied."""
+        return replace(self, everything=fitted.apply(self.everything), of_parts=fitted.apply_all(self.of_parts))
 
 
 def pool(validations, paths, parts, option):
@@ -102,8 +100,8 @@ def _faults_of_one_model(validation, part, file):
     shared = set(validation.file_names or ()) & set(part.file_names or ())
     if shared:
         faults.append(
-            f"{file}: {len(shared)} of its images are measured too ({min(shared)}, say); "
-            "an image that chose can't measure what it has chosen"
+            f"{file}: {len(shared)} of its {part.unit}s are measured too ({min(shared)}, say); "
+            f"{'an image' if part.unit == 'image' else 'a group'} that chose can't measure what it has chosen"
         )
     elif validation.split is None and None in (validation.file_names, part.file_names):
         faults.append(

@@ -1,0 +1,47 @@
+"""What a script can be told, as the fields of a dataclass: each option with its default and its help in one place.
+
+command_line.add_choices makes the options of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+
+OTHERS = ""  # the group of what names none
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a choice is named on the command line, and in the training records."""
+
+    name: str  # the spelling that --help shows
+    help: str
+    group: str = OTHERS
+    read: Callable = None  # a reader of values; None: the text as it is, or for a bool a switch
+    values: tuple = None  # all that are valid
+    metavar: str | tuple = None
+    other_names: tuple = ()
+    count: int | str = None  # of values, as argparse says it, where the default does not tell
+    flag: bool = False  # given or not, without an opposite
+    again: bool = False  # each time it is given adds a value
+    needs: tuple = ()  # the field without which it has no effect, and what to say if that is missing
+    tasks: tuple = ()  # of test_torchvision.py in which it has an effect, see learning.tasks
+    # Of a training, see learning.config:
+    several: bool = False  # more than one value is a sweep
+    record: str = None  # the name in the records; None: the field's, with spaces
+    may_change: bool = False  # on --resume
+    of_steps: bool = False  # about optimizer steps: of no effect where the last layer is all that is fitted
+
+
+def choice(default, *option, **details):
+    """Return a dataclass field with a default and an Option."""
+    return field(default=default, metadata={"option": Option(*option, **details)})
+
+
+def unmet_needs(chosen):
+    """Return a line for each option of a dataclass of choices that is given without the one that it needs."""
+    options = {entry.name: entry.metadata["option"] for entry in fields(chosen) if "option" in entry.metadata}
+    return [
+        f"{option.name}: {option.needs[1]}"
+        for name, option in options.items()
+        if option.needs and getattr(chosen, name) and not getattr(chosen, option.needs[0])
+    ]

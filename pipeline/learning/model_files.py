@@ -1,0 +1,90 @@
+"""Which model files the user means."""
+
+import re
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.messages import MOST_LINES
+from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
+
+
+def find_all(name, project, fold=None):
+    """Return the paths of the models of all folds for the fold "all", as find_folds does, else that of `find`."""
+    return list(find_folds(name, project).values()) if fold == "all" else [find(name, project, fold)]
+
+
+def common_name(paths):
+    """Return a model's file name; of several folds' models together NAME_ensemble.pth.tar, which stands for them."""
+    stem = paths[0].name.removesuffix(MODEL_SUFFIX).rpartition("_fold_")[0]
+    return f"{stem}_ensemble{MODEL_SUFFIX}" if len(paths) > 1 else paths[0].name
+
+
+def find(name, project, fold=None):
+    """Return the path of the checkpoint that the user means.
+
+    `name` is a file name in the project's models/ or a path; None means the only model there is. With a fold, the
+    model of that fold. `project` may be None. Raises UserError where there is none, or more than one to choose from.
+    """
+    if name is not None and fold is not None:
+        name = fold_name(name.removesuffix(MODEL_SUFFIX), fold) + MODEL_SUFFIX
+    if name is not None:
+        places = [project.models / name] if project else []
+        places.append(Path(name))
+        for place in [*places, *(place.with_name(place.name + MODEL_SUFFIX) for place in places if place.name)]:
+            if place.is_file():
+                return place
+        stem, folds = places[0].name.removesuffix(MODEL_SUFFIX), any(_folds_at(place)[1] for place in places)
+        listed = f"; there are {_listed(_models_of(project))}" if project else ""
+        listed += f"; -fold all takes those of all folds of {stem}" if folds else ""
+        raise UserError(f"{places[0]}: no such checkpoint{listed}")
+    if project is None:
+        raise UserError("-save: give the checkpoint to use")
+    found = _models_of(project, fold)
+    if len(found) != 1:
+        raise UserError(f"-save: {project.models} has {_listed(found)}; give the name of one with -save")
+    return found[0]
+
+
+def find_folds(name, project):
+    """Return {fold: path} of the models of all folds, for `name` and `project` as `find` takes them.
+
+    Raises UserError where there are none, those of several names to choose from, or one is missing.
+    """
+    if name is None and project is None:
+        raise UserError("-save: give the checkpoint to use")
+    places = [project.models / (name or "*")] if project else []
+    places += [Path(name)] if name else []
+    folder, stems = next(filter(lambda found: found[1], map(_folds_at, places)), (places[0].parent, {}))
+    if not stems:
+        stem = "NAME" if name is None else places[0].name.removesuffix(MODEL_SUFFIX)
+        raise UserError(
+            f"-fold all: {folder} has no {fold_name(stem, 0)}{MODEL_SUFFIX} and so on; train all folds first"
+        )
+    if len(stems) > 1:
+        raise UserError(f"-save: {folder} has the folds of {', '.join(stems)}; give the name of one with -save")
+    ((stem, folds),) = stems.items()
+    expected = {*range(max(folds)), *(project.fold_folders() if project and folder == project.models else ())}
+    for fold in sorted(expected - set(folds)):
+        missing = folder / (fold_name(stem, fold) + MODEL_SUFFIX)
+        raise UserError(f"-fold all: {missing}: no such checkpoint; train fold {fold} first")
+    return {fold: folds[fold] for fold in sorted(folds)}
+
+
+def _folds_at(place):
+    """Return the folder of a model's path, and {stem: {fold: path}} of the folds' models in it; any stem for "*"."""
+    stem, stems = place.name.removesuffix(MODEL_SUFFIX), {}
+    for path in sorted(place.parent.glob(f"*{MODEL_SUFFIX}")):
+        match = re.fullmatch(r"(.+)_fold_(0|[1-9][0-9]{0,3})", path.name.removesuffix(MODEL_SUFFIX))
+        if match and stem in ("*", match[1]):
+            stems.setdefault(match[1], {})[int(match[2])] = path
+    return place.parent, stems
+
+
+def _models_of(project, fold=None):
+    pattern = fold_name("*", fold) + MODEL_SUFFIX
+    return sorted(path for path in project.models.glob(pattern) if not path.name.endswith(LAST_SUFFIX))
+
+
+def _listed(paths):
+    names = ", ".join(path.name for path in paths[:MOST_LINES])
+    return f"{len(paths)} models{names and ': '}{names}{', ...' if len(paths) > MOST_LINES else ''}"

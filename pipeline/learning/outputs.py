@@ -1,0 +1,105 @@
+"""The files of test_torchvision.py: that those it reads exist, where those it writes go, and what they may not replace.
+
+Imports no torch, so that what is wrong with them is told at once.
+"""
+
+import re
+
+from pipeline import files, label_sheet, operating_point, predictions, split_files
+from pipeline.classes import resolve_positive_class
+from pipeline.errors import UserError
+from pipeline.learning import model_files, tasks
+from pipeline.learning.architectures import resolve_architecture
+from pipeline.project import MODEL_SUFFIX, fold_name
+
+
+def require_files(task):
+    """Raise UserError where what a Task means does not exist, or it would replace a file of another origin."""
+    if task.architecture is not None:
+        resolve_architecture(task.architecture)
+    if task.name == tasks.PROJECT:
+        _require_project(task)
+    else:
+        model_files.find_all(task.save, task.project, task.fold)
+    for option, place in ((tasks.NEW, task.images), (tasks.EXTERNAL, task.external)):
+        if place is not None and not place.exists():
+            raise UserError(f"-{option} {place}: no such file or folder; check the name")
+    if task.name == tasks.NEW and task.out is not None:
+        require_our_table(task.out)
+    if task.name == tasks.EXTERNAL:
+        require_ours(task.out, predictions.are_in)
+    if task.name == tasks.EXPORT:
+        require_ours(task.export, files.has_mark)
+
+
+def _require_project(task):
+    task.project.require_organized()
+    folds = task.project.folds(task.fold)
+    resolve_positive_class(split_files.read_class_names(task.project, folds[0]), task.positive_class)
+    if task.doubtful_labels:
+        doubtful_label_paths(task.project, task.doubtful_labels)
+    for fold in ["all"] if task.together else folds:
+        model = model_files.common_name(model_files.find_all(task.save, task.project, fold))
+        predictions_path(task.project, model, task.partition, None if fold == "all" else fold, task.result_json_name)
+
+
+def predictions_path(project, model, partition, fold=None, json_name=None):
+    """Return where the predictions JSON goes: under the name that the user gave, or under that of the `model`'s file.
+
+    Raises UserError where a file of another origin is there, or in the place of its gallery.
+    """
+    if json_name:
+        stem = fold_name(json_name.removesuffix(".json"), fold)
+    else:
+        suffix = "" if partition == "test" else f"_{partition}"
+        stem = f"{model.removesuffix(MODEL_SUFFIX)}{suffix}_preds"
+    path = project.root / f"{stem}.json"
+    require_ours(path, predictions.are_in)
+    require_ours(gallery_path(path), files.has_mark)
+    return path
+
+
+def gallery_path(predictions_path):
+    """Return where the picture that explains some of the predictions goes."""
+    return predictions_path.with_name(f"{predictions_path.stem}_explained.png")
+
+
+def results_path(predictions_paths):
+    """Return where the results of predictions files are to go: one beside them, for all folds together."""
+    first = predictions_paths[0]
+    name = first.stem.removesuffix("_preds")
+    if len(predictions_paths) > 1:
+        name = re.sub(r"_fold_\d+", "", name)  # the partition after it stays
+    return first.with_name(f"{name}_results.json")
+
+
+def doubtful_label_paths(project, name):
+    """Return where the page of doubtful labels and their table go; UserError where that replaces something else."""
+    page = project.root / name
+    if page.suffix != ".html" or not page.parent.is_dir():
+        raise UserError(f"-doubtful_labels {name}: give a name in {project.root} that ends in .html")
+    require_ours(page, files.has_mark)
+    label_sheet.require_not_filled_in(page.with_suffix(".csv"))
+    return page, page.with_suffix(".csv")
+
+
+def point_path(out):
+    """Return where what is known of the operating point of a table goes."""
+    return out.with_name(f"{out.stem}_operating_point.json")
+
+
+def require_our_table(out):
+    """Raise UserError where a file of another origin is in the place of a table of new images, or of what is beside."""
+    require_ours(out, _is_table)
+    require_ours(point_path(out), operating_point.is_in)
+
+
+def require_ours(path, is_ours):
+    """Raise UserError where a file is in the way that no script of ours has written; `is_ours` tells by its path."""
+    if path.is_file() and not is_ours(path):
+        raise UserError(f"{path}: was not written by test_torchvision.py; rename it, or give another name")
+
+
+def _is_table(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.readline(1000).startswith("file_name,predicted_class,")

@@ -1,0 +1,114 @@
+"""Which trainings a command means, where their files are to lie, and what stands in the way. Imports no torch."""
+
+from dataclasses import dataclass
+
+from pipeline import files
+from pipeline.errors import UserError
+from pipeline.learning.config import TrainingConfig
+from pipeline.messages import in_words
+from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project, fold_name
+
+WAYS_OUT = "use --overwrite, or another -model_save_name"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A training run of a project: where its files are to lie."""
+
+    project: Project
+    name: str
+    config: TrainingConfig
+    fold: int = None
+
+    @property
+    def model(self):
+        return self.project.models / f"{self.name}{MODEL_SUFFIX}"
+
+    @property
+    def last(self):
+        return self.project.models / f"{self.name}{LAST_SUFFIX}"
+
+    @property
+    def resumable(self):
+        """The checkpoint to go on with. A last layer that is fitted at once leaves no other than the model."""
+        return self.model if self.config.freeze_backbone else self.last
+
+    @property
+    def lock(self):
+        return self.project.models / f".{self.name}.lock"
+
+    @property
+    def augmented(self):
+        return self._result("augmented.png")
+
+    @property
+    def epochs(self):
+        return self._result("epochs.csv")
+
+    @property
+    def hyperparameters(self):
+        return self._result("hyperparameters.json")
+
+    @property
+    def files(self):
+        """The files that the run leaves: of steps also a state to go on with, and curves."""
+        files = [self.model, self.hyperparameters, self._result("loss_values.json"), self.epochs]
+        return files if self.config.freeze_backbone else [*files, *self._of_steps]
+
+    @property
+    def _of_steps(self):
+        return [self.last, self._result("accuracy.png"), self._result("loss.png")]
+
+    def _result(self, ending):
+        return self.project.results / f"{self.name}_{ending}"
+
+    def prepare(self, may_exist):
+        """Create the folders; UserError where an earlier run of this name left something and that is not expected."""
+        for folder in (self.project.models, self.project.results):
+            folder.mkdir(exist_ok=True)
+        existing = [path for path in dict.fromkeys([*self.files, *self._of_steps]) if path.exists()]
+        if existing and not may_exist:
+            raise UserError(
+                f"{existing[0]}: exists already; --resume goes on with that training, --overwrite starts again, "
+                "-model_save_name takes another name"
+            )
+
+    def choice_faults(self, recorded, path):
+        """Return a line for each choice that is not as in the record in `path`, and has to be."""
+        return [
+            f"{option if value is None else f'{option} {in_words(value)}'}: {path} was trained with {name} "
+            f"{in_words(theirs)}; give the same, {WAYS_OUT}"
+            for option, value, name, theirs in self.config.contradictions(recorded)
+        ]
+
+    def require_same_choices(self):
+        """Raise UserError where a finished training of this name was told otherwise; before anything is loaded."""
+        if not self.hyperparameters.exists() or not self.model.exists():
+            return
+        try:
+            recorded = files.read_json_object(self.hyperparameters)
+        except UserError:
+            return  # damaged: the checkpoint says it too
+        faults = self.choice_faults(recorded, self.hyperparameters)
+        if faults:
+            raise UserError(*faults)
+
+
+def plan_runs(project, configs, folds, file_name=None):
+    """Return the name that the model's file name means, and a PlannedRun for each fold and configuration."""
+    default = configs[0].architecture if len(configs) == 1 else "sweep"
+    several_recipes = len({one.recipe for one in configs}) > 1
+    name = project.model_path(file_name or f"{default}{MODEL_SUFFIX}").name.removesuffix(MODEL_SUFFIX)
+    names = [run_name(name, one, several_recipes) for one in configs] if len(configs) > 1 else [name]
+    return name, [
+        PlannedRun(project, fold_name(its_name, fold), one, fold)
+        for fold in folds
+        for its_name, one in zip(names, configs, strict=True)
+    ]
+
+
+def run_name(name, one, with_recipe=False):
+    """Return the name of one run of the sweep called `name`."""
+    recipe = f"_{one.recipe}" if with_recipe else ""
+    steps = "" if one.freeze_backbone else f"_b{one.batch_size}_lr{one.learning_rate:g}"
+    return f"{name}{recipe}_{one.architecture}{steps}"

@@ -1,0 +1,66 @@
+"""The split that a project has already, as its tables say: for what is measured on it and leaves it as it is."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline import image_table, split_files
+from pipeline.errors import UserError
+from pipeline.file_names import composed
+from pipeline.partitioning import catalogue, splitting
+
+MOST_FOLDS = 5  # where a project has none of its own
+WAYS_OUT = "put it back, or split again without --baselines"
+
+
+@dataclass(frozen=True)
+class ExistingSplit:
+    """The images of a split, of all its partitions together."""
+
+    paths: list  # where each lies
+    class_of: list  # the class of each
+    groups: list  # the group of each
+    test_parts: list  # for each fold the indices of its test images; each image is in one of them
+    seed: int  # that the images were split with
+    place: str  # for messages
+
+
+def read(project):
+    """Return the ExistingSplit of a Project; without folds its images are dealt into some here, groups kept whole.
+
+    Raises UserError for tables that were not all written or do not match, and for images that are gone.
+    """
+    split_files.require_finished_split(project.tables / "split.json")
+    record = split_files.read_split_record(project.tables / "split.json")
+    seed = record.seed if record else 0
+    rows = [row for row in image_table.read(project.tables / "images.csv") if not row.left_out]
+    paths = [catalogue.location(project, row) for row in rows]
+    if gone := [path for path in paths if not path.exists()]:
+        raise UserError(*(f"{path}: no such file, but images.csv names it; {WAYS_OUT}" for path in gone))
+    class_of, groups = [row.class_name for row in rows], [row.group for row in rows]
+    folders = [folder for folder in project.fold_folders().values() if (folder / "test.csv").exists()]
+    if folders:
+        place = f"the {len(folders)} folds in {project.csv}"
+        parts = _test_parts_in(folders, [composed(row.file_name) for row in rows])
+    else:
+        place = f"the images of the split in {project.tables}"
+        parts = splitting.test_parts(class_of, groups, most_folds(groups), seed)
+    return ExistingSplit(paths, class_of, groups, parts, seed, place)
+
+
+def most_folds(groups):
+    """Return into how many folds images are dealt for a cross-validation that no folds were asked for."""
+    return min(MOST_FOLDS, len(set(groups)))
+
+
+def _test_parts_in(folders, names):
+    """Return the indices of the test images of each fold; UserError where not every image is tested once."""
+    tested = [[composed(name) for name, _ in split_files.read_rows(folder / "test.csv")] for folder in folders]
+    if Counter(name for part in tested for name in part) != Counter(names):
+        raise UserError(
+            f"{folders[0].parent}: the test parts of the folds do not hold each image of images.csv once; give "
+            f"-folds {len(folders)} too, which splits again"
+        )
+    index_of = {name: index for index, name in enumerate(names)}
+    return [np.array([index_of[name] for name in part]) for part in tested]

@@ -1,0 +1,198 @@
+"""The way of the images from the folders into the partitions: how many were left out and why, a flow as STARD draws it.
+
+STARD 2015, item 19 (Bossuyt et al., BMJ 351 (2015) h5527). All of it is in images.csv and the split files.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pipeline import image_table
+from pipeline.file_names import composed
+from pipeline.performance.figures import images
+from pipeline.performance.pages import Box, Diagram, Section, Table
+from pipeline.project import LONG_NAMES, PARTITIONS, Project, split_tables
+from pipeline.split_files import read_rows
+
+TITLE = "Flow of the images"
+# Why files are left out, by how their reason in images.csv begins; all others cannot be read as an image.
+UNREADABLE = "unreadable as an image"
+ALWAYS_SHOWN = {
+    image_table.LABEL_CONFLICT: "conflicting: the same image in two classes",
+    image_table.LEAK: "with a duplicate, or an image of the same group, in another partition",
+}
+REASONS = ALWAYS_SHOWN | {
+    image_table.NO_CLASS: "without a class in the table of labels",
+    image_table.NOT_CHOSEN: "not chosen by -files",
+}
+MOST_CLASSES = 10  # that are listed in a box or a table
+
+
+@dataclass(frozen=True)
+class Count:
+    """Some images, and how many groups they are: duplicates, or what else belongs together."""
+
+    images: int
+    groups: int
+
+    def __str__(self):
+        return f"{images(self.images)} in {self.groups} group{'' if self.groups == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of a partition, or of all of them."""
+
+    file_names: frozenset
+    count: Count
+    of_classes: dict  # {class name: Count}
+
+    @classmethod
+    def of(cls, file_names, class_names, groups):
+        """Return the Part of images, from their names, class names and groups, three parallel lists."""
+        table = pd.DataFrame({"class": class_names, "group": groups}, dtype=object)
+        of_classes = {name: Count(len(rows), rows["group"].nunique()) for name, rows in table.groupby("class")}
+        return cls(frozenset(map(composed, file_names)), Count(len(table), table["group"].nunique()), of_classes)
+
+    def of_class(self, name):
+        """Return the Count of a class, which may have no image."""
+        return self.of_classes.get(name, Count(0, 0))
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What became of the files that were found."""
+
+    found: int
+    left_out: dict  # {why: number of files}
+    used: Part
+    partitions: dict  # {fold: {partition: Part}}; one fold, None, where there are none
+
+
+def read(root, folds, class_names):
+    """Return the Flow of the project folder `root` for a list of its folds; None without an images.csv or split files.
+
+    `class_names` are those of the predictions, by class index. Raises UserError for damaged tables.
+    """
+    project = Project(root)
+    tables = {fold: split_tables(project.split_folder(fold)) for fold in folds}
+    of_all = project.csv / "images.csv"
+    if not all(path.exists() for path in (of_all, *(path for of_fold in tables.values() for path in of_fold))):
+        return None
+    rows = image_table.read(of_all)
+    used = [row for row in rows if not row.left_out]
+    left_out = Counter(dict.fromkeys([UNREADABLE, *ALWAYS_SHOWN.values()], 0))
+    left_out.update(_why(row.left_out) for row in rows if row.left_out)
+    partitions = {
+        fold: {name: _part(rows, path, class_names) for name, path in zip(PARTITIONS, of_fold, strict=True)}
+        for fold, of_fold in tables.items()
+    }
+    names, classes, groups = ([getattr(row, name) for row in used] for name in ("file_name", "class_name", "group"))
+    return Flow(len(rows), dict(left_out), Part.of(names, classes, groups), partitions)
+
+
+def section(sources):
+    """Return the Section with the flow of the images that Sources of predictions (see provenance) come from.
+
+    Where there is none, one sentence says why. Raises UserError for damaged tables.
+    """
+    roots = dict.fromkeys(source.root for source in sources)
+    if len(roots) > 1:
+        return Section(TITLE, ["The predictions lie in several folders, each with images of its own: none is drawn."])
+    predictions = [source.predictions for source in sources]
+    flow = read(sources[0].root, [one.fold for one in predictions], predictions[0].class_names)
+    if flow is None:
+        where = "csv/images.csv, or the split files beside it, are not to be found beside the predictions"
+        return Section(TITLE, [f"{where}: what became of the images that were found cannot be drawn."])
+    tables = [_table(flow)] if len(flow.partitions) > 1 else []
+    return Section(TITLE, _sentences(flow, sources), tables=tables, diagram=diagram(flow))
+
+
+def diagram(flow):
+    """Return the Diagram of a Flow: found, left out, in the split, and the partitions side by side."""
+    left_out = sum(flow.left_out.values())
+    aside = Box(f"Left out: {left_out}", tuple(f"{count} {why}" for why, count in flow.left_out.items()))
+    steps = (
+        (Box(f"Found: {flow.found}", ("files in the folders or the table of labels",)), aside),
+        (Box(f"In the split: {flow.used.count}", _lines([flow.used])),),
+    )
+    return Diagram(
+        f"{flow.found} files were found and {left_out} left out; the others are divided into training, validation and "
+        "test images.",
+        steps,
+        tuple(_branch(name, [parts[name] for parts in flow.partitions.values()]) for name in PARTITIONS),
+    )
+
+
+def _branch(partition, parts):
+    """Return the Box of a partition: a single one, or one in each of several folds."""
+    name = LONG_NAMES[partition].capitalize()
+    if len(parts) == 1:
+        return Box(f"{name}: {parts[0].count}", _lines(parts))
+    total = sum(part.count.images for part in parts)
+    if len(frozenset.union(*(part.file_names for part in parts))) == total:
+        return Box(f"{name}: {images(total)}", (f"in {len(parts)} folds, each image once", *_lines(parts)))
+    return Box(f"{name}: {_range(part.count.images for part in parts)} images a fold", _lines(parts))
+
+
+def _lines(parts):
+    """Return a line on each class, of one Part or of what several have."""
+    names = list(dict.fromkeys(name for part in parts for name in part.of_classes))
+    if len(names) > MOST_CLASSES:
+        numbers = _range(part.of_class(name).images for part in parts for name in names)
+        return (f"{len(names)} classes of {numbers} images",)
+    if len(parts) == 1:
+        return tuple(f"{name}: {parts[0].of_class(name)}" for name in names)
+    return tuple(f"{name}: {_range(part.of_class(name).images for part in parts)} a fold" for name in names)
+
+
+def _range(numbers):
+    numbers = list(numbers)
+    return f"{min(numbers)} to {max(numbers)}" if min(numbers) < max(numbers) else str(min(numbers))
+
+
+def _table(flow):
+    """Return the Table of several folds: a row a partition of each."""
+    names = list(flow.used.of_classes) if len(flow.used.of_classes) <= MOST_CLASSES else []
+    rows = []
+    for fold, parts in sorted(flow.partitions.items()):
+        for partition, part in parts.items():
+            counts = [part.count, *map(part.of_class, names)]
+            rows.append((fold, LONG_NAMES[partition], *(f"{count.images} ({count.groups})" for count in counts)))
+    return Table(["fold", "partition", "images", *names], rows, "Images of each fold, and in brackets their groups")
+
+
+def _sentences(flow, sources):
+    """Say what the diagram cannot: whether groups stay together, and where the predictions are not of these images."""
+    count, predictions, sentences = flow.used.count, [source.predictions for source in sources], []
+    kept = sum(sources[0].split.leaks_kept.values()) if sources[0].split else 0
+    if kept:
+        sentences.append(f"--keep_leaks: {images(kept)} with a duplicate, or of the same group, in another partition.")
+    elif count.groups < count.images:
+        sentences.append("Images of a group (duplicates, or known to belong together) are in one partition.")
+    split = predictions[0].split
+    if split == "external":
+        sentences.append("The images that were tested here come from elsewhere, and are not among these.")
+    elif split and any(_other_images(flow.partitions[one.fold][split], one) for one in predictions):
+        sentences.append(
+            f"The {LONG_NAMES[split]} images of these predictions are not those of the split that lies beside them: it "
+            "was changed since, or is another one."
+        )
+    return sentences
+
+
+def _other_images(part, predictions):
+    return predictions.file_names is not None and set(map(composed, predictions.file_names)) != part.file_names
+
+
+def _part(rows, path, class_names):
+    lines = read_rows(path)
+    names = [name for name, _ in lines]
+    # Of a split that was changed since, which a sentence says, an index may have no name.
+    classes = [class_names[label] if label < len(class_names) else str(label) for _, label in lines]
+    return Part.of(names, classes, image_table.groups_in(rows, names))
+
+
+def _why(reason):
+    return next((why for beginning, why in REASONS.items() if reason.startswith(beginning)), UNREADABLE)

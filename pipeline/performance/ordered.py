@@ -1,0 +1,103 @@
+"""Agreement of ordered classes, grades of a disease for example, for which a miss by two is worse than one by one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from pipeline.errors import UserError
+from pipeline.messages import listed
+from pipeline.performance.figures import CONFIDENCE, Figure, Undefined, exact_interval, figure_of
+from pipeline.performance.grouped import design_effect, sizes_of
+
+ROUNDING = 1e-12  # a kappa so near to 1 is 1
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Figures of classes in their order."""
+
+    class_names: list  # the lowest first
+    weighted_kappa: Figure  # with quadratic weights
+    rank_difference: Figure  # mean over images of |rank predicted - rank of the label|
+
+
+def measure(predictions, class_names):
+    """Return the Ordered of Predictions whose classes rank as in `class_names`, the lowest first.
+
+    Raises UserError where these are not all classes, each once, or fewer than three, whose order means nothing.
+    """
+    _require_order(class_names, predictions.class_names)
+    rank = np.array([class_names.index(name) for name in predictions.class_names])
+    labels, predicted, groups = rank[predictions.labels], rank[predictions.predictions], predictions.group_numbers()
+    return Ordered(
+        class_names,
+        figure_of(
+            weighted_kappa,
+            labels,
+            predicted,
+            interval=lambda labels, predicted: weighted_kappa_interval(labels, predicted, groups),
+        ),
+        rank_difference(labels, predicted, groups, len(class_names) - 1),
+    )
+
+
+def weighted_kappa(labels, predicted):
+    """Return Cohen's kappa with quadratic weights: 1 - mean of d^2 / mean of d^2 expected by chance.
+
+    `labels` and `predicted` are ranks, int (n,), and d is their difference. Undefined where all are one class. Cohen,
+    Psychological Bulletin 70 (1968) 213.
+    """
+    return 1 - float(((labels - predicted) ** 2).mean()) / _by_chance(labels, predicted)
+
+
+def weighted_kappa_interval(labels, predicted, groups):
+    """Return the interval of the weighted kappa on Fisher's scale, atanh(kappa) -+ t s, within -1 and 1.
+
+    s^2 is the variance of the mean of each image's influence on kappa, that of Fleiss, Cohen and Everitt, Psychological
+    Bulletin 72 (1969) 323, times its design effect; t is Student's, of as many images. Undefined where there is none.
+    """
+    count, kappa = len(labels), weighted_kappa(labels, predicted)
+    if abs(kappa) > 1 - ROUNDING:
+        raise Undefined("all predictions are correct" if kappa > 0 else "all predictions are the reverse")
+    if np.ptp(predicted) == 0:
+        raise Undefined("every image was given one class")
+    squares, chance = (labels - predicted) ** 2, _by_chance(labels, predicted)
+    # The mean squared difference of an image's label to all predictions, and of its prediction to all labels.
+    to_all = predicted.var() + (labels - predicted.mean()) ** 2
+    from_all = labels.var() + (predicted - labels.mean()) ** 2
+    influence = (1 - kappa) / chance * (to_all + from_all - 2 * chance) - (squares - squares.mean()) / chance
+    variance = influence @ influence / count / max(count - 1, 1) * design_effect(influence, groups)
+    if len(sizes_of(groups)[0]) < 2:
+        raise Undefined("all images are of one group")
+    half_width = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * np.sqrt(variance) / (1 - kappa**2)
+    return np.tanh(np.arctanh(kappa) + np.array([-half_width, half_width])).tolist()
+
+
+def rank_difference(labels, predicted, groups, largest):
+    """Return the Figure of the mean difference of two ranks, of which `largest` is possible.
+
+    The interval is the exact one of a proportion of as many effective images: a mean of what lies between 0 and
+    `largest` varies less.
+    """
+    values = np.abs(labels - predicted) / largest
+    effective = len(values) / design_effect(values, groups)
+    limits = exact_interval(values.mean() * effective, effective)
+    return Figure(float(values.mean() * largest), [largest * limit for limit in limits])
+
+
+def _by_chance(labels, predicted):
+    """Return the mean squared difference of each label to each prediction."""
+    chance = labels.var() + predicted.var() + (labels.mean() - predicted.mean()) ** 2
+    if chance == 0:
+        raise Undefined("all labels and predictions are one class")
+    return float(chance)
+
+
+def _require_order(given, class_names):
+    if len(class_names) < 3:
+        raise UserError(f"-ordered: the order of {len(class_names)} classes changes no figure; leave the option out")
+    if sorted(given) != sorted(class_names):
+        raise UserError(
+            f"-ordered {' '.join(given)}: name each class once, the lowest first; the classes are {listed(class_names)}"
+        )

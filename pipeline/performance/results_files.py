@@ -1,0 +1,48 @@
+"""Where the results of calc_model_performance.py go, and what they may not replace."""
+
+import glob
+
+from pipeline import files, predictions
+from pipeline.errors import UserError
+
+
+def require_writable(results_path, inputs):
+    """Raise UserError where results have no folder, or would replace what is read or what calc has not written."""
+    fault = None
+    if results_path.suffix != ".json":
+        fault = f"{results_path}: the results are a JSON file; give a name that ends in .json"
+    elif not results_path.parent.is_dir():
+        fault = f"{results_path.parent}: no such folder; create it or give another name for the results"
+    elif results_path.is_dir():
+        fault = f"{results_path}: is a folder; give another name for the results"
+    elif results_path.exists():
+        if any(path.exists() and results_path.samefile(path) for path in inputs):
+            fault = f"{results_path}: would replace what is read; give another name for the results"
+        elif predictions.are_in(results_path):
+            fault = f"{results_path}: holds predictions; give the name of the results file last"
+    if fault:
+        raise UserError(fault)
+    stem = results_path.stem
+    beside = [*results_path.parent.glob(f"{glob.escape(stem)}_*.png"), report_path(results_path)]
+    faults = [
+        f"{path}: was not written by calc_model_performance.py; rename it, or give another name for the results"
+        for path in [results_path, results_path.with_suffix(".md"), *sorted(beside)]
+        if path.is_file() and not _is_ours(path)
+    ]
+    if faults:
+        raise UserError(*faults)
+
+
+def _is_ours(path):
+    if path.suffix == ".json":
+        try:
+            return {"Accuracy", "Confusion Matrix", "undefined"} <= files.read_json_object(path).keys()
+        except UserError:
+            return False
+    if path.suffix == ".md":
+        return path.read_bytes().startswith(b"# Performance")
+    return files.has_mark(path)
+
+
+def report_path(results_path):
+    return results_path.with_name(f"{results_path.stem.removesuffix('_results')}_report.html")

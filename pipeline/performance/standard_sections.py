@@ -1,0 +1,206 @@
+"""The sections that every performance page has, as far as they apply: functions from Results to a Section."""
+
+import numpy as np
+
+from pipeline.performance.figures import images, p_value, percent, score, signed, signed_span
+from pipeline.performance.pages import Section, Table
+from pipeline.performance.table_cells import (
+    ALL_IN_JSON,
+    COLUMNS,
+    MOST_ROWS,
+    columns,
+    counted,
+    interval_of,
+    metric_row,
+    with_span,
+)
+
+MOST_CLASSES = 25  # of more the page shows the worst ones only
+INTERVALS = (
+    "Intervals: exact for proportions, and for kappa through the accuracy; score intervals (Newcombe's method 5) for "
+    "areas; docs/statistics.md explains each."
+)
+# The precision is the positive predictive value, and the recall the sensitivity; the results JSON has them too.
+MORE_FIGURES = {
+    "Pos Pred Value": percent,
+    "Neg Pred Value": percent,
+    "F1": score,
+    "Prevalence": percent,
+    "Detection Rate": percent,
+    "Detection Prevalence": percent,
+    "Balanced Accuracy": percent,
+    "Average Precision": score,
+}
+MEANS = ("Pos Pred Value", "Neg Pred Value", "F1", "Average Precision")  # that are shown for several classes
+
+
+def main_figures(results, pictures):
+    """The published figures, each with its interval and the images behind it."""
+    main, notes = results.main, [INTERVALS]
+    if results.positive is None:
+        classes = f"{len(results.classes)} classes"
+        of_classes = [
+            metric_row("Sensitivity (mean over classes: balanced accuracy)", main.sensitivity, images=classes),
+            metric_row("ROC-AUC (mean over classes)", main.auc, score, classes),
+        ]
+    else:
+        both = f"{main.sensitivity.total} and {main.specificity.total}"
+        of_classes = [
+            metric_row(f"Sensitivity ({results.positive})", main.sensitivity),
+            metric_row(f"Specificity ({results.positive})", main.specificity),
+            metric_row(f"ROC-AUC ({results.positive})", main.auc, score, both),
+        ]
+    rows = [
+        *of_classes,
+        metric_row("Accuracy", results.accuracy),
+        metric_row("Cohen's Kappa", results.kappa, score, results.count),
+    ]
+    if results.cross_validation:
+        notes.append(
+            "ROC-AUC and average precision are means over the folds, whose models are not on one scale. The models "
+            "were trained on overlapping images, and none of them is the one that will be used: such intervals are a "
+            "little short."
+        )
+    return Section("Main figures", tables=[Table(columns(results), rows)], notes=notes, pictures=pictures)
+
+
+def each_class(results):
+    rows, shown, many = [], results.classes, len(results.classes) > MOST_CLASSES
+    if many:
+        shown = sorted(shown, key=lambda one: 2 if one.sensitivity.value is None else one.sensitivity.value)[:MOST_ROWS]
+    for one in shown:
+        proportions = [with_span(figure, counts=True) for figure in (one.sensitivity, one.specificity)]
+        rows.append((one.name, *proportions, with_span(one.auc, score)))
+    table = Table(["class", "Sensitivity", "Specificity", "ROC-AUC"], rows)
+    if many:
+        title = f"The {MOST_ROWS} of {len(results.classes)} classes with the lowest sensitivity, with 95% intervals"
+        return Section(title, tables=[table], notes=[ALL_IN_JSON])
+    return Section("Each class against the rest, with 95% intervals", tables=[table])
+
+
+def confusion_matrix(results):
+    names = results.predictions.class_names
+    if len(names) > MOST_CLASSES:
+        return _most_frequent_confusions(results)
+    rows = [(name, *counts) for name, counts in zip(names, results.matrix.tolist(), strict=True)]
+    return Section("Confusion matrix", tables=[Table(["true \\ predicted", *names], rows)])
+
+
+def _most_frequent_confusions(results):
+    errors = results.matrix - np.diag(np.diag(results.matrix))
+    pairs = np.argsort(-errors, axis=None, kind="stable")[:MOST_ROWS]
+    names, totals = results.predictions.class_names, results.matrix.sum(axis=1)
+    rows = [
+        (names[true], names[predicted], f"{errors[true, predicted]} of {totals[true]}")
+        for true, predicted in zip(*np.unravel_index(pairs, errors.shape), strict=True)
+        if errors[true, predicted]
+    ]
+    table = Table(["class", "predicted", f"{results.unit}s"], rows)
+    return Section("The most frequent confusions", tables=[table], notes=[ALL_IN_JSON])
+
+
+def more_figures(results):
+    if results.positive is None:
+        return Section("More figures", tables=[_more_of_classes(results)])
+    main, of = results.main.named(), results.positive
+    rows = [metric_row(f"{name} ({of})", main[name], write, results.count) for name, write in MORE_FIGURES.items()]
+    return Section("More figures", tables=[Table(columns(results), rows)])
+
+
+def _more_of_classes(results):
+    """Return the Table of each class's figures, a row a figure: readable with ten classes, three in a terminal.
+
+    Means over classes stand where they mean something; that of the balanced accuracy is among the main figures.
+    """
+    main = results.main.named()
+    classes = [one.named() for one in results.classes] if len(results.classes) <= MOST_CLASSES else []
+    rows = []
+    for name, write in MORE_FIGURES.items():
+        of_each = [counted(figures[name], write) for figures in classes]
+        if name in MEANS:
+            rows.append((name, *metric_row(name, main[name], write)[1:3], *of_each))
+        elif classes and name != "Balanced Accuracy":
+            rows.append((name, "", "", *of_each))
+    rows.append(("Hand and Till's M", *metric_row("", results.pairwise_auc, score)[1:3]))
+    for name in results.classes[0].calibration_line if classes else ():
+        of_each = [one.calibration_line[name] for one in results.classes]
+        rows.append((name, "", "", *(with_span(figure, score) for figure in of_each)))
+    names = results.predictions.class_names if classes else []
+    return Table(["metric", "mean over classes", "95% interval", *names], rows)
+
+
+def tests(results):
+    symmetry = "McNemar's test" if len(results.classes) == 2 else "Bowker's test (McNemar's for more than two classes)"
+    if len(results.classes) == 2 and results.group_count not in (None, results.count):
+        symmetry = "exact sign test of the groups"
+    rate = percent(results.no_information_rate)
+    rows = [
+        (f"accuracy above the no-information rate, {rate}", "exact binomial, one-sided", results.accuracy_p_value),
+        ("errors equally frequent in both directions", symmetry, results.symmetry_p_value.value),
+    ]
+    rows = [(question, test, p_value(value)) for question, test, value in rows]
+    return Section("Tests", tables=[Table(["question", "test", "p"], rows)])
+
+
+def calibration(results):
+    whose = results.positive or "all classes"
+    shown, of = (results.confidence_error, "of the most probable class")
+    if results.positive is not None:
+        shown, of = results.main.calibration_error.value, results.positive
+    expected, largest = (score(value) for value in results.expected_error)
+    rows = [
+        ("Log Loss", score(results.log_loss.value), interval_of(results.log_loss)),
+        (f"Brier Score ({whose})", score(results.brier_score.value), interval_of(results.brier_score)),
+        (f"Calibration Error ({of})", score(shown), ""),
+    ]
+    if results.positive is not None:
+        rows += [
+            (f"{name} ({results.positive})", score(figure.value), interval_of(figure))
+            for name, figure in results.main.calibration_line.items()
+        ]
+    header, sentences = COLUMNS, []
+    if results.temperature:
+        header, sentences = [*header, "before"], [_temperature(results)]
+        rows = [
+            (*row, before[1])
+            for row, before in zip(rows, calibration(results.uncalibrated).tables[0].rows, strict=True)
+        ]
+    note = (
+        f"A perfectly calibrated model would show a calibration error of {expected} on average with "
+        f"{images(results.count, unit=results.unit)}, and more than {largest} in one case of twenty."
+    )
+    if results.positive is not None:
+        note += (
+            " Its intercept would be 0 (above 0: the probabilities are too low) and its slope 1 (below 1: they are too "
+            "extreme)."
+        )
+    return Section("Calibration", sentences, tables=[Table(header, rows)], notes=[note])
+
+
+def _temperature(results):
+    """Say by which temperature the probabilities are calibrated, where it comes from and what it changed."""
+    fitted, change = results.temperature, results.change_in_log_loss
+    values = [f"{value:.3g}" for value in fitted.of_parts]
+    sentence = f"The probabilities are calibrated by the temperature {fitted.value:.3g}, fitted on "
+    sentence += f"{fitted.file} ({images(fitted.images, unit=results.unit)}, {fitted.errors} errors)"
+    if len(values) > 1:
+        sentence += f"; each fold by one that was fitted without the images it tests: {', '.join(values)}"
+    interval = f" ({signed_span(change.interval)})" if change.interval else ""
+    return f"{sentence}. The log loss changes by {signed(change.value)}{interval}; below 0 is better."
+
+
+def most_confident_errors(results):
+    rows = [
+        (error.file_name, error.true_class, error.predicted_class, score(error.probability), error.others)
+        for error in results.errors
+    ]
+    header = [results.unit, "class", "predicted", "probability", "others of its group"]
+    sentence = (
+        "Look here first for what the model has not learned, and for wrong labels. The probability is that of the "
+        "class that was predicted."
+    )
+    if not any(error.others for error in results.errors):
+        rows, header = [row[:-1] for row in rows], header[:-1]
+    else:
+        sentence += " Each group is listed once, with its most confident error and the number of its other errors."
+    return Section("The most confident errors", [sentence], tables=[Table(header, rows)])

@@ -1,0 +1,63 @@
+"""A table of the user's about images: a CSV with a header, whose lines name the images as the user does."""
+
+import re
+from dataclasses import dataclass
+
+from pipeline import files
+from pipeline.errors import UserError
+from pipeline.name_index import NameIndex
+
+# Headers of the column that names the image, as `columns_called` compares them.
+IMAGE_HEADERS = ("filename", "file", "image", "imageid", "imagename", "imagepath", "path", "filepath")
+
+
+@dataclass(frozen=True)
+class UserTable:
+    """A table as it stands in the file."""
+
+    path: object
+    header: list
+    rows: list  # [(line number, [cells])] of the lines below the header
+
+    def columns_called(self, names):
+        """Return the numbers of the columns whose header is one of `names`, without case, spaces, _ and -."""
+        plain = [re.sub(r"[\s_-]", "", cell.casefold()) for cell in self.header]
+        return [number for number, cell in enumerate(plain) if cell in names]
+
+    def lines(self, image_column, names_of, faults):
+        """Yield the Lines; one of another width than the header or whose name fits several images goes to `faults`.
+
+        `names_of` holds the names of each image, the first of which is the one in messages.
+        """
+        index = NameIndex(names_of)
+        for number, row in self.rows:
+            where = f"{self.path}, line {number}"
+            if len(row) != len(self.header):
+                faults.append(f"{where}: {len(row)} columns instead of {len(self.header)}; correct the line")
+                continue
+            name = row[image_column].strip()
+            found = index.find(name) if name else []
+            if len(found) > 1:
+                listed = " and ".join(names_of[image][0] for image in found[:2])
+                faults.append(f"{where}: {name!r} can be {listed}; write the folder too")
+            else:
+                yield Line(number, where, [cell.strip() for cell in row], name, found[0] if found else None)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table, and the image that it names."""
+
+    number: int
+    where: str  # for messages
+    cells: list
+    name: str
+    image: int | None  # its position among the names given; None for the name of no image
+
+
+def read(path):
+    """Read a UserTable; raises UserError where there is no line below the header."""
+    rows = files.read_csv(path)
+    if len(rows) < 2:
+        raise UserError(f"{path}: has no lines below its header; is it the right file?")
+    return UserTable(path, [cell.strip() for cell in rows[0][1]], rows[1:])

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_predictions import multiclass
+from sklearn.metrics import cohen_kappa_score
+
+from pipeline.errors import UserError
+from pipeline.performance import ordered, pages, report, units
+from pipeline.performance.results_json import as_json
+from pipeline.performance.summary import summarize
+
+
+def graded(seed=0, count=80, **others):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 4, count)
+    shown = np.clip(labels + random.integers(-1, 2, count), 0, 3)
+    return multiclass(labels, 0.1 + 0.6 * np.eye(4)[shown], ["mild", "none", "severe", "some"], **others)
+
+
+def test_it_is_scikit_learns_in_the_order_given():
+    made, names = graded(), ["none", "mild", "some", "severe"]
+    found = ordered.measure(made, names)
+    rank = np.array([1, 0, 3, 2])
+    labels, shown = rank[made.labels], rank[made.predictions]
+    assert found.weighted_kappa.value == pytest.approx(cohen_kappa_score(labels, shown, weights="quadratic"))
+    assert found.rank_difference.value == pytest.approx(np.abs(labels - shown).mean())
+    for figure in (found.weighted_kappa, found.rank_difference):
+        assert figure.interval[0] < figure.value < figure.interval[1]
+    results = summarize(made, ordered=found)
+    page = pages.markdown(report.page(results, as_json(results)))
+    assert "The classes in their order: none < mild < some < severe." in page
+    assert f"| Quadratic Weighted Kappa | {found.weighted_kappa.value:.3f} |" in page
+
+
+def test_where_groups_are_counted_the_table_says_groups():
+    (made,) = units.of_groups([graded(groups=[f"group {number}" for number in range(80)])], [Path("preds.json")])
+    results = summarize(made, ordered=ordered.measure(made, made.class_names))
+    section = pages.markdown(report.page(results, as_json(results))).partition("## Ordered classes")[2]
+    header, *_ = [line for line in section.splitlines() if line.startswith("|")]
+    assert header.split("|")[-2].strip() == "groups"
+
+
+def test_the_variance_is_that_of_the_jackknife():
+    labels, shown = np.repeat([0, 1, 2, 3], 60), np.tile([0, 1, 1, 2, 2, 3, 0, 1, 3, 2], 24)
+    shown = np.where(np.arange(240) % 3 == 0, shown, labels)
+    left_out = [
+        np.arctanh(ordered.weighted_kappa(np.delete(labels, index), np.delete(shown, index))) for index in range(240)
+    ]
+    error = np.sqrt(239 / 240 * ((left_out - np.mean(left_out)) ** 2).sum())
+    limits = np.arctanh(ordered.weighted_kappa_interval(labels, shown, np.arange(240)))
+    assert np.ptp(limits) / 2 == pytest.approx(1.97 * error, rel=0.02)
+
+
+def test_images_of_a_group_say_less():
+    once = graded()
+    four = once.select(np.repeat(np.arange(80), 4))
+    four.groups = [str(index // 4) for index in range(320)]
+    names = once.class_names
+    alone, together = (ordered.measure(made, names).weighted_kappa for made in (once, four))
+    assert together.value == pytest.approx(alone.value)
+    assert together.interval == pytest.approx(alone.interval, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown", "reason"),
+    [([0, 0], [0, 0], "all labels and predictions are one class"), ([0, 2], [0, 2], "all predictions are correct")],
+)
+def test_what_is_undefined_says_why(labels, shown, reason):
+    made = multiclass(labels, np.eye(3)[shown])
+    assert ordered.measure(made, ["A", "B", "C"]).weighted_kappa.reason == reason
+
+
+@pytest.mark.parametrize("names", [["A", "B"], ["A", "B", "D"], ["A", "B", "B"], ["A", "B", "C", "C"]])
+def test_all_classes_are_named_once(names):
+    with pytest.raises(UserError, match=r"-ordered .*the classes are A, B, C"):
+        ordered.measure(multiclass([0, 1, 2], np.eye(3)), names)
+
+
+@pytest.mark.parametrize(
+    ("shown", "kappa", "reason"),
+    [
+        ([0, 1, 2, 0, 1, 2], 1, "all predictions are correct"),
+        ([2, 1, 0, 2, 1, 0], -1, "all predictions are the reverse"),
+        ([1, 1, 1, 1, 1, 1], 0, "every image was given one class"),
+    ],
+)
+def test_a_weighted_kappa_whose_variance_is_0_has_no_interval(shown, kappa, reason):
+    made = multiclass([0, 1, 2, 0, 1, 2], 0.1 + 0.6 * np.eye(3)[shown], ["a", "b", "c"])
+    figure = ordered.measure(made, ["a", "b", "c"]).weighted_kappa
+    assert (figure.value, figure.interval, figure.reason) == (pytest.approx(kappa), None, reason)
