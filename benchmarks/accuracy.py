@@ -15,6 +15,7 @@ counted in the figures.
 import argparse
 import glob
 import shutil
+import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def row(name, seed, folds, seconds):
         f"{score(results.main.auc.value)} ({span(results.main.auc, score)})",
         f"{score(results.kappa.value)} ({span(results.kappa, score)})",
         score(results.log_loss.value),
-        f"{min(accuracies):.2f} to {max(accuracies):.2f}, {np.std(accuracies, ddof=1):.3f}",
+        f"{min(accuracies):.2f} to {max(accuracies):.2f}, {statistics.stdev(accuracies):.3f}" if len(folds) > 1 else "",
         f"{seconds:.0f}",
     ]
 

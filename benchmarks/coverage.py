@@ -2,22 +2,25 @@
 
     python benchmarks/coverage.py [-simulations 500] [-classes 2 4] [-folds 1 5]
 
-Prints a row for each setting and a column for each figure that has an interval: the percentage of simulations whose
-interval holds the figure's value for endlessly many images of the same kind. Images come in groups: the score of an
-image has a part that its group shares, whose fraction of the variance is the intraclass correlation (ICC), and all
-images of a group are of one class. With five folds, the scores of each fold's model are shifted against those of the
-others. An interval that a simulation does not have (no image of a class, say) is not counted.
+Prints for each setting and each figure that has an interval the percentage of simulations whose interval holds the
+figure's value for endlessly many images of the same kind; at the end, a table with the lowest of all correlations.
+Images come in groups: the score of an image has a part that its group shares, whose fraction of the variance is the
+intraclass correlation (ICC), and all images of a group are of one class. With five folds, the scores of each fold's
+model are shifted against those of the others. An interval that a simulation does not have (no image of a class, say) is
+not counted.
 """
 
 import argparse
 from collections import defaultdict
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 
 import measuring  # noqa: F401, makes the package pipeline importable
 import numpy as np
 from scipy import special
 
 from pipeline.messages import format_table
+from pipeline.performance import ordered
+from pipeline.performance.predictive_values import predictive_values
 from pipeline.performance.summary import summarize
 from pipeline.predictions import Predictions
 
@@ -88,7 +91,12 @@ def figures(predictions):
     named = {"Accuracy": results.accuracy, "Kappa": results.kappa, **results.main.named()}
     for same_or_without in ("Calibration Error", "Recall", "Precision", "Detection Rate", "Detection Prevalence"):
         del named[same_or_without]
-    return named | {"Brier Score": results.brier_score, "Log Loss": results.log_loss}
+    named |= {"Brier Score": results.brier_score, "Log Loss": results.log_loss}
+    if results.positive is not None:
+        ratios = predictive_values(predictions, [])  # with which those of predictive values at any prevalence hold too
+        return named | results.main.calibration_line | {"LR+": ratios.positive_ratio, "LR-": ratios.negative_ratio}
+    in_order = ordered.measure(predictions, predictions.class_names)
+    return named | {"Hand and Till's M": results.pairwise_auc, "Weighted Kappa": in_order.weighted_kappa}
 
 
 def coverage(setting, truth, simulations, seed):
@@ -115,18 +123,30 @@ def main():
     parser.add_argument("-classes", type=int, nargs="+", default=[2, 4])
     parser.add_argument("-folds", type=int, nargs="+", choices=(1, 5), default=[1, 5])
     arguments = parser.parse_args()
-    truths, rows, header = {}, [], None
+    truths, found = {}, {}
     for number, setting in enumerate(settings(arguments.classes, arguments.folds)):
         kind = setting.classes, setting.folds
         if kind not in truths:
             truths[kind] = true_values(*kind)
-        found = coverage(setting, truths[kind], arguments.simulations, number)
-        header = header or [field.name.replace("_", " ") for field in fields(Setting)] + list(truths[kind])
-        own = [getattr(setting, field.name) for field in fields(Setting)]
-        rows.append([*own, *(f"{100 * found[name]:.1f}" if name in found else "" for name in truths[kind])])
-        print(*rows[-1], flush=True)
-    print(f"\n{arguments.simulations} simulations a row\n")
-    print(format_table(header, rows))
+        found[setting] = coverage(setting, truths[kind], arguments.simulations, number)
+        print(*astuple(setting), *(f"{name} {100 * value:.1f}" for name, value in found[setting].items()), flush=True)
+    print(f"\n{arguments.simulations} simulations a setting; the lowest of all correlations")
+    for classes in arguments.classes:
+        print(f"\n{lowest({setting: values for setting, values in found.items() if setting.classes == classes})}")
+
+
+def lowest(found):
+    """Return the table of each figure's lowest coverage over the correlations, of {Setting: {figure: coverage}}."""
+    cells = defaultdict(lambda: defaultdict(list))
+    for setting, values in found.items():
+        for name, value in values.items():
+            cells[setting.folds, setting.images, setting.group_size][name].append(100 * value)
+    names = list(dict.fromkeys(name for values in found.values() for name in values))
+    rows = [
+        [*size, *(f"{min(values[name]):.1f}" if name in values else "" for name in names)]
+        for size, values in cells.items()
+    ]
+    return format_table(["folds", "images", "in a group", *names], rows)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main():
 def draw(name, folder):
     """Create the class folders of a set."""
     if name == "digits":
-        measuring.run(Path(__file__).with_name("digits.py"), folder, 400)
+        measuring.run(Path(__file__).with_name("sets.py"), "digits", folder, 400)
     else:
         demo.draw_phantoms(folder, {"no": 150, "yes": 150}, sizes=(128, 256))
 

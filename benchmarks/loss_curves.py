@@ -75,6 +75,7 @@ def train(project, name, quantity, *options):
     return [value for _, value in values]
 
 
+@plots.own_style()
 def draw(path, losses, label):
     """Draw the median of the seeds over the epochs, and the range between them."""
     figure = Figure(figsize=(6.4, 4))
@@ -83,9 +84,10 @@ def draw(path, losses, label):
         epochs = np.arange(1, len(runs[0]) + 1)
         axes.plot(epochs, np.median(runs, axis=0), color=color, label=way)
         axes.fill_between(epochs, np.min(runs, axis=0), np.max(runs, axis=0), color=color, alpha=0.2, lw=0)
-    axes.set(xlabel="epoch", ylabel=f"{label} (median and range of {len(runs)} seeds)", yscale="log")
+    axes.set(xlabel="epoch", ylabel=label)
+    plots.plain_log_scale(axes, "y")
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    plots.legend_above(axes, f"{label.capitalize()}: median and range of {len(runs)} seeds")
     plots.save_figure(figure, path)
 
 

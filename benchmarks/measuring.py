@@ -24,7 +24,8 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which ends the comman
 started = time.perf_counter()
 status = subprocess.call(sys.argv[1:])
 seconds = time.perf_counter() - started
-print(json.dumps([status, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([status, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss]))
 """
 
 
@@ -33,13 +34,14 @@ class Measured:
     """What a command took."""
 
     seconds: float  # from start to end
+    cpu_seconds: float  # of all cores, which hardly depend on what else the machine does
     memory: float  # MB at the peak, of the largest of its processes
     output: str  # what it printed
 
 
-def run(*arguments):
-    """Run `python ARGUMENTS...` and return Measured; where it fails, end with its message."""
-    command = [sys.executable, *map(str, arguments)]
+def run(*arguments, status=0, python=sys.executable):
+    """Run `python ARGUMENTS...` and return Measured; where it ends with another exit status, end with its message."""
+    command = [python, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", LAUNCHER, *command], **pipes) as launcher:
         try:
@@ -48,10 +50,10 @@ def run(*arguments):
             launcher.terminate()
             raise
     *output, figures = stdout.splitlines()
-    status, seconds, memory = json.loads(figures)
-    if status:
-        sys.exit(f"{' '.join(command)} ended with {status}:\n{stderr}")
-    return Measured(seconds, memory / (1e6 if sys.platform == "darwin" else 1e3), "\n".join(output))
+    ended_with, seconds, cpu_seconds, memory = json.loads(figures)
+    if ended_with != status:
+        sys.exit(f"{' '.join(command)} ended with {ended_with}:\n{stderr}")
+    return Measured(seconds, cpu_seconds, memory / (1e6 if sys.platform == "darwin" else 1e3), "\n".join(output))
 
 
 def run_script(name, *arguments):

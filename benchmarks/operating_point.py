@@ -1,11 +1,12 @@
-"""What an operating point is worth: does the guarantee hold, and from how many images on does a temperature pay?
+"""An operating point: does the guarantee hold, is the warning right, from how many images on does a temperature pay?
 
     python benchmarks/operating_point.py temperature
     python benchmarks/operating_point.py guarantee
+    python benchmarks/operating_point.py warning
     python benchmarks/operating_point.py runs "DIR/NAME_fold_*_preds.json" ...
 
-The first two draw the log odds of two classes: x is normal with mean m or -m and variance 1, and 2 m x is then the true
-log odds. A model gives `overconfidence` times that. Every random number comes from one seed. The third takes the
+The first three draw the log odds of two classes: x is normal with mean m or -m and variance 1, and 2 m x is then the
+true log odds. A model gives `overconfidence` times that. Every random number comes from one seed. The fourth takes the
 test predictions of real folds, and fits a temperature on some of their images to judge it by the others.
 """
 
@@ -23,6 +24,8 @@ from pipeline.errors import UserError
 from pipeline.messages import format_table
 from pipeline.operating_point import SMALLEST, calibrated
 from pipeline.performance import folds, temperature, thresholds, validations
+from pipeline.performance.cautions import cautions
+from pipeline.performance.summary import summarize
 from pipeline.predictions import Predictions, read_all
 
 REPEATS = 1000
@@ -32,6 +35,8 @@ COUNTS = (25, 50, 100, 200, 400)
 # Of the guarantee.
 DRAWS = 2000
 SENSITIVITIES, POSITIVES, GROUP_SIZES = (0.8, 0.9, 0.95), (40, 75, 150, 300), (1, 3)
+
+WARNING_DRAWS = 500
 
 
 def draw(random, count, accuracy, overconfidence=1.0):
@@ -124,6 +129,27 @@ def true_sensitivity(random, positives, size, rule):
     return norm.sf(logit(point.value) / (2 * m) - m)
 
 
+def warning_table():
+    """Return the table of how often a threshold is said not to carry over to test images, of the same kind as it is."""
+    rows = []
+    for rule in (thresholds.Rule(), thresholds.Rule(0.95)):
+        for count in (26, 50, 100, 400):
+            random, warned = np.random.default_rng(0), 0
+            for _ in range(WARNING_DRAWS):
+                validation, tested = (predictions_of(*draw(random, count, 0.9), split) for split in ("val", "test"))
+                pool = validations.Pool("", "", validation, [validation])
+                (point,), _ = thresholds.choose_all([tested], pool, rule)
+                results = summarize(thresholds.apply(tested, point.value), thresholds=(point,))
+                warned += any("where it was chosen" in caution for caution in cautions(results))
+            rows.append((str(rule), count, f"{warned / WARNING_DRAWS:.1%}"))
+    return format_table(["rule", "images of either part", "warned"], rows)
+
+
+def predictions_of(labels, probabilities, split):
+    """Return Predictions of two classes."""
+    return Predictions(labels, probabilities.argmax(axis=1), probabilities, ["no", "yes"], "yes", split=split)
+
+
 def runs_table(patterns):
     """Return the table of the change in log loss for real predictions of folds; halves of whole groups, at random."""
     rows = []
@@ -167,12 +193,13 @@ def change_in_a_run(random, found, groups, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["temperature", "guarantee", "runs"])
+    parser.add_argument("what", choices=["temperature", "guarantee", "warning", "runs"])
     parser.add_argument("PREDS", nargs="*", help="with runs: patterns of predictions JSON, one for each model")
     options = parser.parse_args()
     tables = {
         "temperature": temperature_table,
         "guarantee": guarantee_table,
+        "warning": warning_table,
         "runs": functools.partial(runs_table, options.PREDS),
     }
     print(measuring.machine("numpy", "scipy"))

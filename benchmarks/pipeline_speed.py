@@ -123,10 +123,11 @@ def print_scripts(repeats):
     for script in STEPS:
         seconds = statistics.median(measured[script][0].seconds for measured in repeats)
         starting = statistics.median(measured[script][1] for measured in repeats)
+        cpu_seconds = statistics.median(measured[script][0].cpu_seconds for measured in repeats)
         memory = statistics.median(measured[script][0].memory for measured in repeats)
-        rows.append([script, f"{seconds:.2f}", f"{starting:.2f}", f"{memory:.0f}"])
+        rows.append([script, f"{seconds:.2f}", f"{cpu_seconds:.2f}", f"{starting:.2f}", f"{memory:.0f}"])
     print(f"\nThe whole process (training: {' '.join(map(str, TRAINING))})\n")
-    print(format_table(["script", "seconds", "--help only (s)", "peak memory (MB)"], rows))
+    print(format_table(["script", "seconds", "CPU seconds", "--help only (s)", "peak memory (MB)"], rows))
 
 
 def print_steps(profiles):
