@@ -95,7 +95,7 @@ def images_of(root):
     return table[table["file_name"] != ""]
 
 
-def test_every_layout_goes_through_all_scripts(layout, run_script, contents):
+def test_every_layout_goes_through_all_scripts(layout, call_script, contents):
     root, options = layout
     before = contents(root)
     commands = [
@@ -106,7 +106,7 @@ def test_every_layout_goes_through_all_scripts(layout, run_script, contents):
         ["calc_model_performance.py", root / "m_preds.json", root / "m_results.json"],
     ]
     for script, *arguments in commands:
-        result = run_script(script, *arguments)
+        result = call_script(script, *arguments)
         assert result.returncode == 0, (script, result.stderr)
 
     images = images_of(root)
@@ -122,7 +122,7 @@ def test_every_layout_goes_through_all_scripts(layout, run_script, contents):
     assert json.loads((root / "m_results.json").read_text())["n"] == len(splits["test"])
 
     # The images of the layout are new images too, wherever they lie now.
-    new = run_script("test_torchvision.py", "-dir", root, "-images", root / "bin", "-out", root / "new.csv")
+    new = call_script("test_torchvision.py", "-dir", root, "-images", root / "bin", "-out", root / "new.csv")
     assert new.returncode == 0
     assert set(pd.read_csv(root / "new.csv", keep_default_na=False)["error"]) == {""}
 
