@@ -54,6 +54,12 @@ def require_same_figure(figure, value_and_limits):
     require_same([figure.value, *figure.interval], value_and_limits)
 
 
+def require_same_figures(found, of_r, names):
+    assert [*of_r] == names
+    for name, value_and_limits in of_r.items():
+        require_same([found[name], *found[f"{name} 95% Interval"]], value_and_limits)
+
+
 def require_same_overall(found, of_r):
     for ours, theirs in OVERALL.items():
         require_same(found[ours], of_r["overall"][theirs])
@@ -116,10 +122,7 @@ def test_exact_intervals_and_how_many_images_halve_that_of_the_accuracy(name):
 
 @pytest.mark.parametrize("name", [*TWO_CLASSES, *MORE_CLASSES, "grouped"])
 def test_losses(name):
-    found, of_r = results(name), by_r(name)["losses"]
-    for figure in ("Log Loss", "Brier Score"):
-        require_same(found[figure], of_r[figure]["value"])
-        require_same(found[f"{figure} 95% Interval"], of_r[figure]["interval"])
+    require_same_figures(results(name), by_r(name)["losses"], ["Log Loss", "Brier Score"])
 
 
 @pytest.mark.parametrize("name", TWO_CLASSES)
@@ -198,8 +201,7 @@ def test_referral(name):
 def test_figures_of_pairs_and_means_of_classes(name):
     found, of_r = results(name), by_r(name)
     require_same(found["Hand and Till's M"], of_r["hand_and_till"])
-    for figure, value_and_limits in of_r["means"].items():
-        require_same([found[figure], *found[f"{figure} 95% Interval"]], value_and_limits)
+    require_same_figures(found, of_r["means"], ["Specificity", "Neg Pred Value", "F1"])
 
 
 @pytest.mark.parametrize("name", MORE_CLASSES)
@@ -225,6 +227,18 @@ def test_images_in_groups():
         require_same(found[f"{figure} 95% Interval"], exact_interval(p * effective, effective))
     require_same(found["Accuracy P-Value"], of_r["accuracy_p_value"])
     require_same(found["McNemar P-Value"], of_r["sign_test"])
+
+
+def test_more_classes_in_groups():
+    made, of_r = read("three_class"), by_r("three_class")["groups_of_four"]
+    made.groups = [str(index // 4) for index in range(len(made.labels))]
+    found = as_json(summarize(made))
+    require_same_figures(found, of_r["losses"], ["Log Loss", "Brier Score"])
+    require_same_figures(found, of_r["means"], ["Specificity", "Neg Pred Value", "F1"])
+    kappa, of_r = ordered.measure(made, made.class_names).weighted_kappa, of_r["weighted_kappa"]
+    require_same(kappa.value, of_r["value"])
+    half_width = stats.t.ppf(0.975, len(set(made.groups)) - 1) * of_r["error"] / (1 - kappa.value**2)
+    require_same(np.ptp(np.arctanh(kappa.interval)) / 2, half_width)
 
 
 def test_two_models():

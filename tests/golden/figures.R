@@ -18,6 +18,9 @@ suppressPackageStartupMessages({
 z <- qnorm(0.975)
 percent_95 <- qchisq(0.95, 1)
 
+# By how much an interval is wider since its variance is of so few groups.
+widening <- function(group) qt(0.975, length(unique(group)) - 1) / qt(0.975, length(group) - 1)
+
 # Proportions ---------------------------------------------------------------------------------------------------------
 
 exact <- function(outcome) as.numeric(binom.test(sum(outcome), length(outcome))$conf.int)
@@ -61,9 +64,9 @@ in_groups <- function(outcome, group) {
   design <- svydesign(~group, weights = ~1, data = data.frame(outcome = as.numeric(outcome), group))
   mean <- svymean(~outcome, design)
   p <- as.numeric(coef(mean))
-  narrower <- (qt(0.025, length(outcome) - 1) / qt(0.025, degf(design)))^2
   limits <- svyciprop(~outcome, design, method = "beta")
-  list(n = length(outcome), effective = p * (1 - p) / as.numeric(vcov(mean)) * narrower, svyciprop = as.numeric(confint(limits)))
+  effective <- p * (1 - p) / as.numeric(vcov(mean)) / widening(group)^2
+  list(n = length(outcome), effective = effective, svyciprop = as.numeric(confint(limits)))
 }
 
 # Scores --------------------------------------------------------------------------------------------------------------
@@ -72,7 +75,7 @@ in_groups <- function(outcome, group) {
 mean_loss <- function(loss, group) {
   design <- svydesign(~group, weights = ~1, data = data.frame(loss, group))
   logarithm <- svycontrast(svymean(~loss, design), quote(log(loss)))
-  list(value = exp(coef(logarithm)[[1]]), interval = exp(as.numeric(confint(logarithm, df = degf(design)))))
+  exp(c(coef(logarithm)[[1]], as.numeric(confint(logarithm, df = degf(design)))))
 }
 
 losses <- function(predictions, group) {
@@ -118,9 +121,7 @@ dispersion <- function(fit, coefficient, group) {
   robust <- if (length(unique(group)) == length(group)) {
     sandwich(fit)
   } else {
-    n <- length(group)
-    few <- (qt(0.975, length(unique(group)) - 1) / qt(0.975, n - 1))^2
-    vcovCL(fit, group, type = "HC0", cadjust = TRUE) * (n - 1) / n * few
+    vcovCL(fit, group, type = "HC0", cadjust = TRUE) * (1 - 1 / length(group)) * widening(group)^2
   }
   max(1, robust[coefficient, coefficient] / vcov(fit)[coefficient, coefficient])
 }
@@ -140,8 +141,7 @@ calibration <- function(truth, score, group) {
   # The deviations of the logits from their mean in the class, as a design effect.
   deviation <- logit - ave(logit, truth)
   design <- svydesign(~group, weights = ~1, data = data.frame(deviation, group))
-  n <- length(truth)
-  effect <- vcov(svymean(~deviation, design)) / (var(deviation) / n) * (qt(0.975, degf(design)) / qt(0.975, n - 1))^2
+  effect <- vcov(svymean(~deviation, design)) / (var(deviation) / length(truth)) * widening(group)^2
   list(
     intercept = described(
       intercept, 1, function(a) deviance(fitted(truth ~ offset(a + logit) - 1)), dispersion(intercept, 1, group)
@@ -229,7 +229,7 @@ two_classes <- function(predictions) {
   )
 }
 
-# As if image i, counted from 0, were of fold i modulo 5.
+# As if the images were dealt into five folds, one after the other.
 five_folds <- function(predictions) {
   truth <- predictions$labels == 1
   score <- predictions$"predictive probabilities"[, 2]
@@ -253,8 +253,22 @@ more_classes <- function(predictions) {
     rank_difference = rank_difference(predictions$labels, predictions$predictions, count - 1),
     temperature = temperature_of_more(predictions),
     losses = losses(predictions, seq_along(labels)),
-    means = means_over_classes(labels, found, classes),
+    means = means_over_classes(labels, found, classes, seq_along(labels)),
     referral = referral(predictions)
+  )
+}
+
+# As if each four images that follow one another were a group. The weighted kappa is a function of five means.
+groups_of_four <- function(predictions) {
+  ranks <- data.frame(l = predictions$labels, f = predictions$predictions)
+  group <- (seq_along(ranks$l) - 1) %/% 4
+  data <- cbind(ranks, l2 = ranks$l^2, f2 = ranks$f^2, lf = ranks$l * ranks$f)
+  means <- svymean(~ l + f + l2 + f2 + lf, svydesign(~group, weights = ~1, data = data))
+  kappa <- svycontrast(means, quote(1 - (l2 + f2 - 2 * lf) / (l2 + f2 - 2 * l * f)))
+  list(
+    weighted_kappa = list(value = coef(kappa)[[1]], error = as.numeric(SE(kappa))),
+    losses = losses(predictions, group),
+    means = means_over_classes(ranks$l, ranks$f, unique(ranks$l), group)
   )
 }
 
@@ -265,14 +279,14 @@ rank_difference <- function(labels, found, largest) {
 }
 
 # The mean over classes of ratios, on the logit scale, with the linearized variance of survey sampling.
-means_over_classes <- function(labels, found, classes) {
+means_over_classes <- function(labels, found, classes, group) {
   of_ratios <- function(above, below) {
     data <- as.data.frame(cbind(sapply(classes, above), sapply(classes, below)) + 0)
     names(data) <- c(paste0("a", classes), paste0("b", classes))
-    totals <- svytotal(reformulate(names(data)), svydesign(~1, weights = ~1, data = data))
+    totals <- svytotal(reformulate(names(data)), svydesign(~group, weights = ~1, data = data))
     mean <- sprintf("((%s) / %d)", paste0("a", classes, " / b", classes, collapse = " + "), length(classes))
     logit <- svycontrast(totals, list(logit = parse(text = sprintf("log(%s / (1 - %s))", mean, mean))[[1]]))
-    plogis(as.numeric(coef(logit)) + c(0, -z, z) * as.numeric(SE(logit)))
+    plogis(as.numeric(coef(logit)) + c(0, -z, z) * as.numeric(SE(logit)) * widening(group))
   }
   list(
     "Specificity" = of_ratios(function(k) labels != k & found != k, function(k) labels != k),
@@ -342,6 +356,7 @@ for (name in c("published_table4", "binary_imbalanced")) {
   write(c(two_classes(read(name)), list(referral = referral(read(name)))), name)
 }
 write(c(two_classes(read("binary_ties")), list(five_folds = five_folds(read("binary_ties")))), "binary_ties")
-for (name in c("three_class", "ten_class")) write(more_classes(read(name)), name)
+write(c(more_classes(read("three_class")), list(groups_of_four = groups_of_four(read("three_class")))), "three_class")
+write(more_classes(read("ten_class")), "ten_class")
 write(groups(read("grouped")), "grouped")
 write(comparison(read("binary_ties"), read("second_model")), "second_model")
