@@ -1,4 +1,4 @@
-"""Every figure that R gave for the files of tests/golden, to 1e-6; see tests/golden/README.md."""
+"""Every figure that R gave for the files of tests/golden, to 1e-6 but for three; see tests/golden/README.md."""
 
 from pathlib import Path
 

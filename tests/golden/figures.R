@@ -99,7 +99,7 @@ area <- function(truth, score) as.numeric(auc(curve(truth, score)))
 # The precision at the score of each image of the class, and their mean.
 average_precision <- function(truth, score) mean(sapply(score[truth], function(at) mean(truth[score >= at])))
 
-# A higher threshold than pROC's where it finds several: at the same sum, more sensitivity comes first here.
+# Of several thresholds that are equally good, the one of the highest sensitivity.
 youden <- function(truth, score) {
   best <- coords(curve(truth, score), "best", best.method = "youden", ret = c("threshold", "sensitivity"))
   best$threshold[which.max(best$sensitivity)]
@@ -107,7 +107,7 @@ youden <- function(truth, score) {
 
 # Calibration ---------------------------------------------------------------------------------------------------------
 
-fitted <- function(formula, ...) glm(formula, binomial, ..., control = glm.control(epsilon = 1e-14, maxit = 100))
+logistic <- function(formula, ...) glm(formula, binomial, ..., control = glm.control(epsilon = 1e-14, maxit = 100))
 
 # The values at which the deviance is `more` above that of the best one.
 profile_interval <- function(deviance_at, best, more) {
@@ -128,8 +128,8 @@ dispersion <- function(fit, coefficient, group) {
 
 calibration <- function(truth, score, group) {
   logit <- qlogis(score)
-  intercept <- fitted(truth ~ offset(logit))
-  slope <- fitted(truth ~ logit)
+  intercept <- logistic(truth ~ offset(logit))
+  slope <- logistic(truth ~ logit)
   described <- function(fit, coefficient, deviance_at, widened) {
     level <- pchisq(percent_95 * widened, 1)
     list(
@@ -144,16 +144,16 @@ calibration <- function(truth, score, group) {
   effect <- vcov(svymean(~deviation, design)) / (var(deviation) / length(truth)) * widening(group)^2
   list(
     intercept = described(
-      intercept, 1, function(a) deviance(fitted(truth ~ offset(a + logit) - 1)), dispersion(intercept, 1, group)
+      intercept, 1, function(a) deviance(logistic(truth ~ offset(a + logit) - 1)), dispersion(intercept, 1, group)
     ),
     slope = described(
-      slope, 2, function(b) deviance(fitted(truth ~ offset(b * logit))), max(dispersion(slope, 2, group), effect)
+      slope, 2, function(b) deviance(logistic(truth ~ offset(b * logit))), max(dispersion(slope, 2, group), effect)
     )
   )
 }
 
 # One over the temperature is the slope of a regression without an intercept.
-temperature <- function(truth, score) 1 / coef(fitted(truth ~ qlogis(score) - 1))[[1]]
+temperature <- function(truth, score) 1 / coef(logistic(truth ~ qlogis(score) - 1))[[1]]
 
 temperature_of_more <- function(predictions) {
   of_class <- predictions$"label probabilities" == 1
