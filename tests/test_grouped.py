@@ -17,27 +17,6 @@ def test_a_proportion_of_single_images_has_the_exact_interval_or_a_reason():
     assert grouped.proportion(nothing, np.zeros(0, dtype=int), "no image") == Figure(None, None, 0, 0, "no image")
 
 
-def test_a_proportion_in_groups_is_svyciprops():
-    """R's svyciprop(~outcome, svydesign(~group), method = "beta"), whose formula is written out here.
-
-    It compares with p (1 - p) / n where single images have p (1 - p) / (n - 1), which makes it n / (n - 1) of ours.
-    """
-    random = np.random.default_rng(0)
-    groups = np.repeat(np.arange(40), random.integers(1, 6, 40))
-    outcomes = random.random(len(groups)) < stats.norm.cdf(0.8 + random.normal(size=40))[groups]
-    p, n, count = outcomes.mean(), len(outcomes), 40
-    deviations = np.array([(outcomes[groups == group] - p).sum() for group in range(40)])
-    variance = count / (count - 1) * (deviations**2).sum() / n**2
-    effective = p * (1 - p) / variance * (stats.t.ppf(0.025, n - 1) / stats.t.ppf(0.025, count - 1)) ** 2
-    effective *= n / (n - 1)
-    limits = [
-        stats.beta.ppf(0.025, effective * p, effective * (1 - p) + 1),
-        stats.beta.ppf(0.975, effective * p + 1, effective * (1 - p)),
-    ]
-    assert effective < 0.8 * n
-    assert grouped.proportion(outcomes, groups).interval == pytest.approx(limits)
-
-
 @pytest.mark.parametrize("correct", [0, 13, 20])
 def test_images_that_are_copies_count_once(correct):
     outcomes = np.arange(20) < correct

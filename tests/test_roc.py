@@ -90,16 +90,6 @@ def test_delongs_paired_test_is_that_of_all_pairs(data):
     assert limits == pytest.approx([max(difference - half_width, -1), min(difference + half_width, 1)], abs=1e-9)
 
 
-def test_delongs_paired_test_agrees_with_r():
-    # pROC 1.18.0, roc.test(paired = TRUE, method = "delong"), on these scores.
-    truth = np.array([True] * 6 + [False] * 5)
-    first = np.array([0.9, 0.8, 0.7, 0.6, 0.3, 0.5, 0.4, 0.2, 0.55, 0.1, 0.65])
-    second = np.array([0.6, 0.9, 0.4, 0.7, 0.2, 0.5, 0.5, 0.3, 0.8, 0.15, 0.1])
-    difference, _, p_value = delong_test(truth, first, second)
-    assert difference == pytest.approx(0.083333333333, abs=1e-9)
-    assert p_value == pytest.approx(0.648350013845, abs=1e-9)
-
-
 def test_a_model_compared_with_itself():
     truth = np.array([True, True, False, False])
     scores = np.array([0.9, 0.4, 0.5, 0.1])

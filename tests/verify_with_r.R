@@ -1,7 +1,7 @@
 # Compare the figures of this project with those of R, to 1e-6.
 #
-#   Rscript tests/verify_with_r.R                  the golden files beside this script, computed anew
-#   Rscript tests/verify_with_r.R PREDS RESULTS    what calc_model_performance.py made of one predictions JSON
+#   Rscript tests/verify_with_r.R                  the golden files beside this script, computed again
+#   Rscript tests/verify_with_r.R PREDS RESULTS    what calc_model_performance.py wrote of one predictions JSON
 #
 # Needs the packages caret, pROC, psych and jsonlite. Ends with status 1 where a figure differs.
 
@@ -104,7 +104,7 @@ results_figures <- function(predictions, class_names) {
     "Accuracy P-Value" = overall[["AccuracyPValue"]],
     "McNemar P-Value" = overall[["McnemarPValue"]],
     "Cohen's Kappa" = kappa$estimate,
-    "Cohen's Kappa 95% Interval" = c(kappa$lower, kappa$upper),
+    "Cohen's Kappa 95% Interval (Fleiss, Cohen and Everitt)" = c(kappa$lower, kappa$upper),
     "Per Class" = setNames(
       lapply(seq_along(class_names) - 1, function(class) class_figures(predictions, class)), class_names
     )
