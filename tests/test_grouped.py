@@ -59,7 +59,7 @@ def test_a_positive_mean_of_copies_is_that_of_single_images_and_without_spread_h
     assert copies.interval == pytest.approx(grouped.positive_mean(values, np.arange(4)).interval)
     for groups in (np.arange(2), np.zeros(2, dtype=int)):
         figure = grouped.positive_mean(np.full(2, 0.3), groups)
-        assert (figure.value, figure.interval, figure.reason) == (0.3, None, "the images' groups do not differ")
+        assert (figure.value, figure.interval, figure.reason) == (0.3, None, grouped.ALIKE)
 
 
 def test_the_number_for_half_the_interval_by_hand():

@@ -14,9 +14,10 @@ from sklearn import metrics
 
 from pipeline.performance.calibration import reliability_bins
 from pipeline.performance.figures import Figure, Undefined, Z, exact_interval, mean_of
-from pipeline.performance.grouped import FEWEST_GROUPS, design_effect, proportion, sign_test, variance_of_sum
+from pipeline.performance.grouped import ALIKE, FEWEST_GROUPS, design_effect, proportion, sign_test, variance_of_sum
 
-NO_IMAGE, NO_OTHER, NEVER = "no image of the class", "no image of another class", "the class was never predicted"
+NO_IMAGE, NO_OTHER = "no image of the class", "no image of another class"
+NEVER, ALWAYS = "the class was never predicted", "no other class was ever predicted"
 ROUNDING = 1e-14  # a variance below this is 0 but for rounding
 
 
@@ -117,7 +118,7 @@ def negative_predictive_value(one):
 
     Undefined as positive_predictive_value is.
     """
-    return _unless(_one_sided(one)) or one.fraction(~one.truth, ~one.finding, "no other class was ever predicted")
+    return _unless(_one_sided(one)) or one.fraction(~one.truth, ~one.finding, ALWAYS)
 
 
 def f1(one):
@@ -222,7 +223,7 @@ def mean_ratio(predictions, numerator, denominator):
         return Figure(mean, reason=f"a class has images in fewer than {FEWEST_GROUPS} groups")
     variance = variance_of_sum(((above - ratios * below) / totals).mean(axis=1), groups)
     if variance == 0 or mean in (0, 1):
-        return Figure(mean, reason="the images' groups do not differ")
+        return Figure(mean, reason=ALIKE)
     half_width = Z * np.sqrt(variance) / (mean * (1 - mean))
     return Figure(mean, special.expit(special.logit(mean) + np.array([-half_width, half_width])).tolist())
 

@@ -1,5 +1,7 @@
 """The sections that options, folds or uncertainties bring: functions from Results that have it to a Section."""
 
+import math
+
 import numpy as np
 
 from pipeline.performance.decision_curve import THRESHOLDS
@@ -29,8 +31,9 @@ def predictive_values(results):
         "These hold where images of the class, and others, are as easy to recognize as here, however many there are. "
         "LR+ is by how much a finding multiplies the odds of the class, LR- by how much its absence does."
     ]
-    if values.adjusted:
-        notes.append(f"A half is added to each count behind {' and '.join(values.adjusted)}, of which one is 0.")
+    infinite = [f"{name} is {figure.reason}" for name, figure in ratios if figure.value == math.inf]
+    if infinite:
+        notes.append(f"{' and '.join(infinite)}. Look at the lower limit.")
     tables = [Table(COLUMNS, rows), Table(header, at)]
     return Section("At other prevalences, with 95% intervals", tables=tables, notes=notes)
 

@@ -147,7 +147,7 @@ def calibration(results):
     shown, of = (results.confidence_error, "of the most probable class")
     if results.positive is not None:
         shown, of = results.main.calibration_error.value, results.positive
-    expected, largest = (score(value) for value in results.expected_error)
+    expected, largest = (score(value) for value in results.error_if_calibrated)
     rows = [
         ("Log Loss", score(results.log_loss.value), interval_of(results.log_loss)),
         (f"Brier Score ({whose})", score(results.brier_score.value), interval_of(results.brier_score)),
@@ -165,9 +165,10 @@ def calibration(results):
             (*row, before[1])
             for row, before in zip(rows, calibration(results.uncalibrated).tables[0].rows, strict=True)
         ]
+    alike = ", those of a group alike" if results.group_count not in (None, results.count) else ""
     note = (
         f"A perfectly calibrated model would show a calibration error of {expected} on average with "
-        f"{images(results.count, unit=results.unit)}, and more than {largest} in one case of twenty."
+        f"{images(results.count, unit=results.unit)}{alike}, and more than {largest} in one case of twenty."
     )
     if results.positive is not None:
         note += (
