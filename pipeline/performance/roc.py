@@ -145,6 +145,18 @@ def design_effect(curves):
     return float(np.clip(ratio * widening(len(sizes), images) ** 2, 1, most))
 
 
+def one_list_deviation(curves):
+    """Return how far, by chance, the area of all images in one list is from the mean over the Curves of folds.
+
+    A standard deviation, for folds whose models are on one scale. Both areas are then means over pairs of an image of
+    the class and another one, and differ by what single pairs deviate, whose variance is at most that of a coin,
+    A (1 - A); a fold has as many pairs as its groups make.
+    """
+    area = _mean(curves)
+    pairs = [len(set(curve.groups[curve.truth])) * len(set(curve.groups[~curve.truth])) for curve in curves]
+    return float(np.sqrt(sum(curve.weight**2 * area * (1 - area) / n for curve, n in zip(curves, pairs, strict=True))))
+
+
 def paired_difference(curves, other_curves):
     """Return (difference of two models' mean areas, its interval, two-sided p-value) on the same images.
 
