@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.performance.figures import Figure, Undefined, Z
-from pipeline.performance.grouped import design_effect, sign_test
+from pipeline.performance.grouped import design_effect, sign_flip_test
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.roc import area_figure, curves_of_folds, paired_difference
 
@@ -60,7 +60,7 @@ def compare(measured, other, place):
         Figure((only_here - only_there) / count, interval),
         only_here,
         only_there,
-        sign_test(differences, groups),
+        sign_flip_test(differences, groups),
         [_compare_areas(name, ours, other) for name, ours in OneAgainstRest.shown(measured).items()],
     )
 

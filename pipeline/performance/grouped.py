@@ -135,7 +135,7 @@ def bootstrap(statistics, groups, strata, seed=0):
     return limits
 
 
-def sign_test(differences, groups):
+def sign_flip_test(differences, groups):
     """Return the two-sided exact p-value that two models are correct equally often on the same images.
 
     `differences`, int (n,), is 1 where only the first is correct and -1 where only the second is. Under the hypothesis

@@ -12,6 +12,7 @@ from pipeline.performance.table_cells import (
     ALL_IN_JSON,
     COLUMNS,
     MOST_ROWS,
+    SIGN_FLIPS,
     columns,
     metric_row,
     with_span,
@@ -159,8 +160,8 @@ def referral(results):
 
 def comparison(results):
     other = results.comparison
-    by_groups = ", by groups" if results.group_count not in (None, results.count) else ""
-    difference, test = other.difference, f"{p_value(other.p_value)} (exact McNemar{by_groups})"
+    how = "exact McNemar" if results.group_count in (None, results.count) else SIGN_FLIPS
+    difference, test = other.difference, f"{p_value(other.p_value)} ({how})"
     change = points(difference.value), signed_span(difference.interval, 100, 1)
     rows = [("Accuracy", percent(other.here), percent(other.there), *change, test)]
     for area in other.areas:

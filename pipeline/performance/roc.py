@@ -90,7 +90,8 @@ def pairwise_area(predictions):
         try:
             curves += curves_of_folds(OneAgainstRest(*(each[either] for each in arrays)), 1 / (count * (count - 1)))
         except Undefined:
-            return Figure(None, reason=f"no images of both {names[first]} and {names[second]} that one model has seen")
+            where = "" if predictions.folds is None else " in one fold"
+            return Figure(None, reason=f"no images of both {names[first]} and {names[second]}{where}")
     return mean_area(curves)
 
 
