@@ -76,8 +76,8 @@ def test_multiclass_brier_score_by_hand():
 
 def test_a_perfectly_calibrated_model_shows_the_error_that_is_expected():
     # One image at 0.5 is off by 0.5 whatever it is; two at 0.5 by 0.5 or not at all, as often.
-    assert calibration.expected_calibration_error(np.array([0.5])) == [0.5, 0.5]
-    mean, high = calibration.expected_calibration_error(np.array([0.5, 0.5]))
+    assert calibration.error_if_calibrated(np.array([0.5]), np.arange(1)) == [0.5, 0.5]
+    mean, high = calibration.error_if_calibrated(np.array([0.5, 0.5]), np.arange(2))
     assert (mean, high) == (pytest.approx(0.25, abs=0.03), 0.5)
     random = np.random.default_rng(1)
     probabilities = random.random(200)
@@ -85,6 +85,20 @@ def test_a_perfectly_calibrated_model_shows_the_error_that_is_expected():
         calibration_error(reliability_bins(random.random(200) < probabilities, probabilities, np.arange(200)))
         for _ in range(200)
     ]
-    mean, high = calibration.expected_calibration_error(probabilities)
+    mean, high = calibration.error_if_calibrated(probabilities, np.arange(200))
     assert mean == pytest.approx(np.mean(errors), rel=0.05)
     assert high == pytest.approx(np.quantile(errors, 0.95), rel=0.1)
+
+
+def test_images_of_a_group_are_drawn_as_one_for_the_error_of_a_calibrated_model():
+    single = np.linspace(0.05, 0.95, 40)
+    four_times = calibration.error_if_calibrated(np.repeat(single, 4), np.repeat(np.arange(40), 4))
+    assert four_times == pytest.approx(calibration.error_if_calibrated(single, np.arange(40)))
+
+
+def test_the_interval_of_a_brier_score_ends_at_its_largest_value():
+    probability = np.array([0.8, 0.9])
+    one = one_class(np.array([False, True]), probability > 0.5, probability)
+    assert calibration.brier_score(one).interval[1] == 1
+    both = np.stack([1 - probability, probability], axis=1)
+    assert calibration.multiclass_brier_score(np.array([0, 1]), both, np.arange(2)).interval[1] == 2

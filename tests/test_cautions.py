@@ -6,7 +6,7 @@ import pytest
 from made_predictions import GOLDEN, chosen_threshold, multiclass, random_two_class, two_class
 
 from pipeline import predictions
-from pipeline.performance import thresholds
+from pipeline.performance import folds, thresholds
 from pipeline.performance.baselines import Baseline
 from pipeline.performance.cautions import cautions
 from pipeline.performance.figures import Figure
@@ -81,3 +81,39 @@ def test_decisions_that_are_not_the_most_probable_class():
     unlike = replace(point, sensitivity=replace(point.sensitivity, value=0.2, interval=[0.1, 0.3]))
     (sentence,) = cautions(summarize(measured, thresholds=(unlike,)))
     assert sentence.startswith("The threshold's sensitivity was 20.0% where it was chosen, and is ")
+
+
+@pytest.mark.parametrize(("counts", "largest"), [((300, 12), "no"), ((12, 300), "yes")])
+def test_a_class_that_is_rare_makes_accuracies_high_whichever_is_positive(counts, largest):
+    found = cautions(summarize(random_two_class(0, counts=counts, signal=2)))
+    assert [sentence for sentence in found if "are of class" in sentence] == [
+        f"96.2% of the images are of class {largest}: an accuracy is high without finding any other. Judge by "
+        "sensitivity, specificity and ROC-AUC."
+    ]
+
+
+def test_a_class_that_is_nearly_all_of_several_makes_accuracies_high():
+    labels = np.repeat([0, 1, 2], [285, 8, 7])
+    found = cautions(summarize(multiclass(labels, np.eye(3)[labels] * 0.7 + 0.1)))
+    assert any(sentence.startswith("95.0% of the images are of class A: an accuracy") for sentence in found)
+
+
+def of_folds(count, shifts):
+    """Return Results of five folds, of `count` images each, whose models shift the logits."""
+    random = np.random.default_rng(1)
+    parts, paths = [], [f"fold_{fold}.json" for fold in range(5)]
+    for fold, shift in enumerate(shifts):
+        labels = np.arange(count) % 2
+        logits = 1.8 * labels - 0.9 + random.normal(size=count) + shift
+        names = [f"{fold}_{number}.png" for number in range(count)]
+        parts.append(two_class(labels, 1 / (1 + np.exp(-logits)), file_names=names, fold=fold))
+    return summarize(folds.pool(parts, paths), cross_validation=folds.cross_validation(parts))
+
+
+def test_folds_on_different_scales_are_told_from_folds_of_few_images():
+    """With 12 images a fold the two areas differ by more than 0.02 by chance alone."""
+    few, shifted = of_folds(12, np.zeros(5)), of_folds(60, np.linspace(-1, 1, 5))
+    assert abs(few.classes[1].auc_pooled.value - few.classes[1].auc.value) > 0.02
+    assert not any("scales" in sentence for sentence in cautions(few))
+    (sentence,) = [sentence for sentence in cautions(shifted) if "scales" in sentence]
+    assert sentence.startswith("The folds' models give probabilities on different scales: the ROC-AUC (yes) of all")

@@ -21,6 +21,7 @@ def shuffled(predictions, seed=0):
         predictions=predictions.predictions[order],
         probabilities=predictions.probabilities[order],
         file_names=[predictions.file_names[index] for index in order],
+        folds=None if predictions.folds is None else predictions.folds[order],
     )
 
 
@@ -134,6 +135,38 @@ def test_areas_of_folds_are_compared_within_the_folds():
     (area,) = comparison.compare(here, shifted, "b.json").areas
     # Another scale of one fold's model changes nothing.
     assert (area.difference.value, area.p_value.value) == (0, 1)
+
+
+def test_areas_of_models_that_were_split_otherwise_are_their_own_and_have_no_test():
+    """The images that one fold of ours tests were tested by two models of the other, on two scales."""
+    labels, folds, other_folds = np.arange(40) % 2, np.arange(40) // 20, np.arange(40) // 2 % 2
+    logits = labels + np.random.default_rng(0).normal(size=40)
+    here, there = (
+        two_class(labels, 1 / (1 + np.exp(-(logits + 5 * shift))), folds=shift, file_names=[f"{n}" for n in range(40)])
+        for shift in (folds, other_folds)
+    )
+    (area,) = comparison.compare(here, shuffled(there), "b.json").areas
+    means = [
+        np.mean([roc_auc(labels[mask] == 1, logits[mask]) for mask in (each == 0, each == 1)])
+        for each in (folds, other_folds)
+    ]
+    assert [area.here.value, area.there.value] == pytest.approx(means)
+    assert area.difference.value == pytest.approx(means[0] - means[1])
+    assert area.difference.interval is None
+    assert {area.difference.reason, area.p_value.reason} == {comparison.OTHER_FOLDS}
+    # One other model ranks the images of each fold; several models do not rank those of a single one.
+    (one_other,) = comparison.compare(here, replace(there, folds=None), "b.json").areas
+    assert one_other.p_value.value is not None
+    (one_of_ours,) = comparison.compare(replace(here, folds=None), there, "b.json").areas
+    assert (one_of_ours.there.value, one_of_ours.p_value.value) == (pytest.approx(means[1]), None)
+
+
+def test_groups_of_one_name_hold_the_same_images():
+    here = two_class([0, 1], [0.1, 0.9], file_names=["g", "h"], members=[["a.png", "b.png"], ["c.png"]])
+    there = replace(here, members=[["b.png", "a.png"], ["c.png", "d.png"]])
+    with pytest.raises(UserError) as error:
+        comparison.compare(here, there, "b.json")
+    assert error.value.faults == ("-compare b.json: h has other images there; compare predictions of the same split",)
 
 
 def test_paired_difference_interval_by_hand():

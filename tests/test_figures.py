@@ -79,3 +79,7 @@ def test_how_figures_are_written(written, text):
 def test_a_value_and_its_limits_are_told_apart():
     assert figures.telling_decimals(Figure(0.99946, [0.9989, 0.9997])) == 4
     assert figures.telling_decimals(Figure(0.5, [0.4, 0.6])) == 3
+    # With four decimals the upper limit is written as 99.99%, since it is not 1, and so is the value.
+    close = Figure(0.99989, [0.9992, 0.99998])
+    assert figures.telling_decimals(close) == 5
+    assert len({figures.percent(value, 5) for value in (close.value, *close.interval)}) == 3

@@ -126,6 +126,14 @@ def test_predictions_of_other_images_are_told(tmp_path, class_folders, split, re
     assert sentence in report(root, root / "m_preds.json").text
 
 
+def test_groups_that_are_counted_are_of_the_images_of_the_split(tmp_path, class_folders, split, report):
+    root = split(class_folders(tmp_path / "data", {"no": 20, "yes": 20}), "-val_test_prop", 0.2)
+    groups = [f"group {number // 2}" for number in range(8)]
+    text = report(root, predict(root, groups=groups), "-per", "group").text
+    assert "4 test groups" in text and "Test: 8 images" in text
+    assert "are not those of the split" not in text
+
+
 def test_without_a_table_of_the_images_one_sentence_says_so(tmp_path, report, draw_project):
     root = draw_project(tmp_path / "project")  # with split files only
     text = report(root, predict(root)).text

@@ -38,7 +38,7 @@ def test_a_positive_mean_of_copies_is_that_of_single_images_and_without_spread_h
     assert copies.interval == pytest.approx(grouped.positive_mean(values, np.arange(4)).interval)
     for groups in (np.arange(2), np.zeros(2, dtype=int)):
         figure = grouped.positive_mean(np.full(2, 0.3), groups)
-        assert (figure.value, figure.interval, figure.reason) == (0.3, None, "the images' groups do not differ")
+        assert (figure.value, figure.interval, figure.reason) == (0.3, None, grouped.ALIKE)
 
 
 def test_the_number_for_half_the_interval_by_hand():
@@ -65,16 +65,16 @@ def test_a_design_effect_is_between_1_and_that_of_copies(images):
     assert grouped.design_effect(outcomes, np.arange(len(outcomes))) == 1
 
 
-def test_the_sign_test_of_single_images_is_mcnemars_exact_test():
+def test_the_sign_flip_test_of_single_images_is_mcnemars_exact_test():
     # Of 6 discordant pairs 5 or more on one side: 2 x (6 + 1) / 64.
-    assert grouped.sign_test(np.array([1, 1, 1, 1, 1, -1, 0]), np.arange(7)) == pytest.approx(14 / 64)
-    assert grouped.sign_test(np.array([1, -1, 0]), np.arange(3)) == 1
-    assert grouped.sign_test(np.array([0, 0]), np.arange(2)) == 1
+    assert grouped.sign_flip_test(np.array([1, 1, 1, 1, 1, -1, 0]), np.arange(7)) == pytest.approx(14 / 64)
+    assert grouped.sign_flip_test(np.array([1, -1, 0]), np.arange(3)) == 1
+    assert grouped.sign_flip_test(np.array([0, 0]), np.arange(2)) == 1
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-1, 1), st.integers(0, 4)), min_size=1, max_size=20))
-def test_the_sign_test_counts_out_all_signs(images):
+def test_the_sign_flip_test_counts_out_all_signs(images):
     differences, groups = (np.array(each) for each in zip(*images, strict=True))
     sums = [differences[groups == group].sum() for group in range(5)]
     totals = [
@@ -82,7 +82,7 @@ def test_the_sign_test_counts_out_all_signs(images):
         for signs in itertools.product([1, -1], repeat=5)
     ]
     expected = np.mean([abs(total) >= abs(sum(sums)) for total in totals])
-    assert grouped.sign_test(differences, groups) == pytest.approx(expected)
+    assert grouped.sign_flip_test(differences, groups) == pytest.approx(expected)
 
 
 def test_resampling_agrees_with_the_interval_of_a_mean():

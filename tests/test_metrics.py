@@ -247,6 +247,12 @@ def test_mcnemar_without_errors_is_undefined():
         symmetry([[5, 0], [0, 5]])
 
 
+@pytest.mark.parametrize("matrix", [[[0, 0], [6, 20]], [[3, 1, 1], [0, 0, 0], [0, 0, 0]]])
+def test_images_of_one_class_cannot_show_whether_errors_go_both_ways(matrix):
+    with pytest.raises(Undefined, match="all images are of one class"):
+        symmetry(matrix)
+
+
 def test_bowker_by_hand():
     matrix = [[5, 3, 1], [1, 5, 2], [4, 2, 5]]
     statistic = (3 - 1) ** 2 / 4 + (1 - 4) ** 2 / 5 + 0

@@ -50,8 +50,8 @@ The predictions name no groups: the 26 images are taken as independent.
 | Accuracy          | 92.3% | 74.9% to 99.1% | 24 of 26  |
 | Cohen's Kappa     | 0.838 | 0.469 to 0.980 | 26        |
 
-Intervals: exact for proportions, and for kappa through the accuracy; score intervals (Newcombe's method 5) for areas; \
-docs/statistics.md explains each.
+Intervals: Clopper and Pearson's for proportions, of the effective number of images where these come in groups, and \
+for kappa through the accuracy; score intervals (Newcombe's method 5) for areas; docs/statistics.md explains each.
 
 ## Confusion matrix
 
@@ -147,6 +147,28 @@ def test_folds_are_listed_with_their_spread():
     assert text.startswith("# Performance on 78 test images of 3 folds\n")
     for word in ("| 0 ", "| 2 ", "| minimum ", "| maximum ", "| mean ", "| standard deviation "):
         assert f"\n{word}" in text
+
+
+def test_images_of_a_fold_without_a_class_are_not_counted_beside_the_area():
+    """The first fold has 12 images of yes and none of no: no model has ranked them among others."""
+    parts = [random_two_class(n, counts=(8 if n else 0, 12), prefix=f"{n}_", fold=n) for n in range(3)]
+    text = page(folds.pool(parts, ["a", "b", "c"]), cross_validation=folds.cross_validation(parts))
+    (line,) = [line for line in text.splitlines() if line.startswith("| ROC-AUC (yes)")]
+    assert line.split("|")[-2].strip() == "24 and 16"
+
+
+def test_tests_of_groups_are_named_as_what_they_are():
+    made = random_two_class(0, groups=[str(number // 2) for number in range(26)])
+    text = page(made, comparison=comparison.compare(made, random_two_class(1), "b.json"))
+    assert "| binomial of the effective number, one-sided" in text and "exact binomial" not in text
+    assert text.count("exact, by sign flips of the groups") == 2 and "McNemar" not in text
+
+
+def test_what_depends_on_the_prevalence_says_so():
+    assert (
+        "Predictive values, F1 and average precision hold at the prevalence here, 61.5%; -prevalence gives predictive "
+        "values at others."
+    ) in page(published())
 
 
 def test_one_fold_is_named():

@@ -8,6 +8,7 @@ from made_predictions import multiclass, two_class
 from sklearn.metrics import brier_score_loss
 
 from pipeline.performance import summary
+from pipeline.performance.predictive_values import predictive_values
 from pipeline.performance.results_json import as_json
 
 PUBLISHED = ("Sensitivity", "Specificity", "ROC-AUC", "Accuracy", "Cohen's Kappa")
@@ -113,3 +114,14 @@ def test_predictions_that_are_not_the_most_probable_class_are_counted():
     made = two_class([0, 1, 1], [0.1, 0.9, 0.8])
     made.predictions = np.array([1, 1, 0])
     assert summarize(made)["Predictions Not Most Probable"] == 2
+
+
+def test_an_infinite_likelihood_ratio_is_null_with_its_reason_and_its_lower_limit():
+    made = two_class([0, 0, 1, 1], [0.1, 0.2, 0.9, 0.4])
+    results = as_json(summary.summarize(made, predictive_values=predictive_values(made, [0.1])))
+    values = results["Predictive Values"]
+    lower, upper = values["LR+ 95% Interval"]
+    assert (values["LR+"], upper, results["undefined"]["LR+ (yes)"]) == (None, None, "infinite: no false positive")
+    assert 0 < lower < 1
+    assert (values["LR-"], values["at"][0]["Pos Pred Value"]) == (0.5, 1)
+    assert "Infinity" not in json.dumps(results)

@@ -290,3 +290,19 @@ def test_an_undefined_m_says_why():
     many = roc.MOST_PAIRED_CLASSES + 1
     made = multiclass(np.arange(many), np.full((many, many), 1 / many), [str(index) for index in range(many)])
     assert roc.pairwise_area(made).reason.startswith(f"{many} classes ")
+
+
+def test_the_area_of_one_list_is_as_near_to_the_mean_over_folds_as_said():
+    """Five folds on one scale: the standard deviation of the difference is at most the one returned, and half of it."""
+    random, differences, said = np.random.default_rng(0), [], []
+    for _ in range(200):
+        truth, folds_of = np.arange(60) % 2 == 0, np.arange(60) // 12
+        scores = 1.5 * truth + random.normal(size=60)
+        of_folds = curves(truth, scores, folds=folds_of)
+        mean = np.mean([curve.area for curve in of_folds])
+        differences.append(roc.roc_auc(truth, scores) - mean)
+        said.append(roc.one_list_deviation(of_folds))
+    assert 0.5 * np.mean(said) < np.std(differences) < np.mean(said)
+    # Copies are no pairs of their own.
+    copies = [np.repeat(each, 3) for each in (truth, scores, np.arange(60), folds_of)]
+    assert roc.one_list_deviation(curves(*copies)) == pytest.approx(said[-1])

@@ -1,12 +1,13 @@
 """What a reader must know before believing the figures of Results, a sentence each."""
 
 from pipeline.messages import listed
-from pipeline.performance.figures import images, p_value, percent, score, signed, signed_span, span
+from pipeline.performance.figures import Z, images, p_value, percent, score, signed, signed_span, span
+from pipeline.performance.roc import curves_of_folds, one_list_deviation
 
 # An interval wider than this leaves a proportion open by more than 10 percentage points on either side.
 WIDE = 0.2
 SIGNIFICANT = 0.05
-RARE = 0.1  # fraction of positive images below which an accuracy says little
+RARE = 0.1  # fraction of images that are not of the largest class, below which an accuracy says little
 FEW_POSITIVES = 10  # behind a threshold
 POOLING_MATTERS = 0.02  # difference of the pooled area and the mean over folds
 
@@ -84,11 +85,12 @@ def _few_images(results):
                 f"With so few {results.unit}s of these classes, their sensitivity's interval spans more than "
                 f"{WIDE:.0%}: {listed(few)}."
             )
-    prevalence = results.main.prevalence.value if results.positive is not None else None
-    if prevalence is not None and 0 < prevalence < RARE:
+    rate = results.no_information_rate
+    if 1 - RARE < rate < 1:
+        largest = results.predictions.class_names[results.matrix.sum(axis=1).argmax()]
         yield (
-            f"Only {percent(prevalence)} of the {results.unit}s are of class {results.positive}: judge by ROC-AUC and "
-            "kappa, since an accuracy is high without finding any of them."
+            f"{percent(rate)} of the {results.unit}s are of class {largest}: an accuracy is high without finding any "
+            "other. Judge by sensitivity, specificity and ROC-AUC."
         )
 
 
@@ -130,7 +132,10 @@ def _folds(results):
         )
     for one in results.shown_classes:
         pooled, mean = one.auc_pooled and one.auc_pooled.value, one.auc.value
-        if None not in (pooled, mean) and abs(pooled - mean) > POOLING_MATTERS:
+        if None in (pooled, mean):
+            continue
+        by_chance = Z * one_list_deviation(curves_of_folds(one.against_rest))
+        if abs(pooled - mean) > max(POOLING_MATTERS, by_chance):
             yield (
                 f"The folds' models give probabilities on different scales: the ROC-AUC ({one.name}) of all images in "
                 f"one list is {score(pooled)}, the mean over folds {score(mean)}. One threshold does not fit all."

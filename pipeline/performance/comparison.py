@@ -6,9 +6,11 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.performance.figures import Figure, Undefined, Z
-from pipeline.performance.grouped import design_effect, sign_test
+from pipeline.performance.grouped import design_effect, sign_flip_test
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.roc import area_figure, curves_of_folds, paired_difference
+
+OTHER_FOLDS = "the other model was tested on other folds of the images: the areas rank different images"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,10 @@ class Comparison:
 def compare(measured, other, place):
     """Return the Comparison of `measured` with `other`, both Predictions; `place` names the other one in messages.
 
-    Raises UserError where the two are not of the same images with the same labels: see matched.
+    Accuracies are compared image by image, whichever fold tested it. Areas rank images, and only those of one model are
+    on one scale: where a fold of `measured` was tested by several models of `other`, which was split otherwise, each
+    area is that of its own folds, and their difference has no interval. Raises UserError where the two are not of the
+    same images with the same labels: see matched.
     """
     other = matched(measured, other, place)
     here, there = (model.predictions == model.labels for model in (measured, other))
@@ -55,7 +60,7 @@ def compare(measured, other, place):
         Figure((only_here - only_there) / count, interval),
         only_here,
         only_there,
-        sign_test(differences, groups),
+        sign_flip_test(differences, groups),
         [_compare_areas(name, ours, other) for name, ours in OneAgainstRest.shown(measured).items()],
     )
 
@@ -64,7 +69,7 @@ def matched(measured, other, place):
     """Return `other` with its images in the order of `measured`, matched by file name.
 
     By position where one of the two has no file names. Raises UserError, with a line a fault, for other classes,
-    images that only one of the two has, and labels that differ.
+    images that only one of the two has, labels that differ, and groups of the same name that hold other images.
     """
     if other.class_names != measured.class_names:
         theirs, ours = ", ".join(other.class_names), ", ".join(measured.class_names)
@@ -91,6 +96,12 @@ def matched(measured, other, place):
         f"{measured.labels[index]}"
         for index in np.flatnonzero(other.labels[order] != measured.labels)
     ]
+    if measured.members is not None:
+        faults += [
+            f"-compare {place}: {name} has other images there; compare predictions of the same split"
+            for name, index, ours in zip(names, order, measured.members, strict=True)
+            if set(other.members[index]) != set(ours)
+        ]
     if faults:
         raise UserError(*faults)
     return replace(
@@ -99,6 +110,7 @@ def matched(measured, other, place):
         predictions=other.predictions[order],
         probabilities=other.probabilities[order],
         file_names=measured.file_names,
+        folds=None if other.folds is None else other.folds[order],
     )
 
 
@@ -116,12 +128,21 @@ def paired_difference_interval(only_first, only_second, count, effect=1.0):
 
 
 def _compare_areas(name, ours, other):
-    theirs = replace(ours, probability=other.probabilities[:, other.class_names.index(name)])
+    comparable = _tested_by_one_model(ours.folds, other.fold_numbers())
+    folds = ours.folds if comparable else other.fold_numbers()
+    theirs = replace(ours, probability=other.probabilities[:, other.class_names.index(name)], folds=folds)
     here, there = area_figure([ours]), area_figure([theirs])
-    difference = None if here.value is None else here.value - there.value
+    difference = None if None in (here.value, there.value) else here.value - there.value
     try:
+        if not comparable:
+            raise Undefined(OTHER_FOLDS)
         _, interval, p_value = paired_difference(curves_of_folds(ours), curves_of_folds(theirs))
     except Undefined as undefined:
         reason = str(undefined)
         return AreaComparison(name, here, there, Figure(difference, reason=reason), Figure(None, reason=reason))
     return AreaComparison(name, here, there, Figure(difference, interval), Figure(p_value))
+
+
+def _tested_by_one_model(folds, other_folds):
+    """Tell whether the images of each fold have one other fold; both int (n,)."""
+    return len(set(zip(folds.tolist(), other_folds.tolist(), strict=True))) == len(set(folds.tolist()))

@@ -1,5 +1,6 @@
 """What a figure is: its value, 95 % interval and counts, or why it is undefined; and how figures are written."""
 
+import math
 from dataclasses import dataclass
 
 from scipy import special, stats
@@ -95,6 +96,8 @@ def ratio(value):
     """Write a ratio from 0 up with three digits or, below 1, three decimals: 9.38, 0.069."""
     if value is None:
         return "undefined"
+    if value == math.inf:
+        return "infinite"
     return f"{value:.{sum(value < bound for bound in (1, 10, 100))}f}"
 
 
@@ -124,7 +127,7 @@ def telling_decimals(figure):
         return 3
     numbers = {figure.value, *(figure.interval or ())}
     enough = (
-        n for n in range(3, MOST_DECIMALS) if len({_imperfect(round(each, n), n) for each in numbers}) == len(numbers)
+        n for n in range(3, MOST_DECIMALS) if len({round(_imperfect(each, n), n) for each in numbers}) == len(numbers)
     )
     return next(enough, MOST_DECIMALS)
 

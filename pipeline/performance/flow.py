@@ -183,7 +183,10 @@ def _sentences(flow, sources):
 
 
 def _other_images(part, predictions):
-    return predictions.file_names is not None and set(map(composed, predictions.file_names)) != part.file_names
+    names = predictions.file_names
+    if predictions.members is not None:  # where groups are counted, names are theirs
+        names = [name for images in predictions.members for name in images]
+    return names is not None and set(map(composed, names)) != part.file_names
 
 
 def _part(rows, path, class_names):

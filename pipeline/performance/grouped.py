@@ -14,6 +14,7 @@ from scipy import optimize, stats
 from pipeline.performance.figures import CONFIDENCE, Figure, exact_interval
 
 RESAMPLES = 1000
+ALIKE = "the images, or their groups, do not differ"
 FEWEST_GROUPS = 3  # that tell by how much images of a group are alike
 
 
@@ -30,8 +31,8 @@ def proportion(outcomes, groups, reason_if_none=""):
     return Figure(count / total, exact_interval(count / effect, total / effect), count, total)
 
 
-def positive_mean(values, groups):
-    """Return the Figure of the mean of `values`, float (n,), of which none is below 0.
+def positive_mean(values, groups, largest=math.inf):
+    """Return the Figure of the mean of `values`, float (n,), of which none is below 0 or above `largest`.
 
     The interval is Student's t for so many groups on the logarithm of the mean, which is less skewed, with the variance
     of a ratio in survey sampling (see design_effect) carried over to it: Cochran, Sampling Techniques (1977), 6.3; R's
@@ -41,10 +42,10 @@ def positive_mean(values, groups):
     mean, count = float(values.mean()), len(sizes)
     deviations = np.bincount(group, weights=values - mean)
     if count == 1 or not deviations.any():
-        return Figure(mean, reason="the images' groups do not differ")
+        return Figure(mean, reason=ALIKE)
     error = np.sqrt(count / (count - 1) * (deviations**2).sum()) / len(values)
     factor = np.exp(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * error / mean)
-    return Figure(mean, [float(mean / factor), float(mean * factor)])
+    return Figure(mean, [float(mean / factor), float(min(mean * factor, largest))])
 
 
 def number_to_halve(outcomes, groups):
@@ -134,7 +135,7 @@ def bootstrap(statistics, groups, strata, seed=0):
     return limits
 
 
-def sign_test(differences, groups):
+def sign_flip_test(differences, groups):
     """Return the two-sided exact p-value that two models are correct equally often on the same images.
 
     `differences`, int (n,), is 1 where only the first is correct and -1 where only the second is. Under the hypothesis

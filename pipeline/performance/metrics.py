@@ -14,9 +14,17 @@ from sklearn import metrics
 
 from pipeline.performance.calibration import reliability_bins
 from pipeline.performance.figures import Figure, Undefined, Z, exact_interval, mean_of
-from pipeline.performance.grouped import FEWEST_GROUPS, design_effect, proportion, sign_test, variance_of_sum
+from pipeline.performance.grouped import (
+    ALIKE,
+    FEWEST_GROUPS,
+    design_effect,
+    proportion,
+    sign_flip_test,
+    variance_of_sum,
+)
 
-NO_IMAGE, NO_OTHER, NEVER = "no image of the class", "no image of another class", "the class was never predicted"
+NO_IMAGE, NO_OTHER = "no image of the class", "no image of another class"
+NEVER, ALWAYS = "the class was never predicted", "no other class was ever predicted"
 ROUNDING = 1e-14  # a variance below this is 0 but for rounding
 
 
@@ -84,6 +92,13 @@ class OneAgainstRest:
         masks = [self.folds == fold for fold in np.unique(self.folds)]
         return [mask for mask in masks if self.truth[mask].any() and not self.truth[mask].all()]
 
+    @property
+    def ranked(self):
+        """How many images of the class, and how many others, a model has ranked among both; all where none has."""
+        inside = self.folds_with_both()
+        ranked = self.truth[np.any(inside, axis=0)] if inside else self.truth
+        return int(ranked.sum()), int((~ranked).sum())
+
     def fraction(self, outcome, among, reason_if_none=""):
         """Return the Figure of the images with an outcome among some; both bool (n,)."""
         return proportion(outcome[among], self.groups[among], reason_if_none)
@@ -117,7 +132,7 @@ def negative_predictive_value(one):
 
     Undefined as positive_predictive_value is.
     """
-    return _unless(_one_sided(one)) or one.fraction(~one.truth, ~one.finding, "no other class was ever predicted")
+    return _unless(_one_sided(one)) or one.fraction(~one.truth, ~one.finding, ALWAYS)
 
 
 def f1(one):
@@ -222,7 +237,7 @@ def mean_ratio(predictions, numerator, denominator):
         return Figure(mean, reason=f"a class has images in fewer than {FEWEST_GROUPS} groups")
     variance = variance_of_sum(((above - ratios * below) / totals).mean(axis=1), groups)
     if variance == 0 or mean in (0, 1):
-        return Figure(mean, reason="the images' groups do not differ")
+        return Figure(mean, reason=ALIKE)
     half_width = Z * np.sqrt(variance) / (mean * (1 - mean))
     return Figure(mean, special.expit(special.logit(mean) + np.array([-half_width, half_width])).tolist())
 
@@ -298,11 +313,13 @@ def symmetry_test(matrix, differences, groups):
     """Return the p-value that each two classes are taken for one another equally often, as R's mcnemar.test gives it.
 
     Two classes: McNemar, Psychometrika 12 (1947) 153, with Edwards's continuity correction where the two errors differ
-    in number; where images come in groups, the exact test of grouped.sign_test on `differences`, label - prediction.
-    More: Bowker, Journal of the American Statistical Association 43 (1948) 572. Undefined, where R has NaN: two classes
-    that were never taken for one another, in either direction; and for more than two classes where images come in
-    groups.
+    in number; where images come in groups, the exact grouped.sign_flip_test on `differences`, label - prediction. More:
+    Bowker, Journal of the American Statistical Association 43 (1948) 572. Undefined, where R has NaN: two classes that
+    were never taken for one another, in either direction; and for more than two classes where images come in groups.
+    Undefined too, other than in R, for images of one class: they can be taken for others in one direction only.
     """
+    if np.count_nonzero(matrix.sum(axis=1)) == 1:
+        raise Undefined("all images are of one class")
     upper = np.triu_indices(len(matrix), 1)
     difference, total = np.abs(matrix - matrix.T)[upper], (matrix + matrix.T)[upper]
     if (total == 0).any():
@@ -314,7 +331,7 @@ def symmetry_test(matrix, differences, groups):
     in_groups = len(np.unique(groups)) < len(groups)
     if len(total) == 1:
         if in_groups:
-            return sign_test(differences, groups)
+            return sign_flip_test(differences, groups)
         difference = np.maximum(difference - 1, 0)
     elif in_groups:
         raise Undefined("Bowker's test is of single images, and these come in groups")

@@ -1,5 +1,7 @@
 """The sections that options, folds or uncertainties bring: functions from Results that have it to a Section."""
 
+import math
+
 import numpy as np
 
 from pipeline.performance.decision_curve import THRESHOLDS
@@ -10,6 +12,7 @@ from pipeline.performance.table_cells import (
     ALL_IN_JSON,
     COLUMNS,
     MOST_ROWS,
+    SIGN_FLIPS,
     columns,
     metric_row,
     with_span,
@@ -29,8 +32,9 @@ def predictive_values(results):
         "These hold where images of the class, and others, are as easy to recognize as here, however many there are. "
         "LR+ is by how much a finding multiplies the odds of the class, LR- by how much its absence does."
     ]
-    if values.adjusted:
-        notes.append(f"A half is added to each count behind {' and '.join(values.adjusted)}, of which one is 0.")
+    infinite = [f"{name} is {figure.reason}" for name, figure in ratios if figure.value == math.inf]
+    if infinite:
+        notes.append(f"{' and '.join(infinite)}. Look at the lower limit.")
     tables = [Table(COLUMNS, rows), Table(header, at)]
     return Section("At other prevalences, with 95% intervals", tables=tables, notes=notes)
 
@@ -156,8 +160,8 @@ def referral(results):
 
 def comparison(results):
     other = results.comparison
-    by_groups = ", by groups" if results.group_count not in (None, results.count) else ""
-    difference, test = other.difference, f"{p_value(other.p_value)} (exact McNemar{by_groups})"
+    how = "exact McNemar" if results.group_count in (None, results.count) else SIGN_FLIPS
+    difference, test = other.difference, f"{p_value(other.p_value)} ({how})"
     change = points(difference.value), signed_span(difference.interval, 100, 1)
     rows = [("Accuracy", percent(other.here), percent(other.there), *change, test)]
     for area in other.areas:

@@ -1,16 +1,16 @@
 """Likelihood ratios, and what a finding means where the class is rarer, or more frequent, than among these images."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from pipeline.errors import UserError
-from pipeline.performance.figures import Figure, Z
-from pipeline.performance.grouped import design_effect
-from pipeline.performance.metrics import NO_IMAGE, NO_OTHER, OneAgainstRest
+from pipeline.performance.figures import Figure
+from pipeline.performance.grouped import proportion
+from pipeline.performance.metrics import ALWAYS, NEVER, NO_IMAGE, NO_OTHER, OneAgainstRest
 
-ADDED = 0.5  # to each count of a ratio of which one is 0: Haldane, Annals of Human Genetics 20 (1956) 309
+NO_FALSE_POSITIVE, NO_TRUE_NEGATIVE = "infinite: no false positive", "infinite: no true negative"
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,15 @@ class AtPrevalence:
 
 @dataclass(frozen=True)
 class PredictiveValues:
-    """The likelihood ratios of a class, and the predictive values that follow from them."""
+    """The likelihood ratios of a class, and the predictive values that follow from them.
+
+    A ratio may be infinite, as may the upper limit of its interval.
+    """
 
     class_name: str
     positive_ratio: Figure  # LR+
     negative_ratio: Figure  # LR-
     at: list[AtPrevalence]
-    adjusted: list[str]  # the ratios, "LR+" or "LR-", of which a count was 0, so that a half was added to each
 
 
 def predictive_values(predictions, prevalences):
@@ -38,64 +40,79 @@ def predictive_values(predictions, prevalences):
 
     By Bayes' theorem the odds of the class after a finding are those before it times the likelihood ratio, and so are
     the limits: PPV = odds LR+ / (1 + odds LR+) and NPV = 1 / (1 + odds LR-), with odds = prevalence / (1 - prevalence).
-    With the interval of the ratio as it is here, these are the logit intervals of Mercaldo, Lau and Zhou, Statistics in
-    Medicine 26 (2007) 2170. Raises UserError for more than two classes.
+    Raises UserError for more than two classes.
     """
     if predictions.positive_class is None:
         raise UserError(
             f"-prevalence: with {len(predictions.class_names)} classes no one of them is positive; leave it out"
         )
     one = OneAgainstRest.of(predictions, predictions.class_names.index(predictions.positive_class))
-    positive, adjusted_positive = _likelihood_ratio(one, one.finding)
-    negative, adjusted_negative = _likelihood_ratio(one, ~one.finding)
+    positive = _likelihood_ratio(one, one.finding, NEVER, NO_FALSE_POSITIVE)
+    negative = _likelihood_ratio(one, ~one.finding, ALWAYS, NO_TRUE_NEGATIVE)
     at = [AtPrevalence(each, _after(positive, each), _rest(_after(negative, each))) for each in prevalences]
-    adjusted = [name for name, is_so in (("LR+", adjusted_positive), ("LR-", adjusted_negative)) if is_so]
-    return PredictiveValues(predictions.positive_class, positive, negative, at, adjusted)
+    return PredictiveValues(predictions.positive_class, positive, negative, at)
 
 
-def _likelihood_ratio(one, outcome):
-    """Return the Figure of P(outcome | class) / P(outcome | another class), and whether it is of adjusted counts.
+def _likelihood_ratio(one, outcome, if_never, if_infinite):
+    """Return the Figure of P(outcome | class) / P(outcome | another class), `outcome` being bool (n,).
 
-    The interval is that of its logarithm, with the variance 1/a - 1/m + 1/b - 1/n for a of the class's m images and b
-    of the n others: Simel, Samsa and Matchar, Journal of Clinical Epidemiology 44 (1991) 763. All four are effective
-    numbers, divided by the design effect of the class's images or of the others. Where groups have images of both, what
-    they have in common widens it further. Where a or b is 0, a half is added to each of a, b, m - a and n - b.
+    The interval follows from those of the two fractions: see ratio_interval. Undefined where no image has the outcome.
     """
     masks = (one.truth, ~one.truth)
     if not all(mask.any() for mask in masks):
-        return Figure(None, reason=NO_OTHER if one.positives else NO_IMAGE), False
-    effects = [design_effect(outcome[mask], one.groups[mask]) for mask in masks]
-    counts = np.array([outcome[mask].sum() for mask in masks]) / effects
-    totals = np.array([one.positives, one.negatives]) / effects
-    adjusted = not counts.all()
-    if adjusted:
-        counts, totals = counts + ADDED, totals + 2 * ADDED
-    variance = (1 / counts - 1 / totals).sum() + (0 if adjusted else _shared_variance(one, outcome))
-    logarithm = np.log(counts[0] / totals[0]) - np.log(counts[1] / totals[1])
-    half_width = Z * np.sqrt(variance)
-    limits = np.exp([logarithm - half_width, logarithm + half_width])
-    return Figure(float(np.exp(logarithm)), limits.tolist()), adjusted
+        return Figure(None, reason=NO_OTHER if one.positives else NO_IMAGE)
+    if not outcome.any():
+        return Figure(None, reason=if_never)
+    above, below = (proportion(outcome[mask], one.groups[mask]) for mask in masks)
+    interval = ratio_interval(above, below, _correlation(one, outcome))
+    if below.value == 0:
+        return Figure(math.inf, interval, reason=if_infinite)
+    return Figure(above.value / below.value, interval)
 
 
-def _shared_variance(one, outcome):
-    """Return by how much groups with images of both classes increase the variance of the ratio's logarithm; 0 or more.
+def ratio_interval(above, below, correlation=0.0):
+    """Return the interval of the ratio of two Figures from 0 to 1, not both 0, from their own intervals.
 
-    It is -2 times the covariance of the logarithms of the two fractions, the sum over groups of the products of what
-    the group's images of each class add to them.
+    It recovers the variance of each on either side from its interval: the lower limit L is where above - L below is as
+    far from 0 as the root of (above - its lower limit)^2 + L^2 (upper limit of below - below)^2, less twice their
+    product times the correlation; the upper limit is that of the inverse ratio, inverted. Unlike the interval of the
+    logarithm it needs no count other than 0, and is no point where all images have the outcome. MOVER-R: Donner and
+    Zou, Statistical Methods in Medical Research 21 (2012) 347, equation 9; R's pairwiseCI::MOVERR.
+    """
+    highest = _lower_limit(below, above, correlation)
+    return [_lower_limit(above, below, correlation), 1 / highest if highest > 0 else math.inf]
+
+
+def _lower_limit(above, below, correlation):
+    down, up = above.value - above.interval[0], below.interval[1] - below.value
+    product = above.value * below.value - correlation * down * up
+    # L^2 (below^2 - up^2) - 2 L product + above^2 - down^2 = 0; written so that below = up divides by no 0.
+    left = above.value**2 - down**2
+    root = math.sqrt(max(product**2 - (below.value**2 - up**2) * left, 0))
+    return left / (product + root) if left > 0 else 0.0
+
+
+def _correlation(one, outcome):
+    """Return the correlation of the two fractions that groups with images of both classes bring, 0 or less.
+
+    Above 0 it would make the interval of the ratio shorter, and is not known well enough for that.
     """
     sums = [
-        np.bincount(one.groups[mask], outcome[mask] / outcome[mask].sum() - 1 / mask.sum(), one.groups.max() + 1)
+        np.bincount(one.groups[mask], outcome[mask] - outcome[mask].mean(), one.groups.max() + 1) / mask.sum()
         for mask in (one.truth, ~one.truth)
     ]
-    return max(-2 * float(sums[0] @ sums[1]), 0.0)
+    size = np.sqrt((sums[0] @ sums[0]) * (sums[1] @ sums[1]))
+    return min(float(sums[0] @ sums[1] / size), 0.0) if size > 0 else 0.0
 
 
 def _after(ratio, prevalence):
     """Return the Figure of the class's probability after a finding with the likelihood ratio, a Figure."""
     if ratio.value is None:
         return ratio
-    odds = np.log([ratio.value, *ratio.interval]) + special.logit(prevalence)
-    value, *interval = special.expit(odds).tolist()
+    odds = prevalence / (1 - prevalence)
+    value, *interval = (
+        1.0 if each == math.inf else odds * each / (1 + odds * each) for each in (ratio.value, *ratio.interval)
+    )
     return Figure(value, interval)
 
 

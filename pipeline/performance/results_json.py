@@ -1,5 +1,6 @@
 """The results JSON: the one place where Results become its keys and values."""
 
+import math
 from dataclasses import astuple, replace
 
 from pipeline.operating_point import KEY, OperatingPoint
@@ -57,7 +58,7 @@ def _overall(results):
         "McNemar P-Value": results.symmetry_p_value,
         **_with_intervals(of_pairs | {"Log Loss": results.log_loss}),
         "Confidence Calibration Error": Figure(results.confidence_error),
-        "Expected Calibration Error": Figure(results.expected_error),
+        "Calibration Error If Calibrated": Figure(results.error_if_calibrated),
         "Confidence Reliability Diagram": Figure(_bins(results.confidence_bins)),
         "Most Confident Errors": Figure(_errors(results.errors), reason=NO_FILE_NAMES),
     }  # fmt: skip
@@ -202,16 +203,23 @@ def _folds(cross_validation, undefined):
 
 
 def _predictive_values(values, undefined):
-    ratios = _with_intervals({"LR+": values.positive_ratio, "LR-": values.negative_ratio})
+    ratios = _with_intervals({"LR+": _finite(values.positive_ratio), "LR-": _finite(values.negative_ratio)})
     at = []
     for each in values.at:
         figures = _with_intervals({"Pos Pred Value": each.positive, "Neg Pred Value": each.negative})
         of = f" (prevalence {each.prevalence:g})"
         at.append({"prevalence": each.prevalence, **_values(figures, undefined, of)})
     return {
-        "class": values.class_name, **_values(ratios, undefined, f" ({values.class_name})"),
-        "a half added to the counts of": values.adjusted, "at": at,
+        "class": values.class_name, **_values(ratios, undefined, f" ({values.class_name})"), "at": at,
     }  # fmt: skip
+
+
+def _finite(figure):
+    """Return a Figure with None in place of what is infinite."""
+    if figure.value is None:
+        return figure
+    value, *interval = (None if each == math.inf else each for each in (figure.value, *figure.interval))
+    return Figure(value, interval, reason=figure.reason)
 
 
 def _subgroups(subgroups, undefined):

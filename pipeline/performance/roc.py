@@ -90,7 +90,8 @@ def pairwise_area(predictions):
         try:
             curves += curves_of_folds(OneAgainstRest(*(each[either] for each in arrays)), 1 / (count * (count - 1)))
         except Undefined:
-            return Figure(None, reason=f"no images of both {names[first]} and {names[second]} that one model has seen")
+            where = "" if predictions.folds is None else " in one fold"
+            return Figure(None, reason=f"no images of both {names[first]} and {names[second]}{where}")
     return mean_area(curves)
 
 
@@ -143,6 +144,18 @@ def design_effect(curves):
     images = sum(len(curve.truth) for curve in curves)
     ratio = _variance(groups, np.concatenate(list(map(_components, curves)))) / independent
     return float(np.clip(ratio * widening(len(sizes), images) ** 2, 1, most))
+
+
+def one_list_deviation(curves):
+    """Return how far, by chance, the area of all images in one list is from the mean over the Curves of folds.
+
+    A standard deviation, for folds whose models are on one scale. Both areas are then means over pairs of an image of
+    the class and another one, and differ by what single pairs deviate, whose variance is at most that of a coin,
+    A (1 - A); a fold has as many pairs as its groups make.
+    """
+    area = _mean(curves)
+    pairs = [len(set(curve.groups[curve.truth])) * len(set(curve.groups[~curve.truth])) for curve in curves]
+    return float(np.sqrt(sum(curve.weight**2 * area * (1 - area) / n for curve, n in zip(curves, pairs, strict=True))))
 
 
 def paired_difference(curves, other_curves):

@@ -8,6 +8,7 @@ from pipeline.performance.table_cells import (
     ALL_IN_JSON,
     COLUMNS,
     MOST_ROWS,
+    SIGN_FLIPS,
     columns,
     counted,
     interval_of,
@@ -17,8 +18,9 @@ from pipeline.performance.table_cells import (
 
 MOST_CLASSES = 25  # of more the page shows the worst ones only
 INTERVALS = (
-    "Intervals: exact for proportions, and for kappa through the accuracy; score intervals (Newcombe's method 5) for "
-    "areas; docs/statistics.md explains each."
+    "Intervals: Clopper and Pearson's for proportions, of the effective number of images where these come in groups, "
+    "and for kappa through the accuracy; score intervals (Newcombe's method 5) for areas; docs/statistics.md explains "
+    "each."
 )
 # The precision is the positive predictive value, and the recall the sensitivity; the results JSON has them too.
 MORE_FIGURES = {
@@ -44,7 +46,7 @@ def main_figures(results, pictures):
             metric_row("ROC-AUC (mean over classes)", main.auc, score, classes),
         ]
     else:
-        both = f"{main.sensitivity.total} and {main.specificity.total}"
+        both = " and ".join(map(str, main.against_rest.ranked))
         of_classes = [
             metric_row(f"Sensitivity ({results.positive})", main.sensitivity),
             metric_row(f"Specificity ({results.positive})", main.specificity),
@@ -104,7 +106,11 @@ def more_figures(results):
         return Section("More figures", tables=[_more_of_classes(results)])
     main, of = results.main.named(), results.positive
     rows = [metric_row(f"{name} ({of})", main[name], write, results.count) for name, write in MORE_FIGURES.items()]
-    return Section("More figures", tables=[Table(columns(results), rows)])
+    note = (
+        "Predictive values, F1 and average precision hold at the prevalence here, "
+        f"{percent(results.main.prevalence.value)}; -prevalence gives predictive values at others."
+    )
+    return Section("More figures", tables=[Table(columns(results), rows)], notes=[note])
 
 
 def _more_of_classes(results):
@@ -131,11 +137,13 @@ def _more_of_classes(results):
 
 def tests(results):
     symmetry = "McNemar's test" if len(results.classes) == 2 else "Bowker's test (McNemar's for more than two classes)"
-    if len(results.classes) == 2 and results.group_count not in (None, results.count):
-        symmetry = "exact sign test of the groups"
+    largest = "exact binomial, one-sided"
+    if results.group_count not in (None, results.count):
+        largest = "binomial of the effective number, one-sided"
+        symmetry = SIGN_FLIPS if len(results.classes) == 2 else symmetry
     rate = percent(results.no_information_rate)
     rows = [
-        (f"accuracy above the no-information rate, {rate}", "exact binomial, one-sided", results.accuracy_p_value),
+        (f"accuracy above the no-information rate, {rate}", largest, results.accuracy_p_value),
         ("errors equally frequent in both directions", symmetry, results.symmetry_p_value.value),
     ]
     rows = [(question, test, p_value(value)) for question, test, value in rows]
@@ -147,7 +155,7 @@ def calibration(results):
     shown, of = (results.confidence_error, "of the most probable class")
     if results.positive is not None:
         shown, of = results.main.calibration_error.value, results.positive
-    expected, largest = (score(value) for value in results.expected_error)
+    expected, largest = (score(value) for value in results.error_if_calibrated)
     rows = [
         ("Log Loss", score(results.log_loss.value), interval_of(results.log_loss)),
         (f"Brier Score ({whose})", score(results.brier_score.value), interval_of(results.brier_score)),
@@ -165,9 +173,10 @@ def calibration(results):
             (*row, before[1])
             for row, before in zip(rows, calibration(results.uncalibrated).tables[0].rows, strict=True)
         ]
+    alike = ", those of a group alike" if results.group_count not in (None, results.count) else ""
     note = (
         f"A perfectly calibrated model would show a calibration error of {expected} on average with "
-        f"{images(results.count, unit=results.unit)}, and more than {largest} in one case of twenty."
+        f"{images(results.count, unit=results.unit)}{alike}, and more than {largest} in one case of twenty."
     )
     if results.positive is not None:
         note += (

@@ -15,7 +15,7 @@ from pipeline.performance.calibration import (
     Bin,
     brier_score,
     calibration_error,
-    expected_calibration_error,
+    error_if_calibrated,
     log_loss,
     multiclass_brier_score,
     reliability_bins,
@@ -126,7 +126,9 @@ class Results:
     brier_score: Figure  # of the positive class; of all classes where each is taken in turn
     confidence_bins: list[Bin]  # of the most probable class
     confidence_error: float
-    expected_error: list  # mean and 95th percentile of the calibration error shown, of a perfectly calibrated model
+    error_if_calibrated: (
+        list  # mean and 95th percentile of the calibration error shown, of a perfectly calibrated model
+    )
     errors: list[ConfidentError] | None  # the most confident ones; None without file names
     not_most_probable: int  # predictions that are not the most probable class
     thresholds: tuple[Threshold, ...] = ()  # one, or one a fold
@@ -206,7 +208,7 @@ def summarize(predictions, **more):
         brier_score=brier,
         confidence_bins=confidence_bins,
         confidence_error=calibration_error(confidence_bins),
-        expected_error=expected_calibration_error(shown),
+        error_if_calibrated=error_if_calibrated(shown, groups),
         errors=most_confident_errors(predictions),
         not_most_probable=int((predictions.probabilities_of_predictions() < highest).sum()),
         **more,

@@ -4,6 +4,7 @@ from pipeline.performance.figures import percent, score, span, telling_decimals
 
 COLUMNS = ["metric", "value", "95% interval"]
 MOST_ROWS = 20  # of a table that could have more
+SIGN_FLIPS = "exact, by sign flips of the groups"
 ALL_IN_JSON = "The results JSON has all of them."
 
 

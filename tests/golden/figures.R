@@ -12,7 +12,6 @@ suppressPackageStartupMessages({
   library(survey)
   library(sandwich)
   library(vcd) # Kappa
-  library(epiR) # epi.tests
 })
 
 z <- qnorm(0.975)
@@ -166,25 +165,30 @@ temperature_of_more <- function(predictions) {
 
 # What follows from counts --------------------------------------------------------------------------------------------
 
-likelihood_ratios <- function(truth, finding) {
-  counts <- c(sum(truth & finding), sum(!truth & finding), sum(truth & !finding), sum(!truth & !finding))
-  detail <- epi.tests(matrix(counts, 2, byrow = TRUE))$detail
-  row <- function(name) as.numeric(detail[detail$statistic == name, c("est", "lower", "upper")])
-  list("LR+" = row("lr.pos"), "LR-" = row("lr.neg"))
+# Donner and Zou (2012), equation 9 (MOVER-R): the ratio of two proportions from their exact intervals.
+ratio <- function(above, below) {
+  a <- mean(above)
+  b <- mean(below)
+  of_a <- exact(above)
+  of_b <- exact(below)
+  limit <- function(sign, of_a, of_b) {
+    divisor <- of_b * (2 * b - of_b)
+    (a * b + sign * sqrt((a * b)^2 - of_a * (2 * a - of_a) * divisor)) / divisor
+  }
+  c(a / b, limit(-1, of_a[1], of_b[2]), limit(1, of_a[2], of_b[1]))
 }
 
-# Mercaldo, Lau and Zhou (2007), the logit intervals, from sensitivity and specificity.
+likelihood_ratios <- function(truth, finding) list(
+  "LR+" = ratio(finding[truth], finding[!truth]), "LR-" = ratio(!finding[truth], !finding[!truth])
+)
+
+# Bayes' theorem: the odds of the class after a finding are those before it times the likelihood ratio.
 at_prevalence <- function(truth, finding, prevalence) {
-  se <- mean(finding[truth])
-  sp <- mean(!finding[!truth])
   odds <- prevalence / (1 - prevalence)
-  ppv <- qlogis(se * prevalence / (se * prevalence + (1 - sp) * (1 - prevalence)))
-  npv <- qlogis(sp * (1 - prevalence) / ((1 - se) * prevalence + sp * (1 - prevalence)))
-  error_ppv <- sqrt((1 - se) / se / sum(truth) + sp / (1 - sp) / sum(!truth))
-  error_npv <- sqrt(se / (1 - se) / sum(truth) + (1 - sp) / sp / sum(!truth))
+  of <- likelihood_ratios(truth, finding)
   list(
     prevalence = prevalence,
-    "Pos Pred Value" = plogis(ppv + c(0, -z, z) * error_ppv), "Neg Pred Value" = plogis(npv + c(0, -z, z) * error_npv)
+    "Pos Pred Value" = 1 / (1 + 1 / (odds * of$"LR+")), "Neg Pred Value" = 1 / (1 + odds * of$"LR-"[c(1, 3, 2)])
   )
 }
 
