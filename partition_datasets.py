@@ -111,10 +111,10 @@ def main(argv=None):
     # The rest is imported only now, so that --help and what is wrong with options are told at once.
     from pipeline import image_files
     from pipeline.locks import only_one
-    from pipeline.partitioning import tables
+    from pipeline.partitioning import project_tables
 
     image_files.limit_pixels(options.max_pixels)
-    tables.require_ours(project)
+    project_tables.require_ours(project)
     with only_one(project.lock, project.root):
         if options.baselines and parser.given(argv) <= ONLY_MEASURE and (project.tables / "images.csv").exists():
             measure_earlier_split(project, options)
@@ -162,8 +162,8 @@ def split(project, options, command, words):
         groups,
         intake,
         leaks,
+        project_tables,
         splitting,
-        tables,
     )
     from pipeline.performance import baselines, small_test_part
     from pipeline.split_files import SplitRecord
@@ -200,7 +200,7 @@ def split(project, options, command, words):
         test_parts = splitting.test_parts(class_of, group_of, fold_count, options.seed)
 
     record = SplitRecord.of_now(command, options.seed, choices=choices.as_json(), leaks_kept=leaked.kept, options=words)
-    tables.write(project, images, class_names, assignments, record)
+    project_tables.write(project, images, class_names, assignments, record)
     duplicate_report.draw(project, readable, found)
     leaks.draw(project, images, leaked)
     if options.baselines:

@@ -11,7 +11,7 @@ Columns:
     subfolder        the folder directly under the class folder whose images stay together; empty where there is none
     patient          the PatientID of a DICOM file; empty for others
     given_partition  train, val or test in a ready-made split; empty where it is drawn
-    corrected_from   the class before the user corrected it, see label_sheet; empty where it is as it was
+    corrected_from   the class before the user corrected it, see corrections; empty where it is as it was
 """
 
 from collections import namedtuple

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 from torchvision.transforms.functional import to_pil_image
 
-from pipeline import sheets
+from pipeline import tiles
 
 SIDE = 160  # pixels of an image in the picture of augmented ones
 SHEET_SEED = 0  # of the changes in that picture; each epoch of a training has its own seed
@@ -123,7 +123,7 @@ def draw_augmented(path, image_set, augment, rows=4, columns=6):
     drawn = []
     for number, image in enumerate(pixels):
         augmented = augment(image.expand(columns - 1, -1, -1, -1))
-        tiles = [sheets.Tile(to_pil_image(one.cpu()), "augmented") for one in augmented]
+        changed = [tiles.Tile(to_pil_image(one.cpu()), "augmented") for one in augmented]
         label = image_set.paths[number].name if image_set.paths else f"image {number + 1}"
-        drawn.append(sheets.Row(label, [sheets.Tile(to_pil_image(image.cpu()), "as it is"), *tiles]))
-    sheets.draw_sheet(path, "Training images as they are, and augmented", drawn, side=SIDE)
+        drawn.append(tiles.Row(label, [tiles.Tile(to_pil_image(image.cpu()), "as it is"), *changed]))
+    tiles.draw_sheet(path, "Training images as they are, and augmented", drawn, side=SIDE)

@@ -1,7 +1,7 @@
 """Labels that the models of a cross-validation doubt: a page to look at, and a table that the user fills in.
 
 Each image is judged by the fold's model that has not trained on it, nor on its near-duplicates or its group. A wrong
-label can therefore not confirm itself. Nothing is changed here; see label_sheet for how corrections go back in.
+label can therefore not confirm itself. Nothing is changed here; see corrections for how corrections go back in.
 """
 
 import base64
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import files, image_files, label_sheet, split_files
-from pipeline.learning import familiarity, outputs
+from pipeline import corrections, files, image_files, split_files
+from pipeline.learning import familiarity, task_files
 from pipeline.messages import note
 from pipeline.templates import rendered
 
@@ -55,7 +55,7 @@ class DoubtfulLabels:
     def __init__(self, project, name):
         """Take the project and the page's name; UserError where page or table would replace something else."""
         self._project = project
-        self._page, self._table = outputs.doubtful_label_paths(project, name)
+        self._page, self._table = task_files.doubtful_label_paths(project, name)
         self._found, self._count = [], 0
 
     def add(self, classifier, images, predictions):
@@ -85,8 +85,8 @@ class DoubtfulLabels:
     def write(self):
         """Write the page and the table, the most doubtful first; print where, and how corrections go back in."""
         found = sorted(self._found, key=lambda label: (label.quality, label.image))
-        label_sheet.require_not_filled_in(self._table)  # it may have been while the images were predicted
-        label_sheet.write(self._table, map(_row, found))
+        corrections.require_not_filled_in(self._table)  # it may have been while the images were predicted
+        corrections.write(self._table, map(_row, found))
         command = split_files.command_to_split_again(self._project, "-labels_csv", self._table)
         page = _html(self._project, found[:MOST_SHOWN], len(found), self._count, self._table, command)
         files.write_text(self._page, page)

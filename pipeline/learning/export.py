@@ -23,7 +23,7 @@ from pipeline import files, image_files
 from pipeline.errors import UserError
 from pipeline.image_values import is_deep
 from pipeline.learning.inference import logits_of
-from pipeline.learning.outputs import require_ours
+from pipeline.learning.task_files import require_ours
 from pipeline.messages import note
 from pipeline.operating_point import SMALLEST
 

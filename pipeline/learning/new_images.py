@@ -14,8 +14,8 @@ from pipeline.errors import UserError
 from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.familiarity import FEWEST_VALIDATED, UNLIKE_FROM
-from pipeline.learning.outputs import point_path, require_our_table
 from pipeline.learning.seen import seen_in_training
+from pipeline.learning.task_files import point_path, require_our_table
 from pipeline.messages import note
 from pipeline.progress import progress_bar, stream_in_threads
 from pipeline.remarks import Remarks

@@ -12,8 +12,8 @@ from pipeline.learning.architectures import resolve_architecture
 from pipeline.learning.classifier import Classifier
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.ensemble import Ensemble
-from pipeline.learning.outputs import gallery_path, predictions_path
 from pipeline.learning.seen import require_unseen
+from pipeline.learning.task_files import gallery_path, predictions_path
 from pipeline.messages import note
 from pipeline.predictions import Predictions
 

@@ -4,7 +4,7 @@ import dataclasses
 import fnmatch
 from dataclasses import dataclass, replace
 
-from pipeline import label_sheet, split_files
+from pipeline import corrections, split_files
 from pipeline.errors import UserError
 from pipeline.file_names import caseless, composed
 from pipeline.messages import command_text, note_each
@@ -33,7 +33,7 @@ class Choices:
         if given.get("files"):
             given["files"] = tuple(given["files"])
         if given.get("labels_csv"):  # corrections leave it as it is where labels come from
-            given["labels_csv"] = None if label_sheet.is_in(given["labels_csv"]) else given["labels_csv"].name
+            given["labels_csv"] = None if corrections.is_in(given["labels_csv"]) else given["labels_csv"].name
         kept = {name: value for name, value in earlier.items() if given.get(name) is None}
         chosen = cls(**kept, **{name: value for name, value in given.items() if value is not None})
         if chosen.labels_csv and given.get("subfolders"):
@@ -70,10 +70,10 @@ def read_labels(walked, earlier, in_bin, choices, table=None, columns=None):
         in_bin: those of it that lie in bin/.
         choices: the Choices.
         table, columns: a table of labels, as label_table.read takes them. Images of earlier splits that are not in it
-            keep their label. Of a table of doubtful labels, see label_sheet, what is filled in corrects the label
+            keep their label. Of a table of doubtful labels, see corrections, what is filled in corrects the label
             of images in bin/, wherever labels come from.
     """
-    sheet = table if table and label_sheet.is_in(table) else None
+    sheet = table if table and corrections.is_in(table) else None
     if sheet and columns:
         raise UserError(f"-columns: has no effect with {sheet}, whose columns are known; leave it out")
     if choices.labels_csv:
@@ -101,7 +101,7 @@ def _corrected(labels, in_bin, sheet):
     sources = zip(in_bin["file_name"], in_bin["source"], strict=True)
     source_of = {composed(name): source for name, source in sources if source in labels}
     corrected, changed = {}, 0
-    for name, class_name in label_sheet.read(sheet, source_of, {row.class_name for row in labels.values()}).items():
+    for name, class_name in corrections.read(sheet, source_of, {row.class_name for row in labels.values()}).items():
         label = labels[source_of[name]]
         first = label.corrected_from or label.class_name
         changed += class_name != label.class_name

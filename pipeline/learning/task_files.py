@@ -5,7 +5,7 @@ Imports no torch, so that what is wrong with them is told at once.
 
 import re
 
-from pipeline import files, label_sheet, operating_point, predictions, split_files
+from pipeline import corrections, files, operating_point, predictions, split_files
 from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
 from pipeline.learning import model_files, tasks
@@ -13,7 +13,7 @@ from pipeline.learning.architectures import resolve_architecture
 from pipeline.project import MODEL_SUFFIX, fold_name
 
 
-def require_files(task):
+def require(task):
     """Raise UserError where what a Task means does not exist, or it would replace a file of another origin."""
     if task.architecture is not None:
         resolve_architecture(task.architecture)
@@ -79,7 +79,7 @@ def doubtful_label_paths(project, name):
     if page.suffix != ".html" or not page.parent.is_dir():
         raise UserError(f"-doubtful_labels {name}: give a name in {project.root} that ends in .html")
     require_ours(page, files.has_mark)
-    label_sheet.require_not_filled_in(page.with_suffix(".csv"))
+    corrections.require_not_filled_in(page.with_suffix(".csv"))
     return page, page.with_suffix(".csv")
 
 
