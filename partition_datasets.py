@@ -170,13 +170,14 @@ def split(project, options, command, words):
 
     choices = intake.Choices.resolve(
         project,
+        options.labels_csv,
+        dict(options.columns),
         files=options.files,
         subfolders=options.subfolders,
         patients=options.patients,
         partitions=options.partitions,
-        labels_csv=options.labels_csv,
     )
-    images = catalogue.find_images(project, choices, options.labels_csv, dict(options.columns))
+    images = catalogue.find_images(project, choices)
     readable = usable(images)
     class_names = sorted(set(readable["class_name"]))
     require_class_count(class_names, options.num_classes, "-num_classes")

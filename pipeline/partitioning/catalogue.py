@@ -26,18 +26,18 @@ LONGEST_NAME = 255  # bytes, on every usual file system
 TEXT = object
 
 
-def find_images(project, choices, table=None, columns=None):
+def find_images(project, choices):
     """Return the table of all images, those in bin/ by now and those still to be moved; name the unreadable.
 
-    It has the columns of images.csv, the group still empty, and the decoded ones. `choices`, `table` and `columns` are
-    as intake.read_labels takes them. Raises UserError where fewer than two classes have images.
+    It has the columns of images.csv, the group still empty, and the decoded ones. `choices` are intake.Choices. Raises
+    UserError where fewer than two classes have images.
     """
     path = project.tables / "images.csv"
     earlier = _table([row._asdict() for row in image_table.read(path)] if path.exists() else [])
     in_bin = {entry.name for entry in folders.entries(project.bin)} if project.bin.is_dir() else set()
     known = images_in_bin(project, earlier, in_bin)
     walked = folders.walk(project)
-    labels = intake.read_labels(walked, earlier, known, choices, table, columns)
+    labels = intake.read_labels(walked, earlier, known, choices)
     waiting = earlier[~earlier["source"].isin(known["source"])]
     group_of = dict(zip(map(composed, waiting["source"]), waiting["known_group"], strict=True))
     known = label_known(known, labels)
