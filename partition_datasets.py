@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out wh
 
 from pipeline import command_line
 from pipeline.command_line import add_option, add_pixel_limit
+from pipeline.defaults import NEAR_DUPLICATE_BITS
 from pipeline.errors import UserError
 from pipeline.messages import command_text
 from pipeline.project import Project, propose
@@ -63,9 +64,11 @@ def create_argparser():
                help="keep images in ready-made partitions that belong together with images of another one (default: "
                     "they leave training, then validation)")
     together = parser.add_argument_group("what must stay in one partition")
-    add_option(together, "-near_duplicates", metavar="BITS", type=whole_number(0, 64), default=10,
+    add_option(together, "-near_duplicates", metavar="BITS", type=whole_number(0, 64),
+               default=NEAR_DUPLICATE_BITS,
                help="how many of the 256 bits of two images' difference hashes may differ for them to count as the "
-                    "same image, where they correlate too; 0: only identical images do (default: 10)")
+                    "same image, where they correlate too; 0: only identical images do (default: "
+                    f"{NEAR_DUPLICATE_BITS})")
     add_option(together, "-group_csv", metavar="FILE.csv", type=file_path,
                help="CSV of file name,group (a patient number, say): a group's images stay together, in later "
                     "splits too")

@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 from pipeline import processes
+from pipeline.defaults import MOST_PIXELS
 from pipeline.errors import UserError
 from pipeline.messages import MOST_LINES, command_text, one_line
 from pipeline.readers import whole_number
@@ -147,9 +148,9 @@ def add_pixel_limit(group):
         "-max_pixels",
         metavar="N",
         type=whole_number(),
-        default=89_478_485,
+        default=MOST_PIXELS,
         help="width x height of the largest image that is read; others are treated as damaged "
-        "(default: 89478485, Pillow's)",
+        f"(default: {MOST_PIXELS}, Pillow's)",
     )
 
 

@@ -7,8 +7,6 @@ from pipeline import image_values
 
 # Of the thumbnail: 16 rows of 17 values give a hash of 16 x 16 comparisons, 256 bits.
 WIDTH, HEIGHT = 17, 16
-# Of the 256 bits of two near-duplicates at most so many differ, unless the user says otherwise.
-USUAL_DISTANCE = 10
 BLOCK = 2048  # hashes compared with each other at a time
 
 
@@ -36,8 +34,8 @@ def packed(thumbnails):
     return np.packbits(difference_hashes(thumbnails), axis=1)
 
 
-def any_near(hashes, others, distance=USUAL_DISTANCE):
-    """Return for each of `hashes`, uint8 (n, 32), whether one of `others`, (m, 32), differs in few enough bits."""
+def any_near(hashes, others, distance):
+    """Return for each of `hashes`, uint8 (n, 32), whether one of `others`, (m, 32), is within `distance` bits."""
     signs, others = (np.unpackbits(packed, axis=1).astype(np.float32) * 2 - 1 for packed in (hashes, others))
     near = np.zeros(len(signs), dtype=bool)
     for start in range(0, len(others), BLOCK):

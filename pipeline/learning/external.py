@@ -9,6 +9,7 @@ import torch
 
 from pipeline import files, thumbnails
 from pipeline.classes import find_class
+from pipeline.defaults import NEAR_DUPLICATE_BITS
 from pipeline.errors import UserError
 from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
@@ -109,7 +110,7 @@ def known_to(ensemble, images):
         if member.checkpoint.seen_hashes is None:
             note(f"{member.path} does not say what its training images look like: near-duplicates cannot be told")
         for seen in (member.checkpoint.seen_hashes or {}).values():
-            known |= thumbnails.any_near(hashes, seen.numpy())
+            known |= thumbnails.any_near(hashes, seen.numpy(), NEAR_DUPLICATE_BITS)
     return known
 
 

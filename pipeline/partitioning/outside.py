@@ -1,10 +1,10 @@
 """Labelled images from elsewhere, taken in as those of a project are, but only read."""
 
+from pipeline.defaults import NEAR_DUPLICATE_BITS
 from pipeline.image_table import usable
 from pipeline.messages import note
 from pipeline.partitioning import catalogue, duplicates, groups, intake
 from pipeline.project import Project
-from pipeline.thumbnails import USUAL_DISTANCE
 
 
 def labelled_images(folder, table, columns):
@@ -18,7 +18,7 @@ def labelled_images(folder, table, columns):
     choices = intake.Choices.resolve(project, table, columns)
     images = catalogue.find_images(project, choices)
     readable = usable(images)
-    found = duplicates.find_duplicates(readable, USUAL_DISTANCE)
+    found = duplicates.find_duplicates(readable, NEAR_DUPLICATE_BITS)
     images = groups.group_images(images, found, groups.known_groups(readable), keep_label_conflicts=False)
     chosen = usable(images)
     if len(chosen) < len(readable):
