@@ -107,9 +107,7 @@ def add_choices(groups, config_class, default_text=lambda field: ""):
         elif isinstance(field.default, bool):
             settings |= {"action": Switch}
         else:
-            count = option.count or ("+" if option.several else None)
-            if field.default and isinstance(field.default, tuple):
-                count = len(field.default)
+            count = len(field.default) if field.default and isinstance(field.default, tuple) else option.count
             letter = {int: "N", float: "X"}.get(type(field.default))
             settings |= {"nargs": count, "choices": option.values, "type": option.read or str}
             settings |= {"metavar": option.metavar or letter, "action": "append" if option.again else "store"}
