@@ -9,6 +9,7 @@ from pipeline import files
 from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
 from pipeline.messages import note
+from pipeline.plain_values import are_texts, is_plain_number
 from pipeline.project import is_plain_file_name
 
 # Softmax outputs in float32 sum to 1 within about 1e-6; files written by other tools are rounded.
@@ -240,7 +241,7 @@ def _probability_rows(rows, name, faults):
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != wide:
             faults.append(f"{name!r}, entry {number}: not a list of {wide} numbers, one a class")
-        elif not all(type(value) in (int, float) for value in row):
+        elif not all(map(is_plain_number, row)):
             faults.append(f"{name!r}, entry {number}: not all numbers")
         elif not all(0 <= value <= 1 for value in row):
             faults.append(f"{name!r}, entry {number}: not all between 0 and 1")
@@ -263,7 +264,7 @@ def _names(content, name, count, faults, unique=True):
     names = content.get(name)
     if names is None:
         return None
-    if not isinstance(names, list) or len(names) != count or not all(isinstance(entry, str) for entry in names):
+    if not are_texts(names) or len(names) != count:
         faults.append(f"{name!r} is not a list of {count} strings")
         return None
     if unique:
@@ -280,7 +281,7 @@ def _remark_faults(content):
         for name in ("positive class", "checkpoint", "gallery", "command line", "training")
         if not isinstance(content.get(name), str | None)
     ]
-    if not (content.get("weights") is None or _are_texts(content["weights"])):
+    if not (content.get("weights") is None or are_texts(content["weights"])):
         faults.append("'weights' is not a list of strings")
     gallery = content.get("gallery")
     if isinstance(gallery, str) and not is_plain_file_name(gallery):
@@ -293,10 +294,6 @@ def _remark_faults(content):
     return faults
 
 
-def _are_texts(values):
-    return isinstance(values, list) and all(isinstance(value, str) for value in values)
-
-
 def _uncertainty(content, faults):
     """Return what Monte Carlo dropout says of the images, as Predictions has it; nothing where there was none."""
     count = content.get("Monte Carlo samples")
@@ -307,7 +304,7 @@ def _uncertainty(content, faults):
     found = {"sample_count": count}
     for name in ("predictive entropy", "mutual information"):
         values = content.get(name)
-        numbers = isinstance(values, list) and all(type(value) in (int, float) and 0 <= value < 1e6 for value in values)
+        numbers = isinstance(values, list) and all(is_plain_number(value, 0) and value < 1e6 for value in values)
         if not numbers or len(values) != len(content["labels"]):
             faults.append(f"{name!r} is not a list of {len(content['labels'])} numbers from 0 up, one an image")
         else:

@@ -19,6 +19,7 @@ from pipeline.learning.config import LONGEST_SIDE
 from pipeline.learning.history import Epoch
 from pipeline.learning.preprocessing import Preprocessing, preprocessing_is_sound
 from pipeline.messages import in_words, note, shortened
+from pipeline.plain_values import are_texts
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX
 
 OURS = "is it a checkpoint of train_torchvision.py?"
@@ -266,11 +267,11 @@ def _content_faults(entries):
 
 
 def _holds_named_tensors(state_dict):
-    return _are_texts(state_dict) and all(map(is_plain_tensor, state_dict.values()))
+    return are_texts([*state_dict]) and all(map(is_plain_tensor, state_dict.values()))
 
 
 def _are_class_names(names):
-    return _are_texts(names) and all(names) and len(set(names)) == len(names)
+    return are_texts(names) and all(names) and len(set(names)) == len(names)
 
 
 def _is_image_shape(shape):
@@ -290,7 +291,7 @@ def _is_history(entries):
 
 
 def _is_record(options):
-    return _are_texts(options) and _is_plain(options)
+    return are_texts([*options]) and _is_plain(options)
 
 
 def _is_plain(value):
@@ -300,13 +301,11 @@ def _is_plain(value):
 
 
 def _are_content_hashes(seen_images):
-    return _are_texts(seen_images) and all(
-        hashes is None or (isinstance(hashes, list) and _are_texts(hashes)) for hashes in seen_images.values()
-    )
+    return are_texts([*seen_images]) and all(hashes is None or are_texts(hashes) for hashes in seen_images.values())
 
 
 def _are_difference_hashes(seen_hashes):
-    return _are_texts(seen_hashes) and all(
+    return are_texts([*seen_hashes]) and all(
         is_plain_tensor(hashes) and hashes.dtype == torch.uint8 and hashes.ndim == 2 and hashes.shape[1] == 32
         for hashes in seen_hashes.values()
     )
@@ -319,14 +318,9 @@ def _is_reference(reference):
         and is_plain_tensor(distances)
         and (features.dtype, distances.dtype) == (torch.float16, torch.float32)
         and (features.ndim, distances.ndim) == (2, 1)
-        and isinstance(names, list)
-        and _are_texts(names)
+        and are_texts(names)
         and 0 < len(features) == len(names)
     )
-
-
-def _are_texts(values):
-    return isinstance(values, (list, dict)) and all(isinstance(value, str) for value in values)
 
 
 _CHECKS = {
@@ -341,7 +335,7 @@ _CHECKS = {
     "dropout": (lambda probability: 0 <= probability < 1, "is not a probability from 0 to below 1"),
     "history": (_is_history, "does not hold the numbers of every epoch"),
     "options": (_is_record, "holds something other than named settings"),
-    "fresh_weights": (_are_texts, "is not a list of names"),
+    "fresh_weights": (are_texts, "is not a list of names"),
     "reference": (_is_reference, "holds something other than features, names and distances"),
     "seen_hashes": (_are_difference_hashes, "holds something other than difference hashes"),
     "seen_images": (_are_content_hashes, "holds something other than lists of content hashes"),

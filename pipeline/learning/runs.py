@@ -9,6 +9,7 @@ from pipeline.learning.history import best_epoch, kept_epoch, write_epochs
 from pipeline.learning.planning import WAYS_OUT, PlannedRun
 from pipeline.learning.transfer import weights_fingerprint
 from pipeline.messages import note
+from pipeline.plain_values import is_plain_number
 
 # What a finished training has in its record, as functions of its Epochs and of which one is kept.
 RESULTS = {
@@ -38,7 +39,7 @@ class Run(PlannedRun):
             recorded = files.read_json_object(self.hyperparameters)
         except UserError:
             return None  # damaged: written again from the last epoch's checkpoint
-        if not all(type(recorded.get(name)) in (int, float) for name in RESULTS):
+        if not all(is_plain_number(recorded.get(name)) for name in RESULTS):
             return None
         self._require_same(data, recorded, self.hyperparameters)
         known = self.config.completed(recorded)

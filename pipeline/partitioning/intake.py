@@ -10,6 +10,7 @@ from pipeline.file_names import caseless, composed
 from pipeline.messages import command_text, note_each
 from pipeline.partitioning import folders, label_table
 from pipeline.partitioning.folders import Label
+from pipeline.plain_values import are_texts
 
 GROUPED, UNGROUPED = "grouped", "ungrouped"
 KEPT, REDRAWN = "kept", "redrawn"
@@ -132,7 +133,7 @@ def _sound(choices):
     words = {"subfolders": (GROUPED, UNGROUPED), "patients": (GROUPED, UNGROUPED), "partitions": (KEPT, REDRAWN)}
     patterns, table = choices.get("files"), choices.get("labels_csv")
     sound = {name: choices[name] for name, values in words.items() if choices.get(name) in values}
-    if isinstance(patterns, list) and patterns and all(isinstance(pattern, str) for pattern in patterns):
+    if patterns and are_texts(patterns):
         sound["files"] = tuple(patterns)
     return sound | ({"labels_csv": table} if isinstance(table, str) else {})
 
