@@ -6,7 +6,7 @@ label can therefore not confirm itself. Nothing is changed here; see corrections
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +88,15 @@ class DoubtfulLabels:
         corrections.require_not_filled_in(self._table)  # it may have been while the images were predicted
         corrections.write(self._table, map(_row, found))
         command = split_files.command_to_split_again(self._project, "-labels_csv", self._table)
-        page = _html(self._project, found[:MOST_SHOWN], len(found), self._count, self._table, command)
+        page = rendered(
+            Path(__file__).with_name("templates") / "doubtful_labels.html.jinja",
+            labels=found[:MOST_SHOWN],
+            picture=lambda name: _picture(self._project.bin / name),
+            doubtful_count=len(found),
+            count=self._count,
+            table=self._table.name,
+            command=command,
+        )
         files.write_text(self._page, page)
         print(f"{len(found)} of {self._count} labels are doubtful: {self._page}, {self._table}")
         if found:
@@ -96,28 +104,9 @@ class DoubtfulLabels:
 
 
 def _row(label):
-    return [
-        label.image,
-        "",
-        label.given,
-        label.suggested,
-        f"{label.quality:.4f}",
-        label.images_in_group,
-        label.nearest_of_given,
-        label.nearest_of_suggested,
-    ]
-
-
-def _html(project, shown, doubtful_count, count, table, command):
-    return rendered(
-        Path(__file__).with_name("templates") / "doubtful_labels.html.jinja",
-        labels=shown,
-        picture=lambda name: _picture(project.bin / name),
-        doubtful_count=doubtful_count,
-        count=count,
-        table=table.name,
-        command=command,
-    )
+    """Return the cells of corrections.COLUMNS."""
+    image, given, suggested, quality, *others = astuple(label)
+    return [image, "", given, suggested, f"{quality:.4f}", *others]
 
 
 def _picture(path):

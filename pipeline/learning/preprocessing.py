@@ -85,13 +85,10 @@ class Preprocessing:
 
     def settings(self):
         """Return all but the shape as plain types; `Preprocessing(*image_shape, **settings)` reads them back."""
-        return {
-            "keep_color": self.keep_color,
-            "mean": self.mean,
-            "std": self.std,
-            "average_flips": self.average_flips,
-            "value_ranges": self.value_ranges,
-        }
+        return {name: getattr(self, name) for name in SETTINGS}
+
+
+SETTINGS = ("keep_color", "mean", "std", "average_flips", "value_ranges")  # all but the shape
 
 
 def kind_of_values(image):
@@ -141,7 +138,7 @@ def preprocessing_is_sound(settings):
     flags = [settings.get(name, False) for name in ("keep_color", "average_flips")]
     numbers = [settings.get(name) for name in ("mean", "std")]
     return (
-        settings.keys() <= {"keep_color", "mean", "std", "average_flips", "value_ranges"}
+        settings.keys() <= {*SETTINGS}
         and all(isinstance(flag, bool) for flag in flags)
         and (numbers == [None, None] or (all(map(is_numbers, numbers)) and len(numbers[0]) == len(numbers[1])))
     )

@@ -158,7 +158,7 @@ def assign_bin_names(known, found, in_bin=()):
             name = _free_name(_portable("_".join([*above, name])), taken)
             taken[caseless(name)] += 1
         names.append(name if image else "")
-    found = found.assign(file_name=_texts(names, found.index))
+    found = found.assign(file_name=pd.Series(names, found.index, dtype=TEXT))
     return pd.concat([known, found], ignore_index=True).sort_values("source", kind="stable", ignore_index=True)
 
 
@@ -170,10 +170,6 @@ def location(project, row):
 
 def _table(rows):
     return pd.DataFrame(rows, columns=COLUMNS + DECODED_COLUMNS, dtype=TEXT)
-
-
-def _texts(texts, index=None):
-    return pd.Series(texts, index=index, dtype=TEXT)
 
 
 def _tell_left_out(project, images):

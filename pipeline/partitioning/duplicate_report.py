@@ -84,7 +84,7 @@ def _counts(groups):
     sizes = [size for size in Counter(groups.tolist()).values() if size > 1]
     if not sizes:
         return "none"
-    return f"{sum(sizes)} images in {len(sizes)} group{'' if len(sizes) == 1 else 's'}, {max(sizes)} in the largest"
+    return f"{sum(sizes)} images in {_groups(len(sizes))}, {max(sizes)} in the largest"
 
 
 def _rows_of_groups(images, found):

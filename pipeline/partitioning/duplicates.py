@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -112,12 +113,7 @@ def _label_conflicts(images, identical):
 
 def spread_over(groups, keys):
     """Return, for each image, whether its group holds images of more than one key (class, say)."""
-    codes = np.unique(np.asarray(keys), return_inverse=True)[1]
-    lowest = np.full(groups.max() + 1, codes.max() + 1)
-    highest = np.full(groups.max() + 1, -1)
-    np.minimum.at(lowest, groups, codes)
-    np.maximum.at(highest, groups, codes)
-    return (lowest != highest)[groups]
+    return pd.Series(np.asarray(keys), dtype=object).groupby(groups).transform("nunique").to_numpy() > 1
 
 
 def _join(groups, first, second):
