@@ -144,7 +144,7 @@ def measure_earlier_split(project, options):
     from pipeline.performance import baselines
 
     earlier = existing.read(project)
-    require_class_count(sorted(set(earlier.class_of)), options.num_classes, "-num_classes")
+    require_class_count(sorted(set(earlier.class_of)), options.num_classes)
     print(f"measuring on {earlier.place}; the split stays as it is (an option of the split draws a new one)")
     path = project.tables / "baselines.json"
     baselines.report(path, earlier.paths, earlier.class_of, earlier.groups, earlier.test_parts, earlier.seed)
@@ -183,7 +183,7 @@ def split(project, options, command, words):
     images = catalogue.find_images(project, choices)
     readable = usable(images)
     class_names = sorted(set(readable["class_name"]))
-    require_class_count(class_names, options.num_classes, "-num_classes")
+    require_class_count(class_names, options.num_classes)
 
     known = groups.known_groups(readable, options.group_csv, options.forget_groups)
     found = duplicates.find_duplicates(readable, options.near_duplicates)

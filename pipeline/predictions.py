@@ -159,7 +159,7 @@ def read_all(paths):
     return read_files
 
 
-def read_parts(paths, positive_class=None):
+def read_parts(paths, positive_class):
     """Read predictions files as a list of Predictions; `positive_class` replaces the recorded one, and says so."""
     parts, replaced = read_all(paths), {}
     for part, path in zip(parts, paths, strict=True):

@@ -37,7 +37,7 @@ TALL_FIRST = int(PIL.__version__.partition(".")[0]) >= 13
 SHAPES = ((300, 260), (61, 240), (512, 90), (17, 19), (700, 900))  # height, width of the drawn images
 
 
-def export_model(ensemble, path, point=None, project=None):
+def export_model(ensemble, path, point, project):
     """Write an Ensemble as `path` says by its suffix: .onnx, or .safetensors for the weights of a single model.
 
     Args:

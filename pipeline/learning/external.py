@@ -57,7 +57,7 @@ def predict_external(ensemble, images, task, command_line):
     )
 
 
-def class_indices(names, class_names, place, class_map=None):
+def class_indices(names, class_names, place, class_map):
     """Return the models' class index for each class name from elsewhere, an int array; -1 for what is left out.
 
     Names match without case. Raises UserError for each name that is not a class; tells of classes without an image.
@@ -114,7 +114,7 @@ def known_to(ensemble, images):
     return known
 
 
-def predict_paths(ensemble, paths, batch_size, sample_count=None):
+def predict_paths(ensemble, paths, batch_size, sample_count):
     """Return the inference.Outputs of an Ensemble for image files, each read once, a batch ahead of the models."""
     torch.manual_seed(inference.SAMPLING_SEED)
     stream = stream_in_threads(lambda path: (path, image_sets.load_image(path, *ensemble.views)), paths, batch_size)

@@ -52,7 +52,7 @@ def last_layer(model, checkpoint):
     )
 
 
-def predict_and_compare(classifier, pixels, sample_count=None):
+def predict_and_compare(classifier, pixels, sample_count):
     """Return the inference.Outputs of a Classifier for images, with their distance from its training images.
 
     `pixels` is a uint8 tensor (n, 1 or 3, height, width). A checkpoint without a reference gives no distances.

@@ -21,7 +21,7 @@ from pipeline.progress import progress_bar, stream_in_threads
 from pipeline.remarks import Remarks
 
 
-def predict_new_images(ensemble, task, explain=None, point=None):
+def predict_new_images(ensemble, task, explain, point):
     """Predict the folder or the file of a Task, and write the table as CSV: to its `out`, or standard output if None.
 
     Beside `out` stands what is known of the OperatingPoint `point`, if there is one; that of an earlier table goes. See

@@ -43,8 +43,8 @@ def _require_project(task):
         predictions_path(task.project, model, task.partition, None if fold == "all" else fold, task.result_json_name)
 
 
-def predictions_path(project, model, partition, fold=None, json_name=None):
-    """Return where the predictions JSON goes: under the name that the user gave, or under that of the `model`'s file.
+def predictions_path(project, model, partition, fold, json_name):
+    """Return where the predictions JSON goes: under the `json_name` of the user's, or under that of the `model`'s file.
 
     Raises UserError where a file of another origin is there, or in the place of its gallery.
     """

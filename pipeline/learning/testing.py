@@ -18,7 +18,7 @@ from pipeline.messages import note
 from pipeline.predictions import Predictions
 
 
-def load_ensemble(task, device, fold=None, class_names=None):
+def load_ensemble(task, device, fold, class_names=None):
     """Return the Ensemble that a Task means: of all folds' models for the fold "all", else of the one that is meant.
 
     Raises UserError where the options, or `class_names` of a project, contradict a file.
@@ -59,7 +59,7 @@ def operating_point_of(task, ensemble):
     return point
 
 
-def predict_folds(task, device, command_line, explain=None, doubtful=None):
+def predict_folds(task, device, command_line, explain, doubtful):
     """Predict the partition that a Task means, of each fold that it means, and write the predictions; return the paths.
 
     `explain` is overlays.draw_gallery, or None; `doubtful` collects DoubtfulLabels, or is None.
@@ -125,7 +125,7 @@ def common_split(project, partition, folds):
     return first
 
 
-def labelled_predictions(ensemble, outputs, labels, sample_count=None):
+def labelled_predictions(ensemble, outputs, labels, sample_count):
     """Return the Predictions of an Ensemble for images whose class indices are known, without their names."""
     interruptions = [
         f"{member.path.name}: {member.interruption}" if ensemble.several else member.interruption

@@ -151,7 +151,7 @@ def _exchanged(fold_of, contents, fold_count, seed):
     return fold_of
 
 
-def print_counts(class_names, assignments, proportion, given=None):
+def print_counts(class_names, assignments, proportion, given):
     """Print the sizes of the partitions of what `assign` returns, over all images and by class."""
     if None in assignments:
         _print_partitions(class_names, assignments[None], proportion, _drawn(given))
