@@ -84,12 +84,12 @@ class Predictions:
         return self.predictive_entropy if self.sample_count else entropies(self.probabilities)
 
     def select(self, keep):
-        """Return the Predictions of the images that `keep`, bool (n,), names."""
-        lists = {name: getattr(self, name) for name in OF_EACH_IMAGE}
+        """Return the Predictions of the images that `keep` names, bool (n,) or their numbers, in this order."""
+        numbers, lists = np.arange(len(self.labels))[keep], {name: getattr(self, name) for name in OF_EACH_IMAGE}
         return replace(
             self,
             **{
-                name: values[keep] if isinstance(values, np.ndarray) else [values[i] for i in np.flatnonzero(keep)]
+                name: values[keep] if isinstance(values, np.ndarray) else [values[number] for number in numbers]
                 for name, values in lists.items()
                 if values is not None
             },

@@ -106,7 +106,7 @@ def known_to(ensemble, images):
     shape = (len(images), thumbnails.HEIGHT, thumbnails.WIDTH)
     hashes = thumbnails.packed(np.frombuffer(b"".join(images["thumbnail"]), dtype=np.uint8).reshape(shape))
     for member in ensemble.members:
-        tell_unknown(member.checkpoint, member.path)
+        tell_unknown(member)
         if member.checkpoint.seen_hashes is None:
             note(f"{member.path} does not say what its training images look like: near-duplicates cannot be told")
         for seen in (member.checkpoint.seen_hashes or {}).values():

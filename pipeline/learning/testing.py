@@ -95,7 +95,7 @@ def predict_partition(task, fold, device, command_line):
         sets = [image_sets.load_image_set(project, split, view, device) for view in ensemble.views]
         if partition == "test":
             for member, its_fold in zip(ensemble.members, folds, strict=True):
-                require_unseen(member.checkpoint, member.path, project, split, its_fold, sets[0].content_hashes)
+                require_unseen(member, project, split, its_fold, sets[0].content_hashes)
         torch.manual_seed(inference.SAMPLING_SEED)
         batches = zip(*(images.pixels_in_order(batch_size) for images in sets), strict=True)
         outputs = inference.joined([ensemble.outputs(pixels, sample_count) for pixels in batches])
