@@ -92,7 +92,7 @@ def add_choices(groups, config_class, default_text=lambda field: ""):
 
     Args:
         groups: {name: argument group}; a field's option goes into the group that it names.
-        config_class: the dataclass, see pipeline.choices.
+        config_class: the dataclass, see pipeline.options.
         default_text: function from a field to what its help says of the default.
 
     An option that is not given leaves None, a flag False, under the field's name.

@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
-from pipeline import choices
-from pipeline.choices import OTHERS, Option, unmet_needs
+from pipeline import options
 from pipeline.errors import UserError
 from pipeline.learning.architectures import resolve_architecture
 from pipeline.messages import in_words
+from pipeline.options import OTHERS, Option, unmet_needs
 from pipeline.readers import number, whole_number
 
 # The groups of options in --help, by what they are about.
@@ -82,7 +82,7 @@ class TrainingOption(Option):
     of_steps: bool = False  # about optimizer steps: of no effect where the last layer is all that is fitted
 
 
-choice = partial(choices.choice, kind=TrainingOption)
+choice = partial(options.choice, kind=TrainingOption)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
 
-from pipeline import choices
-from pipeline.choices import Option, unmet_needs
+from pipeline import options
 from pipeline.errors import UserError
 from pipeline.messages import in_words
+from pipeline.options import Option, unmet_needs
 from pipeline.project import Project
 from pipeline.readers import column_choice, file_path, fold_choice, folder_path, number, whole_number
 
@@ -38,7 +38,7 @@ class TaskOption(Option):
     tasks: tuple = ()
 
 
-choice = partial(choices.choice, kind=TaskOption)
+choice = partial(options.choice, kind=TaskOption)
 
 
 @dataclass(frozen=True)
