@@ -99,10 +99,7 @@ def calibrated(probabilities, temperature):
 
 def is_in(path):
     """Return whether a file holds an operating point, be it sound or not."""
-    try:
-        return KEY in files.read_json_object(path)
-    except UserError:
-        return False
+    return files.has_keys(path, KEY)
 
 
 def read(path):

@@ -175,10 +175,7 @@ def read_parts(paths, positive_class):
 
 def are_in(path):
     """Return whether a file holds predictions, be they faulty or not."""
-    try:
-        return "predictive probabilities" in files.read_json_object(path)
-    except UserError:
-        return False
+    return files.has_keys(path, "predictive probabilities")
 
 
 def _list_faults(content):

@@ -15,7 +15,7 @@ from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.familiarity import FEWEST_VALIDATED, UNLIKE_FROM
 from pipeline.learning.seen import seen_in_training
-from pipeline.learning.task_files import point_path, require_our_table
+from pipeline.learning.task_files import point_path
 from pipeline.messages import note
 from pipeline.progress import progress_bar, stream_in_threads
 from pipeline.remarks import Remarks
@@ -29,8 +29,6 @@ def predict_new_images(ensemble, task, explain, point):
     image.
     """
     out = task.out
-    if out is not None:
-        require_our_table(out)
     count, unreadable, remarks = 0, 0, Remarks()
     replaced = out is not None and out.exists()
     with contextlib.ExitStack() as stack:
