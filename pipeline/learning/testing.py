@@ -103,7 +103,7 @@ def predict_partition(task, fold, device, command_line):
     predictions = replace(
         labelled_predictions(ensemble, outputs, images.labels.numpy(), sample_count),
         file_names=split.file_names,
-        groups=_groups(project, split.file_names),
+        groups=image_table.groups_of(project, split.file_names),
         split=partition,
         fold=None if ensemble.several else fold,
         command_line=command_line,
@@ -146,12 +146,6 @@ def labelled_predictions(ensemble, outputs, labels, sample_count):
         mutual_information=outputs.mutual_information if of_dropout else None,
         interrupted="; ".join(interruptions) or None,
     )
-
-
-def _groups(project, file_names):
-    """Return the group of each image; None for split files without an images.csv, which do not say."""
-    known = (project.csv / "images.csv").exists()
-    return image_table.groups_of(project, file_names) if known else None
 
 
 def write_predictions(path, predictions):
