@@ -16,6 +16,7 @@ from pipeline.errors import UserError
 from pipeline.learning import models
 from pipeline.learning.architectures import resolve_architecture
 from pipeline.learning.checkpoint_checks import content_faults
+from pipeline.learning.config import require_shape
 from pipeline.learning.history import Epoch
 from pipeline.learning.preprocessing import Preprocessing
 from pipeline.messages import in_words, note, shortened
@@ -225,7 +226,9 @@ def _given_preprocessing(image_shape, given, path):
     if not given:
         options = ", ".join(PREPROCESSING_OPTIONS.values())
         note(f"{path} does not say how images are prepared: grey values from 0 to 1 are assumed; else give {options}")
-    preprocessing = Preprocessing.from_options(image_shape, given.get("keep_color", False))
+    keep_color = given.get("keep_color", False)
+    require_shape(image_shape, keep_color)
+    preprocessing = Preprocessing(*image_shape, keep_color)
     numbers = [given.get("mean"), given.get("std")]
     if numbers != [None, None]:
         lengths = [0 if values is None else len(values) for values in numbers]

@@ -22,7 +22,7 @@ def train_all(runs, device, command_line, class_count, overwrite):
     finished, failed, store = [], [], FeatureStore()
 
     def images_of(run):
-        return run.fold, Preprocessing.from_options(run.config.image_shape, run.config.keep_color)
+        return run.fold, Preprocessing(*run.config.image_shape, run.config.keep_color)
 
     runs = [Run.on(run, device) for run in runs]
     for (fold, preprocessing), sharing in itertools.groupby(runs, key=images_of):

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 from pipeline import image_values
-from pipeline.learning.config import require_shape
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,6 @@ class Preprocessing:
     std: list = None  # likewise, their standard deviation
     average_flips: bool = False  # predict from the image and its mirror image, and average
     value_ranges: dict = None  # {kind of values: [black, white]} of files of more than 8 bits, see `common_ranges`
-
-    @classmethod
-    def from_options(cls, image_shape, keep_color):
-        """Check `-img_shape` and `--keep_color` and return what they mean; UserError where they contradict."""
-        require_shape(image_shape, keep_color)
-        return cls(*image_shape, keep_color)
 
     @property
     def image_shape(self):
