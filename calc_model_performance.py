@@ -21,9 +21,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
 
 from pipeline import command_line
-from pipeline.choices import OTHERS
 from pipeline.command_line import add_choices
 from pipeline.messages import command_text
+from pipeline.options import OTHERS
 from pipeline.performance import request
 from pipeline.performance.request import Request
 

@@ -51,11 +51,11 @@ def main(argv=None):
     # The rest is imported only now, so that --help and what is wrong with the folder are told at once.
     from pipeline import image_table, split_files
     from pipeline.locks import only_one
-    from pipeline.partitioning import moving, tables
+    from pipeline.partitioning import moving, project_tables
 
     with only_one(project.lock, project.root):
         images = [row for row in image_table.read(table_path) if row.file_name]
-        tables.require_ours(project)
+        project_tables.require_ours(project)
         split_files.require_finished_split(project.tables / "split.json")
 
         for folder in (project.bin, project.csv, project.models, project.results):
@@ -65,7 +65,7 @@ def main(argv=None):
         copy = moving.was_copied(project)
         gathered, removed = moving.gather_images(project, images, copy)
         emptied = [] if copy else moving.remove_emptied_folders(project, images)
-        tables_moved = tables.move(project)
+        tables_moved = project_tables.move(project)
 
     if gathered or tables_moved:
         print(f"{'copied' if copy else 'moved'} {gathered} images into {project.bin} ({len(images)} in all)")

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out wh
 
 from pipeline import command_line
 from pipeline.command_line import add_option, add_pixel_limit
+from pipeline.defaults import NEAR_DUPLICATE_BITS
 from pipeline.errors import UserError
 from pipeline.messages import command_text
 from pipeline.project import Project, propose
@@ -63,9 +64,11 @@ def create_argparser():
                help="keep images in ready-made partitions that belong together with images of another one (default: "
                     "they leave training, then validation)")
     together = parser.add_argument_group("what must stay in one partition")
-    add_option(together, "-near_duplicates", metavar="BITS", type=whole_number(0, 64), default=10,
+    add_option(together, "-near_duplicates", metavar="BITS", type=whole_number(0, 64),
+               default=NEAR_DUPLICATE_BITS,
                help="how many of the 256 bits of two images' difference hashes may differ for them to count as the "
-                    "same image, where they correlate too; 0: only identical images do (default: 10)")
+                    "same image, where they correlate too; 0: only identical images do (default: "
+                    f"{NEAR_DUPLICATE_BITS})")
     add_option(together, "-group_csv", metavar="FILE.csv", type=file_path,
                help="CSV of file name,group (a patient number, say): a group's images stay together, in later "
                     "splits too")
@@ -111,10 +114,10 @@ def main(argv=None):
     # The rest is imported only now, so that --help and what is wrong with options are told at once.
     from pipeline import image_files
     from pipeline.locks import only_one
-    from pipeline.partitioning import tables
+    from pipeline.partitioning import project_tables
 
     image_files.limit_pixels(options.max_pixels)
-    tables.require_ours(project)
+    project_tables.require_ours(project)
     with only_one(project.lock, project.root):
         if options.baselines and parser.given(argv) <= ONLY_MEASURE and (project.tables / "images.csv").exists():
             measure_earlier_split(project, options)
@@ -141,7 +144,7 @@ def measure_earlier_split(project, options):
     from pipeline.performance import baselines
 
     earlier = existing.read(project)
-    require_class_count(sorted(set(earlier.class_of)), options.num_classes, "-num_classes")
+    require_class_count(sorted(set(earlier.class_of)), options.num_classes)
     print(f"measuring on {earlier.place}; the split stays as it is (an option of the split draws a new one)")
     path = project.tables / "baselines.json"
     baselines.report(path, earlier.paths, earlier.class_of, earlier.groups, earlier.test_parts, earlier.seed)
@@ -162,24 +165,25 @@ def split(project, options, command, words):
         groups,
         intake,
         leaks,
+        project_tables,
         splitting,
-        tables,
     )
     from pipeline.performance import baselines, small_test_part
     from pipeline.split_files import SplitRecord
 
     choices = intake.Choices.resolve(
         project,
+        options.labels_csv,
+        dict(options.columns),
         files=options.files,
         subfolders=options.subfolders,
         patients=options.patients,
         partitions=options.partitions,
-        labels_csv=options.labels_csv,
     )
-    images = catalogue.find_images(project, choices, options.labels_csv, dict(options.columns))
+    images = catalogue.find_images(project, choices)
     readable = usable(images)
     class_names = sorted(set(readable["class_name"]))
-    require_class_count(class_names, options.num_classes, "-num_classes")
+    require_class_count(class_names, options.num_classes)
 
     known = groups.known_groups(readable, options.group_csv, options.forget_groups)
     found = duplicates.find_duplicates(readable, options.near_duplicates)
@@ -200,7 +204,7 @@ def split(project, options, command, words):
         test_parts = splitting.test_parts(class_of, group_of, fold_count, options.seed)
 
     record = SplitRecord.of_now(command, options.seed, choices=choices.as_json(), leaks_kept=leaked.kept, options=words)
-    tables.write(project, images, class_names, assignments, record)
+    project_tables.write(project, images, class_names, assignments, record)
     duplicate_report.draw(project, readable, found)
     leaks.draw(project, images, leaked)
     if options.baselines:

@@ -49,9 +49,9 @@ def main(argv=None):
     task = Task(**{field.name: getattr(options, field.name) for field in fields(Task)})
     # The rest is imported only now, so that --help answers at once; torch last, which takes seconds.
     from pipeline import image_files
-    from pipeline.learning import outputs
+    from pipeline.learning import task_files
 
-    outputs.require_files(task)
+    task_files.require(task)
     image_files.limit_pixels(options.max_pixels)
 
     from pipeline.learning import devices, testing
@@ -67,7 +67,7 @@ def main(argv=None):
         explain = overlays.draw_gallery if task.explain else None
         doubtful = task.doubtful_labels and doubtful_labels.DoubtfulLabels(task.project, task.doubtful_labels)
         paths = testing.predict_folds(task, device, command, explain, doubtful)
-        propose("calc_model_performance.py", *paths, outputs.results_path(paths))
+        propose("calc_model_performance.py", *paths, task_files.results_path(paths))
         return
 
     ensemble = testing.load_ensemble(task, device, task.fold)
@@ -84,7 +84,7 @@ def main(argv=None):
 
             images = outside.labelled_images(task.external, task.labels_csv, dict(task.columns or []))
             testing.write_predictions(task.out, external.predict_external(ensemble, images, task, command))
-            propose("calc_model_performance.py", task.out, outputs.results_path([task.out]))
+            propose("calc_model_performance.py", task.out, task_files.results_path([task.out]))
         case tasks.EXPORT:
             from pipeline.learning import export
 

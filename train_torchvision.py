@@ -87,13 +87,13 @@ def main(argv=None):
         runs[0].require_same_choices()
     # The rest is imported only now, so that --help and what is wrong with options and folder are told at once.
     from pipeline import image_files
-    from pipeline.learning import devices, distributed, sweep
+    from pipeline.learning import devices, distributed, execution, sweep
 
     image_files.limit_pixels(options.max_pixels)
     device = devices.pick_device(options.use_GPU)
     command = command_text("python", Path(__file__).name, *argv)
     with distributed.process_group(device):
-        finished, failed = sweep.train_all(runs, device, command, options.num_classes, options.overwrite)
+        finished, failed = execution.train_all(runs, device, command, options.num_classes, options.overwrite)
 
     if processes.is_main() and len(runs) > 1 and finished:
         sweep.print_table(finished)

@@ -29,7 +29,7 @@ STEPS = {
         "finding duplicates": "duplicates.py:find_duplicates",
         "assigning partitions": "splitting.py:assign",
         "telling about duplicates": "duplicate_report.py:tell",
-        "writing the tables": "tables.py:write",
+        "writing the tables": "project_tables.py:write",
     },
     "organize_files.py": {
         "moving the images": "moving.py:gather_images",

@@ -4,12 +4,12 @@ from pipeline.errors import UserError
 from pipeline.file_names import caseless
 
 
-def require_class_count(class_names, expected, option):
+def require_class_count(class_names, expected):
     """Raise UserError where the user expects another number of classes than there are (None: did not say)."""
     if expected is not None and expected != len(class_names):
         raise UserError(
-            f"{option} {expected}: the folder has {len(class_names)} classes "
-            f"({', '.join(class_names)}); give {option} {len(class_names)} or correct the folder"
+            f"-num_classes {expected}: the folder has {len(class_names)} classes "
+            f"({', '.join(class_names)}); give -num_classes {len(class_names)} or correct the folder"
         )
 
 
@@ -19,7 +19,7 @@ def find_class(name, class_names):
     return name if name in same else same[0] if len(same) == 1 else None
 
 
-def resolve_positive_class(class_names, asked=None, recorded=None):
+def resolve_positive_class(class_names, asked, recorded=None):
     """Return the name of the positive class; None for more than two classes, which are taken in turn.
 
     `asked` (-positive_class) takes precedence over `recorded` (in a checkpoint or predictions file), and that over

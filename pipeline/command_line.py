@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 from pipeline import processes
+from pipeline.defaults import MOST_PIXELS
 from pipeline.errors import UserError
 from pipeline.messages import MOST_LINES, command_text, one_line
 from pipeline.readers import whole_number
@@ -91,7 +92,7 @@ def add_choices(groups, config_class, default_text=lambda field: ""):
 
     Args:
         groups: {name: argument group}; a field's option goes into the group that it names.
-        config_class: the dataclass, see pipeline.choices.
+        config_class: the dataclass, see pipeline.options.
         default_text: function from a field to what its help says of the default.
 
     An option that is not given leaves None, a flag False, under the field's name.
@@ -106,9 +107,7 @@ def add_choices(groups, config_class, default_text=lambda field: ""):
         elif isinstance(field.default, bool):
             settings |= {"action": Switch}
         else:
-            count = option.count or ("+" if option.several else None)
-            if field.default and isinstance(field.default, tuple):
-                count = len(field.default)
+            count = len(field.default) if field.default and isinstance(field.default, tuple) else option.count
             letter = {int: "N", float: "X"}.get(type(field.default))
             settings |= {"nargs": count, "choices": option.values, "type": option.read or str}
             settings |= {"metavar": option.metavar or letter, "action": "append" if option.again else "store"}
@@ -147,9 +146,9 @@ def add_pixel_limit(group):
         "-max_pixels",
         metavar="N",
         type=whole_number(),
-        default=89_478_485,
+        default=MOST_PIXELS,
         help="width x height of the largest image that is read; others are treated as damaged "
-        "(default: 89478485, Pillow's)",
+        f"(default: {MOST_PIXELS}, Pillow's)",
     )
 
 

@@ -133,6 +133,14 @@ def read_json_object(path):
     return content
 
 
+def has_keys(path, *keys):
+    """Tell whether a file holds a JSON object with these keys, be the values sound or not."""
+    try:
+        return read_json_object(path).keys() >= {*keys}
+    except UserError:
+        return False
+
+
 def read_text(path):
     """Read a text file in UTF-8, with or without a byte-order mark, or in UTF-16 with one.
 

@@ -11,7 +11,7 @@ Columns:
     subfolder        the folder directly under the class folder whose images stay together; empty where there is none
     patient          the PatientID of a DICOM file; empty for others
     given_partition  train, val or test in a ready-made split; empty where it is drawn
-    corrected_from   the class before the user corrected it, see label_sheet; empty where it is as it was
+    corrected_from   the class before the user corrected it, see corrections; empty where it is as it was
 """
 
 from collections import namedtuple
@@ -79,16 +79,16 @@ def usable(images):
 
 
 def groups_of(project, file_names):
-    """Return the group of each image, by its name in bin/, as text; an image that is in no table is its own group.
+    """Return the group of each image, by its name in bin/, as `groups_in` does.
 
-    Split files with no images.csv beside them are valid too.
+    Split files with no images.csv beside them are valid too, which do not say: None.
     """
     path = project.csv / "images.csv"
-    return groups_in(read(path) if path.exists() else [], file_names)
+    return groups_in(read(path), file_names) if path.exists() else None
 
 
 def groups_in(rows, file_names):
-    """Return the group of each image in a list of ImageRow, as `groups_of` does."""
+    """Return the group of each image as a list of ImageRow says, as text; one that is not in it is its own group."""
     group_of = {composed(row.file_name): row.group for row in rows}
     groups = [group_of.get(composed(name)) for name in file_names]
     return [f"group {group}" if group else name for group, name in zip(groups, file_names, strict=True)]

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline import files
 from pipeline.errors import UserError
+from pipeline.plain_values import are_texts, is_plain_number
 
 KEY = "Operating Point"  # in the results JSON
 SMALLEST = float(np.finfo(np.float32).tiny)  # in place of a probability of 0, whose logarithm is infinite
@@ -98,10 +99,7 @@ def calibrated(probabilities, temperature):
 
 def is_in(path):
     """Return whether a file holds an operating point, be it sound or not."""
-    try:
-        return KEY in files.read_json_object(path)
-    except UserError:
-        return False
+    return files.has_keys(path, KEY)
 
 
 def read(path):
@@ -141,15 +139,10 @@ def _is_sound(point):
             return False
         fractions += limits or []
     return (
-        all(isinstance(texts, list) and texts for texts in (names, point.checkpoints))
-        and (point.weights is None or isinstance(point.weights, list))
-        and all(isinstance(text, str) for text in [*names, *point.checkpoints, *(point.weights or [])])
+        all(texts and are_texts(texts) for texts in (names, point.checkpoints))
+        and (point.weights is None or are_texts(point.weights))
         and (positive is None or positive in names)
         and (threshold is None or (len(names) == 2 and positive is not None))
-        and all(value is None or _is_number(value, 0, 1) for value in fractions)
-        and (point.temperature is None or _is_number(point.temperature, 1e-3, 1e3))
+        and all(value is None or is_plain_number(value, 0, 1) for value in fractions)
+        and (point.temperature is None or is_plain_number(point.temperature, 1e-3, 1e3))
     )
-
-
-def _is_number(value, low, high):
-    return type(value) in (int, float) and low <= value <= high

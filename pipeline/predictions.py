@@ -9,11 +9,20 @@ from pipeline import files
 from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
 from pipeline.messages import note
+from pipeline.plain_values import are_texts, is_plain_number
 from pipeline.project import is_plain_file_name
 
 # Softmax outputs in float32 sum to 1 within about 1e-6; files written by other tools are rounded.
 SUM_TOLERANCE = 1e-4
 ROUNDING = 5e-5  # of a probability with four decimals
+# What stands in the file as it is, {its name there: the attribute}: always, and only where it is known.
+ALWAYS = {
+    "filenames": "file_names", "groups": "groups", "class names": "class_names", "positive class": "positive_class",
+    "split": "split", "fold": "fold", "checkpoint": "checkpoint", "weights": "weights",
+}  # fmt: skip
+OF_DROPOUT = {"predictive entropy": "predictive_entropy", "mutual information": "mutual_information"}
+REMARKS = {"gallery": "gallery", "command line": "command_line", "training": "interrupted"}
+IF_KNOWN = {"Monte Carlo samples": "sample_count", **OF_DROPOUT, **REMARKS}
 # The attributes that hold a value of each image (or group).
 OF_EACH_IMAGE = (
     "labels", "predictions", "probabilities", "file_names", "groups", "folds", "predictive_entropy",
@@ -75,12 +84,12 @@ class Predictions:
         return self.predictive_entropy if self.sample_count else entropies(self.probabilities)
 
     def select(self, keep):
-        """Return the Predictions of the images that `keep`, bool (n,), names."""
-        lists = {name: getattr(self, name) for name in OF_EACH_IMAGE}
+        """Return the Predictions of the images that `keep` names, bool (n,) or their numbers, in this order."""
+        numbers, lists = np.arange(len(self.labels))[keep], {name: getattr(self, name) for name in OF_EACH_IMAGE}
         return replace(
             self,
             **{
-                name: values[keep] if isinstance(values, np.ndarray) else [values[i] for i in np.flatnonzero(keep)]
+                name: values[keep] if isinstance(values, np.ndarray) else [values[number] for number in numbers]
                 for name, values in lists.items()
                 if values is not None
             },
@@ -88,38 +97,16 @@ class Predictions:
 
     def write(self, path):
         """Write the JSON file; what a required list repeats is derived here and nowhere else."""
-        one_hot = np.eye(len(self.class_names))[self.labels]
-        more = {}
-        if self.sample_count is not None:
-            more = {
-                "Monte Carlo samples": self.sample_count,
-                "predictive entropy": self.predictive_entropy.tolist(),
-                "mutual information": self.mutual_information.tolist(),
-            }
-        if self.gallery is not None:
-            more["gallery"] = self.gallery
-        if self.command_line is not None:
-            more["command line"] = self.command_line
-        if self.interrupted:
-            more["training"] = self.interrupted
-        files.write_json(
-            path,
-            {
-                "labels": self.labels.tolist(),
-                "predictions": self.predictions.tolist(),
-                "predictive probabilities": self.probabilities.tolist(),
-                "label probabilities": one_hot.tolist(),
-                "filenames": self.file_names,
-                "groups": self.groups,
-                "class names": self.class_names,
-                "positive class": self.positive_class,
-                "split": self.split,
-                "fold": self.fold,
-                "checkpoint": self.checkpoint,
-                "weights": self.weights,
-                **more,
-            },
-        )
+        content = {
+            "labels": self.labels,
+            "predictions": self.predictions,
+            "predictive probabilities": self.probabilities,
+            "label probabilities": np.eye(len(self.class_names))[self.labels],
+            **{name: getattr(self, attribute) for name, attribute in ALWAYS.items()},
+            **{name: value for name, attribute in IF_KNOWN.items() if (value := getattr(self, attribute)) is not None},
+        }
+        plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in content.items()}
+        files.write_json(path, plain)
 
 
 def entropies(probabilities):
@@ -145,33 +132,18 @@ def read(path):
         labels, predictions = (
             _class_indices(content[name], name, class_count, faults) for name in ("labels", "predictions")
         )
-        class_names = _names(content, "class names", class_count, faults)
-        file_names = _names(content, "filenames", len(content["labels"]), faults)
-        groups = _names(content, "groups", len(content["labels"]), faults, unique=False)
+        faults += _name_faults(content, "class names", class_count)
+        faults += _name_faults(content, "filenames", len(content["labels"]))
+        faults += _name_faults(content, "groups", len(content["labels"]), unique=False)
         faults += _remark_faults(content)
         uncertainty = _uncertainty(content, faults)
     if not faults:
-        class_names = class_names or [str(index) for index in range(class_count)]
-        faults += _agreement_faults(labels, probabilities, of_label, class_names, content.get("positive class"))
+        known = {attribute: content.get(name) for name, attribute in (ALWAYS | REMARKS).items()} | uncertainty
+        known["class_names"] = known["class_names"] or [str(index) for index in range(class_count)]
+        faults += _agreement_faults(labels, probabilities, of_label, known["class_names"], known["positive_class"])
     if faults:
         raise UserError(*(f"{path}: {fault}" for fault in faults))
-    return Predictions(
-        labels,
-        predictions,
-        probabilities,
-        class_names,
-        positive_class=content.get("positive class"),
-        file_names=file_names,
-        groups=groups,
-        split=content.get("split"),
-        fold=content.get("fold"),
-        checkpoint=content.get("checkpoint"),
-        weights=content.get("weights"),
-        gallery=content.get("gallery"),
-        command_line=content.get("command line"),
-        interrupted=content.get("training"),
-        **uncertainty,
-    )
+    return Predictions(labels, predictions, probabilities, **known)
 
 
 def read_all(paths):
@@ -187,7 +159,7 @@ def read_all(paths):
     return read_files
 
 
-def read_parts(paths, positive_class=None):
+def read_parts(paths, positive_class):
     """Read predictions files as a list of Predictions; `positive_class` replaces the recorded one, and says so."""
     parts, replaced = read_all(paths), {}
     for part, path in zip(parts, paths, strict=True):
@@ -203,10 +175,7 @@ def read_parts(paths, positive_class=None):
 
 def are_in(path):
     """Return whether a file holds predictions, be they faulty or not."""
-    try:
-        return "predictive probabilities" in files.read_json_object(path)
-    except UserError:
-        return False
+    return files.has_keys(path, "predictive probabilities")
 
 
 def _list_faults(content):
@@ -240,7 +209,7 @@ def _probability_rows(rows, name, faults):
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != wide:
             faults.append(f"{name!r}, entry {number}: not a list of {wide} numbers, one a class")
-        elif not all(type(value) in (int, float) for value in row):
+        elif not all(map(is_plain_number, row)):
             faults.append(f"{name!r}, entry {number}: not all numbers")
         elif not all(0 <= value <= 1 for value in row):
             faults.append(f"{name!r}, entry {number}: not all between 0 and 1")
@@ -259,28 +228,24 @@ def _class_indices(values, name, class_count, faults):
     return None if wrong else np.array(values)
 
 
-def _names(content, name, count, faults, unique=True):
+def _name_faults(content, name, count, unique=True):
     names = content.get(name)
     if names is None:
-        return None
-    if not isinstance(names, list) or len(names) != count or not all(isinstance(entry, str) for entry in names):
-        faults.append(f"{name!r} is not a list of {count} strings")
-        return None
-    if unique:
-        faults += [
-            f"{name!r}: {entry!r} stands there {times} times" for entry, times in Counter(names).items() if times > 1
-        ]
-    return names
+        return []
+    if not are_texts(names) or len(names) != count:
+        return [f"{name!r} is not a list of {count} strings"]
+    twice = {entry: times for entry, times in Counter(names).items() if unique and times > 1}
+    return [f"{name!r}: {entry!r} stands there {times} times" for entry, times in twice.items()]
 
 
 def _remark_faults(content):
     """Return what is wrong with the single values that stand beside the lists."""
     faults = [
         f"{name!r} is not a string"
-        for name in ("positive class", "checkpoint", "gallery", "command line", "training")
+        for name in ("positive class", "checkpoint", *REMARKS)
         if not isinstance(content.get(name), str | None)
     ]
-    if not (content.get("weights") is None or _are_texts(content["weights"])):
+    if not (content.get("weights") is None or are_texts(content["weights"])):
         faults.append("'weights' is not a list of strings")
     gallery = content.get("gallery")
     if isinstance(gallery, str) and not is_plain_file_name(gallery):
@@ -293,10 +258,6 @@ def _remark_faults(content):
     return faults
 
 
-def _are_texts(values):
-    return isinstance(values, list) and all(isinstance(value, str) for value in values)
-
-
 def _uncertainty(content, faults):
     """Return what Monte Carlo dropout says of the images, as Predictions has it; nothing where there was none."""
     count = content.get("Monte Carlo samples")
@@ -305,13 +266,13 @@ def _uncertainty(content, faults):
     if type(count) is not int or not 1 <= count < 10**9:
         faults.append(f"'Monte Carlo samples' is {count!r}, not a whole number from 1")
     found = {"sample_count": count}
-    for name in ("predictive entropy", "mutual information"):
+    for name, attribute in OF_DROPOUT.items():
         values = content.get(name)
-        numbers = isinstance(values, list) and all(type(value) in (int, float) and 0 <= value < 1e6 for value in values)
+        numbers = isinstance(values, list) and all(is_plain_number(value, 0) and value < 1e6 for value in values)
         if not numbers or len(values) != len(content["labels"]):
             faults.append(f"{name!r} is not a list of {len(content['labels'])} numbers from 0 up, one an image")
         else:
-            found[name.replace(" ", "_")] = np.array(values, dtype=np.float64)
+            found[attribute] = np.array(values, dtype=np.float64)
     return found
 
 

@@ -55,8 +55,8 @@ class Project:
         organized = (self.csv / "images.csv").exists() and not (self.root / "images.csv").exists()
         return self.csv if organized else self.root
 
-    def split_folder(self, fold=None):
-        """The folder of train.csv, val.csv and test.csv, of a cross-validation's fold where one is given."""
+    def split_folder(self, fold):
+        """The folder of train.csv, val.csv and test.csv, of a cross-validation's fold unless that is None."""
         return self.csv if fold is None else self.csv / f"fold_{fold}"
 
     def fold_folders(self):

@@ -123,18 +123,18 @@ def read_split(project, partition, fold=None):
     return Split(partition, path, file_names, [row[2] for row in rows], class_names)
 
 
-def read_training_splits(project, fold, class_count=None):
+def read_training_splits(project, fold, class_count):
     """Read the training and the validation Split; UserError, too, where training is not possible with their classes.
 
-    These have to be `class_count`, if that is given.
+    These have to be `class_count`, unless that is None.
     """
     splits = [read_split(project, partition, fold) for partition in ("train", "val")]
-    require_class_count(splits[0].class_names, class_count, "-num_classes")
+    require_class_count(splits[0].class_names, class_count)
     _require_classes(*splits)
     return splits
 
 
-def read_class_names(project, fold=None):
+def read_class_names(project, fold):
     """Read the class names of an organized project, by class index.
 
     Without a classes.csv the classes are named by the indices in the split files: '0', '1', ...

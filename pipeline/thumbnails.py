@@ -7,9 +7,7 @@ from pipeline import image_values
 
 # Of the thumbnail: 16 rows of 17 values give a hash of 16 x 16 comparisons, 256 bits.
 WIDTH, HEIGHT = 17, 16
-# Of the 256 bits of two near-duplicates at most so many differ, unless the user says otherwise.
-USUAL_DISTANCE = 10
-BLOCK = 2048  # hashes compared with each other at a time
+BLOCK = 2048  # hashes compared with each other at a time: 2048 x 2048 products are 16 MB
 
 
 def thumbnail(image):
@@ -36,11 +34,23 @@ def packed(thumbnails):
     return np.packbits(difference_hashes(thumbnails), axis=1)
 
 
-def any_near(hashes, others, distance=USUAL_DISTANCE):
-    """Return for each of `hashes`, uint8 (n, 32), whether one of `others`, (m, 32), differs in few enough bits."""
-    signs, others = (np.unpackbits(packed, axis=1).astype(np.float32) * 2 - 1 for packed in (hashes, others))
-    near = np.zeros(len(signs), dtype=bool)
+def any_near(hashes, others, distance):
+    """Return for each of `hashes`, uint8 (n, 32), whether one of `others`, (m, 32), is within `distance` bits."""
+    hashes, others = (signs(np.unpackbits(packed, axis=1)) for packed in (hashes, others))
+    near = np.zeros(len(hashes), dtype=bool)
     for start in range(0, len(others), BLOCK):
-        # Of +1 and -1, hashes that differ in d of 256 bits have the inner product 256 - 2 d.
-        near |= (signs @ others[start : start + BLOCK].T >= signs.shape[1] - 2 * distance).any(axis=1)
+        near |= within(hashes, others[start : start + BLOCK], distance).any(axis=1)
     return near
+
+
+def signs(bits):
+    """Return the bits of hashes (n, 256) as +1 and -1, float32, for `within`."""
+    return bits.astype(np.float32) * 2 - 1
+
+
+def within(hashes, others, distance):
+    """Return which of the `others`, signs (m, 256), differ from which of the hashes in few enough bits, bool (n, m).
+
+    Signs that differ in d of 256 have the inner product 256 - 2 d: a matrix product, which uses all cores.
+    """
+    return hashes @ others.T >= hashes.shape[1] - 2 * distance

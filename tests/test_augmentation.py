@@ -151,7 +151,7 @@ def test_the_picture_is_the_same_whatever_was_drawn_before(tmp_path):
 def test_the_picture_has_a_row_for_each_of_the_first_images_and_the_image_itself_first(tmp_path, monkeypatch, count):
     images = image_set(count)
     drawn = []
-    monkeypatch.setattr(augmentation.sheets, "draw_sheet", lambda path, title, rows, side: drawn.extend(rows))
+    monkeypatch.setattr(augmentation.tiles, "draw_sheet", lambda path, title, rows, side: drawn.extend(rows))
     augmentation.draw_augmented(tmp_path / "augmented.png", images, STRONG)
     assert [row.label for row in drawn] == [f"image {number}" for number in range(1, min(count, 4) + 1)]
     for row, pixels in zip(drawn, images.pixels, strict=False):

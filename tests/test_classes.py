@@ -39,7 +39,7 @@ def test_a_class_is_found_without_case_where_that_leaves_one(name, class_names, 
 
 
 def test_the_number_of_classes_is_checked_where_it_is_given():
-    require_class_count(["no", "yes"], None, "-classes")
-    require_class_count(["no", "yes"], 2, "-classes")
-    with pytest.raises(UserError, match=r"-classes 3: .*no, yes"):
-        require_class_count(["no", "yes"], 3, "-classes")
+    require_class_count(["no", "yes"], None)
+    require_class_count(["no", "yes"], 2)
+    with pytest.raises(UserError, match=r"-num_classes 3: .*no, yes"):
+        require_class_count(["no", "yes"], 3)

@@ -3,11 +3,10 @@ from dataclasses import dataclass, fields, replace
 import pytest
 
 from pipeline import command_line
-from pipeline.choices import choice
 from pipeline.command_line import ArgumentParser
 from pipeline.errors import UserError
 from pipeline.learning import config
-from pipeline.learning.config import PARTS, RECIPES, TrainingConfig
+from pipeline.learning.config import PARTS, RECIPES, TrainingConfig, choice
 from pipeline.readers import number, whole_number
 
 FIELDS = fields(TrainingConfig)

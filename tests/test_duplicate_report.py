@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline import files, sheets
+from pipeline import files, tiles
 from pipeline.partitioning import duplicate_report, duplicates
-from pipeline.sheets import GAP, LINE, TILE
+from pipeline.tiles import GAP, LINE, TILE
 
 
 def shown(path, rows, columns):
@@ -28,7 +28,7 @@ def test_each_group_is_a_row_of_its_images(tmp_path):
 def test_a_sheet_names_its_groups_and_says_what_it_does_not_show(tmp_path, monkeypatch):
     Image.new("L", (9, 9)).save(tmp_path / "a.png")
     written = []
-    monkeypatch.setattr(sheets.ImageDraw.ImageDraw, "text", lambda _, at, text, **__: written.append(text))
+    monkeypatch.setattr(tiles.ImageDraw.ImageDraw, "text", lambda _, at, text, **__: written.append(text))
     group = [(tmp_path / "a.png", f"class/{'long' * 9}{number}.png") for number in range(9)]
     duplicate_report.draw_contact_sheet(tmp_path / "sheet.png", "Near-duplicates", [group] * 70, "not shown: 3")
     assert written[0] == "Near-duplicates: 70 groups"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline.learning import outputs
+from pipeline.learning import task_files
 from pipeline.learning.classifier import Classifier
 from pipeline.learning.ensemble import Ensemble
 
@@ -97,7 +97,7 @@ def test_external_images_get_the_mean_of_the_folds_without_twins_of_what_any_has
 
 def test_the_results_of_all_folds_are_named_after_the_partition_too():
     def proposed(*names):
-        return outputs.results_path([Path("project", name) for name in names])
+        return task_files.results_path([Path("project", name) for name in names])
 
     assert proposed("m_fold_0_preds.json", "m_fold_1_preds.json") == Path("project/m_results.json")
     assert proposed("m_fold_0_val_preds.json", "m_fold_1_val_preds.json") == Path("project/m_val_results.json")

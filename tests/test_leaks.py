@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import sheets, split_files
+from pipeline import split_files, tiles
 
 SCRIPT = "partition_datasets.py"
 
@@ -44,7 +44,7 @@ def test_the_test_part_stays_and_its_twins_leave_training(data, call_script):
     assert list(left_out.index) == ["Training/no/twin.png", "Training/yes/brighter.png"]
     assert all(reason.startswith("leak: ") for reason in left_out["left_out"])
     assert len(names(data, "val")) == 4 and len(names(data, "train")) == 36  # drawn from the training part
-    assert 2 * sheets.TILE < Image.open(data / "leaks.png").height < 3 * sheets.TILE  # two groups, a row each
+    assert 2 * tiles.TILE < Image.open(data / "leaks.png").height < 3 * tiles.TILE  # two groups, a row each
     assert split_files.read_split_record(data / "split.json").leaks_kept == {}
 
 

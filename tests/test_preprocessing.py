@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.learning.config import require_shape
 from pipeline.learning.preprocessing import Preprocessing, common_ranges, preprocessing_is_sound
 
 GREY = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 4), dtype=np.uint8))
@@ -67,7 +68,7 @@ def test_model_input_lies_in_memory_channels_last(channels, planes, keep_color):
 
 @pytest.mark.parametrize("keep_color", [False, True])
 def test_shape_and_settings_read_back_the_same_preprocessing(keep_color):
-    preprocessing = Preprocessing.from_options([3, 224, 192], keep_color)
+    preprocessing = Preprocessing(3, 224, 192, keep_color)
     assert preprocessing.image_shape == [3, 224, 192]
     assert Preprocessing(*preprocessing.image_shape, **preprocessing.settings()) == preprocessing
     ranges = {"integers": [0.0, 4095.0], "floats": [-1.5, 3.0]}
@@ -86,7 +87,7 @@ def test_shape_and_settings_read_back_the_same_preprocessing(keep_color):
 )
 def test_a_shape_that_cannot_be_is_refused(shape, keep_color, fault):
     with pytest.raises(UserError) as error:
-        Preprocessing.from_options(shape, keep_color)
+        require_shape(shape, keep_color)
     assert error.value.faults[0].startswith(fault)
 
 

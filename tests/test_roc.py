@@ -213,7 +213,7 @@ def test_the_design_effect_is_obuchowskis_variance_in_relation_to_delongs():
     _, covariance = brute_force(truth, scores[None])
     ratio = obuchowski_variance(truth, scores, groups) / covariance[0, 0]
     widening = stats.t.ppf(0.975, 59) / stats.t.ppf(0.975, len(groups) - 1)
-    assert roc.design_effect(found) == pytest.approx(ratio * widening**2)
+    assert roc.area_design_effect(found) == pytest.approx(ratio * widening**2)
     alone, grouped = newcombe_interval(truth, scores), roc.mean_area(found).interval
     assert grouped[0] < alone[0] and alone[1] < grouped[1]
 

@@ -9,18 +9,21 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.partitioning import splitting
-from pipeline.partitioning.splitting import (
-    assign,
-    assign_folds,
-    assign_partitions,
-    held_out_counts,
-    smallest_class,
-)
+from pipeline.partitioning.splitting import assign_folds, held_out_counts, smallest_class
 
 TENTH = Fraction(1, 10)
 
 proportions = st.sampled_from([Fraction(n, d) for n, d in [(1, 10), (1, 8), (3, 20), (1, 5), (1, 4), (1, 3), (2, 5)]])
 seeds = st.integers(0, 2**32 - 1)
+
+
+def assign(class_names, groups, fold_count, proportion, seed):
+    """Assign images of which none is in a ready-made partition."""
+    return splitting.assign(class_names, groups, fold_count, proportion, seed, given=[""] * len(class_names))
+
+
+def assign_partitions(class_names, groups, proportion, seed):
+    return assign(class_names, groups, None, proportion, seed)[None]
 
 
 @st.composite

@@ -6,9 +6,9 @@ import torch
 from torch.nn import functional
 from torchvision.transforms.functional import to_pil_image
 
-from pipeline import sheets
+from pipeline import tiles
 
-SIDE = 160  # pixels of an image in the picture of augmented ones
+SIDE, ROWS, COLUMNS = 160, 4, 6  # of the picture of augmented images: pixels of each, and how many
 SHEET_SEED = 0  # of the changes in that picture; each epoch of a training has its own seed
 
 
@@ -113,17 +113,17 @@ def draw_rectangles(probability, count, height, width, device):
     return (bands[0][:, :, None] & bands[1][:, None, :])[:, None]
 
 
-def draw_augmented(path, image_set, augment, rows=4, columns=6):
+def draw_augmented(path, image_set, augment):
     """Draw the first images of an ImageSet, one row each: as they are, then augmented several times.
 
     The picture is the same for a training that goes on as for one that starts.
     """
     torch.manual_seed(SHEET_SEED)
-    ((pixels, _),) = image_set.batches([torch.arange(min(rows, len(image_set)))])
+    ((pixels, _),) = image_set.batches([torch.arange(min(ROWS, len(image_set)))])
     drawn = []
     for number, image in enumerate(pixels):
-        augmented = augment(image.expand(columns - 1, -1, -1, -1))
-        tiles = [sheets.Tile(to_pil_image(one.cpu()), "augmented") for one in augmented]
+        augmented = augment(image.expand(COLUMNS - 1, -1, -1, -1))
+        changed = [tiles.Tile(to_pil_image(one.cpu()), "augmented") for one in augmented]
         label = image_set.paths[number].name if image_set.paths else f"image {number + 1}"
-        drawn.append(sheets.Row(label, [sheets.Tile(to_pil_image(image.cpu()), "as it is"), *tiles]))
-    sheets.draw_sheet(path, "Training images as they are, and augmented", drawn, side=SIDE)
+        drawn.append(tiles.Row(label, [tiles.Tile(to_pil_image(image.cpu()), "as it is"), *changed]))
+    tiles.draw_sheet(path, "Training images as they are, and augmented", drawn, side=SIDE)

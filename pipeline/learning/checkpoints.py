@@ -15,9 +15,10 @@ from pipeline import files
 from pipeline.errors import UserError
 from pipeline.learning import models
 from pipeline.learning.architectures import resolve_architecture
-from pipeline.learning.config import LONGEST_SIDE
+from pipeline.learning.checkpoint_checks import content_faults
+from pipeline.learning.config import require_shape
 from pipeline.learning.history import Epoch
-from pipeline.learning.preprocessing import Preprocessing, preprocessing_is_sound
+from pipeline.learning.preprocessing import Preprocessing
 from pipeline.messages import in_words, note, shortened
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX
 
@@ -124,7 +125,7 @@ def load(path):
         f"{path}: {entry.name} is a {type(entries[entry.name]).__name__}, not a {entry.type.__name__}; {OURS}"
         for entry in fields(Checkpoint)
         if entries[entry.name] is not None and not isinstance(entries[entry.name], entry.type)
-    ] or [f"{path}: {fault}; {OURS}" for fault in _content_faults(entries)]
+    ] or [f"{path}: {fault}; {OURS}" for fault in content_faults(entries)]
     if faults:
         raise UserError(*faults)
     entries["state_dict"] = _without_prefix(weights)
@@ -225,7 +226,9 @@ def _given_preprocessing(image_shape, given, path):
     if not given:
         options = ", ".join(PREPROCESSING_OPTIONS.values())
         note(f"{path} does not say how images are prepared: grey values from 0 to 1 are assumed; else give {options}")
-    preprocessing = Preprocessing.from_options(image_shape, given.get("keep_color", False))
+    keep_color = given.get("keep_color", False)
+    require_shape(image_shape, keep_color)
+    preprocessing = Preprocessing(*image_shape, keep_color)
     numbers = [given.get("mean"), given.get("std")]
     if numbers != [None, None]:
         lengths = [0 if values is None else len(values) for values in numbers]
@@ -235,114 +238,3 @@ def _given_preprocessing(image_shape, given, path):
             )
         preprocessing = replace(preprocessing, mean=numbers[0], std=numbers[1])
     return preprocessing.settings()
-
-
-def is_plain_tensor(value):
-    """Tell whether something is a tensor of numbers in memory, and not sparse, quantized or without content."""
-    return (
-        torch.is_tensor(value)
-        and value.layout == torch.strided
-        and not value.is_quantized
-        and value.device.type == "cpu"
-    )
-
-
-def _content_faults(entries):
-    """Return what is wrong inside of entries that are of the right type, or None where the file says nothing."""
-    try:
-        faults = [
-            f"{name} {fault}"
-            for name, (is_sound, fault) in _CHECKS.items()
-            if entries[name] and not is_sound(entries[name])
-        ]
-    except RecursionError:
-        return ["an entry is nested too deep"]
-    if not faults and entries["image_shape"] and entries["preprocessing"]:
-        preprocessing = entries["preprocessing"]
-        in_color = preprocessing.get("keep_color") or len(preprocessing.get("mean") or [0]) > 1
-        if in_color and entries["image_shape"][0] == 1:
-            faults.append("preprocessing has more channels than image_shape")
-    return faults
-
-
-def _holds_named_tensors(state_dict):
-    return _are_texts(state_dict) and all(map(is_plain_tensor, state_dict.values()))
-
-
-def _are_class_names(names):
-    return _are_texts(names) and all(names) and len(set(names)) == len(names)
-
-
-def _is_image_shape(shape):
-    return (
-        [type(length) for length in shape] == [int] * 3
-        and shape[0] in (1, 3)
-        and all(1 <= length <= LONGEST_SIDE for length in shape)
-    )
-
-
-def _is_history(entries):
-    try:
-        epochs = [Epoch.from_plain(entry) for entry in entries]
-    except ValueError:
-        return False
-    return [epoch.epoch for epoch in epochs] == list(range(1, len(epochs) + 1))
-
-
-def _is_record(options):
-    return _are_texts(options) and _is_plain(options)
-
-
-def _is_plain(value):
-    if isinstance(value, dict):
-        return all(map(_is_plain, [*value.keys(), *value.values()]))
-    return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, (str, int, float, type(None)))
-
-
-def _are_content_hashes(seen_images):
-    return _are_texts(seen_images) and all(
-        hashes is None or (isinstance(hashes, list) and _are_texts(hashes)) for hashes in seen_images.values()
-    )
-
-
-def _are_difference_hashes(seen_hashes):
-    return _are_texts(seen_hashes) and all(
-        is_plain_tensor(hashes) and hashes.dtype == torch.uint8 and hashes.ndim == 2 and hashes.shape[1] == 32
-        for hashes in seen_hashes.values()
-    )
-
-
-def _is_reference(reference):
-    features, names, distances = (reference.get(name) for name in ("features", "names", "distances"))
-    return (
-        is_plain_tensor(features)
-        and is_plain_tensor(distances)
-        and (features.dtype, distances.dtype) == (torch.float16, torch.float32)
-        and (features.ndim, distances.ndim) == (2, 1)
-        and isinstance(names, list)
-        and _are_texts(names)
-        and 0 < len(features) == len(names)
-    )
-
-
-def _are_texts(values):
-    return isinstance(values, (list, dict)) and all(isinstance(value, str) for value in values)
-
-
-_CHECKS = {
-    "state_dict": (_holds_named_tensors, "holds something other than named tensors"),
-    "class_names": (_are_class_names, "is not a list of different names"),
-    "image_shape": (_is_image_shape, f"is not 1 or 3 channels, height and width up to {LONGEST_SIDE}"),
-    "preprocessing": (
-        preprocessing_is_sound,
-        "holds something other than keep_color, mean, std, average_flips and value_ranges",
-    ),
-    "pooling": (("average", models.AVERAGE_AND_MAX).__contains__, "is not average or average+max"),
-    "dropout": (lambda probability: 0 <= probability < 1, "is not a probability from 0 to below 1"),
-    "history": (_is_history, "does not hold the numbers of every epoch"),
-    "options": (_is_record, "holds something other than named settings"),
-    "fresh_weights": (_are_texts, "is not a list of names"),
-    "reference": (_is_reference, "holds something other than features, names and distances"),
-    "seen_hashes": (_are_difference_hashes, "holds something other than difference hashes"),
-    "seen_images": (_are_content_hashes, "holds something other than lists of content hashes"),
-}

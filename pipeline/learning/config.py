@@ -6,12 +6,14 @@ records and the check on `--resume` follow from the field. In trainings recorded
 
 import itertools
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
-from pipeline.choices import OTHERS, choice, unmet_needs
+from pipeline import options
 from pipeline.errors import UserError
 from pipeline.learning.architectures import resolve_architecture
 from pipeline.messages import in_words
+from pipeline.options import OTHERS, Option, unmet_needs
 from pipeline.readers import number, whole_number
 
 # The groups of options in --help, by what they are about.
@@ -20,6 +22,7 @@ DATA, MODEL, STOP, RUN, PARTS = "data", "model and training", "when to stop", "r
 IMAGENET = "imagenet"  # of -weights: torchvision's
 LONGEST_SIDE = 100_000  # pixels
 UNDECIDED = "auto"  # of -precision, until the device is known
+SWEPT = "+"  # the count of values of an option of which several are a sweep
 
 # What the recipes change of the defaults below; docs/recipe.md has the evidence.
 RECIPES = {
@@ -71,6 +74,18 @@ RECIPES = {
 
 
 @dataclass(frozen=True)
+class TrainingOption(Option):
+    """An Option, and what becomes of the choice in the training records and on `--resume`."""
+
+    record: str = None  # the name in the records; None: the field's, with spaces
+    may_change: bool = False  # on --resume
+    of_steps: bool = False  # about optimizer steps: of no effect where the last layer is all that is fitted
+
+
+choice = partial(options.choice, kind=TrainingOption)
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """How a model is trained. The defaults are the published recipe."""
 
@@ -84,9 +99,9 @@ class TrainingConfig:
     recipe: str = choice("published", "-recipe", "published: as in the published work; strong: learns most from random "
                          "weights; transfer: ImageNet weights and a fitted last layer, in seconds; fine-tune: from "
                          "there, all layers for minutes; options of single parts change each of them", MODEL,
-                         values=(*RECIPES,), several=True, may_change=True)
+                         values=(*RECIPES,), count=SWEPT, may_change=True)
     architecture: str = choice("resnet18", "-architecture", "any torchvision classification model, or vgg (vgg11_bn) "
-                               "or densenet (densenet121)", MODEL, metavar="NAME", several=True)
+                               "or densenet (densenet121)", MODEL, metavar="NAME", count=SWEPT)
     weights: str | None = choice(None, "-weights", "start from torchvision's ImageNet weights (downloaded once) or "
                                  "those in a file, all but the last layer's (default: random weights)", MODEL,
                                  metavar="imagenet|FILE", may_change=True)
@@ -97,9 +112,9 @@ class TrainingConfig:
     fit_head: bool = choice(False, "--fit_head", "with -weights, fit the last layer by logistic regression first, then "
                             "train all layers", MODEL, of_steps=True,
                             needs=("weights", "features of random weights are not worth fitting; give -weights too"))
-    batch_size: int = choice(25, "-batch_size", "total batch size", MODEL, whole_number(), several=True, of_steps=True)
+    batch_size: int = choice(25, "-batch_size", "total batch size", MODEL, whole_number(), count=SWEPT, of_steps=True)
     learning_rate: float = choice(0.001, "-learning_rate", "learning rate; with a schedule, the peak learning rate",
-                                  MODEL, number(above=0), several=True, of_steps=True)
+                                  MODEL, number(above=0), count=SWEPT, of_steps=True)
 
     num_epochs: int = choice(256, "-num_epochs", "maximum number of epochs", STOP, whole_number(),
                              record="maximum number of epochs", may_change=True, of_steps=True)
@@ -186,7 +201,7 @@ def grid(chosen):
     and paths are resolved. Raises UserError for names and files that do not exist, and for a choice that has an effect
     on no configuration.
     """
-    several = [entry.name for entry in fields(TrainingConfig) if entry.metadata["option"].several]
+    several = [entry.name for entry in fields(TrainingConfig) if entry.metadata["option"].count == SWEPT]
     if chosen.get("weights"):
         chosen = {"normalize": None} | chosen  # as the weights' images were
     if "image_shape" in chosen:

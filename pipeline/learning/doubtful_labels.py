@@ -1,18 +1,18 @@
 """Labels that the models of a cross-validation doubt: a page to look at, and a table that the user fills in.
 
 Each image is judged by the fold's model that has not trained on it, nor on its near-duplicates or its group. A wrong
-label can therefore not confirm itself. Nothing is changed here; see label_sheet for how corrections go back in.
+label can therefore not confirm itself. Nothing is changed here; pipeline.corrections takes what the user fills in.
 """
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline import files, image_files, label_sheet, split_files
-from pipeline.learning import familiarity, outputs
+from pipeline import corrections, files, image_files, split_files
+from pipeline.learning import familiarity, task_files
 from pipeline.messages import note
 from pipeline.templates import rendered
 
@@ -55,7 +55,7 @@ class DoubtfulLabels:
     def __init__(self, project, name):
         """Take the project and the page's name; UserError where page or table would replace something else."""
         self._project = project
-        self._page, self._table = outputs.doubtful_label_paths(project, name)
+        self._page, self._table = task_files.doubtful_label_paths(project, name)
         self._found, self._count = [], 0
 
     def add(self, classifier, images, predictions):
@@ -85,10 +85,18 @@ class DoubtfulLabels:
     def write(self):
         """Write the page and the table, the most doubtful first; print where, and how corrections go back in."""
         found = sorted(self._found, key=lambda label: (label.quality, label.image))
-        label_sheet.require_not_filled_in(self._table)  # it may have been while the images were predicted
-        label_sheet.write(self._table, map(_row, found))
+        corrections.require_not_filled_in(self._table)  # it may have been while the images were predicted
+        corrections.write(self._table, map(_row, found))
         command = split_files.command_to_split_again(self._project, "-labels_csv", self._table)
-        page = _html(self._project, found[:MOST_SHOWN], len(found), self._count, self._table, command)
+        page = rendered(
+            Path(__file__).with_name("templates") / "doubtful_labels.html.jinja",
+            labels=found[:MOST_SHOWN],
+            picture=lambda name: _picture(self._project.bin / name),
+            doubtful_count=len(found),
+            count=self._count,
+            table=self._table.name,
+            command=command,
+        )
         files.write_text(self._page, page)
         print(f"{len(found)} of {self._count} labels are doubtful: {self._page}, {self._table}")
         if found:
@@ -96,28 +104,9 @@ class DoubtfulLabels:
 
 
 def _row(label):
-    return [
-        label.image,
-        "",
-        label.given,
-        label.suggested,
-        f"{label.quality:.4f}",
-        label.images_in_group,
-        label.nearest_of_given,
-        label.nearest_of_suggested,
-    ]
-
-
-def _html(project, shown, doubtful_count, count, table, command):
-    return rendered(
-        Path(__file__).with_name("templates") / "doubtful_labels.html.jinja",
-        labels=shown,
-        picture=lambda name: _picture(project.bin / name),
-        doubtful_count=doubtful_count,
-        count=count,
-        table=table.name,
-        command=command,
-    )
+    """Return the cells of corrections.COLUMNS."""
+    image, given, suggested, quality, *others = astuple(label)
+    return [image, "", given, suggested, f"{quality:.4f}", *others]
 
 
 def _picture(path):

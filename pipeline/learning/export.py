@@ -23,7 +23,6 @@ from pipeline import files, image_files
 from pipeline.errors import UserError
 from pipeline.image_values import is_deep
 from pipeline.learning.inference import logits_of
-from pipeline.learning.outputs import require_ours
 from pipeline.messages import note
 from pipeline.operating_point import SMALLEST
 
@@ -37,18 +36,17 @@ TALL_FIRST = int(PIL.__version__.partition(".")[0]) >= 13
 SHAPES = ((300, 260), (61, 240), (512, 90), (17, 19), (700, 900))  # height, width of the drawn images
 
 
-def export_model(ensemble, path, point=None, project=None):
+def export_model(ensemble, path, point, project):
     """Write an Ensemble as `path` says by its suffix: .onnx, or .safetensors for the weights of a single model.
 
     Args:
         ensemble: on the CPU.
-        path: of the file; one that another program has written is not replaced.
+        path: of the file.
         point: OperatingPoint whose temperature and threshold become part of the ONNX model, or None.
         project: Project whose images it is checked on; drawn ones if None.
 
     Raises UserError for an impossible request, and where the exported model does not predict what the scripts do.
     """
-    require_ours(path, files.has_mark)
     replaced = path.exists()
     if path.suffix == ".onnx":
         images = _drawn_images() if project is None else _images_of(project, ensemble)

@@ -9,6 +9,7 @@ import torch
 
 from pipeline import files, thumbnails
 from pipeline.classes import find_class
+from pipeline.defaults import NEAR_DUPLICATE_BITS
 from pipeline.errors import UserError
 from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
@@ -56,7 +57,7 @@ def predict_external(ensemble, images, task, command_line):
     )
 
 
-def class_indices(names, class_names, place, class_map=None):
+def class_indices(names, class_names, place, class_map):
     """Return the models' class index for each class name from elsewhere, an int array; -1 for what is left out.
 
     Names match without case. Raises UserError for each name that is not a class; tells of classes without an image.
@@ -105,15 +106,15 @@ def known_to(ensemble, images):
     shape = (len(images), thumbnails.HEIGHT, thumbnails.WIDTH)
     hashes = thumbnails.packed(np.frombuffer(b"".join(images["thumbnail"]), dtype=np.uint8).reshape(shape))
     for member in ensemble.members:
-        tell_unknown(member.checkpoint, member.path)
+        tell_unknown(member)
         if member.checkpoint.seen_hashes is None:
             note(f"{member.path} does not say what its training images look like: near-duplicates cannot be told")
         for seen in (member.checkpoint.seen_hashes or {}).values():
-            known |= thumbnails.any_near(hashes, seen.numpy())
+            known |= thumbnails.any_near(hashes, seen.numpy(), NEAR_DUPLICATE_BITS)
     return known
 
 
-def predict_paths(ensemble, paths, batch_size, sample_count=None):
+def predict_paths(ensemble, paths, batch_size, sample_count):
     """Return the inference.Outputs of an Ensemble for image files, each read once, a batch ahead of the models."""
     torch.manual_seed(inference.SAMPLING_SEED)
     stream = stream_in_threads(lambda path: (path, image_sets.load_image(path, *ensemble.views)), paths, batch_size)

@@ -4,7 +4,6 @@ The distance to the k-th nearest training image in normalized features, after Su
 with Deep Nearest Neighbors", 2022; its rank among those of the validation images is a conformal p-value.
 """
 
-import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 
 from pipeline.errors import UserError
 from pipeline.learning import inference, models, transfer
-from pipeline.learning.features import compute_features
+from pipeline.learning.features import compute_features, inputs_of
 
 MOST_REFERENCES = 2000  # training images
 NEIGHBOURS = 5
@@ -52,7 +51,7 @@ def last_layer(model, checkpoint):
     )
 
 
-def predict_and_compare(classifier, pixels, sample_count=None):
+def predict_and_compare(classifier, pixels, sample_count):
     """Return the inference.Outputs of a Classifier for images, with their distance from its training images.
 
     `pixels` is a uint8 tensor (n, 1 or 3, height, width). A checkpoint without a reference gives no distances.
@@ -60,7 +59,7 @@ def predict_and_compare(classifier, pixels, sample_count=None):
     model, preprocessing, reference = classifier.model, classifier.preprocessing, classifier.checkpoint.reference
     if reference is None:
         return inference.predict(model, [pixels], preprocessing, sample_count)
-    with _inputs_of(classifier.last_layer) as taken:
+    with inputs_of(classifier.last_layer) as taken:
         outputs = inference.predict(model, [pixels], preprocessing)
     if sample_count is not None:
         outputs = inference.predict(model, [pixels], preprocessing, sample_count)
@@ -110,14 +109,6 @@ def percentiles(distances, of_validation):
 def farthest(of_validation):
     """Return the percentile of an image that is farther than all validation images: the highest that there is."""
     return percentiles(torch.tensor([torch.inf]), of_validation).item()
-
-
-@contextlib.contextmanager
-def _inputs_of(layer):
-    taken = []
-    hook = layer.register_forward_hook(lambda _, inputs, output: taken.append(inputs[0].float()))
-    with hook:
-        yield taken
 
 
 def _require_same_width(classifier, features):

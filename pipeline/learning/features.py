@@ -1,5 +1,7 @@
 """What a pretrained model sees in images: the inputs of its last layer, computed once for all folds and runs."""
 
+import contextlib
+
 import numpy as np
 import torch
 
@@ -40,10 +42,9 @@ class FeatureStore:
 @torch.inference_mode()
 def compute_features(model, layer, image_set, indices, precision):
     """Return the features of some images of an ImageSet, float32 (len(indices), views, features); means of maps."""
-    preprocessing, taken, found = image_set.preprocessing, [], []
+    preprocessing, found = image_set.preprocessing, []
     model.eval()
-    hook = layer.register_forward_hook(lambda _, inputs, output: taken.append(inputs[0].float()))
-    with hook, progress_bar(total=len(indices), desc="features", unit="image") as bar:
+    with inputs_of(layer) as taken, progress_bar(total=len(indices), desc="features", unit="image") as bar:
         for pixels, _ in image_set.batches(list(indices.split(BATCH_SIZE))):
             images = preprocessing.model_input(pixels)
             with autocast(image_set.device, precision):
@@ -54,3 +55,11 @@ def compute_features(model, layer, image_set, indices, precision):
             found.append(features.flatten(3).mean(dim=3) if features.ndim > 3 else features)
             bar.update(len(pixels))
     return torch.cat(found).cpu().numpy()
+
+
+@contextlib.contextmanager
+def inputs_of(layer):
+    """Give the list that the layer's inputs are added to whenever its model sees images."""
+    taken = []
+    with layer.register_forward_hook(lambda _, inputs, output: taken.append(inputs[0].float())):
+        yield taken

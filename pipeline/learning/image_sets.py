@@ -104,7 +104,7 @@ class TrainingData:
     class_names: list  # by class index
     fold: int  # None for a split without folds
     split_fingerprint: str  # see split_files.fingerprint
-    train_groups: list = None  # of the training images, parallel to them: texts, see image_table.groups_of
+    train_groups: list = None  # of the training images, parallel to them: texts, see image_table.groups_in
 
 
 def load_training_data(project, fold, preprocessing, device, class_count=None):
@@ -120,7 +120,7 @@ def load_training_data(project, fold, preprocessing, device, class_count=None):
             f"{train.in_color} of {len(train)} training images show colour, of which the model sees grey values only; "
             "--keep_color keeps it"
         )
-    groups = image_table.groups_of(project, splits[0].file_names)
+    groups = image_table.groups_of(project, splits[0].file_names) or splits[0].file_names
     return TrainingData(train, val, splits[0].class_names, fold, split_files.fingerprint(*splits), groups)
 
 

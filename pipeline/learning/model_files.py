@@ -8,7 +8,7 @@ from pipeline.messages import MOST_LINES
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
 
-def find_all(name, project, fold=None):
+def find_all(name, project, fold):
     """Return the paths of the models of all folds for the fold "all", as find_folds does, else that of `find`."""
     return list(find_folds(name, project).values()) if fold == "all" else [find(name, project, fold)]
 

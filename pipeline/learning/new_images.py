@@ -14,31 +14,27 @@ from pipeline.errors import UserError
 from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.familiarity import FEWEST_VALIDATED, UNLIKE_FROM
-from pipeline.learning.outputs import point_path, require_our_table
 from pipeline.learning.seen import seen_in_training
+from pipeline.learning.task_files import point_path
 from pipeline.messages import note
 from pipeline.progress import progress_bar, stream_in_threads
 from pipeline.remarks import Remarks
 
 
-def predict_new_images(ensemble, task, explain=None, point=None):
+def predict_new_images(ensemble, task, explain, point):
     """Predict the folder or the file of a Task, and write the table as CSV: to its `out`, or standard output if None.
 
     Beside `out` stands what is known of the OperatingPoint `point`, if there is one; that of an earlier table goes. See
     `predict_files` for the columns and the other arguments. UserError, once the table is written, where no file is an
     image.
     """
-    place, out, batch_size, sample_count = task.images, task.out, task.images_at_once, task.mc_samples
-    if out is not None:
-        require_our_table(out)
+    out = task.out
     count, unreadable, remarks = 0, 0, Remarks()
     replaced = out is not None and out.exists()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(memory_shortage_named(batch_size, ensemble.views[0].image_shape))
+        stack.enter_context(memory_shortage_named(task.images_at_once, ensemble.views[0].image_shape))
         file = sys.stdout if out is None else stack.enter_context(files.whole_text_file(out))
-        # A progress bar would be drawn into a table that is printed on the terminal.
-        silent = out is None and sys.stdout.isatty()
-        for table in predict_files(ensemble, place, batch_size, sample_count, explain, silent, remarks, point):
+        for table in predict_files(ensemble, task, remarks, explain, point):
             table.to_csv(file, index=False, lineterminator="\n", header=count == 0)
             count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
         if out is not None:
@@ -56,7 +52,9 @@ def predict_new_images(ensemble, task, explain=None, point=None):
     if out is not None:
         print(f"{count - unreadable} images predicted; {'replaced' if replaced else 'wrote'} {out}")
     if unreadable == count:
-        raise UserError(f"-images {place}: nothing there can be read as an image; give a folder with images, or one")
+        raise UserError(
+            f"-images {task.images}: nothing there can be read as an image; give a folder with images, or one"
+        )
 
 
 def _write_point(path, point):
@@ -66,22 +64,24 @@ def _write_point(path, point):
         path.unlink(missing_ok=True)
 
 
-def predict_files(ensemble, place, batch_size, sample_count=None, explain=None, silent=False, remarks=None, point=None):
-    """Predict every file below a folder, or one file, with an Ensemble.
+def predict_files(ensemble, task, remarks, explain, point):
+    """Predict every file below the folder of a Task, or its one file, with an Ensemble.
 
     Images are read a batch ahead of the model, so that memory does not grow with their number (except for their names).
 
     Yields a table for each batch, with a row for each file: file_name (below the folder), predicted_class,
-    probability_CLASS for each class, and error, the reason for a file that cannot be read. With `sample_count`, of
-    Monte Carlo dropout, also predictive_entropy and mutual_information. After these stand seen_in_training, see
+    probability_CLASS for each class, and error, the reason for a file that cannot be read. With Monte Carlo
+    dropout also predictive_entropy and mutual_information. After these stand seen_in_training, see
     `seen.seen_in_training`, and of several models fold_deviation and fold_mutual_information, see `inference.combine`.
     `explain` is called for each batch, see `overlays.beside`. `remarks`, a Remarks, collects what is to be told of the
     images. An OperatingPoint `point` calibrates the probabilities and, where it has a threshold, adds the columns
     finding, the class that the threshold gives, and threshold. Raises UserError where there is no file.
     """
-    found = find_files(place)
+    found, batch_size = find_files(task.images), task.images_at_once
     names = list(found)
-    folder = place.parent if place.is_file() else place
+    folder = task.images.parent if task.images.is_file() else task.images
+    # A progress bar would be drawn into a table that is printed on the terminal.
+    silent = task.out is None and sys.stdout.isatty()
 
     def load(name):
         if found[name]:
@@ -94,12 +94,12 @@ def predict_files(ensemble, place, batch_size, sample_count=None, explain=None, 
     with contextlib.closing(stream), bar:
         for start in range(0, len(names), batch_size):
             batch = names[start : start + batch_size]
-            images = list(itertools.islice(stream, len(batch)))
-            for name, image in zip(batch, images, strict=True):
-                if remarks is not None and not image.unreadable:
-                    remarks.add(name, image.remarks)
-            pixels = ensemble.pixels([image for image in images if not image.unreadable])
-            table = _table(ensemble, batch, images, pixels, sample_count, point)
+            images = dict(zip(batch, itertools.islice(stream, len(batch)), strict=True))
+            readable = {name: image for name, image in images.items() if not image.unreadable}
+            for name, image in readable.items():
+                remarks.add(name, image.remarks)
+            pixels = ensemble.pixels(readable.values())
+            table = _table(images, *_columns(ensemble, pixels, readable.values(), task.mc_samples, point))
             if explain and pixels:
                 chosen = table[table["error"] == ""]
                 classes = chosen["predicted_class"].map(ensemble.class_names.index).tolist()
@@ -109,16 +109,13 @@ def predict_files(ensemble, place, batch_size, sample_count=None, explain=None, 
             bar.update(len(batch))
 
 
-def _table(ensemble, names, images, pixels, sample_count, point):
-    """Return the table of a batch of LoadedImages, whose readable ones have these `pixels`."""
-    is_readable = np.array([not image.unreadable for image in images])
-    readable = [image for image in images if not image.unreadable]
-    columns, more = _columns(ensemble, pixels, readable, sample_count, point)
+def _table(images, columns, more):
+    """Return the table of a batch, {name: LoadedImage}, with the columns of its readable images around the errors."""
+    errors = [image.unreadable for image in images.values()]
     # Made of all columns at once, so that unreadable files have empty cells there.
-    table = pd.DataFrame({"file_name": names, **dict.fromkeys(columns), "error": "", **dict.fromkeys(more)})
-    table["error"] = [image.unreadable for image in images]
+    table = pd.DataFrame({"file_name": list(images), **dict.fromkeys(columns), "error": errors, **dict.fromkeys(more)})
     for column, values in (columns | more).items():
-        table.loc[is_readable, column] = values
+        table.loc[table["error"] == "", column] = values
     return table
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.learning.checkpoints import is_plain_tensor
+from pipeline.learning.checkpoint_checks import is_plain_tensor
 
 # What is already trained is changed more carefully than what is not.
 PRETRAINED_RATE = 0.1

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from pipeline import image_files, plots, sheets
+from pipeline import image_files, plots, tiles
 from pipeline.learning.explanation import explain, scale_label
 from pipeline.messages import note, printable, shortened
 from pipeline.progress import map_in_threads
@@ -61,7 +61,7 @@ def write_overlays(target, classifier, folder, names, pixels, classes, probabili
             path.parent.mkdir(parents=True, exist_ok=True)
             image = decode(folder / name, classifier.preprocessing)
             caption = f"predicted: {shortened(classifier.class_names[predicted], 40)} ({probability:.2f})"
-            sheets.save(explained(image, overlay(image, heat), name, caption, scale), path)
+            tiles.save(explained(image, overlay(image, heat), name, caption, scale), path)
         except (image_files.UnreadableImage, OSError) as error:
             note(f"{path}: {getattr(error, 'strerror', None) or error}; the file has no such picture")
 
@@ -78,14 +78,14 @@ def explained(image, laid, name, caption, scale):
     images = [one.convert("RGB").resize([side * factor for side in one.size], Image.Resampling.NEAREST)
               for one in (image, laid)]  # fmt: skip
     width, height = images[0].size
-    size = max(sheets.SIZE, max(width, height) // 40)
-    letters, line = sheets.font(size), round(1.5 * size)
+    size = max(tiles.SIZE, max(width, height) // 40)
+    letters, line = tiles.font(size), round(1.5 * size)
     whole = max(2 * width + size, round(letters.getlength(scale)), round(letters.getlength(caption)))
     left = size + (whole - 2 * width - size) // 2
-    picture = Image.new("RGB", (whole + 2 * size, height + 6 * line + 2 * size), sheets.BACKGROUND)
+    picture = Image.new("RGB", (whole + 2 * size, height + 6 * line + 2 * size), tiles.BACKGROUND)
     draw = ImageDraw.Draw(picture)
-    draw.text((size, size), sheets.fitting(name, sheets.font(size, True), whole), sheets.INK, sheets.font(size, True))
-    draw.text((size, size + line), printable(caption), sheets.INK, letters)
+    draw.text((size, size), tiles.fitting(name, tiles.font(size, True), whole), tiles.INK, tiles.font(size, True))
+    draw.text((size, size + line), printable(caption), tiles.INK, letters)
     top = size + 5 * line // 2
     for number, one in enumerate(images):
         picture.paste(one, (left + number * (width + size), top))
@@ -94,8 +94,8 @@ def explained(image, laid, name, caption, scale):
     below = top + height + line // 2
     picture.paste(bar, (size, below))
     for text, place, anchor in (("0", 0, "la"), ("0.5", whole // 2, "ma"), ("1", whole, "ra")):
-        draw.text((size + place, below + line // 2), text, sheets.INK, letters, anchor)
-    draw.text((size, below + 3 * line // 2), scale, sheets.INK, letters)
+        draw.text((size + place, below + line // 2), text, tiles.INK, letters, anchor)
+    draw.text((size, below + 3 * line // 2), scale, tiles.INK, letters)
     return picture
 
 
@@ -144,10 +144,10 @@ def draw_gallery(path, classifier, images, predictions):
     first.suptitle(f"Where {model} looks: some of {tested}", fontweight="bold", fontsize="x-large")
     for part, (kind, indices) in zip(parts, kinds.items(), strict=True):
         part.suptitle(kind if len(indices) else f"{kind}: none", fontweight="bold")
-        tiles = part.subplots(2, COLUMNS)
-        for axes in tiles.flat:
+        cells = part.subplots(2, COLUMNS)
+        for axes in cells.flat:
             axes.axis("off")
-        for (above, below), index in zip(tiles.T, indices, strict=False):
+        for (above, below), index in zip(cells.T, indices, strict=False):
             image = decoded[index]
             above.imshow(image.convert("RGB"))
             above.set_title(_caption(predictions, index), fontsize="small")

@@ -94,7 +94,7 @@ class PlannedRun:
             raise UserError(*faults)
 
 
-def plan_runs(project, configs, folds, file_name=None):
+def plan_runs(project, configs, folds, file_name):
     """Return the name that the model's file name means, and a PlannedRun for each fold and configuration."""
     default = configs[0].architecture if len(configs) == 1 else "sweep"
     several_recipes = len({one.recipe for one in configs}) > 1

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 from pipeline import image_values
-from pipeline.learning.config import require_shape
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,6 @@ class Preprocessing:
     std: list = None  # likewise, their standard deviation
     average_flips: bool = False  # predict from the image and its mirror image, and average
     value_ranges: dict = None  # {kind of values: [black, white]} of files of more than 8 bits, see `common_ranges`
-
-    @classmethod
-    def from_options(cls, image_shape, keep_color):
-        """Check `-img_shape` and `--keep_color` and return what they mean; UserError where they contradict."""
-        require_shape(image_shape, keep_color)
-        return cls(*image_shape, keep_color)
 
     @property
     def image_shape(self):
@@ -85,13 +78,10 @@ class Preprocessing:
 
     def settings(self):
         """Return all but the shape as plain types; `Preprocessing(*image_shape, **settings)` reads them back."""
-        return {
-            "keep_color": self.keep_color,
-            "mean": self.mean,
-            "std": self.std,
-            "average_flips": self.average_flips,
-            "value_ranges": self.value_ranges,
-        }
+        return {name: getattr(self, name) for name in SETTINGS}
+
+
+SETTINGS = ("keep_color", "mean", "std", "average_flips", "value_ranges")  # all but the shape
 
 
 def kind_of_values(image):
@@ -141,7 +131,7 @@ def preprocessing_is_sound(settings):
     flags = [settings.get(name, False) for name in ("keep_color", "average_flips")]
     numbers = [settings.get(name) for name in ("mean", "std")]
     return (
-        settings.keys() <= {"keep_color", "mean", "std", "average_flips", "value_ranges"}
+        settings.keys() <= {*SETTINGS}
         and all(isinstance(flag, bool) for flag in flags)
         and (numbers == [None, None] or (all(map(is_numbers, numbers)) and len(numbers[0]) == len(numbers[1])))
     )

@@ -9,9 +9,16 @@ from pipeline.learning.history import best_epoch, kept_epoch, write_epochs
 from pipeline.learning.planning import WAYS_OUT, PlannedRun
 from pipeline.learning.transfer import weights_fingerprint
 from pipeline.messages import note
+from pipeline.plain_values import is_plain_number
 
-# What a finished training has in its record.
-RESULTS = ("number of epochs", "best epoch", "kept epoch", "minimum validation loss", "training seconds")
+# What a finished training has in its record, as functions of its Epochs and of which one is kept.
+RESULTS = {
+    "number of epochs": lambda history, keep: len(history),
+    "best epoch": lambda history, keep: best_epoch(history).epoch,
+    "kept epoch": lambda history, keep: kept_epoch(history, keep).epoch,
+    "minimum validation loss": lambda history, keep: best_epoch(history).val_loss,
+    "training seconds": lambda history, keep: round(sum(epoch.seconds for epoch in history), 3),
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Run(PlannedRun):
             recorded = files.read_json_object(self.hyperparameters)
         except UserError:
             return None  # damaged: written again from the last epoch's checkpoint
-        if not all(type(recorded.get(name)) in (int, float) for name in RESULTS):
+        if not all(is_plain_number(recorded.get(name)) for name in RESULTS):
             return None
         self._require_same(data, recorded, self.hyperparameters)
         known = self.config.completed(recorded)
@@ -76,13 +83,12 @@ class Run(PlannedRun):
         for quantity in ("loss", "accuracy"):
             curves.draw_curves(self._result(f"{quantity}.png"), history, quantity, self.config.keep)
 
-    def finish(self, record, history, reference=None):
+    def finish(self, record, history, reference):
         """Mark the model as finished, write the records and draw the curves; return the hyperparameters.
 
         `reference` is what the model keeps to compare new images with, see familiarity.reference_of.
         """
         replace(checkpoints.load(self.model), finished=True, reference=reference).save(self.model)
-        best = best_epoch(history)
         series = {
             "loss values": "loss",
             "accuracy values": "accuracy",
@@ -90,9 +96,7 @@ class Run(PlannedRun):
             "val accuracy values": "val_accuracy",
         }
         values = {name: [[epoch.epoch, getattr(epoch, key)] for epoch in history] for name, key in series.items()}
-        results = [len(history), best.epoch, kept_epoch(history, self.config.keep).epoch, best.val_loss]
-        results.append(round(sum(epoch.seconds for epoch in history), 3))
-        hyperparameters = record | dict(zip(RESULTS, results, strict=True))
+        hyperparameters = record | {name: result(history, self.config.keep) for name, result in RESULTS.items()}
         files.write_json(self._result("loss_values.json"), values)
         if not self.config.freeze_backbone:
             self.draw_curves(history)
@@ -102,19 +106,14 @@ class Run(PlannedRun):
 
     def _require_same(self, data, recorded, path):
         """Raise UserError where the record in `path` is that of a training with other choices or on other data."""
-        ours = {
-            "class names": data.class_names,
-            "split fingerprint": data.split_fingerprint,
-            "weights fingerprint": weights_fingerprint(self.config.weights),
-        }
-        words = {
-            "class names": "the class names",
-            "split fingerprint": "the split files",
-            "weights fingerprint": "-weights",
-        }
+        ours = (
+            ("the class names", "class names", data.class_names),
+            ("the split files", "split fingerprint", data.split_fingerprint),
+            ("-weights", "weights fingerprint", weights_fingerprint(self.config.weights)),
+        )
         faults = self.choice_faults(recorded, path) + [
-            f"{words[name]}: not as when {path} was trained; give the same, {WAYS_OUT}"
-            for name, value in ours.items()
+            f"{what}: not as when {path} was trained; give the same, {WAYS_OUT}"
+            for what, name, value in ours
             if recorded.get(name) != value
         ]
         if faults:

@@ -20,12 +20,13 @@ def seen_in_training(checkpoints, content_hashes):
     return [part_of.get(one, otherwise) for one in content_hashes]
 
 
-def require_unseen(checkpoint, path, project, split, fold, content_hashes):
-    """Raise UserError where the model was trained or tuned on images of a Split; a note if the split keeps leaks.
+def require_unseen(classifier, project, split, fold, content_hashes):
+    """Raise UserError where a Classifier was trained or tuned on images of a Split; a note if the split keeps leaks.
 
     `content_hashes` are those of the split's files. A checkpoint that does not say what it has seen gets a note.
     """
-    tell_unknown(checkpoint, path)
+    tell_unknown(classifier)
+    checkpoint = classifier.checkpoint
     part_of = {one: part for part, hashes in (checkpoint.seen_images or {}).items() for one in hashes or []}
     found = [(name, part_of[one]) for name, one in zip(split.file_names, content_hashes, strict=True) if one in part_of]
     if not found:
@@ -34,8 +35,8 @@ def require_unseen(checkpoint, path, project, split, fold, content_hashes):
     names = ", ".join(name for name, _ in found[:3]) + (", ..." if len(found) > 3 else "")
     changed = "; the split has changed since" if _split_has_changed(checkpoint, project, fold) else ""
     fault = (
-        f"{split.path}: the model {path} has seen {len(found)} of its {len(content_hashes)} images in {parts} "
-        f"({names}){changed}; testing on them proves nothing"
+        f"{split.path}: the model {classifier.path} has seen {len(found)} of its {len(content_hashes)} images in "
+        f"{parts} ({names}){changed}; testing on them proves nothing"
     )
     record = split_files.read_split_record(project.csv / "split.json")
     if not (record and record.leaks_kept):
@@ -43,11 +44,14 @@ def require_unseen(checkpoint, path, project, split, fold, content_hashes):
     note(f"{fault}, and they are tested since --keep_leaks has made this split")
 
 
-def tell_unknown(checkpoint, path):
-    """Print a note where a checkpoint does not say all that it has seen."""
-    if not _says_all(checkpoint):
-        what = "it was" if not checkpoint.seen_images else "the weights that it started from were"
-        note(f"{path} does not say which images {what} trained on: that none of them is tested cannot be checked")
+def tell_unknown(classifier):
+    """Print a note where the checkpoint of a Classifier does not say all that it has seen."""
+    if not _says_all(classifier.checkpoint):
+        what = "it was" if not classifier.checkpoint.seen_images else "the weights that it started from were"
+        note(
+            f"{classifier.path} does not say which images {what} trained on: that none of them is tested cannot be "
+            "checked"
+        )
 
 
 def _says_all(checkpoint):

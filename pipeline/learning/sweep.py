@@ -1,19 +1,10 @@
-"""Several trainings in one command, folds or a grid of choices: their order, table and plot."""
-
-import gc
-import itertools
+"""Several trainings side by side, folds or a grid of choices: their order, table and plot."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline import files, plots, processes
-from pipeline.errors import UserError
-from pipeline.learning import devices, image_sets, training
-from pipeline.learning.features import FeatureStore
-from pipeline.learning.preprocessing import Preprocessing
-from pipeline.learning.runs import Run
-from pipeline.locks import only_one
+from pipeline import files, plots
 from pipeline.messages import format_table
 from pipeline.project import fold_name
 
@@ -30,40 +21,6 @@ COLUMNS = [
 NO_EPOCHS = {"best epoch": None, "number of epochs": None}  # of a last layer that is fitted at once, without a rate
 # Of the folds of a setting together; lowest and highest are losses of theirs.
 SETTING_COLUMNS = [*COLUMNS[:5], "lowest", "highest", "folds", "training seconds"]
-
-
-def train_all(runs, device, command_line, class_count=None, overwrite=False):
-    """Train every PlannedRun; return the hyperparameters of the finished ones, and a line for each that failed.
-
-    A run that fails (one that diverges, or an architecture that cannot take the images) does not end the others; but a
-    single run, or one of several processes, for which the others would wait, raises its UserError.
-    """
-    finished, failed, store = [], [], FeatureStore()
-
-    def images_of(run):
-        return run.fold, Preprocessing.from_options(run.config.image_shape, run.config.keep_color)
-
-    runs = [Run.on(run, device) for run in runs]
-    for (fold, preprocessing), sharing in itertools.groupby(runs, key=images_of):
-        sharing = list(sharing)
-        with devices.memory_shortage_named(1, preprocessing.image_shape):
-            data = image_sets.load_training_data(sharing[0].project, fold, preprocessing, device, class_count)
-        for run in sharing:
-            if len(runs) > 1:
-                print(f"\nrun {len(finished) + len(failed) + 1} of {len(runs)}: {run.name}")
-            try:
-                shortage = devices.memory_shortage_named(run.config.batch_size, run.config.image_shape)
-                with only_one(run.lock, run.model), shortage:
-                    finished.append(training.train(run, data, command_line, overwrite, store))
-            except UserError as error:
-                if len(runs) == 1 or processes.count() > 1:
-                    raise
-                print(f"failed: {'; '.join(error.faults)}")
-                failed.append(f"{run.name}: {'; '.join(error.faults)}")
-            # A trainer holds itself in cycles (its schedule wraps its optimizer), and with it hundreds of megabytes.
-            gc.collect()
-        del data  # room for the next images
-    return finished, failed
 
 
 def settings_of(finished):
@@ -86,7 +43,7 @@ def settings_of(finished):
 
 
 def print_table(finished):
-    """Print the finished runs of a sweep or of all folds; `finished` as `train_all` returns them."""
+    """Print the finished runs of a sweep or of all folds; `finished` as execution.train_all returns them."""
     settings = settings_of(finished)
     rows, columns, fold_count = _in_order(finished, settings), COLUMNS, settings[0]["folds"]
     if len(settings) == 1:

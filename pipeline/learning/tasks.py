@@ -4,12 +4,13 @@ Imports neither torch nor NumPy, so that --help and what is wrong with the optio
 """
 
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
-from pipeline.choices import choice, unmet_needs
+from pipeline import options
 from pipeline.errors import UserError
 from pipeline.messages import in_words
+from pipeline.options import Option, unmet_needs
 from pipeline.project import Project
 from pipeline.readers import column_choice, file_path, fold_choice, folder_path, number, whole_number
 
@@ -28,6 +29,16 @@ GROUPS = DATA, NEW_IMAGES, ELSEWHERE, OTHER_PROGRAMS, MODEL, SAID, MORE, RUN = (
     "where the model looks, and how certain it is",
     "run",
 )
+
+
+@dataclass(frozen=True)
+class TaskOption(Option):
+    """An Option, and the tasks in which it has an effect."""
+
+    tasks: tuple = ()
+
+
+choice = partial(options.choice, kind=TaskOption)
 
 
 @dataclass(frozen=True)

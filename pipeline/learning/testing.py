@@ -12,13 +12,13 @@ from pipeline.learning.architectures import resolve_architecture
 from pipeline.learning.classifier import Classifier
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.ensemble import Ensemble
-from pipeline.learning.outputs import gallery_path, predictions_path
 from pipeline.learning.seen import require_unseen
+from pipeline.learning.task_files import gallery_path, predictions_path
 from pipeline.messages import note
 from pipeline.predictions import Predictions
 
 
-def load_ensemble(task, device, fold=None, class_names=None):
+def load_ensemble(task, device, fold, class_names=None):
     """Return the Ensemble that a Task means: of all folds' models for the fold "all", else of the one that is meant.
 
     Raises UserError where the options, or `class_names` of a project, contradict a file.
@@ -59,7 +59,7 @@ def operating_point_of(task, ensemble):
     return point
 
 
-def predict_folds(task, device, command_line, explain=None, doubtful=None):
+def predict_folds(task, device, command_line, explain, doubtful):
     """Predict the partition that a Task means, of each fold that it means, and write the predictions; return the paths.
 
     `explain` is overlays.draw_gallery, or None; `doubtful` collects DoubtfulLabels, or is None.
@@ -95,7 +95,7 @@ def predict_partition(task, fold, device, command_line):
         sets = [image_sets.load_image_set(project, split, view, device) for view in ensemble.views]
         if partition == "test":
             for member, its_fold in zip(ensemble.members, folds, strict=True):
-                require_unseen(member.checkpoint, member.path, project, split, its_fold, sets[0].content_hashes)
+                require_unseen(member, project, split, its_fold, sets[0].content_hashes)
         torch.manual_seed(inference.SAMPLING_SEED)
         batches = zip(*(images.pixels_in_order(batch_size) for images in sets), strict=True)
         outputs = inference.joined([ensemble.outputs(pixels, sample_count) for pixels in batches])
@@ -103,7 +103,7 @@ def predict_partition(task, fold, device, command_line):
     predictions = replace(
         labelled_predictions(ensemble, outputs, images.labels.numpy(), sample_count),
         file_names=split.file_names,
-        groups=_groups(project, split.file_names),
+        groups=image_table.groups_of(project, split.file_names),
         split=partition,
         fold=None if ensemble.several else fold,
         command_line=command_line,
@@ -125,7 +125,7 @@ def common_split(project, partition, folds):
     return first
 
 
-def labelled_predictions(ensemble, outputs, labels, sample_count=None):
+def labelled_predictions(ensemble, outputs, labels, sample_count):
     """Return the Predictions of an Ensemble for images whose class indices are known, without their names."""
     interruptions = [
         f"{member.path.name}: {member.interruption}" if ensemble.several else member.interruption
@@ -146,12 +146,6 @@ def labelled_predictions(ensemble, outputs, labels, sample_count=None):
         mutual_information=outputs.mutual_information if of_dropout else None,
         interrupted="; ".join(interruptions) or None,
     )
-
-
-def _groups(project, file_names):
-    """Return the group of each image; None for split files without an images.csv, which do not say."""
-    known = (project.csv / "images.csv").exists()
-    return image_table.groups_of(project, file_names) if known else None
 
 
 def write_predictions(path, predictions):

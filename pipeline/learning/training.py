@@ -14,7 +14,6 @@ from pipeline.errors import UserError
 from pipeline.learning import checkpoints, devices, distributed, familiarity, optimization, transfer
 from pipeline.learning.augmentation import AUGMENTATIONS, draw_augmented
 from pipeline.learning.config import TrainingConfig
-from pipeline.learning.features import FeatureStore
 from pipeline.learning.history import Epoch, best_epoch, patience_ran_out
 from pipeline.learning.inference import predict_logits
 from pipeline.learning.state import start_or_resume
@@ -25,10 +24,10 @@ from pipeline.progress import print_line, progress_bar
 REDRAW_EVERY = 15
 
 
-def train(run, data, command_line, overwrite=False, store=None):
+def train(run, data, command_line, overwrite, store):
     """Train the model of a Run on TrainingData, or go on with it, and write the records; return the hyperparameters.
 
-    A FeatureStore keeps the features that a last layer is fitted to for other runs.
+    `store`, a FeatureStore, keeps the features that a last layer is fitted to for other runs.
     """
     positive_class = resolve_positive_class(data.class_names, run.config.positive_class)
     run = replace(run, config=replace(run.config, positive_class=positive_class))
@@ -40,13 +39,12 @@ def train(run, data, command_line, overwrite=False, store=None):
             return finished
         training = start_or_resume(run, data, overwrite)
     print_plan(run, training)
-    store = store or FeatureStore()
     record = training.record(run.name, command_line)
     if run.config.freeze_backbone:
         fit_only(run, training, record, store)
     else:
         if run.config.fit_head and not training.history:
-            fit_last_layer(training, store)
+            transfer.fit_last_layer(training, store)
         train_epochs(run, training, record)
     if not processes.is_main():
         return record
@@ -59,24 +57,13 @@ def train(run, data, command_line, overwrite=False, store=None):
 def fit_only(run, training, record, store):
     """Fit the last layer and train no other; the result stands as the one epoch."""
     started = time.perf_counter()
-    strength, trained, validated = fit_last_layer(training, store)
-    record["last layer"] = f"logistic regression, C = {strength:g}"
+    head, trained, validated = transfer.fit_last_layer(training, store)
+    record["last layer"] = f"logistic regression, C = {head.strength:g}"
     record["remark"] = "fitted at once: the one epoch is its result; there are no curves, and no state to resume from"
     seconds = time.perf_counter() - started
     training.history.append(Epoch(1, None, *trained.values(), *validated.values(), seconds))
     if processes.is_main():
         run.save_epoch(training.checkpoint(record))
-
-
-def fit_last_layer(training, store):
-    """Fit the last layer by logistic regression to what the other layers see.
-
-    Returns the strength of its L2 penalty, and {"loss": ..., "accuracy": ...} of the training and validation images.
-    """
-    config, data = training.config, training.data
-    head, trained, validated = transfer.fit_last_layer(training.model, config, data, training.start, store)
-    print_line(f"last layer fitted: validation loss {validated['loss']:.4f}, accuracy {validated['accuracy']:.4f}")
-    return head.strength, trained, validated
 
 
 def train_epochs(run, training, record):

@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.learning import checkpoints, models
 from pipeline.learning.config import IMAGENET
 from pipeline.learning.preprocessing import Preprocessing
+from pipeline.progress import print_line
 
 EARLIER = "earlier training"
 
@@ -90,30 +91,23 @@ def start_of(checkpoint):
     return Start(checkpoint.build_preprocessing(), None if fresh is None else frozenset(fresh), seen)
 
 
-def fit_last_layer(model, config, data, start, store):
-    """Fit a model's last layer to the features of the training images, which the other layers compute.
+def fit_last_layer(training, store):
+    """Fit the last layer of a Training's model to the features of its images, which the other layers compute.
 
-    Args:
-        model: nn.Module with the weights of `start`; gets those of the Head.
-        config: TrainingConfig.
-        data: TrainingData.
-        start: Start.
-        store: FeatureStore.
-
-    Returns the Head, and its loss and accuracy on the training and the validation images (`head.evaluate`). Raises
-    UserError where other layers are random too: a head that fits their features is worth nothing.
+    A FeatureStore keeps the features. Returns the Head, whose weights the layer gets, and its loss and accuracy on the
+    training and the validation images (`head.evaluate`). Raises UserError where other layers are random too: a head
+    that fits their features is worth nothing.
     """
     from pipeline.learning import head  # not for every training: it takes scikit-learn a second to import
 
+    config, data, model, start = training.config, training.data, training.model, training.start
     names = models.head_names(config.architecture, len(data.class_names), config.image_shape)
     if start.fresh - names:
         raise UserError(f"-weights {config.weights}: {', '.join(sorted(start.fresh - names))} would stay random")
     layer, source = models.layer_of(model, names), features_source(config)
-    features = [
-        store.features(model, layer, replace(images, preprocessing=start.preprocessing), config.precision, source)
-        for images in (data.train, data.val)
-    ]
-    labels = [images.labels.numpy() for images in (data.train, data.val)]
+    sets = (training.train_set, training.val_set)
+    features = [store.features(model, layer, images, config.precision, source) for images in sets]
+    labels = [images.labels.numpy() for images in sets]
     means = [views.mean(axis=0) for views in features]
     fitted = head.fit_head(
         means[0],
@@ -125,7 +119,9 @@ def fit_last_layer(model, config, data, start, store):
         seed=config.seed,
     )
     head.put_into(layer, fitted, means[0])
-    return fitted, *(head.evaluate(fitted, *of) for of in zip(means, labels, strict=True))
+    trained, validated = (head.evaluate(fitted, *of) for of in zip(means, labels, strict=True))
+    print_line(f"last layer fitted: validation loss {validated['loss']:.4f}, accuracy {validated['accuracy']:.4f}")
+    return fitted, trained, validated
 
 
 @torch.no_grad()

@@ -26,18 +26,18 @@ LONGEST_NAME = 255  # bytes, on every usual file system
 TEXT = object
 
 
-def find_images(project, choices, table=None, columns=None):
+def find_images(project, choices):
     """Return the table of all images, those in bin/ by now and those still to be moved; name the unreadable.
 
-    It has the columns of images.csv, the group still empty, and the decoded ones. `choices`, `table` and `columns` are
-    as intake.read_labels takes them. Raises UserError where fewer than two classes have images.
+    It has the columns of images.csv, the group still empty, and the decoded ones. `choices` are intake.Choices. Raises
+    UserError where fewer than two classes have images.
     """
     path = project.tables / "images.csv"
     earlier = _table([row._asdict() for row in image_table.read(path)] if path.exists() else [])
     in_bin = {entry.name for entry in folders.entries(project.bin)} if project.bin.is_dir() else set()
     known = images_in_bin(project, earlier, in_bin)
     walked = folders.walk(project)
-    labels = intake.read_labels(walked, earlier, known, choices, table, columns)
+    labels = intake.read_labels(walked, earlier, known, choices)
     waiting = earlier[~earlier["source"].isin(known["source"])]
     group_of = dict(zip(map(composed, waiting["source"]), waiting["known_group"], strict=True))
     known = label_known(known, labels)
@@ -158,7 +158,7 @@ def assign_bin_names(known, found, in_bin=()):
             name = _free_name(_portable("_".join([*above, name])), taken)
             taken[caseless(name)] += 1
         names.append(name if image else "")
-    found = found.assign(file_name=_texts(names, found.index))
+    found = found.assign(file_name=pd.Series(names, found.index, dtype=TEXT))
     return pd.concat([known, found], ignore_index=True).sort_values("source", kind="stable", ignore_index=True)
 
 
@@ -170,10 +170,6 @@ def location(project, row):
 
 def _table(rows):
     return pd.DataFrame(rows, columns=COLUMNS + DECODED_COLUMNS, dtype=TEXT)
-
-
-def _texts(texts, index=None):
-    return pd.Series(texts, index=index, dtype=TEXT)
 
 
 def _tell_left_out(project, images):

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 
-from pipeline import image_files, sheets
+from pipeline import image_files, tiles
 from pipeline.messages import MOST_NAMES, listed, note, note_each
 from pipeline.partitioning import catalogue, duplicates
 
@@ -54,16 +54,16 @@ def draw_contact_sheet(path, title, groups, remark=""):
     """
     shown = groups[:MOST_ROWS]
     rows = [
-        sheets.Row(
+        tiles.Row(
             f"group {number}: {len(group)} images",
-            [sheets.Tile(_thumbnail(image_path, path), caption) for image_path, caption in group[:MOST_COLUMNS]],
+            [tiles.Tile(_thumbnail(image_path, path), caption) for image_path, caption in group[:MOST_COLUMNS]],
         )
         for number, group in enumerate(shown, 1)
     ]
     if len(groups) > len(shown) or any(len(group) > MOST_COLUMNS for group in groups):
         cut = f"the first {MOST_ROWS} groups are shown, {MOST_COLUMNS} images of each"
         remark = f"{cut}; {remark}" if remark else cut
-    sheets.draw_sheet(path, f"{title}: {_groups(len(groups))}", rows, remark)
+    tiles.draw_sheet(path, f"{title}: {_groups(len(groups))}", rows, remark)
 
 
 def _groups(count):
@@ -77,14 +77,14 @@ def _thumbnail(image_path, sheet_path):
     except image_files.UnreadableImage as reason:
         note(f"{image_path}: {reason}; it is not in {sheet_path.name}")
         return None
-    return sheets.fitted(image, sheets.TILE)
+    return tiles.fitted(image, tiles.TILE)
 
 
 def _counts(groups):
     sizes = [size for size in Counter(groups.tolist()).values() if size > 1]
     if not sizes:
         return "none"
-    return f"{sum(sizes)} images in {len(sizes)} group{'' if len(sizes) == 1 else 's'}, {max(sizes)} in the largest"
+    return f"{sum(sizes)} images in {_groups(len(sizes))}, {max(sizes)} in the largest"
 
 
 def _rows_of_groups(images, found):

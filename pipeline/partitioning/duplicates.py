@@ -8,18 +8,17 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pipeline import image_table, image_values
-from pipeline.thumbnails import HEIGHT, WIDTH, difference_hashes
+from pipeline.thumbnails import BLOCK, HEIGHT, WIDTH, difference_hashes, signs, within
 
 # How well the thumbnails of near-duplicates correlate, at least. All 63 pairs of the brain MRI set reach 0.9995, copies
 # of photographs in half the brightness, with JPEG quality 10 or moved by a pixel 0.99. A lower limit finds more copies
 # with another gamma, and takes more small things on even ground for the same.
 LEAST_CORRELATION = 0.98
-# Rows compared with each other at a time: 2048 x 2048 products are 16 MB.
-BLOCK = 2048
 
 
 def pixel_hash(image):
@@ -53,14 +52,12 @@ def group_near(groups, thumbnails, distance):
     (n, 16, 17), correlate too: on even ground most values are equal, and their bits the same whatever lies there.
     Every pair is compared, so nothing is missed.
     """
-    # As vectors of +1 and -1, hashes that differ in d of 256 bits have the inner product 256 - 2 d: a matrix product,
-    # which uses all cores, compares a block with a block.
-    bits = difference_hashes(thumbnails).astype(np.float32) * 2 - 1
-    near = np.arange(len(bits))
-    for start in range(0, len(bits), BLOCK):
-        for other in range(start, len(bits), BLOCK):
+    hashes = signs(difference_hashes(thumbnails))
+    near = np.arange(len(hashes))
+    for start in range(0, len(hashes), BLOCK):
+        for other in range(start, len(hashes), BLOCK):
             rows, columns = (slice(first, first + BLOCK) for first in (start, other))
-            alike = bits[rows] @ bits[columns].T >= bits.shape[1] - 2 * distance
+            alike = within(hashes[rows], hashes[columns], distance)
             if start == other:
                 np.fill_diagonal(alike, False)
             if alike.any():
@@ -112,12 +109,7 @@ def _label_conflicts(images, identical):
 
 def spread_over(groups, keys):
     """Return, for each image, whether its group holds images of more than one key (class, say)."""
-    codes = np.unique(np.asarray(keys), return_inverse=True)[1]
-    lowest = np.full(groups.max() + 1, codes.max() + 1)
-    highest = np.full(groups.max() + 1, -1)
-    np.minimum.at(lowest, groups, codes)
-    np.maximum.at(highest, groups, codes)
-    return (lowest != highest)[groups]
+    return pd.Series(np.asarray(keys), dtype=object).groupby(groups).transform("nunique").to_numpy() > 1
 
 
 def _join(groups, first, second):

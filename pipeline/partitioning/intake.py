@@ -1,15 +1,16 @@
 """Which files are images and what their labels are: the user's choices, remembered in split.json, applied to files."""
 
-import dataclasses
 import fnmatch
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
-from pipeline import label_sheet, split_files
+from pipeline import corrections, split_files
 from pipeline.errors import UserError
 from pipeline.file_names import caseless, composed
 from pipeline.messages import command_text, note_each
 from pipeline.partitioning import folders, label_table
 from pipeline.partitioning.folders import Label
+from pipeline.plain_values import are_texts
 
 GROUPED, UNGROUPED = "grouped", "ungrouped"
 KEPT, REDRAWN = "kept", "redrawn"
@@ -17,25 +18,34 @@ KEPT, REDRAWN = "kept", "redrawn"
 
 @dataclass(frozen=True)
 class Choices:
-    """What holds for later splits too, until the user says otherwise."""
+    """What holds for later splits too, until the user says otherwise; and the tables that are given for this one."""
 
     files: tuple = ("*",)  # patterns of the files that are images
     subfolders: str = GROUPED  # or UNGROUPED
     patients: str = GROUPED  # or UNGROUPED: the images of a DICOM patient
     partitions: str = KEPT  # or REDRAWN: ready-made ones
     labels_csv: str = ""  # the name of the table that labels come from; "": from folders
+    # Of this split only:
+    table: Path = None  # of labels
+    columns: dict = field(default_factory=dict)  # of it, as label_table.read takes them
+    doubtful_labels: Path = None  # a table of them that the user has filled in, see corrections
 
     @classmethod
-    def resolve(cls, project, **given):
-        """Return the Choices `given`, {field: value or None}, and for None those of the last split, which are told."""
+    def resolve(cls, project, table, columns, **given):
+        """Return the Choices `given`, {field: value or None}, and for None those of the last split, which are told.
+
+        `table`, or None, is one of labels or of doubtful labels; `columns` are as the user has named them.
+        """
         record = split_files.read_split_record(project.tables / "split.json")
         earlier = _sound(record.choices if record else {})
         if given.get("files"):
             given["files"] = tuple(given["files"])
-        if given.get("labels_csv"):  # corrections leave it as it is where labels come from
-            given["labels_csv"] = None if label_sheet.is_in(given["labels_csv"]) else given["labels_csv"].name
+        if table is not None and corrections.is_in(table):
+            given["doubtful_labels"] = table  # which leaves it as it is where labels come from
+        elif table is not None:
+            given |= {"table": table, "labels_csv": table.name}
         kept = {name: value for name, value in earlier.items() if given.get(name) is None}
-        chosen = cls(**kept, **{name: value for name, value in given.items() if value is not None})
+        chosen = cls(**kept, columns=columns, **{name: value for name, value in given.items() if value is not None})
         if chosen.labels_csv and given.get("subfolders"):
             raise UserError(
                 f"-subfolders {given['subfolders']}: has no effect, since labels come from {chosen.labels_csv} and not "
@@ -51,9 +61,9 @@ class Choices:
         return chosen
 
     def as_json(self):
-        """Return what differs from the defaults."""
-        values = {field.name: (getattr(self, field.name), field.default) for field in dataclasses.fields(self)}
-        return {name: value for name, (value, default) in values.items() if value != default}
+        """Return what later splits keep, as far as it differs from the defaults."""
+        kept = [entry for entry in fields(self) if entry.name not in ("table", "columns", "doubtful_labels")]
+        return {entry.name: getattr(self, entry.name) for entry in kept if getattr(self, entry.name) != entry.default}
 
 
 def given_partitions(images, choices):
@@ -61,32 +71,31 @@ def given_partitions(images, choices):
     return images["given_partition"] if choices.partitions == KEPT else images["given_partition"].map(lambda _: "")
 
 
-def read_labels(walked, earlier, in_bin, choices, table=None, columns=None):
+def read_labels(walked, earlier, in_bin, choices):
     """Return {source, letters composed: Label} of the files that the user has chosen; print what was passed over.
 
     Args:
         walked: {source: path} of all files, as folders.walk finds them.
         earlier: the table of the images of earlier splits.
         in_bin: those of it that lie in bin/.
-        choices: the Choices.
-        table, columns: a table of labels, as label_table.read takes them. Images of earlier splits that are not in it
-            keep their label. Of a table of doubtful labels, see label_sheet, what is filled in corrects the label
-            of images in bin/, wherever labels come from.
+        choices: the Choices. Images of earlier splits that are not in a table of labels keep their label. Corrections
+            are of images in bin/, wherever labels come from.
     """
-    sheet = table if table and label_sheet.is_in(table) else None
-    if sheet and columns:
-        raise UserError(f"-columns: has no effect with {sheet}, whose columns are known; leave it out")
+    if choices.doubtful_labels and choices.columns:
+        raise UserError(
+            f"-columns: has no effect with {choices.doubtful_labels}, whose columns are known; leave it out"
+        )
     if choices.labels_csv:
         labels = _remembered(earlier)
-        if table and not sheet:
+        if choices.table:
             bin_names = dict(zip(in_bin["source"], in_bin["file_name"], strict=True))
             names_of = {source: [bin_names[source]] if source in bin_names else [] for source in (*bin_names, *walked)}
-            labels |= label_table.read(table, columns or {}, names_of)
+            labels |= label_table.read(choices.table, choices.columns, names_of)
         _tell_unlabelled(walked, labels, choices.labels_csv)
     else:
         labels = folders.read_labels([*dict.fromkeys([*in_bin["source"], *walked])]) | _remembered(in_bin)
-    if sheet:
-        labels |= _corrected(labels, in_bin, sheet)
+    if choices.doubtful_labels:
+        labels |= _corrected(labels, in_bin, choices.doubtful_labels)
     # Copies may spell names with decomposed letters.
     labels = {composed(source): label for source, label in labels.items()}
     chosen = {source: label for source, label in labels.items() if _is_chosen(source, choices.files)}
@@ -96,18 +105,18 @@ def read_labels(walked, earlier, in_bin, choices, table=None, columns=None):
     return chosen
 
 
-def _corrected(labels, in_bin, sheet):
+def _corrected(labels, in_bin, path):
     """Return {source: Label} of the images in bin/ that a table of doubtful labels corrects; print how many."""
     sources = zip(in_bin["file_name"], in_bin["source"], strict=True)
     source_of = {composed(name): source for name, source in sources if source in labels}
     corrected, changed = {}, 0
-    for name, class_name in label_sheet.read(sheet, source_of, {row.class_name for row in labels.values()}).items():
+    for name, class_name in corrections.read(path, source_of, {row.class_name for row in labels.values()}).items():
         label = labels[source_of[name]]
         first = label.corrected_from or label.class_name
         changed += class_name != label.class_name
         before = first if class_name != first else ""
         corrected[source_of[name]] = replace(label, class_name=class_name, corrected_from=before)
-    print(f"{sheet}: {changed} labels corrected, {len(corrected) - changed} confirmed")
+    print(f"{path}: {changed} labels corrected, {len(corrected) - changed} confirmed")
     return corrected
 
 
@@ -124,7 +133,7 @@ def _sound(choices):
     words = {"subfolders": (GROUPED, UNGROUPED), "patients": (GROUPED, UNGROUPED), "partitions": (KEPT, REDRAWN)}
     patterns, table = choices.get("files"), choices.get("labels_csv")
     sound = {name: choices[name] for name, values in words.items() if choices.get(name) in values}
-    if isinstance(patterns, list) and patterns and all(isinstance(pattern, str) for pattern in patterns):
+    if patterns and are_texts(patterns):
         sound["files"] = tuple(patterns)
     return sound | ({"labels_csv": table} if isinstance(table, str) else {})
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from pipeline import image_table
 from pipeline.errors import UserError
@@ -48,10 +49,8 @@ def settle(images, given, found, keep):
         for first, second in ((0, 2), (0, 1), (1, 2))
         if (rank == first).any() and (rank == second).any()
     ]
-    lowest, highest = np.full(levels[-1].max() + 1, len(ORDER)), np.full(levels[-1].max() + 1, -1)
-    np.minimum.at(lowest, levels[-1], rank)
-    np.maximum.at(highest, levels[-1][in_split], rank[in_split])
-    lowest, highest = lowest[levels[-1]], highest[levels[-1]]
+    by_group = pd.DataFrame({"rank": rank, "in split": np.where(in_split, rank, -1)}).groupby(levels[-1])
+    lowest, highest = by_group["rank"].transform("min").to_numpy(), by_group["in split"].transform("max").to_numpy()
     leaking = in_split & (rank > lowest)
     groups = readable[np.isin(levels[-1], levels[-1][leaking])].groupby("group").groups.values()
     _tell(rows, {name: int((leaking & (rank == ORDER.index(name))).sum()) for name in ORDER[1:]}, keep)
@@ -91,9 +90,7 @@ def _shared(rank, first, second, levels):
     """Return how many images of one partition share a group with one of another, each counted at its first level."""
     counts, counted = [], np.zeros(len(rank), dtype=bool)
     for groups in levels:
-        held = np.zeros(groups.max() + 1, dtype=bool)
-        held[groups[rank == second]] = True
-        shared = (rank == first) & held[groups]
+        shared = (rank == first) & np.isin(groups, groups[rank == second])
         counts.append(int((shared & ~counted).sum()))
         counted |= shared
     return counts

@@ -1,23 +1,24 @@
 """Labelled images from elsewhere, taken in as those of a project are, but only read."""
 
+from pipeline.defaults import NEAR_DUPLICATE_BITS
 from pipeline.image_table import usable
 from pipeline.messages import note
 from pipeline.partitioning import catalogue, duplicates, groups, intake
 from pipeline.project import Project
-from pipeline.thumbnails import USUAL_DISTANCE
 
 
-def labelled_images(folder, labels_csv=None, columns=None):
+def labelled_images(folder, table, columns):
     """Return the table of the labelled images in a folder, in any layout that partition_datasets.py reads.
 
     It has the columns of images.csv, thumbnail (its bytes) and path. What cannot be read, and the same image in two
-    classes, is left out and told. Nothing is written. `labels_csv` and `columns` are as intake.read_labels takes them.
+    classes, is left out and told. Nothing is written. A table of labels and its columns are as intake.Choices.resolve
+    takes them.
     """
     project = Project(folder)
-    choices = intake.Choices.resolve(project, labels_csv=labels_csv)
-    images = catalogue.find_images(project, choices, labels_csv, columns)
+    choices = intake.Choices.resolve(project, table, columns)
+    images = catalogue.find_images(project, choices)
     readable = usable(images)
-    found = duplicates.find_duplicates(readable, USUAL_DISTANCE)
+    found = duplicates.find_duplicates(readable, NEAR_DUPLICATE_BITS)
     images = groups.group_images(images, found, groups.known_groups(readable), keep_label_conflicts=False)
     chosen = usable(images)
     if len(chosen) < len(readable):

@@ -36,18 +36,18 @@ def smallest_class(proportion):
     return max(two_held_out, one_left_to_train)
 
 
-def assign(class_names, groups, fold_count, proportion, seed, given=None):
+def assign(class_names, groups, fold_count, proportion, seed, given):
     """Return {fold: partition of each image}; without folds (`fold_count` None) the one key is None."""
     if fold_count is None:
         return {None: assign_partitions(class_names, groups, proportion, seed, given)}
-    if given is not None and any(given):
+    if any(given):
         raise UserError(
             f"-folds {fold_count}: the partitions are ready-made and kept; give -partitions redrawn too, or no -folds"
         )
     return dict(enumerate(assign_folds(class_names, groups, fold_count, proportion, seed)))
 
 
-def assign_partitions(class_names, groups, proportion, seed, given=None):
+def assign_partitions(class_names, groups, proportion, seed, given):
     """Assign images to partitions.
 
     Args:
@@ -64,7 +64,7 @@ def assign_partitions(class_names, groups, proportion, seed, given=None):
     Raises UserError for a class that is too small for three partitions, or of too few groups.
     """
     class_names = np.asarray(class_names)
-    partitions = np.array(["train"] * len(class_names) if given is None else [one or "train" for one in given], object)
+    partitions = np.array([one or "train" for one in given], dtype=object)
     drawn = _drawn(given)
     if drawn:
         pool = class_names[partitions == "train"]
@@ -151,7 +151,7 @@ def _exchanged(fold_of, contents, fold_count, seed):
     return fold_of
 
 
-def print_counts(class_names, assignments, proportion, given=None):
+def print_counts(class_names, assignments, proportion, given):
     """Print the sizes of the partitions of what `assign` returns, over all images and by class."""
     if None in assignments:
         _print_partitions(class_names, assignments[None], proportion, _drawn(given))
@@ -192,7 +192,7 @@ def _print_folds(class_names, folds):
 
 def _drawn(given):
     """Return the partitions that are to be drawn, in this order: those that no image is given."""
-    return [partition for partition in ("test", "val") if given is None or partition not in set(given)]
+    return [partition for partition in ("test", "val") if partition not in set(given)]
 
 
 def _random_order(groups, seed):

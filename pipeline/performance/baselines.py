@@ -16,6 +16,7 @@ from pipeline.performance.figures import Figure, percent, score, span
 from pipeline.performance.grouped import proportion
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.roc import area_figure
+from pipeline.plain_values import is_plain_number
 from pipeline.progress import map_in_threads, progress_bar
 
 THUMBNAIL_SIDE = 16
@@ -189,18 +190,16 @@ def _faults(entry):
     interval = "two ascending numbers from 0 to 1"
     checks = (
         ("name", isinstance(entry.get("name"), str), "a string"),
-        ("accuracy", _is_fraction(accuracy), "a number from 0 to 1"),
+        ("accuracy", is_plain_number(accuracy, 0, 1), "a number from 0 to 1"),
         ("accuracy interval", _is_interval(accuracy_interval), interval),
-        ("roc auc", area is None or _is_fraction(area), "null or a number from 0 to 1"),
+        ("roc auc", area is None or is_plain_number(area, 0, 1), "null or a number from 0 to 1"),
         ("roc auc interval", area_interval is None or _is_interval(area_interval), f"null or {interval}"),
         ("n", type(entry.get("n")) is int and entry["n"] > 0, "a whole number above 0"),
     )
     return [f"{name!r} is not {expected}" for name, sound, expected in checks if not sound]
 
 
-def _is_fraction(value):
-    return type(value) in (int, float) and 0 <= value <= 1
-
-
 def _is_interval(value):
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_fraction, value)) and value[0] <= value[1]
+    if not isinstance(value, list) or len(value) != 2:
+        return False
+    return all(is_plain_number(limit, 0, 1) for limit in value) and value[0] <= value[1]

@@ -104,14 +104,7 @@ def matched(measured, other, place):
         ]
     if faults:
         raise UserError(*faults)
-    return replace(
-        other,
-        labels=other.labels[order],
-        predictions=other.predictions[order],
-        probabilities=other.probabilities[order],
-        file_names=measured.file_names,
-        folds=None if other.folds is None else other.folds[order],
-    )
+    return replace(other.select(order), file_names=measured.file_names)
 
 
 def paired_difference_interval(only_first, only_second, count, effect=1.0):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from pipeline.performance.figures import Figure
 from pipeline.performance.grouped import proportion
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.roc import area_figure
-from pipeline.predictions import Predictions
+from pipeline.predictions import OF_EACH_IMAGE, Predictions
 
 
 @dataclass(frozen=True)
@@ -74,40 +75,24 @@ def pool(parts, paths, each_image_once=True):
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
+    pooled = {name: _pooled(parts, name) for name in (*OF_EACH_IMAGE, "weights")}
+    pooled["folds"] = np.repeat([part.fold for part in parts], [len(part.labels) for part in parts])
     return Predictions(
-        labels=np.concatenate([part.labels for part in parts]),
-        predictions=np.concatenate([part.predictions for part in parts]),
-        probabilities=np.concatenate([part.probabilities for part in parts]),
+        **pooled,
         class_names=first.class_names,
         positive_class=first.positive_class,
-        file_names=[name for part in parts for name in part.file_names],
-        groups=_pooled("groups", parts),
-        members=_pooled("members", parts),
-        folds=np.repeat([part.fold for part in parts], [len(part.labels) for part in parts]),
         split=first.split,
-        weights=None
-        if any(part.weights is None for part in parts)
-        else [one for part in parts for one in part.weights],
+        sample_count=first.sample_count,
         interrupted="; ".join(f"fold {part.fold}: {part.interrupted}" for part in parts if part.interrupted) or None,
-        **_pooled_uncertainty(parts),
     )
 
 
-def _pooled(name, parts):
-    """Return a list of all images in order, of the attribute `name`; None where a part does not have its own."""
-    lists = [getattr(part, name) for part in parts]
-    return None if any(each is None for each in lists) else [entry for each in lists for entry in each]
-
-
-def _pooled_uncertainty(parts):
-    """Return the uncertainties of all images by Monte Carlo dropout, where it was used."""
-    if parts[0].sample_count is None:
-        return {}
-    return {
-        "sample_count": parts[0].sample_count,
-        "predictive_entropy": np.concatenate([part.predictive_entropy for part in parts]),
-        "mutual_information": np.concatenate([part.mutual_information for part in parts]),
-    }
+def _pooled(parts, name):
+    """Return what the attribute `name` holds in all parts, in order; None where a part does not have its own."""
+    values = [getattr(part, name) for part in parts]
+    if any(each is None for each in values):
+        return None
+    return np.concatenate(values) if isinstance(values[0], np.ndarray) else list(chain(*values))
 
 
 def cross_validation(parts):

@@ -4,8 +4,8 @@ import glob
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.choices import choice, unmet_needs
 from pipeline.errors import UserError
+from pipeline.options import choice, unmet_needs
 from pipeline.readers import number, table_column
 
 # The groups of options in --help, in their order.

@@ -35,10 +35,7 @@ def require_writable(results_path, inputs):
 
 def _is_ours(path):
     if path.suffix == ".json":
-        try:
-            return {"Accuracy", "Confusion Matrix", "undefined"} <= files.read_json_object(path).keys()
-        except UserError:
-            return False
+        return files.has_keys(path, "Accuracy", "Confusion Matrix", "undefined")
     if path.suffix == ".md":
         return path.read_bytes().startswith(b"# Performance")
     return files.has_mark(path)

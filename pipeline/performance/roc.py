@@ -102,12 +102,12 @@ def mean_area(curves):
     mean's variance with all areas at A by method 5 of Newcombe, Statistics in Medicine 25 (2006) 559: for m images of
     the class, n others and N = (m + n) / 2 - 1 that of a curve is
     A (1 - A) (1 + N (1 - A) / (2 - A) + N A / (1 + A)) / (m n). D is 1 for single images and one class; else it is by
-    how much groups of images, or classes that share their images, increase the variance (see design_effect).
+    how much groups of images, or classes that share their images, increase the variance (see area_design_effect).
     """
     mean = _mean(curves)
     if all(np.ptp(curve.scores) == 0 for curve in curves):
         return Figure(mean, reason=CONSTANT)
-    effect = design_effect(curves)
+    effect = area_design_effect(curves)
     # V(A) is V(1 - A): the upper limit is the lower one of the rest.
     return Figure(mean, [_lower_limit(mean, curves, effect), 1 - _lower_limit(1 - mean, curves, effect)])
 
@@ -129,7 +129,7 @@ def delong_interval(curves):
     return special.expit(special.logit(mean) + np.array([-half_width, half_width])).tolist()
 
 
-def design_effect(curves):
+def area_design_effect(curves):
     """Return the variance of the mean area of Curves in relation to that of single images and independent curves.
 
     1 or more; at most what it is where all images of a group, and all classes, are alike, and taken as that where no

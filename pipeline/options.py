@@ -11,7 +11,7 @@ OTHERS = ""  # the group of what names none
 
 @dataclass(frozen=True)
 class Option:
-    """How a choice is named on the command line, and in the training records."""
+    """How a choice is named on the command line, and what is accepted there."""
 
     name: str  # the spelling that --help shows
     help: str
@@ -24,17 +24,11 @@ class Option:
     flag: bool = False  # given or not, without an opposite
     again: bool = False  # each time it is given adds a value
     needs: tuple = ()  # the field without which it has no effect, and what to say if that is missing
-    tasks: tuple = ()  # of test_torchvision.py in which it has an effect, see learning.tasks
-    # Of a training, see learning.config:
-    several: bool = False  # more than one value is a sweep
-    record: str = None  # the name in the records; None: the field's, with spaces
-    may_change: bool = False  # on --resume
-    of_steps: bool = False  # about optimizer steps: of no effect where the last layer is all that is fitted
 
 
-def choice(default, *option, **details):
-    """Return a dataclass field with a default and an Option."""
-    return field(default=default, metadata={"option": Option(*option, **details)})
+def choice(default, *option, kind=Option, **details):
+    """Return a dataclass field with a default and an Option, or one of another `kind` of it."""
+    return field(default=default, metadata={"option": kind(*option, **details)})
 
 
 def unmet_needs(chosen):

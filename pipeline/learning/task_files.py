@@ -5,7 +5,7 @@ Imports no torch, so that what is wrong with them is told at once.
 
 import re
 
-from pipeline import files, label_sheet, operating_point, predictions, split_files
+from pipeline import corrections, files, operating_point, predictions, split_files
 from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
 from pipeline.learning import model_files, tasks
@@ -13,7 +13,7 @@ from pipeline.learning.architectures import resolve_architecture
 from pipeline.project import MODEL_SUFFIX, fold_name
 
 
-def require_files(task):
+def require(task):
     """Raise UserError where what a Task means does not exist, or it would replace a file of another origin."""
     if task.architecture is not None:
         resolve_architecture(task.architecture)
@@ -25,11 +25,12 @@ def require_files(task):
         if place is not None and not place.exists():
             raise UserError(f"-{option} {place}: no such file or folder; check the name")
     if task.name == tasks.NEW and task.out is not None:
-        require_our_table(task.out)
+        _require_ours(task.out, _is_table)
+        _require_ours(point_path(task.out), operating_point.is_in)
     if task.name == tasks.EXTERNAL:
-        require_ours(task.out, predictions.are_in)
+        _require_ours(task.out, predictions.are_in)
     if task.name == tasks.EXPORT:
-        require_ours(task.export, files.has_mark)
+        _require_ours(task.export, files.has_mark)
 
 
 def _require_project(task):
@@ -43,8 +44,8 @@ def _require_project(task):
         predictions_path(task.project, model, task.partition, None if fold == "all" else fold, task.result_json_name)
 
 
-def predictions_path(project, model, partition, fold=None, json_name=None):
-    """Return where the predictions JSON goes: under the name that the user gave, or under that of the `model`'s file.
+def predictions_path(project, model, partition, fold, json_name):
+    """Return where the predictions JSON goes: under the `json_name` of the user's, or under that of the `model`'s file.
 
     Raises UserError where a file of another origin is there, or in the place of its gallery.
     """
@@ -54,8 +55,8 @@ def predictions_path(project, model, partition, fold=None, json_name=None):
         suffix = "" if partition == "test" else f"_{partition}"
         stem = f"{model.removesuffix(MODEL_SUFFIX)}{suffix}_preds"
     path = project.root / f"{stem}.json"
-    require_ours(path, predictions.are_in)
-    require_ours(gallery_path(path), files.has_mark)
+    _require_ours(path, predictions.are_in)
+    _require_ours(gallery_path(path), files.has_mark)
     return path
 
 
@@ -78,8 +79,8 @@ def doubtful_label_paths(project, name):
     page = project.root / name
     if page.suffix != ".html" or not page.parent.is_dir():
         raise UserError(f"-doubtful_labels {name}: give a name in {project.root} that ends in .html")
-    require_ours(page, files.has_mark)
-    label_sheet.require_not_filled_in(page.with_suffix(".csv"))
+    _require_ours(page, files.has_mark)
+    corrections.require_not_filled_in(page.with_suffix(".csv"))
     return page, page.with_suffix(".csv")
 
 
@@ -88,13 +89,7 @@ def point_path(out):
     return out.with_name(f"{out.stem}_operating_point.json")
 
 
-def require_our_table(out):
-    """Raise UserError where a file of another origin is in the place of a table of new images, or of what is beside."""
-    require_ours(out, _is_table)
-    require_ours(point_path(out), operating_point.is_in)
-
-
-def require_ours(path, is_ours):
+def _require_ours(path, is_ours):
     """Raise UserError where a file is in the way that no script of ours has written; `is_ours` tells by its path."""
     if path.is_file() and not is_ours(path):
         raise UserError(f"{path}: was not written by test_torchvision.py; rename it, or give another name")
