@@ -182,9 +182,9 @@ def average_precision(one):
 
     In a fold it is the mean, over the class's images, of the precision at their own probability as the threshold, which
     is scikit-learn's sum over thresholds of (gain in recall) x precision. The interval is the exact one of a proportion
-    of as many images: Boyd, Eng and Page, ECML 2013, who bound its variance by that of a proportion. Where images come
-    in groups, it is of as few as the precisions at them are worth, or as give the variance between groups, if those
-    are fewer still: how many images of the class there are varies from group to group too.
+    of as many images: Boyd, Eng and Page, ECML 2013, recommend a binomial one of the class's images. Where
+    images come in groups, it is of as few as the precisions at them are worth, or as give the variance between groups,
+    if those are fewer still: how many images of the class there are varies from group to group too.
     """
     inside = [np.flatnonzero(mask) for mask in one.folds_with_both()]
     if not inside:
