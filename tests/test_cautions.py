@@ -6,7 +6,7 @@ import pytest
 from made_predictions import GOLDEN, chosen_threshold, multiclass, random_two_class, two_class
 
 from pipeline import predictions
-from pipeline.performance import folds, thresholds
+from pipeline.performance import decision_curve, folds, thresholds
 from pipeline.performance.baselines import Baseline
 from pipeline.performance.cautions import cautions
 from pipeline.performance.figures import Figure
@@ -117,3 +117,18 @@ def test_folds_on_different_scales_are_told_from_folds_of_few_images():
     assert not any("scales" in sentence for sentence in cautions(few))
     (sentence,) = [sentence for sentence in cautions(shifted) if "scales" in sentence]
     assert sentence.startswith("The folds' models give probabilities on different scales: the ROC-AUC (yes) of all")
+
+
+def test_a_decision_curve_of_probabilities_that_are_too_high_says_so():
+    random = np.random.default_rng(0)
+    probability = random.random(500)
+    labels = (random.random(500) < probability).astype(int)
+    calibrated, too_high = two_class(labels, probability), two_class(labels, probability**0.3)
+    for made, expected in (
+        (calibrated, []),
+        (too_high, ["The probabilities are not calibrated: calibration intercept"]),
+    ):
+        results = summarize(made, decision_curve=decision_curve.measure(made))
+        found = [sentence for sentence in cautions(results) if "decision curve" in sentence]
+        assert [sentence[: len(expected[0])] for sentence in found] == expected
+        assert not any("decision curve" in sentence for sentence in cautions(summarize(made)))

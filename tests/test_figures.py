@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +29,14 @@ def test_the_interval_of_a_mean_by_hand():
     assert mean.value == pytest.approx(0.7)
     assert mean.interval == pytest.approx([0.7 - (0.3**2 + 0.4**2) ** 0.5 / 2, 0.7 + (0.1**2 + 0.3**2) ** 0.5 / 2])
     assert figures.mean_of([first, Figure(0.5)]) == Figure(0.7)
+
+
+@pytest.mark.parametrize(("correlation", "counted"), [(1.0, 1.0), (0.5, 0.5), (-0.5, 0)])
+def test_what_goes_together_widens_the_interval_of_a_mean_by_hand(correlation, counted):
+    first, second = Figure(0.9, [0.6, 1.0]), Figure(0.5, [0.1, 0.8])
+    interval = figures.mean_of([first, second], correlations=np.array([[1, correlation], [correlation, 1]])).interval
+    below, above = (0.3**2 + 0.4**2 + 2 * counted * 0.3 * 0.4), (0.1**2 + 0.3**2 + 2 * counted * 0.1 * 0.3)
+    assert interval == pytest.approx([0.7 - below**0.5 / 2, 0.7 + above**0.5 / 2])
 
 
 def test_a_figure_keeps_the_value_whose_interval_is_undefined():

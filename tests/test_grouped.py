@@ -113,3 +113,19 @@ def test_one_group_has_nothing_to_draw():
     assert np.isnan(
         grouped.bootstrap(lambda times: [times.sum()], np.zeros(3, dtype=int), np.zeros(3, dtype=int))
     ).all()
+
+
+def test_fractions_go_together_as_their_sums_over_groups_do():
+    random = np.random.default_rng(0)
+    groups, truth, right = np.arange(60) // 6, random.random(60) < 0.5, random.random(60) < 0.7
+    among = np.stack([truth, ~truth], axis=1)
+    found = grouped.correlations(right[:, None], among, groups)
+    sums = [
+        [sum(right[i] - right[mask].mean() for i in np.flatnonzero(mask & (groups == group))) for group in range(10)]
+        for mask in (truth, ~truth)
+    ]
+    expected = np.dot(*sums) / np.sqrt(np.dot(sums[0], sums[0]) * np.dot(sums[1], sums[1]))
+    assert found == pytest.approx(np.array([[1, expected], [expected, 1]]))
+    # Of single images, and where one of the fractions does not vary, nothing goes together.
+    for outcomes, each in ((right, np.arange(60)), (right | truth, groups)):
+        assert grouped.correlations(outcomes[:, None], among, each) == pytest.approx(np.eye(2))

@@ -1,13 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_predictions import one_class
+from made_predictions import multiclass, one_class
 from scipy import stats
 from sklearn import metrics as reference
 
 from pipeline.performance import metrics
-from pipeline.performance.figures import Undefined, exact_interval
+from pipeline.performance.figures import Figure, Undefined, exact_interval
 from pipeline.performance.grouped import proportion
 from pipeline.predictions import Predictions
 
@@ -331,3 +333,17 @@ def test_a_fold_with_images_of_the_class_only_has_no_average_precision():
     assert figure.value == pytest.approx(reference.average_precision_score(truth[2:], scores[2:]))
     alone = metrics.average_precision(one_class(truth[:2], truth[:2], scores[:2]))
     assert (alone.value, alone.reason) == (None, "no image of another class")
+
+
+def test_groups_that_are_difficult_in_all_their_classes_widen_the_interval_of_means():
+    """Ten groups of two images of either class, all four right or all wrong: the two fractions go wholly together."""
+    labels, groups = np.tile([1, 1, 0, 0], 10), np.repeat(np.arange(10), 4)
+    finding = np.where(groups < 8, labels, 1 - labels)
+    one = one_class(labels == 1, finding == 1, finding, groups)
+    of_parts = [part(one).interval for part in (metrics.sensitivity, metrics.specificity)]
+    assert metrics.balanced_accuracy(one).interval == pytest.approx(np.mean(of_parts, axis=0))
+    made = multiclass(labels, np.eye(2)[finding] * 0.6 + 0.2, groups=[f"{group}" for group in groups])
+    mean = metrics.mean_fraction([Figure(0.8, [0.5, 0.9])] * 2, made, made.labels)
+    assert mean.interval == pytest.approx([0.5, 0.9])
+    alone = metrics.mean_fraction([Figure(0.8, [0.5, 0.9])] * 2, replace(made, groups=None), made.labels)
+    assert alone.interval == pytest.approx([0.8 - 0.3 / 2**0.5, 0.8 + 0.1 / 2**0.5])

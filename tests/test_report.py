@@ -3,7 +3,7 @@ import pytest
 from made_predictions import GOLDEN, chosen_threshold, multiclass, random_two_class, two_class
 
 from pipeline import predictions
-from pipeline.performance import comparison, folds, pages, report, thresholds
+from pipeline.performance import comparison, folds, pages, referral, report, thresholds
 from pipeline.performance.baselines import Baseline
 from pipeline.performance.figures import Figure
 from pipeline.performance.predictive_values import predictive_values
@@ -139,6 +139,10 @@ def test_a_threshold_says_where_it_came_from_and_what_it_gave():
     assert f"given where its probability is at least {point.value:.4g}" in text
     assert "at a sensitivity of at least 0.95, chosen on val_preds.json (val, 26 images) and then frozen." in text
     assert "| Sensitivity | 100.0% (16 of 16)" in text
+    # What is uncertain is so without the threshold.
+    with_referral = page(thresholds.apply(made, point.value), thresholds=(point,), referral=referral.referral(made))
+    assert "those nearest to 0.5, not to the threshold" in with_referral
+    assert "not to the threshold" not in page(made, referral=referral.referral(made))
 
 
 def test_folds_are_listed_with_their_spread():

@@ -24,6 +24,7 @@ def cautions(results):
         *_no_better_than_baselines(results),
         *_folds(results),
         *_temperature(results),
+        *_decision_curve(results),
         *_thresholds(results),
         *_unusual_decisions(results),
     ]
@@ -148,6 +149,21 @@ def _temperature(results):
         yield (
             f"The temperature does not pay: it raises the log loss by {signed(change.value)} "
             f"({signed_span(change.interval)}). Leave -calibrate_from out."
+        )
+
+
+def _decision_curve(results):
+    if not results.decision_curve:
+        return
+    off = [
+        f"{name.lower()} {score(figure.value)} ({span(figure, score)})"
+        for (name, figure), calibrated in zip(results.main.calibration_line.items(), (0, 1), strict=True)
+        if figure.interval and not figure.interval[0] <= calibrated <= figure.interval[1]
+    ]
+    if off:
+        yield (
+            f"The probabilities are not calibrated: {listed(off)}. The decision curve takes them at their word, so "
+            "that its thresholds are not those of true probabilities; -calibrate_from may help."
         )
 
 

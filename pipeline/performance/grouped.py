@@ -91,6 +91,23 @@ def variance_of_sum(values, groups):
     return float(between * widening(len(sizes), len(values)) ** 2)
 
 
+def correlations(outcomes, among, groups):
+    """Return how several fractions of images go together over groups, float (fractions, fractions), 1 on the diagonal.
+
+    `outcomes` and `among` are bool (n, fractions): which images have what is counted, and among which it is. It is 0
+    where no group has images of both fractions, and where one of the two does not vary.
+    """
+    sizes, group = sizes_of(groups)
+    if len(sizes) == len(groups):
+        return np.eye(among.shape[1])
+    fractions = (outcomes & among).sum(axis=0) / among.sum(axis=0)
+    sums = np.stack([np.bincount(group, weights=each) for each in (among * (outcomes - fractions)).T])
+    sums /= np.maximum(np.sqrt((sums**2).sum(axis=1, keepdims=True)), np.finfo(float).tiny)
+    together = sums @ sums.T
+    np.fill_diagonal(together, 1)
+    return together
+
+
 def sizes_of(groups):
     """Return the number of images in each group, and the group of each image counted from 0."""
     _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)

@@ -17,6 +17,7 @@ from pipeline.performance.figures import Figure, Undefined, Z, exact_interval, m
 from pipeline.performance.grouped import (
     ALIKE,
     FEWEST_GROUPS,
+    correlations,
     design_effect,
     proportion,
     sign_flip_test,
@@ -99,6 +100,11 @@ class OneAgainstRest:
         ranked = self.truth[np.any(inside, axis=0)] if inside else self.truth
         return int(ranked.sum()), int((~ranked).sum())
 
+    def correlations(self, of_class, of_others):
+        """Return grouped.correlations of outcomes, bool (n,): among the class's images, and among the others."""
+        outcomes, among = (np.stack(pair, axis=1) for pair in ((of_class, of_others), (self.truth, ~self.truth)))
+        return correlations(outcomes, among, self.groups)
+
     def fraction(self, outcome, among, reason_if_none=""):
         """Return the Figure of the images with an outcome among some; both bool (n,)."""
         return proportion(outcome[among], self.groups[among], reason_if_none)
@@ -166,7 +172,9 @@ def detection_prevalence(one):
 
 def balanced_accuracy(one):
     """Return the mean of sensitivity and specificity. (Of several classes it is the mean sensitivity.)"""
-    return _unless(_one_sided(one)) or mean_of([sensitivity(one), specificity(one)])
+    if reason := _one_sided(one):
+        return Figure(None, reason=reason)
+    return mean_of([sensitivity(one), specificity(one)], correlations=one.correlations(one.finding, ~one.finding))
 
 
 def average_precision(one):
@@ -174,9 +182,9 @@ def average_precision(one):
 
     In a fold it is the mean, over the class's images, of the precision at their own probability as the threshold, which
     is scikit-learn's sum over thresholds of (gain in recall) x precision. The interval is the exact one of a proportion
-    of as many images: Boyd, Eng and Page, ECML 2013, who bound its variance by that of a proportion. Where images come
-    in groups, it is of as few as the precisions at them are worth, or as give the variance between groups, if those
-    are fewer still: how many images of the class there are varies from group to group too.
+    of as many images: Boyd, Eng and Page, ECML 2013, recommend a binomial one of the class's images. Where
+    images come in groups, it is of as few as the precisions at them are worth, or as give the variance between groups,
+    if those are fewer still: how many images of the class there are varies from group to group too.
     """
     inside = [np.flatnonzero(mask) for mask in one.folds_with_both()]
     if not inside:
@@ -209,6 +217,18 @@ def _precisions(truth, probability):
     influence = truth * gain[below] - loss[below]
     influence[truth] += precisions - precisions.mean()
     return precisions, influence / len(own)
+
+
+def mean_fraction(figures, predictions, classes):
+    """Return the Figure of the mean over classes of the fractions of images that are predicted correctly.
+
+    `figures` are those of each class, and `classes`, int (n,), the images that they are of: the labels for the
+    sensitivity, the predictions for the precision. Where groups have images of several classes, these go together.
+    """
+    correct = predictions.predictions == predictions.labels
+    among = classes[:, np.newaxis] == np.arange(len(predictions.class_names))
+    together = correlations(correct[:, np.newaxis], among, predictions.group_numbers())
+    return mean_of(figures, correlations=together)
 
 
 # Of ratios whose classes have images in common, what each image counts in numerator and denominator: functions of bool

@@ -153,6 +153,8 @@ def referral(results):
     )
     if results.cross_validation:
         sentence += " All folds are ranked in one list, although their models are not on one scale."
+    if results.thresholds:
+        sentence += " The least certain probabilities are those nearest to 0.5, not to the threshold."
     header = ["referred by", "errors referred", "accuracy of the rest", "95% interval", "gain", "p"]
     title = f"Referring the {referral.referred} least certain of {results.count} {results.unit}s to an expert"
     return Section(title, [sentence], tables=[Table(header, rows)])

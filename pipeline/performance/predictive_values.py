@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.performance.figures import Figure
 from pipeline.performance.grouped import proportion
@@ -64,7 +62,8 @@ def _likelihood_ratio(one, outcome, if_never, if_infinite):
     if not outcome.any():
         return Figure(None, reason=if_never)
     above, below = (proportion(outcome[mask], one.groups[mask]) for mask in masks)
-    interval = ratio_interval(above, below, _correlation(one, outcome))
+    # A correlation above 0 would make the interval shorter, and is not known well enough for that.
+    interval = ratio_interval(above, below, min(float(one.correlations(outcome, outcome)[0, 1]), 0.0))
     if below.value == 0:
         return Figure(math.inf, interval, reason=if_infinite)
     return Figure(above.value / below.value, interval)
@@ -90,19 +89,6 @@ def _lower_limit(above, below, correlation):
     left = above.value**2 - down**2
     root = math.sqrt(max(product**2 - (below.value**2 - up**2) * left, 0))
     return left / (product + root) if left > 0 else 0.0
-
-
-def _correlation(one, outcome):
-    """Return the correlation of the two fractions that groups with images of both classes bring, 0 or less.
-
-    Above 0 it would make the interval of the ratio shorter, and is not known well enough for that.
-    """
-    sums = [
-        np.bincount(one.groups[mask], outcome[mask] - outcome[mask].mean(), one.groups.max() + 1) / mask.sum()
-        for mask in (one.truth, ~one.truth)
-    ]
-    size = np.sqrt((sums[0] @ sums[0]) * (sums[1] @ sums[1]))
-    return min(float(sums[0] @ sums[1] / size), 0.0) if size > 0 else 0.0
 
 
 def _after(ratio, prevalence):

@@ -194,7 +194,7 @@ def _temperature(results):
     sentence += f"{fitted.file} ({images(fitted.images, unit=results.unit)}, {fitted.errors} errors)"
     if len(values) > 1:
         sentence += f"; each fold by one that was fitted without the images it tests: {', '.join(values)}"
-    interval = f" ({signed_span(change.interval)})" if change.interval else ""
+    interval = f" (95% interval {signed_span(change.interval)})" if change.interval else ""
     return f"{sentence}. The log loss changes by {signed(change.value)}{interval}; below 0 is better."
 
 

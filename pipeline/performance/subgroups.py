@@ -8,7 +8,7 @@ from pipeline import image_table, user_table
 from pipeline.errors import UserError
 from pipeline.file_names import composed
 from pipeline.performance import metrics
-from pipeline.performance.figures import Figure, mean_of, missing_of
+from pipeline.performance.figures import Figure, missing_of
 from pipeline.performance.grouped import proportion
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.roc import area_figure
@@ -113,7 +113,8 @@ def _subgroup(value, part):
         sensitivity = sensitivities[part.positive_class]
         specificity = metrics.specificity(ones[part.positive_class])
     else:
-        sensitivity = Figure(None, reason=reason) if reason else mean_of(list(sensitivities.values()))
+        figures = list(sensitivities.values())
+        sensitivity = Figure(None, reason=reason) if reason else metrics.mean_fraction(figures, part, part.labels)
         specificity = None
     return Subgroup(
         value,

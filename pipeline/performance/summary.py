@@ -37,8 +37,8 @@ from pipeline.performance.thresholds import Threshold
 from pipeline.predictions import Predictions
 
 MOST_ERRORS = 10  # that are listed
-# Figures that each class has of images that no other class's figure is of.
-INDEPENDENT = ("sensitivity", "recall", "precision", "positive_predictive_value", "average_precision")
+# Fractions that each class has of images of its own: of its label, or that were predicted as it.
+OF_LABEL, OF_FINDING = ("sensitivity", "recall"), ("precision", "positive_predictive_value")
 
 
 def _auc(one):
@@ -266,8 +266,9 @@ def _one_class(predictions, index):
 def _means(classes, predictions):
     """Return the means over classes (macro) of their figures; a mean is undefined where a class's figure is.
 
-    Sensitivity and precision are of other images in each class, so that their intervals give that of the mean; the
-    area and the figures of metrics.MEAN_RATIOS have their own. The balanced accuracy is the mean sensitivity.
+    Sensitivity, precision and average precision are of other images in each class, so that their intervals give that of
+    the mean; the area and the figures of metrics.MEAN_RATIOS have their own. The balanced accuracy is the mean
+    sensitivity.
     """
     means = {}
     for each in fields(ClassFigures):
@@ -277,7 +278,11 @@ def _means(classes, predictions):
             means[each.name] = Figure(None, reason=reason)
         elif each.name == "auc":
             means[each.name] = area_figure([one.against_rest for one in classes])
-        elif each.name in INDEPENDENT:
+        elif each.name in OF_LABEL:
+            means[each.name] = metrics.mean_fraction(values, predictions, predictions.labels)
+        elif each.name in OF_FINDING:
+            means[each.name] = metrics.mean_fraction(values, predictions, predictions.predictions)
+        elif each.name == "average_precision":
             means[each.name] = mean_of(values)
         elif each.name in metrics.MEAN_RATIOS:
             means[each.name] = metrics.mean_ratio(predictions, *metrics.MEAN_RATIOS[each.name])
