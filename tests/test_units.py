@@ -59,7 +59,7 @@ def test_folds_keep_the_images_of_their_groups():
     pooled = folds.pool(units.of_groups(parts, PATH * 2), ["a", "b"])
     assert (pooled.unit, pooled.image_count, len(pooled.labels)) == ("group", 10, 6)
     same = [two_class(LABELS, PROBABILITIES, groups=GROUPS, fold=fold) for fold in range(2)]
-    with pytest.raises(UserError, match="group ann .and 2 more. is in each of them; give each group once"):
+    with pytest.raises(UserError, match=r"group ann .and 2 more. is in each of them; give each group once"):
         folds.pool(units.of_groups(same, PATH * 2), ["a", "b"])
 
 
