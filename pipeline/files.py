@@ -23,6 +23,7 @@ except ImportError:  # Windows
 
 # In what the scripts write and has room for it, so that no file of another origin is replaced.
 MARK = "basic-image-classification"
+BEGINNING = 1024  # bytes, of which one is 0 in images and other files that are not text
 UNFINISHED = re.compile(r"\..*\.[0-9a-f]{16}\.part")
 
 
@@ -144,11 +145,12 @@ def has_keys(path, *keys):
 def read_text(path):
     """Read a text file in UTF-8, with or without a byte-order mark, or in UTF-16 with one.
 
-    Raises UserError where it is missing, may not be read, or is not a regular file: a pipe would never end.
+    Raises UserError where it is missing, may not be read, is not text, or not a regular file: a pipe would never end.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UserError(f"{path}: not a regular file; give a file")
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            raise UserError(f"{path}: {'is a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; give a file")
         data = Path(path).read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the name") from None
@@ -156,6 +158,8 @@ def read_text(path):
         raise UserError(f"{path}: {error.strerror}; check the file and its permissions") from None
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace")
+    if b"\0" in data[:BEGINNING]:
+        raise UserError(f"{path}: not a text file in UTF-8; is it the right file?")
     return data.decode("utf-8-sig", errors="surrogateescape")
 
 

@@ -92,4 +92,4 @@ def format_table(headers, rows):
 
 def is_number(cell):
     """Tell whether a table's cell is a number or a percentage."""
-    return isinstance(cell, (int, float)) or str(cell).rstrip("%").replace(".", "", 1).lstrip("-").isdigit()
+    return isinstance(cell, (int, float)) or str(cell).rstrip("%").replace(".", "", 1).lstrip("-+").isdigit()

@@ -2,19 +2,22 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from pipeline import files
 from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
-from pipeline.messages import note
+from pipeline.messages import listed, note
 from pipeline.plain_values import are_texts, is_plain_number
 from pipeline.project import is_plain_file_name
 
 # Softmax outputs in float32 sum to 1 within about 1e-6; files written by other tools are rounded.
 SUM_TOLERANCE = 1e-4
 ROUNDING = 5e-5  # of a probability with four decimals
+REQUIRED = ("labels", "predictions", "predictive probabilities", "label probabilities")
+WANTED = "the predictions JSON that test_torchvision.py writes, NAME_preds.json"
 # What stands in the file as it is, {its name there: the attribute}: always, and only where it is known.
 ALWAYS = {
     "filenames": "file_names", "groups": "groups", "class names": "class_names", "positive class": "positive_class",
@@ -121,7 +124,7 @@ def read(path):
     range, probabilities that do not sum to 1, label probabilities that are not the labels, duplicate file names, a
     positive class that is not a class.
     """
-    content = files.read_json_object(path)
+    content = _content(path)
     faults = _list_faults(content)
     if not faults:
         probabilities, of_label = (
@@ -178,12 +181,28 @@ def are_in(path):
     return files.has_keys(path, "predictive probabilities")
 
 
+def _content(path):
+    """Return the JSON object in a file; UserError for a folder, or a file that holds anything else than predictions."""
+    path = Path(path)
+    if path.is_dir():
+        found = [each.name for each in sorted(path.glob("*_preds.json"))]
+        raise UserError(f"{path}: is a folder; give {f'a file in it: {listed(found, most=4)}' if found else WANTED}")
+    try:
+        content = files.read_json_object(path)
+    except UserError:
+        if not path.is_file() or path.suffix.lower() in ("", ".json"):
+            raise
+        raise UserError(f"{path}: is a {path.suffix[1:].upper()} file; give {WANTED}") from None
+    if not content.keys() & set(REQUIRED):
+        raise UserError(f"{path}: holds no predictions; give {WANTED}")
+    return content
+
+
 def _list_faults(content):
     """Return what is wrong with the required lists as such: missing, empty, of different lengths."""
-    required = ("labels", "predictions", "predictive probabilities", "label probabilities")
     faults = [
         f"{name!r} is missing or not a list; is it a file of test_torchvision.py?"
-        for name in required
+        for name in REQUIRED
         if not isinstance(content.get(name), list)
     ]
     if faults:
@@ -191,7 +210,7 @@ def _list_faults(content):
     count = len(content["labels"])
     faults = [
         f"{name!r} has {len(content[name])} entries, 'labels' has {count}; each is to have one an image"
-        for name in required
+        for name in REQUIRED
         if len(content[name]) != count
     ]
     return faults or ([] if count else ["'labels' is empty; test at least one image"])

@@ -107,10 +107,12 @@ def test_all_faults_of_a_table_are_found_at_once(faults):
     assert len(faults(HEADER + "a,b,c\n../x,../x,no,,0,\n")) == 3
 
 
-@pytest.mark.parametrize("text", ["", "no/a.png,a.png,no,,0,\n", HEADER.replace("group", "set"), "\x00"])
+@pytest.mark.parametrize("text", ["", "no/a.png,a.png,no,,0,\n", HEADER.replace("group", "set")])
 def test_a_file_that_is_not_such_a_table_is_named(faults, text):
     (fault,) = faults(text)
     assert HEADER.strip() in fault
+    (fault,) = faults("\0")
+    assert "not a text file in UTF-8" in fault
 
 
 def test_images_are_found_in_the_order_of_class_and_name(tmp_path, class_folders):

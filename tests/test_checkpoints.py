@@ -371,7 +371,17 @@ def test_no_model_or_several_are_an_error_that_lists_them(project):
     (fault,) = faults_of(model_files.find, "c.pth.tar", project)
     assert "c_fold_0.pth.tar" in fault and "-fold all" in fault
     assert model_files.find("a", project) == project.models / "a.pth.tar"
-    assert faults_of(model_files.find, None, None) == ("-save: give the checkpoint to use",)
+    assert faults_of(model_files.find, None, None)[0].startswith("-save: give the checkpoint to use, such as ")
+
+
+def test_a_folder_and_the_name_of_a_fold_in_place_of_a_checkpoint_are_told_of(project):
+    (project.models / "c_fold_0.pth.tar").touch()
+    (fault,) = faults_of(model_files.find, str(project.models), None)
+    assert fault == f"{project.models}: is a folder; give a checkpoint in it, NAME.pth.tar"
+    (fault,) = faults_of(model_files.find, "c_fold_0.pth.tar", project, 0)
+    assert fault.startswith(
+        f"{project.models / 'c_fold_0_fold_0.pth.tar'}: no such checkpoint; with -fold give -save c."
+    )
 
 
 def test_the_random_weights_before_loading_do_not_matter(model_path):

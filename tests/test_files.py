@@ -187,7 +187,7 @@ def test_what_json_has_no_word_for_is_never_written(tmp_path, value):
         (b'{"a": 1', "not valid JSON"),
         (b'{"a": NaN}', "not valid JSON (NaN is not a JSON number)"),
         (b'{"a": -Infinity}', "not valid JSON (-Infinity is not a JSON number)"),
-        ('{"a": 1}'.encode("utf-16-le"), "not valid JSON"),
+        ('{"a": 1}'.encode("utf-16-le"), "not a text file in UTF-8"),
         (b"[" * 100_000, "not valid JSON"),
         (b"[1]", "holds a list, not a JSON object; is it the right file?"),
     ],
@@ -213,9 +213,11 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_what_is_not_a_regular_file_is_named_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+    for path in (tmp_path / "pipe", "/dev/zero"):
         with pytest.raises(UserError, match=f"^{path}: not a regular file"):
             files.read_text(path)
+    with pytest.raises(UserError, match=f"^{tmp_path}: is a folder"):
+        files.read_text(tmp_path)
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path, permissions):

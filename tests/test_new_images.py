@@ -303,4 +303,5 @@ def test_an_operating_point_of_another_model_or_of_none_is_refused(
 def test_an_operating_point_is_of_new_images(call_script, trained, results):
     result = call_script(SCRIPT, "-dir", trained, "-operating_point", results)
     assert result.returncode == 2
-    assert result.stderr == f"{SCRIPT}: error: -operating_point {results}: has no effect without -images\n"
+    fault = f"-operating_point {results}: has no effect without -images or -export; leave it out"
+    assert result.stderr == f"{SCRIPT}: error: {fault}\n"

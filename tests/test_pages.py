@@ -72,7 +72,7 @@ def test_html_shows_names_and_does_not_obey_them(page):
 def test_html_aligns_numbers_and_lets_the_last_cell_of_a_short_row_span_the_rest(page):
     text = pages.html(page)
     assert re.findall(r'<t[dh][^>]* class="number">([^<]+)<', text) == ["number", "1", "2.50%"]
-    assert '<td colspan="2">3</td>' in text
+    assert '<td colspan="2"><span class="whole">3</span></td>' in text
     assert '<section class="small">' in text
 
 
@@ -91,9 +91,49 @@ def test_a_table_of_many_columns_is_smaller_and_only_long_words_are_broken(count
     )
     text = pages.html(Page("t", (), [Section("s", tables=[table])]))
     assert re.findall(r'<table( class=".*?")?>', text) == [
-        {3: "", 6: ' class="many"', 20: ' class="many crowded"'}[count]
+        {3: "", 6: ' class="many list"', 20: ' class="many crowded list"'}[count]
     ]
+    assert text.count(' data-heading="') == (count - 1 if count > 3 else 0)
+    assert text.count('tabindex="0" role="region" aria-label="s"') == (count > 3)
     assert re.findall(r'<th scope="row" class="(.*?)">', text) == ["long"] and 'class="long">a b' not in text
+
+
+def test_no_figure_is_broken_and_text_is():
+    assert Table.parts("93.8% (15 of 16); 69.8% to 98.8%") == ["93.8% (15 of 16);", "69.8% to 98.8%"]
+    assert Table.parts("-0.154; -0.3 to +0.2") == ["-0.154;", "-0.3 to +0.2"]
+    assert [Table.parts(cell) for cell in ("< 0.0001", "+3.2 points", 7)] == [["< 0.0001"], ["+3.2 points"], ["7"]]
+    assert [Table.parts(cell) for cell in ("", "to", "15 no.jpg", "0.37 (exact McNemar)")] == [[]] * 4
+
+
+def test_a_matrix_stays_one_on_a_phone_and_headings_go_with_the_cells_of_other_tables():
+    names = [f"class {number}" for number in range(6)]
+    matrix = Table(["true", *names], [[name, *range(6)] for name in names])
+    assert matrix.style == "many matrix"
+    few = [name.replace(" ", "_") for name in names[:4]]
+    assert [Table(few, [["a", f"{'b' * length} c", "1.0; 0.5000 to 0.750", 3]]).style for length in (19, 20)] == [
+        "",
+        "list",
+    ]
+    assert Table(few[:2], [["x" * 64, "y" * 64]]).style == ""  # they may be broken
+    text = pages.html(Page("t", (), [Section("s", tables=[Table(names, [["a", "b", "1.0; 0.5 to 2.0", 3, 4, 5]])])]))
+    assert '<td data-heading="class 1">b</td>' in text
+    assert (
+        '<td data-heading="class 2"><span class="whole">1.0;</span> <span class="whole">0.5 to 2.0</span></td>' in text
+    )
+
+
+def test_commands_are_broken_between_words_only():
+    text = pages.html(Page("t", (), [Section("s", commands=["python a.py -proj_dir b", "python c.py"])]))
+    code = re.findall("<code>(.*?)</code>", text)
+    assert [re.sub("</?span>", "", each) for each in code] == ["python a.py -proj_dir b", "python c.py"]
+    assert "<span>-proj_dir</span>" in code[0]
+
+
+def test_a_wide_picture_has_a_row_of_its_own(tmp_path):
+    Image.new("RGB", (2, 2)).save(tmp_path / "p.png")
+    pictures = [Picture(tmp_path / "p.png", "one", wide=True), Picture(tmp_path / "p.png", "two")]
+    text = pages.html(Page("t", (), [Section("s", pictures=pictures)]))
+    assert re.findall(r"<figure( .*?)?><img", text) == [' class="row"', ""]
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("pipeline/*/templates/*.html.jinja")), ids=lambda path: path.name)

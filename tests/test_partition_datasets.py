@@ -134,8 +134,28 @@ def test_folders_without_an_image_are_not_classes(data, call_script):
     result = call_script(SCRIPT, "-dir", data, "-num_classes", 2)
     assert result.returncode == 0
     readme = data / "notes" / "readme.txt"
-    assert result.stderr.startswith(f"note: left out: {readme}: ")
+    first, *others = result.stderr.splitlines()
+    assert first.startswith(f"note: left out: {readme}: ")
+    assert [line.partition(": no image in it")[0] for line in others] == [
+        f"note: {data / name}" for name in ("empty", "notes")
+    ]
     assert rows(data / "classes.csv") == [("0", "no"), ("1", "yes")]
+
+
+def test_a_class_folder_without_images_is_told_of_in_a_ready_made_partition_and_not_once_it_is_emptied(
+    tmp_path, call_script, class_folders
+):
+    class_folders(tmp_path / "data" / "train", {"no": 20, "yes": 20})
+    maybe = tmp_path / "data" / "train" / "maybe"
+    maybe.mkdir()
+    result = call_script(SCRIPT, "-dir", tmp_path / "data")
+    assert result.returncode == 0
+    assert re.findall("note: (.*): no image in it", result.stderr) == [str(maybe)]
+    plain = class_folders(tmp_path / "plain", {"no": 8, "yes": 8})
+    assert call_script(SCRIPT, "-dir", plain).returncode == 0
+    assert call_script("organize_files.py", plain).returncode == 0
+    (plain / "no").mkdir(exist_ok=True)
+    assert "no image in it" not in call_script(SCRIPT, "-dir", plain).stderr
 
 
 def test_what_is_not_an_image_is_named_and_stays_out_of_the_split(data, call_script, contents):

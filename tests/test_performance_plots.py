@@ -50,6 +50,21 @@ def test_every_picture_is_drawn_without_a_word(tmp_path, made):
     assert all(min(size) > 400 and max(size) < 2200 for size in sizes)
 
 
+def test_the_letters_of_curves_of_many_classes_are_as_large_on_a_page(tmp_path):
+    """A picture is scaled to the width of its place: a legend beside the curves would halve them."""
+    names = [f"class {number} with a long name" for number in range(10)]
+    two, ten = (draw(tmp_path, made) for made in (random_two_class(0), random_multiclass(10, names)))
+    for (width, _), (other, _) in zip(two[1:], ten[1:], strict=True):
+        assert other < 1.1 * width
+
+
+def test_a_confusion_matrix_of_many_classes_has_a_row_of_a_page_of_its_own():
+    for class_count in (6, 7):
+        results = summarize(random_multiclass(class_count))
+        matrix, *others = [picture.wide for _, picture in plots.drawings(results, Path("r.json"), for_report=True)]
+        assert matrix == (class_count == 7) and not any(others)
+
+
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures that are drawn, by path, instead of files."""

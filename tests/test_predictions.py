@@ -228,3 +228,18 @@ def test_a_number_without_end_is_a_fault(tmp_path, name):
     (tmp_path / "preds.json").write_text(json.dumps(content))
     with pytest.raises(UserError):
         predictions.read(tmp_path / "preds.json")
+
+
+def test_what_is_given_in_place_of_predictions_is_said(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "table.csv").write_text("image,class\n")
+    (tmp_path / "scan.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "results.json").write_text('{"Accuracy": 1}')
+    said = {"folder": "is a folder", "table.csv": "is a CSV file", "scan.jpg": "is a JPG file"}
+    for name, what in (said | {"results.json": "holds no predictions"}).items():
+        with pytest.raises(UserError) as error:
+            predictions.read(tmp_path / name)
+        assert error.value.faults == (f"{tmp_path / name}: {what}; give {predictions.WANTED}",)
+    (tmp_path / "folder" / "a_preds.json").touch()
+    with pytest.raises(UserError, match="is a folder; give a file in it: a_preds"):
+        predictions.read(tmp_path / "folder")

@@ -27,10 +27,13 @@ class Page(html.parser.HTMLParser):
         self.cells, self.addresses = [], []
         self.feed(path.read_text(encoding="utf-8"))
         assert self.open == []
+        self.cells = [cell for cell in self.cells if cell]
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         self.tags.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
         self.addresses += [value for name, value in attributes.items() if name in ("src", "href", "action", "data")]
         if tag == "img":
             self.images.append(attributes)
@@ -44,8 +47,8 @@ class Page(html.parser.HTMLParser):
         inside = self.open[-1] if self.open else ""
         if inside in ("h1", "h2", "h3"):
             self.headings.append((inside, data))
-        elif inside in ("td", "th"):
-            self.cells.append(data)
+        elif {"td", "th"} & set(self.open):
+            self.cells[-1] += data
         if inside != "style":
             self.text += data
 

@@ -328,7 +328,7 @@ def test_a_file_of_another_origin_is_not_replaced(call_script, trained, tmp_path
         ("new", ["-split", "val"], "-split val: has no effect with -images"),
         ("new", ["-positive_class", "yes"], "-positive_class yes: has no effect with -images"),
         ("new", ["-result_json_name", "x.json"], "-result_json_name x.json: has no effect with -images"),
-        ("project", ["-out", "x.csv"], "-out x.csv: has no effect without -images"),
+        ("project", ["-out", "x.csv"], "-out x.csv: has no effect without -images or -external; leave it out"),
         ("project", ["-result_json_name", "nowhere/x.json"], "-result_json_name nowhere/x.json: no such folder"),
     ],
 )

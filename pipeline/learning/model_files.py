@@ -25,6 +25,8 @@ def find(name, project, fold=None):
     `name` is a file name in the project's models/ or a path; None means the only model there is. With a fold, the
     model of that fold. `project` may be None. Raises UserError where there is none, or more than one to choose from.
     """
+    meant = re.sub(r"_fold_[0-9]+$", "", (name or "").removesuffix(MODEL_SUFFIX))
+    is_of_a_fold = fold is not None and meant != (name or "").removesuffix(MODEL_SUFFIX)
     if name is not None and fold is not None:
         name = fold_name(name.removesuffix(MODEL_SUFFIX), fold) + MODEL_SUFFIX
     if name is not None:
@@ -34,11 +36,15 @@ def find(name, project, fold=None):
             if place.is_file():
                 return place
         stem, folds = places[0].name.removesuffix(MODEL_SUFFIX), any(_folds_at(place)[1] for place in places)
-        listed = f"; there are {_listed(_models_of(project))}" if project else ""
+        listed = f"; with -fold give -save {meant}{MODEL_SUFFIX}" if is_of_a_fold else ""
+        listed += f"; there are {_listed(_models_of(project))}" if project else ""
         listed += f"; -fold all takes those of all folds of {stem}" if folds else ""
-        raise UserError(f"{places[0]}: no such checkpoint{listed}")
+        place = places[0] if Path(name).name == name else Path(name)
+        if place.is_dir():
+            raise UserError(f"{place}: is a folder; give a checkpoint in it, NAME{MODEL_SUFFIX}")
+        raise UserError(f"{place}: no such checkpoint{listed}")
     if project is None:
-        raise UserError("-save: give the checkpoint to use")
+        raise UserError("-save: give the checkpoint to use, such as DIR/models/NAME.pth.tar")
     found = _models_of(project, fold)
     if len(found) != 1:
         raise UserError(f"-save: {project.models} has {_listed(found)}; give the name of one with -save")
@@ -51,7 +57,7 @@ def find_folds(name, project):
     Raises UserError where there are none, those of several names to choose from, or one is missing.
     """
     if name is None and project is None:
-        raise UserError("-save: give the checkpoint to use")
+        raise UserError("-save: give the checkpoint to use, such as DIR/models/NAME.pth.tar")
     places = [project.models / (name or "*")] if project else []
     places += [Path(name)] if name else []
     folder, stems = next(filter(lambda found: found[1], map(_folds_at, places)), (places[0].parent, {}))

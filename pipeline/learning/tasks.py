@@ -160,7 +160,7 @@ class Task:
     def _require_one_task(self):
         tasks = [task for task in (NEW, EXTERNAL, EXPORT) if getattr(self, task) is not None]
         if not tasks and self.dir is None:
-            raise UserError("-dir: give the project folder, or -images for new images")
+            raise UserError("-dir: give the project folder, or one of -images, -external and -export")
         if len(tasks) > 1:
             raise UserError(f"{', '.join(f'-{task}' for task in tasks)}: are different tasks; give one of them")
 
@@ -170,11 +170,16 @@ class Task:
             value, tasks = getattr(self, entry.name), entry.metadata["option"].tasks
             if value not in (None, False) and self.name not in tasks:
                 given = entry.metadata["option"].name + ("" if value is True else f" {in_words(value)}")
-                where = f"without -{tasks[0]}" if self.name == PROJECT else f"with -{self.name}"
-                faults.append(f"{given}: has no effect {where}")
+                needed = " or ".join(f"-{task}" for task in tasks)
+                where = f"without {needed}" if self.name == PROJECT else f"with -{self.name}"
+                faults.append(f"{given}: has no effect {where}; leave it out")
         faults += unmet_needs(self)
-        if self.name == EXTERNAL and (self.out is None or self.out.suffix != ".json"):
+        if self.name == EXTERNAL and self.out is None:
             faults.append("-external: give the JSON file for the predictions too, -out NAME_preds.json")
+        elif self.name == EXTERNAL and self.out.suffix != ".json":
+            faults.append(
+                f"-out {self.out}: the predictions of labelled images are JSON; give a name that ends in .json"
+            )
         if faults:
             raise UserError(*faults)
 

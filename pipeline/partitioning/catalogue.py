@@ -56,6 +56,8 @@ def find_images(project, choices):
             f"{project.root}: images of fewer than two classes in it; give the folder that holds one folder of "
             f"images per class, or a table of labels with -labels_csv{meant}"
         )
+    if not choices.labels_csv:
+        folders.tell_without_images(project, set(class_names))
     alike = [list(names) for _, names in itertools.groupby(sorted(class_names, key=caseless), key=caseless)]
     note_each(
         f"classes {' and '.join(map(repr, names))}: differ in case only; rename a folder if they are one class"

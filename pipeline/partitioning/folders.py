@@ -116,6 +116,20 @@ def subfolders(images):
         depth.update(wrapped)
 
 
+def tell_without_images(project, class_names):
+    """Print a note for each folder in the place of a class folder that holds no image and so is not a class."""
+    tops = [entry for entry in entries(project.root) if entry.is_dir() and not is_reserved(entry.name)]
+    ready_made = [
+        top for top in tops if caseless(top.name) in PARTITION_NAMES and composed(top.name) not in class_names
+    ]
+    places = [entry for top in ready_made for entry in entries(top) if entry.is_dir()] if ready_made else tops
+    note_each(
+        f"{place}: no image in it, so it is not a class; if it is to be one, put images into it"
+        for place in places
+        if composed(place.name) not in class_names
+    )
+
+
 def tell_levels(sources):
     """Print a note where the class folders may lie one level deeper than they were found, or a copy of them beside."""
     inner = folders_in_folders(sources)

@@ -1,6 +1,7 @@
 """A page as data, and its two renderings: Markdown for the terminal, HTML for the browser."""
 
 import base64
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from pipeline.templates import rendered
 TEMPLATES = Path(__file__).with_name("templates")
 LONGEST_WORD = 20  # characters, of a table's cell in HTML
 MOST_WHOLE_COLUMNS, MOST_LYING_HEADINGS = 5, 13
+LINE_OF_A_PHONE = 52  # characters, of a table
+FIGURES = re.compile(r"(< )?[-+]?\d[\d.]*%?(;? (\(?[-+]?\d[\d.]*%?\)?|to|of|and|points))*")
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,32 @@ class Table:
 
     @property
     def style(self):
-        """How HTML shows it: smaller with "many" columns, and with upright headings where it is "crowded" by them."""
+        """How HTML shows it: small if it has "many" or "crowded" columns, on a phone as a "list" if it is too wide."""
         count = len(self.header)
-        return "" if count <= MOST_WHOLE_COLUMNS else "many" if count <= MOST_LYING_HEADINGS else "many crowded"
+        size = ["many"] * (count > MOST_WHOLE_COLUMNS) + ["crowded"] * (count > MOST_LYING_HEADINGS)
+        if size and all(self.numeric[1:]):
+            return " ".join([*size, "matrix"])
+        return " ".join([*size, "list"] if size or self._needed > LINE_OF_A_PHONE else size)
+
+    @property
+    def _needed(self):
+        """How many characters wide it is at least, what may not be broken on one line."""
+        columns = zip(*(row for row in [self.header, *self.rows] if len(row) == len(self.header)), strict=True)
+        return sum(1 + max(len(part) for cell in column for part in self._unbroken(cell)) for column in columns)
+
+    def _unbroken(self, cell):
+        parts = self.parts(cell) or str(cell).split() or [""]
+        return ["" if self.is_long(part) else part for part in parts]
 
     @staticmethod
     def is_long(cell):
         """Tell whether a cell has a word, a fingerprint say, that may be broken so that the table fits its place."""
         return any(len(word) > LONGEST_WORD for word in str(cell).split())
+
+    @staticmethod
+    def parts(cell):
+        """Return the figures of a cell, "93.8% (15 of 16);" and "69.8% to 99.8%", each for one line; of text none."""
+        return re.split("(?<=;) ", str(cell)) if FIGURES.fullmatch(str(cell)) else []
 
     @property
     def lines(self):
@@ -51,6 +72,7 @@ class Picture:
 
     path: Path
     text: str
+    wide: bool = False  # so that it takes all the width of a page
 
     @property
     def data(self):

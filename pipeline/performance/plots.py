@@ -18,6 +18,7 @@ LINE_STYLES = ["-", "--", "-.", ":"]
 CLASSES_IN_LEGEND = 20
 CLASSES_WITH_NUMBERS = 25
 CLASSES_IN_TEXT = 10
+CLASSES_IN_HALF_A_PAGE = 6  # whose confusion matrix can be read at half the width of a page
 
 
 def drawings(results, results_path, for_report=False):
@@ -48,8 +49,13 @@ def drawings(results, results_path, for_report=False):
         text = f"Net benefit of treating where the probability of {of_class} is at least the threshold, over it."
         drawn.append((draw_decision_curve, "decision_curve", text))
     return [
-        (draw, Picture(results_path.with_name(f"{results_path.stem}_{name}.png"), text)) for draw, name, text in drawn
+        (draw, Picture(results_path.with_name(f"{results_path.stem}_{name}.png"), text, _is_wide(name, results)))
+        for draw, name, text in drawn
     ]
+
+
+def _is_wide(name, results):
+    return name == "confusion_matrix" and len(results.classes) > CLASSES_IN_HALF_A_PAGE
 
 
 @own_style()
@@ -107,7 +113,7 @@ def draw_roc(path, results):
         point = 1 - results.main.specificity.value, results.main.sensitivity.value
         axes.plot(*point, "o", color=COLORS[1], ms=8, label=_as_predicted(results), zorder=3)
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="chance: 0.5", zorder=0)
-    _add_legend(axes, len(curves), f"ROC {_of_whom(results)}")
+    legend_above(axes, f"ROC {_of_whom(results)}")
     save_figure(figure, path)
 
 
@@ -132,7 +138,7 @@ def draw_precision_recall(path, results):
     if results.positive is not None:
         prevalence = results.main.prevalence.value
         axes.axhline(prevalence, ls=":", color="grey", label=f"chance: prevalence {prevalence:.3f}", zorder=0)
-    _add_legend(axes, len(curves), f"Precision and recall {_of_whom(results)}")
+    _title(axes, f"Precision and recall {_of_whom(results)}")
     save_figure(figure, path)
 
 
@@ -190,7 +196,7 @@ def draw_reliability(path, results):
     several = np.array([one.observed.total > 1 for one in bins])
     axes.plot(means[several], observed[several], color=COLORS[0])
     axes.set(ylabel=fraction, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    legend_above(axes, f"Reliability of the probability of {what}")
+    legend_above(axes, f"Reliability of {'the probability of ' if results.positive else ''}{what}")
     axes.grid(alpha=0.3)
     counts = [one.observed.total for one in bins]
     below.bar([one.lower for one in bins], counts, width=0.1, align="edge", color=COLORS[0], ec="white")
@@ -204,12 +210,12 @@ def draw_reliability(path, results):
 def draw_referral(path, results):
     """Draw the accuracy of the images that are left over the fraction of the least certain ones that are referred."""
     referral, count = results.referral, results.count
-    figure = Figure(figsize=(6.4, 4))
+    figure = Figure(figsize=(4.8, 3.6))
     axes = figure.subplots()
     left = np.arange(count, count - len(referral.rankings[0].accuracies), -1)
     fractions = 1 - left / count
     for color, style, ranking in zip(COLORS, LINE_STYLES, referral.rankings, strict=False):
-        label = f"least certain first ({ranking.measure} of {uncertainty_source(referral)})"
+        label = f"least certain first ({ranking.measure}\nof {uncertainty_source(referral)})"
         axes.plot(fractions, ranking.accuracies, color=color, ls=style, label=label)
     correct = count - referral.errors
     best = np.minimum(1, correct / left)
@@ -228,10 +234,10 @@ def draw_referral(path, results):
 def draw_decision_curve(path, results):
     """Draw the net benefit of the model, with its interval, of treating all and of treating none."""
     curve = results.decision_curve
-    figure = Figure(figsize=(6.4, 4))
+    figure = Figure(figsize=(4.8, 3.6))
     axes = figure.subplots()
     if np.isfinite(curve.limits).any():
-        label = f"95% interval, where {FEWEST_TREATED} or more {results.unit}s of each class are treated"
+        label = f"95% interval ({FEWEST_TREATED} or more {results.unit}s of each class treated)"
         axes.fill_between(THRESHOLDS, *curve.limits.T, color=COLORS[0], alpha=0.3, lw=0, label=label)
     axes.plot(THRESHOLDS, curve.model, color=COLORS[0], label="treat by the model")
     axes.plot(THRESHOLDS, curve.treat_all, color=COLORS[1], ls="--", label="treat all")
@@ -288,12 +294,7 @@ def _mean_curve(curves):
     return np.append(0, grid), np.append(0, mean)
 
 
-def _add_legend(axes, curve_count, title):
-    """Add title and legend, above the picture for one curve, beside it for several."""
-    if 1 < curve_count <= CLASSES_IN_LEGEND:
-        titled(axes, title)
-        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="small")
-    elif axes.get_legend_handles_labels()[0]:
-        legend_above(axes, title)
-    else:
-        titled(axes, title)
+def _title(axes, title):
+    """Write the title of a picture, above its legend if there is a curve to name."""
+    write = legend_above if axes.get_legend_handles_labels()[0] else titled
+    write(axes, title)

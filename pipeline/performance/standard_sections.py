@@ -103,7 +103,7 @@ def _most_frequent_confusions(results):
 
 def more_figures(results):
     if results.positive is None:
-        return Section("More figures", tables=[_more_of_classes(results)])
+        return Section("More figures", tables=_more_of_classes(results))
     main, of = results.main.named(), results.positive
     rows = [metric_row(f"{name} ({of})", main[name], write, results.count) for name, write in MORE_FIGURES.items()]
     note = (
@@ -114,25 +114,28 @@ def more_figures(results):
 
 
 def _more_of_classes(results):
-    """Return the Table of each class's figures, a row a figure: readable with ten classes, three in a terminal.
-
-    Means over classes stand where they mean something; that of the balanced accuracy is among the main figures.
-    """
+    """Return the Tables of means over classes, where they mean something, and of each class: a row a class."""
     main = results.main.named()
-    classes = [one.named() for one in results.classes] if len(results.classes) <= MOST_CLASSES else []
-    rows = []
-    for name, write in MORE_FIGURES.items():
-        of_each = [counted(figures[name], write) for figures in classes]
-        if name in MEANS:
-            rows.append((name, *metric_row(name, main[name], write)[1:3], *of_each))
-        elif classes and name != "Balanced Accuracy":
-            rows.append((name, "", "", *of_each))
-    rows.append(("Hand and Till's M", *metric_row("", results.pairwise_auc, score)[1:3]))
-    for name in results.classes[0].calibration_line if classes else ():
-        of_each = [one.calibration_line[name] for one in results.classes]
-        rows.append((name, "", "", *(with_span(figure, score) for figure in of_each)))
-    names = results.predictions.class_names if classes else []
-    return Table(["metric", "mean over classes", "95% interval", *names], rows)
+    rows = [metric_row(name, main[name], MORE_FIGURES[name])[:3] for name in MEANS]
+    rows.append(metric_row("Hand and Till's M", results.pairwise_auc, score)[:3])
+    tables = [Table(["metric", "mean over classes", "95% interval"], rows)]
+    if len(results.classes) <= MOST_CLASSES:
+        # That of the balanced accuracy is among the main figures.
+        others = [name for name in MORE_FIGURES if name not in (*MEANS, "Balanced Accuracy")]
+        tables.append(Table(["class", *MEANS], [_row_of(one, MEANS) for one in results.classes]))
+        lines = list(results.classes[0].calibration_line)
+        rows = [
+            (*_row_of(one, others), *(with_span(one.calibration_line[name], score) for name in lines))
+            for one in results.classes
+        ]
+        tables.append(Table(["class", *others, *lines], rows))
+    return tables
+
+
+def _row_of(one, names):
+    """Return the name of a class and its figures of these names."""
+    figures = one.named()
+    return one.name, *(counted(figures[name], MORE_FIGURES[name]) for name in names)
 
 
 def tests(results):
