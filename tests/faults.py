@@ -78,6 +78,8 @@ def _run(script, arguments, conditions, sender):
         if event in ("socket.connect", "socket.getaddrinfo"):
             os._exit(99)  # no script uses the network
         if event in CHANGES or (event == "open" and details[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
+            if isinstance(details[0], int):
+                return  # an open file, which was counted when it was opened
             if os.path.commonpath([project, os.path.abspath(os.fsdecode(details[0]))]) != project:
                 return  # a cache of matplotlib's, say
             changes += 1

@@ -261,7 +261,7 @@ def test_the_operating_point_travels_to_new_images(call_script, predict, model, 
     read = table[table["error"].isna()]
     odds = np.array([float(row["probability_yes"]) / float(row["probability_no"]) for row in plain]) ** (1 / 2.5)
     assert read["probability_yes"].to_numpy() == pytest.approx(odds / (1 + odds), abs=1e-6)
-    assert set(read["threshold"]) == {point["threshold"]}
+    assert read["threshold"].to_numpy() == pytest.approx(point["threshold"], abs=1e-12)
     expected = np.where(read["probability_yes"] >= point["threshold"], "yes", "no")
     assert read["finding"].tolist() == expected.tolist()
     assert table[table["error"].notna()][["finding", "threshold"]].isna().all(axis=None)
