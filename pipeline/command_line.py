@@ -69,7 +69,7 @@ class ArgumentParser(argparse.ArgumentParser):
         return [word for word in given if word.partition("=")[0] not in known]
 
     def _nearest(self, word):
-        """Return a hint at the option that a misspelt one may mean, or at what a word that is no option may be."""
+        """Return a hint at the option that a misspelt one may mean, or at what a word that is not an option may be."""
         if not word.startswith("-"):
             return " (a name with spaces needs quotes)"
         names = {name.lstrip("-").lower(): name for action in self._actions for name in action.option_strings[:1]}

@@ -135,7 +135,7 @@ def upright(image):
     """Return a Pillow image of any mode as an upright one: of 8 bits, L if it is grey and RGB if not, or as it is.
 
     The latter are images of more bits: I;16 and I, integers, and F, floating-point numbers (UnreadableImage where they
-    are not finite). EXIF orientation is applied. Transparent parts become black, that is no signal, or white where
+    are not finite). EXIF orientation is applied. Transparent parts become black, which means no signal, or white where
     all that is opaque is dark. The image itself stays as it is, and is what is returned where nothing is to be done.
     """
     image.load()

@@ -75,7 +75,7 @@ def ratio_interval(above, below, correlation=0.0):
     It recovers the variance of each on either side from its interval: the lower limit L is where above - L below is as
     far from 0 as the root of (above - its lower limit)^2 + L^2 (upper limit of below - below)^2, less twice their
     product times the correlation; the upper limit is that of the inverse ratio, inverted. Unlike the interval of the
-    logarithm it needs no count other than 0, and is no point where all images have the outcome. MOVER-R: Donner and
+    logarithm it needs no count other than 0, and has a width where all images have the outcome. MOVER-R: Donner and
     Zou, Statistical Methods in Medical Research 21 (2012) 347, equation 9; R's pairwiseCI::MOVERR.
     """
     highest = _lower_limit(below, above, correlation)
