@@ -4,8 +4,8 @@
 
 Trains on drawn heads with and without a lesion, SIZE x SIZE pixels, and explains the heads with a lesion among others
 that are predicted correctly: with what --explain takes, and with Grad-CAM at the model's last layer and at the one that
---explain takes. Lift is the fraction of the heat on the lesion over the lesion's fraction of the image: at 1 it is not better
-than heat everywhere. A hit is an image whose hottest pixel lies on the lesion.
+--explain takes. Lift is the fraction of the heat on the lesion over the lesion's fraction of the image: at 1 it is not
+better than heat everywhere. A hit is an image whose hottest pixel lies on the lesion.
 """
 
 import argparse
