@@ -9,7 +9,7 @@ image. Where each image is its own group, everything here is the usual method.
 import math
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from pipeline.performance.figures import CONFIDENCE, Figure, exact_interval
 
@@ -44,7 +44,7 @@ def positive_mean(values, groups, largest=math.inf):
     if count == 1 or not deviations.any():
         return Figure(mean, reason=ALIKE)
     error = np.sqrt(count / (count - 1) * (deviations**2).sum()) / len(values)
-    factor = np.exp(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * error / mean)
+    factor = np.exp(student_t(count - 1) * error / mean)
     return Figure(mean, [float(mean / factor), float(min(mean * factor, largest))])
 
 
@@ -121,10 +121,12 @@ def most_design_effect(sizes):
 
 def widening(group_count, image_count):
     """Return by how much an interval is wider since its variance is of so few groups: a ratio of Student's t."""
-    tail = (1 + CONFIDENCE) / 2
-    if group_count == image_count:
-        return 1.0
-    return float(stats.t.ppf(tail, group_count - 1) / stats.t.ppf(tail, image_count - 1))
+    return 1.0 if group_count == image_count else float(student_t(group_count - 1) / student_t(image_count - 1))
+
+
+def student_t(degrees):
+    """Return half the width of an interval in standard errors, where the error has so many degrees of freedom."""
+    return special.stdtrit(degrees, (1 + CONFIDENCE) / 2)
 
 
 def bootstrap(statistics, groups, strata, seed=0):
@@ -146,7 +148,7 @@ def bootstrap(statistics, groups, strata, seed=0):
         drawn.append(statistics(np.bincount(picked, minlength=group_count)[group].astype(float)))
     if group_count < 2:
         return np.full((len(drawn[0]), 2), np.nan)
-    tail = stats.norm.sf(np.sqrt(group_count / (group_count - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, group_count - 1))
+    tail = stats.norm.sf(np.sqrt(group_count / (group_count - 1)) * student_t(group_count - 1))
     limits = np.array([_quantiles(values[~np.isnan(values)], tail) for values in np.array(drawn).T])
     limits[limits[:, 0] == limits[:, 1]] = np.nan
     return limits

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from pipeline.errors import UserError
 from pipeline.messages import listed
-from pipeline.performance.figures import CONFIDENCE, Figure, Undefined, exact_interval, figure_of
-from pipeline.performance.grouped import design_effect, sizes_of
+from pipeline.performance.figures import Figure, Undefined, exact_interval, figure_of
+from pipeline.performance.grouped import design_effect, sizes_of, student_t
 
 ROUNDING = 1e-12  # a kappa so near to 1 is 1
 
@@ -70,7 +69,7 @@ def weighted_kappa_interval(labels, predicted, groups):
     variance = influence @ influence / count / max(count - 1, 1) * design_effect(influence, groups)
     if len(sizes_of(groups)[0]) < 2:
         raise Undefined("all images are of one group")
-    half_width = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * np.sqrt(variance) / (1 - kappa**2)
+    half_width = student_t(count - 1) * np.sqrt(variance) / (1 - kappa**2)
     return np.tanh(np.arctanh(kappa) + np.array([-half_width, half_width])).tolist()
 
 
