@@ -65,8 +65,7 @@ def test_more_classes_are_compared_each_against_the_rest():
 
 
 def test_what_is_undefined_has_its_reason():
-    one_class = two_class([0, 0], [0.1, 0.6])
-    found = comparison.compare(one_class, one_class, "b.json")
+    found = comparison.compare(two_class([0, 0], [0.1, 0.6]), two_class([0, 0], [0.2, 0.6]), "b.json")
     (area,) = found.areas
     for figure in (area.here, area.there, area.difference, area.p_value):
         assert figure == Figure(None, reason="needs images of the class and of another one")

@@ -78,7 +78,7 @@ def _independence(results):
             "probabilities of its images, and counts once."
         )
     if count is None:
-        return f"The predictions name no groups: the {results.count} images are taken as independent."
+        return "The predictions name no groups: images are taken as independent."
     if count == results.count:
         return "As far as is known no two of these images belong together."
     return (
