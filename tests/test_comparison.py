@@ -81,6 +81,16 @@ def test_areas_without_a_test_still_stand():
     assert area.p_value == Figure(None, reason=reason)
 
 
+@pytest.mark.parametrize("groups", [["a", "a", "a", "a"], ["a", "a", "b", "c"], ["a", "b", "c", "c"]])
+def test_images_of_one_group_tell_no_variance(groups):
+    """Not even where the areas are the same, and the difference is 0."""
+    here = two_class([0, 0, 1, 1], [0.1, 0.7, 0.4, 0.9], groups=groups)
+    there = two_class([0, 0, 1, 1], [0.2, 0.7, 0.4, 0.9])
+    (area,) = comparison.compare(here, there, "b.json").areas
+    reason = "needs images of the class, and others, from two groups each"
+    assert area.difference == Figure(0.0, reason=reason) and area.p_value == Figure(None, reason=reason)
+
+
 def test_other_images_are_named():
     here, there = random_two_class(0), random_two_class(1)
     there.file_names = ["x.png", *there.file_names[1:]]
