@@ -52,7 +52,7 @@ def _limits(one, benefits, decided):
     FEWEST_DECIDED of the class, or of others: at high thresholds a single false positive weighs heavily, and one that
     is not there cannot be drawn again.
     """
-    limits = bootstrap(lambda times: times @ benefits / times.sum(), one.groups, one.folds)
+    limits = bootstrap(benefits, one.groups)
     fewest = np.minimum(decided[one.truth].sum(axis=0), decided[~one.truth].sum(axis=0))
     limits[fewest < FEWEST_DECIDED] = np.nan
     return limits
