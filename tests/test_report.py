@@ -219,3 +219,11 @@ def test_values_at_other_prevalences_of_images_of_one_class_are_undefined():
     text = page(made, predictive_values=predictive_values(made, [0.2]))
     section = text.partition("## At other prevalences")[2].partition("\n## ")[0]
     assert section.count("| undefined") == 6
+
+
+def test_of_a_single_image_and_a_single_error_the_page_speaks_in_the_singular():
+    made = two_class([1], [0.4])
+    text = page(made, comparison=comparison.compare(made, two_class([1], [0.9]), "b.json"))
+    assert "(0 of 1 image)" in text and "on the same 1 image\n" in text and "1 images" not in text
+    made = two_class([0] * 24 + [1], np.linspace(0.1, 0.4, 25))
+    assert "hold 0.1 of the 1 error (p" in page(made, referral=referral.referral(made))

@@ -154,8 +154,8 @@ def referral(results):
     ]
     sentence = (
         f"Uncertainty is that of {uncertainty_source(referral)}. As many {results.unit}s drawn at random would hold "
-        f"{referral.errors_at_random:.1f} of the {referral.errors} errors (p: hypergeometric, one-sided, as if none "
-        "belonged together)."
+        f"{referral.errors_at_random:.1f} of the {images(referral.errors, unit='error')} (p: hypergeometric, "
+        "one-sided, as if none belonged together)."
     )
     if results.cross_validation:
         sentence += " All folds are ranked in one list, although their models are not on one scale."
@@ -181,7 +181,9 @@ def comparison(results):
     if results.thresholds:
         note += " The threshold applies here only."
     note += " The comparison is of two trained models, not of two ways of training."
-    title = f"Compared with {other.checkpoint or 'the other model'} on the same {other.count} {results.unit}s"
+    title = (
+        f"Compared with {other.checkpoint or 'the other model'} on the same {images(other.count, unit=results.unit)}"
+    )
     table = Table(["metric", "here", "there", "difference", "95% interval", "p"], rows)
     return Section(title, tables=[table], notes=[note])
 
