@@ -9,7 +9,7 @@ from scipy import optimize, special, stats
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.performance import folds
-from pipeline.performance.calibration_slope import FEW_GROUPS, intercept_and_slope, logits_of, slope
+from pipeline.performance.calibration_slope import FEW_GROUPS, ONE_GROUP, intercept_and_slope, logits_of, slope
 
 
 def log_likelihood(truth, logits):
@@ -125,4 +125,16 @@ def test_the_slope_of_folds_has_no_interval_where_one_group_is_a_whole_class_of_
     in_tens = slope(truth, logits, np.arange(40) // 10, folds)
     assert alone.value == in_pairs.value == in_tens.value
     assert alone.interval and in_pairs.interval
-    assert (in_tens.interval, in_tens.reason) == (None, FEW_GROUPS)
+    assert (in_tens.interval, in_tens.reason) == (None, ONE_GROUP)
+    truth[:20] = True  # so that one fold tells alone
+    in_tens = slope(truth, logits, np.arange(40) // 10, folds)
+    assert (in_tens.interval, in_tens.reason) == (None, ONE_GROUP)
+
+
+def test_the_slope_of_one_model_has_an_interval_from_three_groups_on():
+    random = np.random.default_rng(0)
+    truth, folds = np.repeat([False, True], [10, 20]), np.zeros(30, dtype=int)
+    logits = random.normal(truth.astype(float))
+    in_three, in_two = slope(truth, logits, np.arange(30) // 10, folds), slope(truth, logits, truth.astype(int), folds)
+    assert in_three.interval and in_three.value == in_two.value
+    assert (in_two.interval, in_two.reason) == (None, FEW_GROUPS)

@@ -16,12 +16,13 @@ import numpy as np
 from scipy import optimize, special
 
 from pipeline.performance.figures import Figure, Undefined, Z
-from pipeline.performance.grouped import design_effect
+from pipeline.performance.grouped import FEWEST_GROUPS, design_effect
 from pipeline.performance.roc import BOTH
 
 DOUBLINGS = 60  # of a step, before what is looked for is taken as infinitely far
 EQUAL = "all probabilities are the same"
-FEW_GROUPS = "in a fold, all images of the class or all others are of one group"
+FEW_GROUPS = f"the images come in fewer than {FEWEST_GROUPS} groups"
+ONE_GROUP = "in a fold, all images of the class or all others are of one group"
 SEPARATED = "the probabilities separate the classes perfectly, and the slope is infinite"
 
 
@@ -73,7 +74,8 @@ def slope(truth, logits, groups, folds):
 
     The interval is widened by groups as _dispersion says, and at least by the design effect of the logits within each
     class: where few images are wrong, their few groups cannot tell how much they are alike, but the logits can. Where a
-    class in one of several folds is of a single group there is none: it would cover far less than it says.
+    class in one of several folds is of a single group, or all images of one model are of fewer than FEWEST_GROUPS,
+    there is none: it would cover far less than it says.
     """
     strata = _Strata.of(truth, logits, folds)
     try:
@@ -82,8 +84,8 @@ def slope(truth, logits, groups, folds):
         best = _root(lambda value: strata.scores(value)[0].sum(), step)
         if len(strata.masks) > 1:  # its maximum lies between 0 and that of the likelihood
             best = _highest(strata.log_likelihood, sorted((0.0, best)))
-        if strata.lack_groups(groups):
-            return Figure(best, reason=FEW_GROUPS)
+        if reason := strata.lack_of_groups(groups, len(np.unique(folds))):
+            return Figure(best, reason=reason)
         scores, information = strata.scores(best)
         dispersion = max(_dispersion(scores, information, groups), design_effect(strata.deviations(), groups))
         return Figure(best, _interval(strata.log_likelihood, best, step, dispersion))
@@ -105,11 +107,15 @@ class _Strata:
         both = [mask for mask in masks if truth[mask].any() and not truth[mask].all() and np.ptp(logits[mask]) > 0]
         return cls(truth, logits, both)
 
-    def lack_groups(self, groups):
-        """Tell whether in one of several folds all images of the class, or all others, are of one group of images."""
+    def lack_of_groups(self, groups, fold_count):
+        """Return why groups of images are too few for an interval; "" where they are enough, and of single images."""
+        group_count = len(np.unique(groups))
+        if group_count == len(groups):
+            return ""
+        if fold_count == 1:
+            return FEW_GROUPS if group_count < FEWEST_GROUPS else ""
         parts = [groups[mask & of] for mask in self.masks for of in (self.truth, ~self.truth)]
-        grouped = len(np.unique(groups)) < len(groups)
-        return grouped and len(self.masks) > 1 and any(len(np.unique(part)) < 2 for part in parts)
+        return ONE_GROUP if any(len(np.unique(part)) < 2 for part in parts) else ""
 
     def require_finite_slope(self):
         """Raise Undefined where the likelihood does not depend on the slope, or grows with it without end."""
