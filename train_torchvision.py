@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out wh
 from pipeline import command_line, processes, split_files
 from pipeline.classes import resolve_positive_class
 from pipeline.command_line import add_option, add_pixel_limit
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning import config, planning
 from pipeline.learning.config import TrainingConfig
 from pipeline.messages import command_text
@@ -99,8 +99,7 @@ def main(argv=None):
         sweep.print_table(finished)
         if len(configs) > 1:
             sweep.write_report(project.results, name, finished, options.sweep_3d)
-    if failed:
-        raise UserError(*failed)
+    require_none(failed)
     if processes.is_main():
         fold = [] if options.fold is None else ["-fold", options.fold]
         name = name if len(configs) == 1 else sweep.settings_of(finished)[0]["model name"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import files
 from pipeline.classes import require_class_count
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.file_names import FileNames, composed
 from pipeline.project import is_plain_file_name, script_command, split_tables
 
@@ -118,8 +118,7 @@ def read_split(project, partition, fold=None):
     faults += _shared_with_other_partitions(path, first_line_of)
     if not rows and not faults:
         faults.append(f"{path}: holds no images; run partition_datasets.py again")
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return Split(partition, path, file_names, [row[2] for row in rows], class_names)
 
 
@@ -178,15 +177,13 @@ def _require_classes(train, val):
         faults.append(f"{train.path}: all images are of class {class_names[0]!r}; training needs at least two classes")
     if len(set(val.labels)) < 2:
         faults.append(f"{val.path}: all images are of one class, which cannot choose an epoch; add some of another")
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
 
 
 def read_rows(path):
     """Read a split CSV as it stands, without a look at bin/: [(file name, class index)]; UserError with its faults."""
     rows, faults = _read_rows(path)
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return [(file_name, label) for _, file_name, label in rows]
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import options
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning.architectures import resolve_architecture
 from pipeline.messages import in_words
 from pipeline.options import OTHERS, Option, unmet_needs
@@ -153,8 +153,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         require_shape(self.image_shape, self.keep_color)
-        if faults := unmet_needs(self):
-            raise UserError(*faults)
+        require_none(unmet_needs(self))
 
     def has_effect(self, entry):
         """Tell whether the choice of a field matters to this training."""
@@ -211,14 +210,12 @@ def grid(chosen):
     for values in itertools.product(*swept.values()):
         combination = chosen | dict(zip(swept, values, strict=True))
         configs[configuration(combination)] = None
-    useless = [
+    require_none(
         f"{entry.metadata['option'].name}: has no effect where the backbone is frozen: its last layer is fitted by "
         "logistic regression, not by optimizer steps; leave the option out"
         for entry in fields(TrainingConfig)
         if entry.name in chosen and not any(config.has_effect(entry) for config in configs)
-    ]
-    if useless:
-        raise UserError(*useless)
+    )
     return list(dict.fromkeys(map(_resolved, configs)))
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from pipeline.errors import UserError
+from pipeline.errors import require_none
 from pipeline.learning import familiarity, inference, model_files
 from pipeline.learning.classifier import Classifier
 
@@ -31,14 +31,12 @@ class Ensemble:
     def of(cls, classifiers):
         """Return the Ensemble of Classifiers; UserError where they do not have the same classes."""
         first = classifiers[0]
-        faults = [
+        require_none(
             f"{other.path}: has the classes {', '.join(other.class_names)}, {first.path} has "
             f"{', '.join(first.class_names)}; only models of the same classes predict together"
             for other in classifiers[1:]
             if other.class_names != first.class_names
-        ]
-        if faults:
-            raise UserError(*faults)
+        )
         return cls(tuple(classifiers))
 
     @property

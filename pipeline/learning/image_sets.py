@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pipeline import files, image_files, image_table, image_values, split_files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning import devices
 from pipeline.learning.preprocessing import Preprocessing, common_ranges, kind_of_values
 from pipeline.messages import note
@@ -136,13 +136,11 @@ def load_image_set(project, split, preprocessing, device, find_scale=False):
     pixels = None if place is None else torch.empty(shape, dtype=torch.uint8, device=place)
     reading = f"reading {split.partition} images"
     images = _load(dict(enumerate(paths)), preprocessing, pixels, reading)
-    faults = [
+    require_none(
         f"{path}: {image.unreadable}; replace it, or remove its line from {split.path}"
         for path, image in zip(paths, images.values(), strict=True)
         if image.unreadable
-    ]
-    if faults:
-        raise UserError(*faults)
+    )
     deep = {number: paths[number] for number, image in images.items() if image.values}
     if find_scale and deep:
         ranges = common_ranges([images[number].values for number in deep])

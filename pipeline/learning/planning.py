@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline import files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning.config import TrainingConfig
 from pipeline.messages import in_words
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project, fold_name
@@ -81,17 +81,20 @@ class PlannedRun:
             for option, value, name, theirs in self.config.contradictions(recorded)
         ]
 
+    def recorded(self):
+        """Return the record of a finished training of this name; None where there is none, or a damaged one."""
+        if not self.hyperparameters.exists() or not self.model.exists():
+            return None
+        try:
+            return files.read_json_object(self.hyperparameters)
+        except UserError:
+            return None  # written again from the last epoch's checkpoint, which says it too
+
     def require_same_choices(self):
         """Raise UserError where a finished training of this name was told otherwise; before anything is loaded."""
-        if not self.hyperparameters.exists() or not self.model.exists():
-            return
-        try:
-            recorded = files.read_json_object(self.hyperparameters)
-        except UserError:
-            return  # damaged: the checkpoint says it too
-        faults = self.choice_faults(recorded, self.hyperparameters)
-        if faults:
-            raise UserError(*faults)
+        recorded = self.recorded()
+        if recorded is not None:
+            require_none(self.choice_faults(recorded, self.hyperparameters))
 
 
 def plan_runs(project, configs, folds, file_name):

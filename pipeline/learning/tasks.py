@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from pipeline import options
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.messages import in_words
 from pipeline.options import Option, unmet_needs
 from pipeline.project import Project
@@ -180,8 +180,7 @@ class Task:
             faults.append(
                 f"-out {self.out}: the predictions of labelled images are JSON; give a name that ends in .json"
             )
-        if faults:
-            raise UserError(*faults)
+        require_none(faults)
 
     def _require_places(self):
         """Raise UserError where what is to be written has no folder, or would be read as images the next time."""

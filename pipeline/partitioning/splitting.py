@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.messages import format_table, note, printable
 from pipeline.project import LONG_NAMES, PARTITIONS
 
@@ -248,8 +248,7 @@ def _refuse_small_classes(class_names, proportion, fold_count=None):
                 f"class {name!r}: too few images ({count}), with {asked} a class needs at least {needed}; "
                 + ", or ".join(ways_out)
             )
-    if faults:
-        raise UserError(*sorted(faults))
+    require_none(sorted(faults))
 
 
 def _easier(count, proportion, fold_count):
@@ -275,12 +274,11 @@ def _refuse_few_groups(class_names, groups, fold_count):
             f"-folds {fold_count}: the images form only {count} groups, and a group stays in one fold; give -folds "
             f"{count}, or {LOOSEN}"
         )
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
 
 
 def _require_every_class(partitions, class_names, parts):
-    faults = [
+    require_none(
         f"class {str(name)!r}: no whole group of images fits into {partition}, since images that belong together stay "
         f"together; add images of this class or {LOOSEN}"
         if (partitions[class_names == name] == "train").any()
@@ -288,6 +286,4 @@ def _require_every_class(partitions, class_names, parts):
         for name in np.unique(class_names)
         for partition in PARTITIONS
         if partition in parts and not (partitions[class_names == name] == partition).any()
-    ]
-    if faults:
-        raise UserError(*dict.fromkeys(faults))
+    )

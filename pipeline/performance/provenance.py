@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline import files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.messages import in_words
 from pipeline.performance import flow
 from pipeline.performance.pages import Picture, Section, Table
@@ -92,8 +92,7 @@ def read(parts, paths, for_report):
             sources.append(Source(part, path, split, _training_record(record) if known else {}))
         except UserError as error:
             faults += error.faults
-    if faults:
-        raise UserError(*dict.fromkeys(faults))
+    require_none(faults)
     return sources
 
 

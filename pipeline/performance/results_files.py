@@ -3,7 +3,7 @@
 import glob
 
 from pipeline import files, predictions
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 
 
 def require_writable(results_path, inputs):
@@ -24,13 +24,11 @@ def require_writable(results_path, inputs):
         raise UserError(fault)
     stem = results_path.stem
     beside = [*results_path.parent.glob(f"{glob.escape(stem)}_*.png"), report_path(results_path)]
-    faults = [
+    require_none(
         f"{path}: was not written by calc_model_performance.py; rename it, or give another name for the results"
         for path in [results_path, results_path.with_suffix(".md"), *sorted(beside)]
         if path.is_file() and not _is_ours(path)
-    ]
-    if faults:
-        raise UserError(*faults)
+    )
 
 
 def _is_ours(path):
