@@ -11,7 +11,7 @@ from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project, fold_name
 WAYS_OUT = "use --overwrite, or another -model_save_name"
 
 
-@dataclass(frozen=True)
+@dataclass
 class PlannedRun:
     """A training run of a project: where its files are to lie."""
 
@@ -20,44 +20,18 @@ class PlannedRun:
     config: TrainingConfig
     fold: int = None
 
-    @property
-    def model(self):
-        return self.project.models / f"{self.name}{MODEL_SUFFIX}"
-
-    @property
-    def last(self):
-        return self.project.models / f"{self.name}{LAST_SUFFIX}"
-
-    @property
-    def resumable(self):
-        """The checkpoint to go on with. A last layer that is fitted at once leaves no other than the model."""
-        return self.model if self.config.freeze_backbone else self.last
-
-    @property
-    def lock(self):
-        return self.project.models / f".{self.name}.lock"
-
-    @property
-    def augmented(self):
-        return self._result("augmented.png")
-
-    @property
-    def epochs(self):
-        return self._result("epochs.csv")
-
-    @property
-    def hyperparameters(self):
-        return self._result("hyperparameters.json")
-
-    @property
-    def files(self):
-        """The files that the run leaves: of steps also a state to go on with, and curves."""
-        files = [self.model, self.hyperparameters, self._result("loss_values.json"), self.epochs]
-        return files if self.config.freeze_backbone else [*files, *self._of_steps]
-
-    @property
-    def _of_steps(self):
-        return [self.last, self._result("accuracy.png"), self._result("loss.png")]
+    def __post_init__(self):
+        models, at_once = self.project.models, self.config.freeze_backbone
+        self.model = models / f"{self.name}{MODEL_SUFFIX}"
+        self.last = models / f"{self.name}{LAST_SUFFIX}"
+        # The checkpoint to go on with. A last layer that is fitted at once leaves no other than the model.
+        self.resumable = self.model if at_once else self.last
+        self.lock = models / f".{self.name}.lock"
+        self.augmented, self.epochs = self._result("augmented.png"), self._result("epochs.csv")
+        self.hyperparameters, self.losses = self._result("hyperparameters.json"), self._result("loss_values.json")
+        # What the run leaves: of steps also a state to go on with, and curves.
+        self.of_steps = [self.last, self._result("accuracy.png"), self._result("loss.png")]
+        self.files = [self.model, self.hyperparameters, self.losses, self.epochs, *([] if at_once else self.of_steps)]
 
     def _result(self, ending):
         return self.project.results / f"{self.name}_{ending}"
@@ -66,7 +40,7 @@ class PlannedRun:
         """Create the folders; UserError where an earlier run of this name left something and that is not expected."""
         for folder in (self.project.models, self.project.results):
             folder.mkdir(exist_ok=True)
-        existing = [path for path in dict.fromkeys([*self.files, *self._of_steps]) if path.exists()]
+        existing = [path for path in dict.fromkeys([*self.files, *self.of_steps]) if path.exists()]
         if existing and not may_exist:
             raise UserError(
                 f"{existing[0]}: exists already; --resume goes on with that training, --overwrite starts again, "

@@ -21,7 +21,7 @@ RESULTS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run(PlannedRun):
     """A training run of a project on a device, whose precision its configuration names."""
 
@@ -64,7 +64,7 @@ class Run(PlannedRun):
         """Save the state after an epoch, a Checkpoint, and as the model too if its weights are to be kept so far."""
         if len(checkpoint.history) == 1:
             # The records of an earlier run of this name; its model stays until there is a new one.
-            for path in [*self.files, *self._of_steps]:
+            for path in [*self.files, *self.of_steps]:
                 if path not in (self.model, self.resumable):
                     path.unlink(missing_ok=True)
         if self.resumable != self.model:
@@ -92,7 +92,7 @@ class Run(PlannedRun):
         }
         values = {name: [[epoch.epoch, getattr(epoch, key)] for epoch in history] for name, key in series.items()}
         hyperparameters = record | {name: result(history, self.config.keep) for name, result in RESULTS.items()}
-        files.write_json(self._result("loss_values.json"), values)
+        files.write_json(self.losses, values)
         if not self.config.freeze_backbone:
             self.draw_curves(history)
         # Last, since it says that the run is finished.
