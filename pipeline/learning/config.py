@@ -25,50 +25,35 @@ UNDECIDED = "auto"  # of -precision, until the device is known
 SWEPT = "+"  # the count of values of an option of which several are a sweep
 
 # What the recipes change of the defaults below; docs/recipe.md has the evidence.
+PRETRAINED = {
+    "keep_color": True,
+    "architecture": "efficientnet_lite0",
+    "weights": IMAGENET,
+    "normalize": None,
+    "pooling": "average+max",
+}
+ALL_LAYERS = {
+    "patience": 0,
+    "optimizer": "AdamW",
+    "weight_decay": 0.05,
+    "schedule": "one-cycle",
+    "label_smoothing": 0.1,
+    "augment": "strong",
+    "keep": "last",
+}
 RECIPES = {
     "published": {},
-    "strong": {
-        "learning_rate": 0.002,
-        "num_epochs": 160,
-        "patience": 0,
-        "optimizer": "AdamW",
-        "weight_decay": 0.05,
-        "schedule": "one-cycle",
-        "label_smoothing": 0.1,
-        "normalize": True,
-        "augment": "strong",
-        "average_flips": True,
-        "keep": "last",
-    },
-    "transfer": {
-        "image_shape": (3, 260, 260),
-        "keep_color": True,
-        "architecture": "efficientnet_lite0",
-        "weights": IMAGENET,
-        "freeze_backbone": True,
-        "normalize": None,
-        "pooling": "average+max",
-        "average_flips": True,
-    },
+    "strong": {**ALL_LAYERS, "learning_rate": 0.002, "num_epochs": 160, "normalize": True, "average_flips": True},
+    "transfer": {**PRETRAINED, "image_shape": (3, 260, 260), "freeze_backbone": True, "average_flips": True},
     "fine-tune": {
+        **PRETRAINED,
+        **ALL_LAYERS,
         "image_shape": (3, 160, 160),
-        "keep_color": True,
-        "architecture": "efficientnet_lite0",
-        "weights": IMAGENET,
         "fit_head": True,
         "learning_rate": 0.0005,
         "num_epochs": 26,
-        "patience": 0,
-        "optimizer": "AdamW",
-        "weight_decay": 0.05,
-        "schedule": "one-cycle",
         "clip_gradient": 1.0,
-        "label_smoothing": 0.1,
-        "normalize": None,
-        "augment": "strong",
-        "pooling": "average+max",
         "average_flips": True,
-        "keep": "last",
     },
 }
 
