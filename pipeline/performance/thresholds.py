@@ -43,11 +43,6 @@ class Threshold:
     specificity: Figure
     accuracy: Figure
 
-    @property
-    def chosen(self):
-        """The two figures that the rule chooses by."""
-        return self.sensitivity, self.specificity
-
 
 def choose_all(parts, pool, rule=None):
     """Choose a Threshold for each of `parts`, Predictions, and one on all of the validation Pool, for new images.
