@@ -77,10 +77,9 @@ class Ensemble:
                 found.append(view)
         return found
 
-    def pixels(self, images):
-        """Return the pixels of LoadedImages for each view, on the device; none where there is no image."""
-        views = zip(*((image.pixels, *image.other_pixels) for image in images), strict=True)
-        return [torch.from_numpy(np.stack(view)).to(self.device) for view in views]
+    def batch(self, pixels):
+        """Return the pixels of images for each view, on the device; of each image a tuple, none where there is none."""
+        return [torch.from_numpy(np.stack(view)).to(self.device) for view in zip(*pixels, strict=True)]
 
     def outputs(self, pixels, sample_count=None):
         """Return the inference.Outputs for images, one uint8 tensor (n, 1 or 3, height, width) for each view."""
@@ -92,16 +91,11 @@ class Ensemble:
 
     def predict(self, images, batch_size=100):
         """Return the inference.Outputs for images, given as `Classifier.predict` takes them."""
-        images = list(images)
-        found = [
-            self.outputs([self._pixels(images[start : start + batch_size], view) for view in self.views])
-            for start in range(0, len(images), batch_size)
-        ]
+        images, found = list(images), []
+        for start in range(0, len(images), batch_size):
+            pixels = [Classifier.pixels(image, *self.views) for image in images[start : start + batch_size]]
+            found.append(self.outputs(self.batch(pixels)))
         return inference.joined(found) if found else inference.Outputs(np.empty((0, len(self.class_names))))
-
-    def _pixels(self, images, view):
-        pixels = [self.members[0].pixels(image, view) for image in images]
-        return torch.from_numpy(np.stack(pixels)).to(self.device)
 
 
 def _view(member):

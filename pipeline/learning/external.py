@@ -119,6 +119,6 @@ def predict_paths(ensemble, paths, batch_size, sample_count):
     with contextlib.closing(stream), progress_bar(total=len(paths), desc="predicting", unit="image") as bar:
         while batch := list(itertools.islice(stream, batch_size)):
             require_none(f"{path}: {image.unreadable}" for path, image in batch if image.unreadable)
-            batches.append(ensemble.outputs(ensemble.pixels([image for _, image in batch]), sample_count))
+            batches.append(ensemble.outputs(ensemble.batch(image.pixels for _, image in batch), sample_count))
             bar.update(len(batch))
     return inference.joined(batches)

@@ -72,7 +72,8 @@ def predict_files(ensemble, task, remarks, explain, point):
     Yields a table for each batch, with a row for each file: file_name (below the folder), predicted_class,
     probability_CLASS for each class, and error, the reason for a file that cannot be read. With Monte Carlo
     dropout also predictive_entropy and mutual_information. After these stand seen_in_training, see
-    `seen.seen_in_training`, and of several models fold_deviation and fold_mutual_information, see `inference.combine`.
+    `seen.seen_in_training`, of several models fold_deviation and fold_mutual_information, see `inference.combine`, and
+    of models with a reference distance_percentile, unlike_training and nearest_training_image, see `familiarity`.
     `explain` is called for each batch, see `overlays.beside`. `remarks`, a Remarks, collects what is to be told of the
     images. An OperatingPoint `point` calibrates the probabilities and, where it has a threshold, adds the columns
     finding, the class that the threshold gives, and threshold. Raises UserError where there is no file.
@@ -98,7 +99,7 @@ def predict_files(ensemble, task, remarks, explain, point):
             readable = {name: image for name, image in images.items() if not image.unreadable}
             for name, image in readable.items():
                 remarks.add(name, image.remarks)
-            pixels = ensemble.pixels(readable.values())
+            pixels = ensemble.batch(image.pixels for image in readable.values())
             table = _table(images, *_columns(ensemble, pixels, readable.values(), task.mc_samples, point))
             if explain and pixels:
                 chosen = table[table["error"] == ""]
