@@ -10,6 +10,7 @@ from pipeline.performance.decision_curve import FEWEST_TREATED, THRESHOLDS
 from pipeline.performance.figures import percent, score, span
 from pipeline.performance.pages import Picture
 from pipeline.performance.referral import uncertainty_source
+from pipeline.performance.results_files import picture_paths
 from pipeline.performance.roc import curves_of_folds
 from pipeline.plots import COLORS, legend_above, own_style, save_figure, shown_name, text_color, titled
 
@@ -48,10 +49,8 @@ def drawings(results, results_path, for_report=False):
     if results.decision_curve:
         text = f"Net benefit of treating where the probability of {of_class} is at least the threshold, over it."
         drawn.append((draw_decision_curve, "decision_curve", text))
-    return [
-        (draw, Picture(results_path.with_name(f"{results_path.stem}_{name}.png"), text, _is_wide(name, results)))
-        for draw, name, text in drawn
-    ]
+    paths = picture_paths(results_path)
+    return [(draw, Picture(paths[name], text, _is_wide(name, results))) for draw, name, text in drawn]
 
 
 def _is_wide(name, results):
