@@ -2,6 +2,7 @@ import collections
 import json
 import re
 import urllib.error
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,7 +27,8 @@ def build(class_count=2, channels=3, seed=0):
 def start_from(model, weights, architecture, class_count, preprocessing, normalize=None):
     """Load weights as training does; the training images have the mean 0.4 and the standard deviation 0.2."""
     config = TrainingConfig(weights=weights, architecture=architecture, normalize=normalize)
-    return transfer.start_from(model, config, class_count, preprocessing, lambda: ([0.4], [0.2]))
+    images = SimpleNamespace(preprocessing=preprocessing, channel_statistics=lambda: ([0.4], [0.2]))
+    return transfer.new_start(model, config, SimpleNamespace(train=images, class_names=range(class_count)))
 
 
 @pytest.mark.parametrize("form", ["checkpoint", "bare", "state dict", "DataParallel"])
