@@ -30,15 +30,11 @@ class SplitRecord:
 
     command_line: str
     seed: int
-    date: str  # ISO 8601, UTC
+    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))  # ISO 8601
     finished: bool = True  # False while the tables are being written
     choices: dict = field(default_factory=dict)  # {option: value} of how images are taken in, which later splits keep
     leaks_kept: dict = field(default_factory=dict)  # {partition: images with a twin or group in another one}
     options: list = field(default_factory=list)  # words of a command line: what else the split depends on
-
-    @classmethod
-    def of_now(cls, command_line, seed, **more):
-        return cls(command_line, seed, datetime.now(UTC).isoformat(timespec="seconds"), **more)
 
     def write(self, path):
         files.write_json(path, {name.replace("_", " "): value for name, value in asdict(self).items()})
@@ -122,7 +118,7 @@ def read_split(project, partition, fold=None):
     return Split(partition, path, file_names, [row[2] for row in rows], class_names)
 
 
-def read_training_splits(project, fold, class_count):
+def read_training_splits(project, fold, class_count=None):
     """Read the training and the validation Split; UserError, too, where training is not possible with their classes.
 
     These have to be `class_count`, unless that is None.

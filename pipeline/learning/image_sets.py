@@ -107,12 +107,9 @@ class TrainingData:
     train_groups: list = None  # of the training images, parallel to them: texts, see image_table.groups_in
 
 
-def load_training_data(project, fold, preprocessing, device, class_count=None):
-    """Read the training and the validation images of a project; see `load_image_set`.
-
-    Raises UserError where there are not `class_count` classes, if that is given.
-    """
-    splits = split_files.read_training_splits(project, fold, class_count)
+def load_training_data(project, fold, preprocessing, device):
+    """Read the training and the validation images of a project; see `load_image_set`."""
+    splits = split_files.read_training_splits(project, fold)
     train = load_image_set(project, splits[0], preprocessing, device, find_scale=True)
     val = load_image_set(project, splits[1], train.preprocessing, device)
     if train.in_color and not preprocessing.keep_color:
