@@ -37,8 +37,10 @@ def predict_new_images(ensemble, task, explain, point):
         for table in predict_files(ensemble, task, remarks, explain, point):
             table.to_csv(file, index=False, lineterminator="\n", header=count == 0)
             count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
-        if out is not None:
-            _write_point(point_path(out), point)
+        if point is not None and out is not None:
+            files.write_json(point_path(out), {operating_point.KEY: point.as_json()})
+        elif out is not None:
+            point_path(out).unlink(missing_ok=True)
     remarks.tell("images")
     if unreadable:
         note(f"{unreadable} of {count} files cannot be read; the column error says why")
@@ -55,13 +57,6 @@ def predict_new_images(ensemble, task, explain, point):
         raise UserError(
             f"-images {task.images}: nothing there can be read as an image; give a folder with images, or one"
         )
-
-
-def _write_point(path, point):
-    if point is not None:
-        files.write_json(path, {operating_point.KEY: point.as_json()})
-    else:
-        path.unlink(missing_ok=True)
 
 
 def predict_files(ensemble, task, remarks, explain, point):

@@ -50,11 +50,8 @@ def drawings(results, results_path, for_report=False):
         text = f"Net benefit of treating where the probability of {of_class} is at least the threshold, over it."
         drawn.append((draw_decision_curve, "decision_curve", text))
     paths = picture_paths(results_path)
-    return [(draw, Picture(paths[name], text, _is_wide(name, results))) for draw, name, text in drawn]
-
-
-def _is_wide(name, results):
-    return name == "confusion_matrix" and len(results.classes) > CLASSES_IN_HALF_A_PAGE
+    wide = ["confusion_matrix"] if len(results.classes) > CLASSES_IN_HALF_A_PAGE else []
+    return [(draw, Picture(paths[name], text, name in wide)) for draw, name, text in drawn]
 
 
 @own_style()
@@ -121,7 +118,9 @@ def draw_precision_recall(path, results):
     if results.positive is not None:
         prevalence = results.main.prevalence.value
         axes.axhline(prevalence, ls=":", color="grey", label=f"chance: prevalence {prevalence:.3f}", zorder=0)
-    _title(axes, f"Precision and recall {_of_whom(results)}")
+    # Above the legend, if there is a curve to name.
+    write = legend_above if axes.get_legend_handles_labels()[0] else titled
+    write(axes, f"Precision and recall {_of_whom(results)}")
     save_figure(figure, path)
 
 
@@ -288,9 +287,3 @@ def _mean_precision(curves):
     recalls = np.unique(np.concatenate([recall for recall, _ in curves]))[::-1]
     reached = [precision[np.searchsorted(-recall, -recalls, side="right") - 1] for recall, precision in curves]
     return recalls, np.mean(reached, axis=0)
-
-
-def _title(axes, title):
-    """Write the title of a picture, above its legend if there is a curve to name."""
-    write = legend_above if axes.get_legend_handles_labels()[0] else titled
-    write(axes, title)
