@@ -11,6 +11,7 @@ import torch
 
 from pipeline import files, operating_point
 from pipeline.errors import UserError
+from pipeline.file_names import is_hidden
 from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.familiarity import FEWEST_VALIDATED, UNLIKE_FROM
@@ -143,8 +144,8 @@ def find_files(place):
             below.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        found |= {name_below(os.path.join(folder, name)): "" for name in file_names if not name.startswith(".")}
+        below[:] = sorted(name for name in below if not is_hidden(name))
+        found |= {name_below(os.path.join(folder, name)): "" for name in file_names if not is_hidden(name)}
     if not found:
         raise UserError(f"-images {place}: no files in it; give a folder with images")
     return dict(sorted(found.items(), key=lambda entry: entry[0].split("/")))
