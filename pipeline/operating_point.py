@@ -49,18 +49,27 @@ class OperatingPoint:
         return [self.class_names[positive if found else 1 - positive] for found in finding]
 
     def sentence(self):
-        """Say how good the findings were where they were measured."""
-        if self.sensitivity is None or self.specificity is None:
-            return f"calibrated by the temperature {self.temperature:.3g}" if self.temperature else "as measured"
-        figures = (
-            f"{name} {value:.1%} ({low:.1%} to {high:.1%})"
-            for name, value, (low, high) in (
-                ("sensitivity", self.sensitivity, self.sensitivity_interval),
+        """Say what is done with the probabilities, and how good the findings were where they were measured."""
+        done = []
+        if self.temperature is not None:
+            done.append(f"calibrated by the temperature {self.temperature:.3g}")
+        if self.threshold is not None:
+            done.append(f"{self.positive_class} from a probability of {self.threshold:.4g}")
+        measured = [
+            f"{name} {value:.1%} ({limits[0]:.1%} to {limits[1]:.1%})"
+            for name, value, limits in (
+                (f"sensitivity for {self.positive_class}", self.sensitivity, self.sensitivity_interval),
                 ("specificity", self.specificity, self.specificity_interval),
             )
-        )
-        point = "" if self.threshold is None else f" from a probability of {self.threshold:.4g}"
-        return f"{self.positive_class}{point}: {', '.join(figures)} on the {self.measured_images} images measured"
+            if value is not None
+        ]
+        sentence = ": ".join(filter(None, (", ".join(done), ", ".join(measured))))
+        if measured:
+            sentence += f" on the {self.measured_images} images measured"
+        if measured and len(self.checkpoints) > 1:
+            own = "temperature" if self.threshold is None else "threshold"
+            sentence += f", each by the model of one fold at its own {own}"
+        return sentence
 
     def require_model(self, path, class_names, positive_class, checkpoints, sample_count):
         """Raise UserError, with a line a fault, where the point (read from `path`) is of another model or classes.

@@ -97,7 +97,7 @@ def test_partition_prints_them_and_writes_them_beside_the_split_files(tmp_path, 
     result = call_script("partition_datasets.py", "-proj_dir", data, "--baselines")
     assert result.returncode == 0, result.stderr
     assert "5-fold cross-validation over 22 images" in result.stdout
-    assert "| always the larger class   | 54.5% (32.2% to 75.6%)  |   0.500 |" in result.stdout
+    assert "| always the larger class   | 54.5%; 32.2% to 75.6%  | 0.500                 |" in result.stdout
     content = json.loads((data / "baselines.json").read_text(encoding="utf-8"))
     assert [entry["name"] for entry in content["baselines"]] == [
         "always the larger class", "file facts", "brightness", "file facts and brightness", "16x16 thumbnail"

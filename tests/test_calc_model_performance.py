@@ -33,6 +33,7 @@ def folder(tmp_path):
     for fold in range(3):
         name = folder / f"fold_{fold}_preds.json"
         random_two_class(fold, prefix=f"{fold}_", fold=fold, checkpoint=f"m_fold_{fold}.pth.tar").write(name)
+        random_two_class(fold + 3, prefix=f"{fold}_", fold=fold).write(folder / f"other_fold_{fold}_preds.json")
     return folder
 
 
@@ -292,15 +293,31 @@ def test_folds_are_pooled(calculate):
 
 def test_pooled_folds_are_compared_with_pooled_folds(calculate, folder):
     folds = [f"fold_{number}_preds.json" for number in range(3)]
-    options = [word for name in folds for word in ("-compare", folder / name)]
+    options = [word for name in folds for word in ("-compare", folder / f"other_{name}")]
     results, _, _ = calculate(*folds, options=options)
-    assert results["Comparison"]["Accuracy Difference"] == 0
-    assert results["Comparison"]["ROC-AUC"]["yes"]["DeLong p-value"] == 1
+    found = results["Comparison"]
+    assert found["n"] == 78 and found["Accuracy"] == results["Accuracy"]
+    assert found["Accuracy Difference"] == pytest.approx(results["Accuracy"] - found["Other Accuracy"])
+
+
+def test_a_fold_of_the_split_that_is_missing_is_told(calculate, folder):
+    for fold in range(3):
+        (folder / "csv" / f"fold_{fold}").mkdir(parents=True)
+    assert not any("missing" in warning for warning in calculate("fold_?_preds.json")[0]["Warnings"])
+    results, _, _ = calculate("fold_[01]_preds.json")
+    assert "Fold 2 is missing: its images are in none of the figures." in results["Warnings"]
+
+
+def test_a_model_is_not_compared_with_itself(folder, faults):
+    shutil.copy(folder / "preds.json", folder / "copy_preds.json")
+    for own, again in (("preds.json", "copy_preds.json"), ("fold_?_preds.json", "fold_?_preds.json")):
+        (fault,) = faults(folder / own, folder / "results.json", "-compare", folder / again)
+        assert fault.startswith(f"-compare {again.replace('?', '0')}: has the same probabilities of every image")
 
 
 def test_a_pattern_that_the_shell_has_left_is_expanded(calculate, folder):
     shutil.copy(folder / "fold_0_preds.json", folder / "fold_[0]_preds.json")  # not a pattern: a file's name
-    results, _, _ = calculate("fold_?_preds.json", options=["-compare", folder / "fold_?_preds.json"])
+    results, _, _ = calculate("fold_?_preds.json", options=["-compare", folder / "other_fold_?_preds.json"])
     assert results["n"] == results["Comparison"]["n"] == 78
     results, _, _ = calculate("fold_[0]_preds.json")
     assert results["n"] == 26
@@ -457,7 +474,9 @@ def test_ordered_classes_are_compared_by_rank(calculate, folder, faults):
 
 def test_a_decision_curve_is_of_a_positive_class(calculate, folder, faults):
     results, page, _ = calculate("preds.json", options=["--decision_curve"])
-    assert len(results["Decision Curve"]["net benefit"]) == 99 and "## Decision curve" in page
+    curve = results["Decision Curve"]
+    assert {len(values) for values in curve.values()} == {99} and "## Decision curve" in page
+    assert curve["difference 95% interval"][0] is None  # all are treated
     assert (folder / "results_decision_curve.png").exists()
     assert results["Calibration Slope 95% Interval"][0] < results["Calibration Slope"]
     assert "| Calibration Intercept (yes) |" in page

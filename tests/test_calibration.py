@@ -65,7 +65,7 @@ def test_log_loss_by_hand():
 
 def test_log_loss_of_an_impossible_truth_is_undefined_and_not_infinite():
     loss = calibration.log_loss(np.array([0, 1]), np.array([[1.0, 0.0], [1.0, 0.0]]), np.arange(2))
-    assert loss == Figure(None, reason="infinite: 1 of 2 images have probability 0 of their true class")
+    assert loss == Figure(None, reason="infinite: probability 0 of the true class (1 of 2 images)")
 
 
 def test_multiclass_brier_score_by_hand():

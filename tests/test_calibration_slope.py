@@ -99,7 +99,7 @@ def test_a_shift_between_folds_is_no_slope():
     ("labels", "probabilities", "intercept_too", "reason"),
     [
         ([0, 0], [0.1, 0.4], True, "needs images of the class and of another one"),
-        ([0, 1, 1], [0.0, 0.4, 1.0], True, "2 of 3 images have a probability of exactly 0 or 1"),
+        ([0, 1, 1], [0.0, 0.4, 1.0], True, "exactly 0 or 1, whose logit is infinite (2 of 3 images)"),
         ([0, 1, 1], [0.3, 0.3, 0.3], False, "all probabilities are the same"),
         ([0, 0, 1, 1], [0.1, 0.3, 0.3, 0.8], False, "separate the classes perfectly"),
         ([1, 0, 0], [0.1, 0.3, 0.8], False, "wrong way round"),

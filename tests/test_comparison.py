@@ -65,8 +65,7 @@ def test_more_classes_are_compared_each_against_the_rest():
 
 
 def test_what_is_undefined_has_its_reason():
-    one_class = two_class([0, 0], [0.1, 0.6])
-    found = comparison.compare(one_class, one_class, "b.json")
+    found = comparison.compare(two_class([0, 0], [0.1, 0.6]), two_class([0, 0], [0.2, 0.6]), "b.json")
     (area,) = found.areas
     for figure in (area.here, area.there, area.difference, area.p_value):
         assert figure == Figure(None, reason="needs images of the class and of another one")
@@ -80,6 +79,16 @@ def test_areas_without_a_test_still_stand():
     reason = "needs two images of the class and two others"
     assert area.difference == Figure(0.5, reason=reason)
     assert area.p_value == Figure(None, reason=reason)
+
+
+@pytest.mark.parametrize("groups", [["a", "a", "a", "a"], ["a", "a", "b", "c"], ["a", "b", "c", "c"]])
+def test_images_of_one_group_tell_no_variance(groups):
+    """Not even where the areas are the same, and the difference is 0."""
+    here = two_class([0, 0, 1, 1], [0.1, 0.7, 0.4, 0.9], groups=groups)
+    there = two_class([0, 0, 1, 1], [0.2, 0.7, 0.4, 0.9])
+    (area,) = comparison.compare(here, there, "b.json").areas
+    reason = "needs images of the class, and others, from two groups each"
+    assert area.difference == Figure(0.0, reason=reason) and area.p_value == Figure(None, reason=reason)
 
 
 def test_other_images_are_named():

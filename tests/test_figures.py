@@ -61,6 +61,8 @@ def test_a_figure_keeps_the_value_whose_interval_is_undefined():
         (figures.score(0.95), "0.950"),
         (figures.score(0.99996), "0.99996"),
         (figures.score(1.4), "1.400"),
+        (figures.score(-2e-16), "0.000"),  # a kappa of 0 but for rounding
+        (figures.span(Figure(3e-16, [-0.25, 0.25]), figures.score), "-0.250 to 0.250"),
         (figures.score(None), "undefined"),
         (figures.ratio(0.0694), "0.069"),
         (figures.ratio(9.375), "9.38"),

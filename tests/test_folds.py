@@ -71,6 +71,12 @@ def test_the_spread_by_hand():
     assert found.auc.mean == 0.875
 
 
+@pytest.mark.parametrize(("of_split", "missing"), [((), [1]), (range(5), [1, 3, 4])])
+def test_missing_folds_are_those_before_the_last_one_and_those_of_the_split(of_split, missing):
+    parts = [two_class([0, 1], [0.1, 0.9], fold=fold) for fold in (0, 2)]
+    assert folds.cross_validation(parts, of_split).missing == missing
+
+
 def test_the_area_of_more_classes_is_their_mean():
     rows = [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]
     parts = [multiclass([0, 1, 2], rows, fold=0), multiclass([0, 1, 2], rows, fold=1)]

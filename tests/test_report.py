@@ -32,7 +32,7 @@ Accuracy 92.3% (24 of 26 images), 95% interval 74.9% to 99.1%. Positive class: y
 
 To halve this interval, test about 91 images.
 
-The predictions name no groups: the 26 images are taken as independent.
+The predictions name no groups: images are taken as independent.
 
 ## Warnings
 
@@ -107,6 +107,8 @@ def test_more_classes_have_their_own_table():
     assert "| Sensitivity (mean over classes: balanced accuracy) | 64.4% | 50.7% to 75.3% | 3 classes |" in text
     assert "| cat   | 60.0% (12 of 20); 36.1% to 80.9% | 88.0% (44 of 50); 75.7% to 95.5% | 0.824; " in text
     assert "Bowker's test" in text
+    # Every fraction of a class stands with its interval: the exact one, say.
+    assert "| cat   | 66.7% (12 of 18); 41.0% to 86.7% | " in text
 
 
 def test_gaps_are_named_with_their_reasons():
@@ -209,6 +211,7 @@ def test_of_many_classes_the_page_shows_the_worst_and_stays_short():
     assert "## The 20 of 40 classes with the lowest sensitivity" in text
     assert "## The most frequent confusions" in text
     assert len(text) < 20_000
+    assert "confusions" not in page(multiclass(labels, np.eye(40)[labels]))
 
 
 def test_values_at_other_prevalences_of_images_of_one_class_are_undefined():
@@ -216,3 +219,11 @@ def test_values_at_other_prevalences_of_images_of_one_class_are_undefined():
     text = page(made, predictive_values=predictive_values(made, [0.2]))
     section = text.partition("## At other prevalences")[2].partition("\n## ")[0]
     assert section.count("| undefined") == 6
+
+
+def test_of_a_single_image_and_a_single_error_the_page_speaks_in_the_singular():
+    made = two_class([1], [0.4])
+    text = page(made, comparison=comparison.compare(made, two_class([1], [0.9]), "b.json"))
+    assert "(0 of 1 image)" in text and "on the same 1 image\n" in text and "1 images" not in text
+    made = two_class([0] * 24 + [1], np.linspace(0.1, 0.4, 25))
+    assert "hold 0.1 of the 1 error (p" in page(made, referral=referral.referral(made))

@@ -151,6 +151,14 @@ def test_groups_that_fit_into_no_partition_are_an_error():
         "class 'no': no whole group of images fits into val",
         "class 'no': no whole group of images fits into test",
     ]
+    assert not any("-val_test_prop" in fault for fault in error.value.faults)  # two groups are too few for any
+
+
+def test_groups_that_fit_into_larger_partitions_are_told_so():
+    class_names, groups = ["no"] * 20 + ["yes"] * 20, [number // 5 for number in range(20)] + [*range(4, 24)]
+    with pytest.raises(UserError, match="; try a larger -val_test_prop, add images"):
+        assign_partitions(class_names, groups, TENTH, seed=0)
+    assert sizes(class_names, assign_partitions(class_names, groups, Fraction(1, 4), seed=0))["no"] == (5, 5)
 
 
 @given(images=grouped_images(groups_within_classes=False), seed=seeds)

@@ -1,5 +1,6 @@
 """Which image goes into which partition: stratified by class, groups kept whole, exact sizes, seeded."""
 
+import itertools
 import math
 import warnings
 from collections import Counter
@@ -73,7 +74,7 @@ def assign_partitions(class_names, groups, proportion, seed, given):
         room = {"test": [test for _, test in sizes], "val": [validation for validation, _ in sizes]}
         order = _random_order(groups, seed)
         _fill(partitions, class_names, groups, {partition: room[partition] for partition in drawn}, order)
-    _require_every_class(partitions, class_names, ["train", *drawn])
+    _require_every_class(partitions, class_names, groups, ["train", *drawn])
     return partitions.tolist()
 
 
@@ -98,7 +99,7 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
         order.sort(key=times_held_out.__getitem__)
         _fill(partitions, class_names, groups, {"val": validation}, order)
         times_held_out.update(set(groups[partitions == "val"]))
-        _require_every_class(partitions, class_names, PARTITIONS)
+        _require_every_class(partitions, class_names, groups, PARTITIONS)
         folds.append(partitions.tolist())
     return folds
 
@@ -265,7 +266,7 @@ def _easier(count, proportion, fold_count):
 
 def _refuse_few_groups(class_names, groups, fold_count):
     """Raise UserError for each class whose images form one group, and where there are fewer groups than folds."""
-    groups_in = Counter(name for name, _ in set(zip(class_names, groups, strict=True)))
+    groups_in = _groups_in(class_names, groups)
     fault = f"its images form one group, and stay in one fold; add images of this class or {LOOSEN}"
     faults = [f"class {str(name)!r}: {fault}" for name, count in sorted(groups_in.items()) if count == 1]
     count = len(set(groups))
@@ -277,13 +278,24 @@ def _refuse_few_groups(class_names, groups, fold_count):
     require_none(faults)
 
 
-def _require_every_class(partitions, class_names, parts):
-    require_none(
-        f"class {str(name)!r}: no whole group of images fits into {partition}, since images that belong together stay "
-        f"together; add images of this class or {LOOSEN}"
-        if (partitions[class_names == name] == "train").any()
-        else f"class {str(name)!r}: has no training image; add some to the training partition, or remove the class"
-        for name in np.unique(class_names)
-        for partition in PARTITIONS
-        if partition in parts and not (partitions[class_names == name] == partition).any()
-    )
+def _groups_in(class_names, groups):
+    """Return how many groups have images of each class, {name: number}."""
+    return Counter(name for name, _ in set(zip(class_names, groups, strict=True)))
+
+
+def _require_every_class(partitions, class_names, groups, parts):
+    """Raise UserError, with a line a fault, for each class that has no image in one of the `parts`."""
+    groups_in = _groups_in(class_names, groups)
+    faults = []
+    for name, partition in itertools.product(np.unique(class_names), PARTITIONS):
+        if partition not in parts or (partitions[class_names == name] == partition).any():
+            continue
+        fault = "has no training image; add some to the training partition, or remove the class"
+        if (partitions[class_names == name] == "train").any():
+            larger = "try a larger -val_test_prop, " if groups_in[name] >= len(PARTITIONS) else ""
+            fault = (
+                f"no whole group of images fits into {partition}, since images that belong together stay together; "
+                f"{larger}add images of this class or {LOOSEN}"
+            )
+        faults.append(f"class {str(name)!r}: {fault}")
+    require_none(faults)

@@ -12,10 +12,11 @@ from PIL import Image
 from pipeline import files, image_files
 from pipeline.errors import UserError, require_none
 from pipeline.messages import format_table, listed
-from pipeline.performance.figures import Figure, percent, score, span
+from pipeline.performance.figures import Figure, score
 from pipeline.performance.grouped import proportion
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.roc import area_figure
+from pipeline.performance.table_cells import with_span
 from pipeline.plain_values import is_plain_number
 from pipeline.progress import map_in_threads, progress_bar
 
@@ -121,15 +122,11 @@ def report(path, image_paths, class_of, groups, test_parts, seed):
     out_of_fold = cross_validate(image_paths, labels, test_parts, seed)
     baselines = [_measured(name, labels, each, groups, folds) for name, each in out_of_fold.items()]
     rows = [
-        (
-            baseline.name,
-            f"{percent(baseline.accuracy.value)} ({span(baseline.accuracy)})",
-            "" if baseline.auc.value is None else score(baseline.auc.value),
-        )
-        for baseline in baselines
+        (each.name, with_span(each.accuracy), "" if each.auc.value is None else with_span(each.auc, score))
+        for each in baselines
     ]
     print(f"\nSimple baselines: {len(test_parts)}-fold cross-validation over {len(labels)} images\n")
-    print(format_table(["model on", "accuracy (95% interval)", "ROC-AUC"], rows))
+    print(format_table(["model on", "accuracy, 95% interval", "ROC-AUC, 95% interval"], rows))
     entries = [baseline.as_json() for baseline in baselines]
     verb = "replaced" if path.exists() else "wrote"
     content = {"baselines": entries, "folds": len(test_parts), "seed": seed, "class names": class_names.tolist()}

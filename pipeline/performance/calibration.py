@@ -46,7 +46,7 @@ def log_loss(labels, probabilities, groups):
     of_truth = probabilities[np.arange(len(labels)), labels]
     impossible = int((of_truth == 0).sum())
     if impossible:
-        reason = f"infinite: {impossible} of {len(labels)} images have probability 0 of their true class"
+        reason = f"infinite: probability 0 of the true class ({impossible} of {len(labels)} images)"
         return Figure(None, reason=reason)
     return positive_mean(-np.log(of_truth), groups)
 

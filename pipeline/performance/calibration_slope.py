@@ -34,7 +34,7 @@ def logits_of(probabilities, index):
     own, others = probabilities[:, index], np.delete(probabilities, index, axis=1).sum(axis=1)
     infinite = int(((own == 0) | (others == 0)).sum())
     if infinite:
-        raise Undefined(f"{infinite} of {len(own)} images have a probability of exactly 0 or 1: its logit is infinite")
+        raise Undefined(f"a probability of exactly 0 or 1, whose logit is infinite ({infinite} of {len(own)} images)")
     return np.log(own) - np.log(others)
 
 

@@ -69,7 +69,8 @@ def matched(measured, other, place):
     """Return `other` with its images in the order of `measured`, matched by file name.
 
     By position where one of the two has no file names. Raises UserError, with a line a fault, for other classes,
-    images that only one of the two has, labels that differ, and groups of the same name that hold other images.
+    images that only one of the two has, labels that differ, groups of the same name that hold other images, and the
+    same model's predictions: there is nothing to compare then.
     """
     if other.class_names != measured.class_names:
         theirs, ours = ", ".join(other.class_names), ", ".join(measured.class_names)
@@ -104,7 +105,10 @@ def matched(measured, other, place):
         ]
     if faults:
         raise UserError(*faults)
-    return replace(other.select(order), file_names=measured.file_names)
+    other = replace(other.select(order), file_names=measured.file_names)
+    if all(np.array_equal(getattr(other, each), getattr(measured, each)) for each in ("probabilities", "predictions")):
+        raise UserError(f"-compare {place}: has the same probabilities of every image; give those of another model")
+    return other
 
 
 def paired_difference_interval(only_first, only_second, count, effect=1.0):

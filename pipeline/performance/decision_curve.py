@@ -9,7 +9,7 @@ from pipeline.performance.grouped import bootstrap
 from pipeline.performance.metrics import OneAgainstRest
 
 THRESHOLDS = np.arange(1, 100) / 100
-FEWEST_TREATED = 5  # images of the class, and others, that tell how much the net benefit varies
+FEWEST_DECIDED = 5  # images of the class, and others, that tell how much a net benefit varies
 
 
 @dataclass(frozen=True)
@@ -19,32 +19,43 @@ class DecisionCurve:
     model: np.ndarray
     limits: np.ndarray  # of the model's 95 % interval, (99, 2); NaN where too few images decide
     treat_all: np.ndarray
+    difference_limits: np.ndarray  # of the 95 % interval of the model's less that of treating all; so too
 
     @property
-    def intervals(self):
-        """The interval [lower, upper] at each threshold, or None."""
-        return [None if np.isnan(pair).any() else pair.tolist() for pair in self.limits]
+    def difference(self):
+        return self.model - self.treat_all
 
 
 def measure(predictions):
     """Return the DecisionCurve of the positive class of Predictions.
 
-    Its probabilities are cut at each threshold, whatever the predicted classes; the interval is of resampled groups. It
-    is missing where fewer than FEWEST_TREATED images of the class, or of others, are treated: at high thresholds a
-    single false positive weighs heavily, and one that is not there cannot be drawn again. Raises UserError for several
-    classes.
+    Its probabilities are cut at each threshold, whatever the predicted classes. Raises UserError for several classes.
     """
     names = predictions.class_names
     if predictions.positive_class is None:
         raise UserError(f"--decision_curve: is of one positive class, and there are {len(names)} classes; leave it out")
     one = OneAgainstRest.of(predictions, names.index(predictions.positive_class))
     treated = one.probability[:, None] >= THRESHOLDS
-    each = _benefit_of_each(one.truth, treated)
-    model = each.mean(axis=0)
-    limits = bootstrap(lambda times: times @ each / times.sum(), one.groups, one.folds)
-    fewest = np.minimum(treated[one.truth].sum(axis=0), treated[~one.truth].sum(axis=0))
-    limits[fewest < FEWEST_TREATED] = np.nan
-    return DecisionCurve(model, limits, _benefit_of_each(one.truth, np.ones_like(each)).mean(axis=0))
+    by_model, of_all = (_benefit_of_each(one.truth, those) for those in (treated, np.ones_like(treated)))
+    return DecisionCurve(
+        by_model.mean(axis=0),
+        _limits(one, by_model, treated),
+        of_all.mean(axis=0),
+        _limits(one, by_model - of_all, ~treated),  # which is 0 for all that are treated
+    )
+
+
+def _limits(one, benefits, decided):
+    """Return the interval of the mean of `benefits`, float (n, 99), at each threshold, from resampled groups: (99, 2).
+
+    `decided`, bool (n, 99), are the images whose benefits are not 0. It is missing where they are fewer than
+    FEWEST_DECIDED of the class, or of others: at high thresholds a single false positive weighs heavily, and one that
+    is not there cannot be drawn again.
+    """
+    limits = bootstrap(benefits, one.groups)
+    fewest = np.minimum(decided[one.truth].sum(axis=0), decided[~one.truth].sum(axis=0))
+    limits[fewest < FEWEST_DECIDED] = np.nan
+    return limits
 
 
 def _benefit_of_each(truth, treated):

@@ -32,7 +32,7 @@ def evaluate(request, parts):
     results = summary.summarize(
         measured,
         leaks_kept=provenance.leaks_kept(sources),
-        cross_validation=folds.cross_validation(parts) if len(parts) > 1 else None,
+        cross_validation=folds.cross_validation(parts, provenance.folds_of_split(sources)) if len(parts) > 1 else None,
         referral=referral.referral(measured),
         **chosen,
         **_further(request, measured),

@@ -9,6 +9,7 @@ from scipy import special, stats
 CONFIDENCE = 0.95
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 MOST_DECIMALS = 6  # of a fraction that is almost 0 or 1
+ROUNDING = 1e-12  # what is nearer to 0, a kappa or an intercept say, is 0 but for rounding
 
 
 class Undefined(ValueError):
@@ -150,12 +151,14 @@ def signed_span(interval, scale=1, decimals=3):
 def _decimals(value):
     """Return how many decimals, 3 or more, write what is not quite 0 or 1 (or -1) as something else."""
     distance = min(abs(value), abs(1 - abs(value)))
-    if distance == 0:
+    if distance == 0 or abs(value) < ROUNDING:
         return 3
     return next((number for number in range(3, MOST_DECIMALS) if distance >= 0.5 * 10**-number), MOST_DECIMALS)
 
 
 def _imperfect(value, decimals):
     """Return a value between 0 and 1 that is not written as either of them; others as they are."""
+    if abs(value) < ROUNDING:
+        return 0.0
     step = 10.0**-decimals
     return min(max(value, step), 1 - step) if 0 < value < 1 else value

@@ -47,12 +47,7 @@ class CrossValidation:
     folds: list[Fold]
     accuracy: Spread
     auc: Spread
-
-    @property
-    def missing(self):
-        """The numbers below the largest of which there is no fold."""
-        numbers = {fold.number for fold in self.folds}
-        return sorted(set(range(max(numbers))) - numbers)
+    missing: list[int]  # numbers of folds that are not here
 
 
 def pool(parts, paths, each_image_once=True):
@@ -86,13 +81,17 @@ def _pooled(parts, name):
     return np.concatenate(values) if isinstance(values[0], np.ndarray) else list(chain(*values))
 
 
-def cross_validation(parts):
-    """Return the CrossValidation of the folds' Predictions."""
-    folds = []
+def cross_validation(parts, of_split=()):
+    """Return the CrossValidation of the folds' Predictions; `of_split` are the numbers of all folds, if they are known.
+
+    Else the largest number of the parts is taken as the last one.
+    """
+    numbers, folds = {part.fold for part in parts}, []
     for part in sorted(parts, key=lambda part: part.fold):
         accuracy = proportion(part.labels == part.predictions, part.group_numbers())
         folds.append(Fold(part.fold, part.checkpoint, accuracy, area_figure([*OneAgainstRest.shown(part).values()])))
-    return CrossValidation(folds, _spread([fold.accuracy for fold in folds]), _spread([fold.auc for fold in folds]))
+    spreads = (_spread([getattr(fold, name) for fold in folds]) for name in ("accuracy", "auc"))
+    return CrossValidation(folds, *spreads, missing=sorted({*range(max(numbers)), *of_split} - numbers))
 
 
 def _spread(figures):

@@ -317,7 +317,7 @@ def symmetry_test(matrix, differences, groups):
         never = int((total == 0).sum())
         raise Undefined(
             "no image was classified wrongly" if len(total) == 1
-            else f"{never} of {len(total)} pairs of classes were never taken for one another"
+            else f"some classes ({never} of {len(total)} pairs) were never taken for one another"
         )  # fmt: skip
     in_groups = len(np.unique(groups)) < len(groups)
     if len(total) == 1:

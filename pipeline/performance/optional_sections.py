@@ -110,18 +110,24 @@ def decision_curve(results):
     rows = []
     for threshold in SHOWN_THRESHOLDS:
         at = int(np.searchsorted(THRESHOLDS, threshold))
-        benefit = [f"{value:+.3f}" for value in (curve.model[at], curve.treat_all[at])]
-        interval = f"too few {results.unit}s" if np.isnan(curve.limits[at]).any() else signed_span(curve.limits[at])
-        rows.append((percent(threshold), benefit[0], interval, benefit[1]))
+        model, difference = (
+            f"{signed(value)}; {f'too few {results.unit}s' if np.isnan(limits).any() else signed_span(limits)}"
+            for value, limits in (
+                (curve.model[at], curve.limits[at]),
+                (curve.difference[at], curve.difference_limits[at]),
+            )
+        )
+        rows.append((percent(threshold), model, signed(curve.treat_all[at]), difference))
     sentence = (
         f"The net benefit of treating from a threshold probability of {results.positive} on: true positives per "
         f"{results.unit}, less false positives weighted by the odds of the threshold. That of treating none is 0. The "
         "model is of use at thresholds where its net benefit is above both others. All three are those at the "
         f"prevalence here, {percent(results.main.prevalence.value)}; where the class is rarer they are others. The "
-        "interval is that of the net benefit, not of its difference to treating all."
+        "interval of the difference tells whether the model is better than treating all, that of the net benefit "
+        "whether it is better than treating none."
     )
-    header = ["threshold", "net benefit", "95% interval", "of treating all"]
-    return Section("Decision curve", [sentence], tables=[Table(header, rows)])
+    header = ["threshold", "net benefit", "of treating all", "difference"]
+    return Section("Decision curve, with 95% intervals", [sentence], tables=[Table(header, rows)])
 
 
 def folds(results):
@@ -149,8 +155,8 @@ def referral(results):
     ]
     sentence = (
         f"Uncertainty is that of {uncertainty_source(referral)}. As many {results.unit}s drawn at random would hold "
-        f"{referral.errors_at_random:.1f} of the {referral.errors} errors (p: hypergeometric, one-sided, as if none "
-        "belonged together)."
+        f"{referral.errors_at_random:.1f} of the {images(referral.errors, unit='error')} (p: hypergeometric, "
+        "one-sided, as if none belonged together)."
     )
     if results.cross_validation:
         sentence += " All folds are ranked in one list, although their models are not on one scale."
@@ -176,7 +182,9 @@ def comparison(results):
     if results.thresholds:
         note += " The threshold applies here only."
     note += " The comparison is of two trained models, not of two ways of training."
-    title = f"Compared with {other.checkpoint or 'the other model'} on the same {other.count} {results.unit}s"
+    title = (
+        f"Compared with {other.checkpoint or 'the other model'} on the same {images(other.count, unit=results.unit)}"
+    )
     table = Table(["metric", "here", "there", "difference", "95% interval", "p"], rows)
     return Section(title, tables=[table], notes=[note])
 

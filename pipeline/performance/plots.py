@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
-from pipeline.performance.decision_curve import FEWEST_TREATED, THRESHOLDS
+from pipeline.performance.decision_curve import FEWEST_DECIDED, THRESHOLDS
 from pipeline.performance.figures import percent, score, span
 from pipeline.performance.pages import Picture
 from pipeline.performance.referral import uncertainty_source
@@ -206,7 +206,7 @@ def draw_decision_curve(path, results):
     figure = Figure(figsize=(4.8, 3.6))
     axes = figure.subplots()
     if np.isfinite(curve.limits).any():
-        label = f"95% interval ({FEWEST_TREATED} or more {results.unit}s of each class treated)"
+        label = f"95% interval ({FEWEST_DECIDED} or more {results.unit}s of each class treated)"
         axes.fill_between(THRESHOLDS, *curve.limits.T, color=COLORS[0], alpha=0.3, lw=0, label=label)
     axes.plot(THRESHOLDS, curve.model, color=COLORS[0], label="treat by the model")
     axes.plot(THRESHOLDS, curve.treat_all, color=COLORS[1], ls="--", label="treat all")

@@ -13,7 +13,7 @@ from pipeline.messages import in_words
 from pipeline.performance import flow
 from pipeline.performance.pages import Picture, Section, Table
 from pipeline.predictions import Predictions
-from pipeline.project import MODEL_SUFFIX, PARTITIONS, is_plain_file_name
+from pipeline.project import MODEL_SUFFIX, PARTITIONS, Project, is_plain_file_name
 from pipeline.split_files import SplitRecord, read_split_record
 
 OF_EPOCHS = ("number of epochs", "best epoch", "kept epoch")  # in a training record
@@ -108,6 +108,11 @@ def _training_record(path):
     record = files.read_json_object(path)
     fitted_at_once = record.get("learning rate", 0) is None
     return {name: value for name, value in record.items() if not (fitted_at_once and name in OF_EPOCHS)}
+
+
+def folds_of_split(sources):
+    """Return the numbers of the folds that the project of the Sources is split into; none where they are not there."""
+    return {fold for source in sources for fold in Project(source.root).fold_folders()}
 
 
 def leaks_kept(sources):

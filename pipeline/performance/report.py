@@ -45,9 +45,8 @@ def _headline(results):
     elif predictions.fold is not None:
         tested += f" of fold {predictions.fold}"
     accuracy = results.accuracy
-    sentence = (
-        f"Accuracy {percent(accuracy.value)} ({accuracy.counts} {results.unit}s), 95% interval {span(accuracy)}. "
-    )
+    correct = f"{accuracy.count} of {images(accuracy.total, unit=results.unit)}"
+    sentence = f"Accuracy {percent(accuracy.value)} ({correct}), 95% interval {span(accuracy)}. "
     sentences = [sentence + _meaning(results), _for_half_the_interval(results), _independence(results)]
     return f"Performance{model} on {tested}", sentences
 
@@ -78,7 +77,7 @@ def _independence(results):
             "probabilities of its images, and counts once."
         )
     if count is None:
-        return f"The predictions name no groups: the {results.count} images are taken as independent."
+        return "The predictions name no groups: images are taken as independent."
     if count == results.count:
         return "As far as is known no two of these images belong together."
     return (

@@ -3,6 +3,8 @@
 import math
 from dataclasses import astuple, replace
 
+import numpy as np
+
 from pipeline.operating_point import KEY, OperatingPoint
 from pipeline.performance.cautions import cautions
 from pipeline.performance.decision_curve import THRESHOLDS
@@ -12,6 +14,8 @@ from pipeline.performance.summary import OneClass
 
 ERROR = ("file name", "class", "predicted", "probability", "others of its group")
 NO_FILE_NAMES = "the predictions hold no file names"
+# Whose means over classes are 1 / classes, or the accuracy / classes, and say nothing.
+WITHOUT_MEAN = ("Prevalence", "Detection Rate", "Detection Prevalence")
 
 
 def as_json(results):
@@ -30,6 +34,8 @@ def as_json(results):
         for one in results.classes
     }
     figures = main | overall
+    if results.positive is None:
+        figures = {name: value for name, value in figures.items() if name not in WITHOUT_MEAN}
     published = ("Sensitivity", "Specificity", "ROC-AUC", "Accuracy", "Cohen's Kappa")
     return {
         **{name: figures.pop(name) for name in published},
@@ -264,9 +270,15 @@ def _ordered(ordered, undefined):
 def _decision_curve(curve, _):
     return {
         "threshold": THRESHOLDS.tolist(),
-        "net benefit": curve.model.tolist(), "net benefit 95% interval": curve.intervals,
+        "net benefit": curve.model.tolist(), "net benefit 95% interval": _limits(curve.limits),
         "net benefit of treating all": curve.treat_all.tolist(),
+        "difference": curve.difference.tolist(), "difference 95% interval": _limits(curve.difference_limits),
     }  # fmt: skip
+
+
+def _limits(limits):
+    """Return the rows of an array (n, 2); None for one of NaN."""
+    return [None if np.isnan(pair).any() else pair.tolist() for pair in limits]
 
 
 def _comparison(comparison, undefined):

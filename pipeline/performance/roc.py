@@ -39,6 +39,11 @@ class Curve:
         positives = int(self.truth.sum())
         return positives, len(self.truth) - positives
 
+    @property
+    def group_counts(self):
+        """The number of groups with images of the class, and with others."""
+        return [len(np.unique(self.groups[mask])) for mask in (self.truth, ~self.truth)]
+
     @cached_property
     def placements(self):
         """For each image of the class the fraction of the others that it is above, and for each other the reverse."""
@@ -144,7 +149,7 @@ def area_design_effect(curves):
     groups = np.concatenate([curve.groups for curve in curves])
     sizes, _ = sizes_of(groups)
     most, independent = most_design_effect(sizes), _independent_variance(curves)
-    few = any(len(set(curve.groups[mask])) < FEWEST_GROUPS for curve in curves for mask in (curve.truth, ~curve.truth))
+    few = any(min(curve.group_counts) < FEWEST_GROUPS for curve in curves)
     if most == 1 or independent < ROUNDING or few:
         return most
     images = sum(len(curve.truth) for curve in curves)
@@ -161,7 +166,7 @@ def one_list_deviation(curves):
     A (1 - A); a fold has as many pairs as its groups make.
     """
     area = _mean(curves)
-    pairs = [len(set(curve.groups[curve.truth])) * len(set(curve.groups[~curve.truth])) for curve in curves]
+    pairs = [np.prod(curve.group_counts) for curve in curves]
     return float(np.sqrt(sum(curve.weight**2 * area * (1 - area) / n for curve, n in zip(curves, pairs, strict=True))))
 
 
@@ -170,10 +175,12 @@ def paired_difference(curves, other_curves):
 
     For one curve of single images as R's pROC::roc.test(paired = TRUE, method = "delong"); where images come in groups
     with Obuchowski's variance. The p-value is 1 where neither the difference nor its variance is other than 0.
-    Undefined where only the variance is 0, and for fewer than two images of the class or two others.
+    Undefined where only the variance is 0, and for fewer than two images, or groups of them, of the class or of others.
     """
     if any(min(curve.counts) < 2 for curve in curves):
         raise Undefined("needs two images of the class and two others")
+    if any(min(curve.group_counts) < 2 for curve in curves):
+        raise Undefined("needs images of the class, and others, from two groups each")
     pairs = list(zip(curves, other_curves, strict=True))
     difference = sum(ours.weight * (ours.area - theirs.area) for ours, theirs in pairs)
     groups = np.concatenate([curve.groups for curve in curves])

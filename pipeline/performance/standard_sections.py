@@ -10,7 +10,6 @@ from pipeline.performance.table_cells import (
     MOST_ROWS,
     SIGN_FLIPS,
     columns,
-    counted,
     interval_of,
     metric_row,
     with_span,
@@ -98,7 +97,7 @@ def _most_frequent_confusions(results):
         if errors[true, predicted]
     ]
     table = Table(["class", "predicted", f"{results.unit}s"], rows)
-    return Section("The most frequent confusions", tables=[table], notes=[ALL_IN_JSON])
+    return Section("The most frequent confusions", tables=[table], notes=[ALL_IN_JSON]) if rows else None
 
 
 def more_figures(results):
@@ -122,20 +121,15 @@ def _more_of_classes(results):
     if len(results.classes) <= MOST_CLASSES:
         # That of the balanced accuracy is among the main figures.
         others = [name for name in MORE_FIGURES if name not in (*MEANS, "Balanced Accuracy")]
-        tables.append(Table(["class", *MEANS], [_row_of(one, MEANS) for one in results.classes]))
-        lines = list(results.classes[0].calibration_line)
-        rows = [
-            (*_row_of(one, others), *(with_span(one.calibration_line[name], score) for name in lines))
-            for one in results.classes
-        ]
-        tables.append(Table(["class", *others, *lines], rows))
+        for names in (MEANS, others, list(results.classes[0].calibration_line)):
+            tables.append(Table(["class", *names], [_row_of(one, names) for one in results.classes]))
     return tables
 
 
 def _row_of(one, names):
-    """Return the name of a class and its figures of these names."""
-    figures = one.named()
-    return one.name, *(counted(figures[name], MORE_FIGURES[name]) for name in names)
+    """Return the name of a class and its figures of these names, with their intervals."""
+    figures = one.named() | one.calibration_line
+    return one.name, *(with_span(figures[name], MORE_FIGURES.get(name, score), counts=True) for name in names)
 
 
 def tests(results):

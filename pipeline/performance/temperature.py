@@ -60,14 +60,12 @@ def choose(pool):
 def change_in_log_loss(before, after):
     """Return the Figure of the log loss of Predictions `after` less that `before`, on the same images: below 0 is gain.
 
-    The interval is that of resampling whole groups of images, within folds.
+    The interval is that of resampling whole groups of images.
     """
     rows = np.arange(len(before.labels))
     of_truth = [np.maximum(one.probabilities[rows, one.labels], SMALLEST) for one in (before, after)]
     differences = np.log(of_truth[0]) - np.log(of_truth[1])
-    (limits,) = bootstrap(
-        lambda times: [times @ differences / times.sum()], before.group_numbers(), before.fold_numbers()
-    )
+    (limits,) = bootstrap(differences[:, np.newaxis], before.group_numbers())
     if np.isnan(limits).any():
         return Figure(float(differences.mean()), reason="it does not vary between resamples")
     return Figure(float(differences.mean()), limits.tolist())
