@@ -22,8 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out wh
 from pipeline import command_line
 from pipeline.command_line import add_option
 from pipeline.errors import UserError
-from pipeline.messages import command_text
-from pipeline.project import RESERVED_FOLDERS, RUNS_NEXT_STEP
+from pipeline.project import RESERVED_FOLDERS, RUNS_NEXT_STEP, SCRIPTS, script_command
 from pipeline.readers import folder_path
 
 try:
@@ -34,7 +33,6 @@ try:
 except ModuleNotFoundError as error:
     command_line.fail_for_missing("demo.py", error)
 
-SCRIPTS = Path(__file__).resolve().parent
 # As many images and as uneven classes as in the public brain MRI set.
 CLASS_COUNTS = {"no": 98, "yes": 155}
 FOLDS = 5  # of the user's own images
@@ -120,7 +118,7 @@ def find_class_folders(images, out):
         if folder.is_dir() and folder.name not in RESERVED_FOLDERS and not folder.name.startswith(".")
     )
     if (images / "csv" / "images.csv").exists():
-        command = command_text("python", "partition_datasets.py", "-proj_dir", images, "-folds", FOLDS)
+        command = script_command("partition_datasets.py", "-proj_dir", images, "-folds", FOLDS)
         raise UserError(f"-images {images}: its images are organized already; instead: {command}")
     if len(folders) < 2:
         raise UserError(
@@ -165,8 +163,7 @@ def copy_images(class_folders, out):
 
 def run(script, *arguments):
     """Print the command line of one step and run it; a step that fails ends the demo with its exit status."""
-    shown = os.path.relpath(SCRIPTS / script) if SCRIPTS.drive == Path.cwd().drive else SCRIPTS / script
-    print(f"\n{command_text('python', shown, *arguments)}\n", flush=True)
+    print(f"\n{script_command(script, *arguments)}\n", flush=True)
     command = [sys.executable, SCRIPTS / script, *map(str, arguments)]
     # Unbuffered: each epoch is to be seen when it is over, through a pipe too.
     with subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1", RUNS_NEXT_STEP: "1"}) as step:

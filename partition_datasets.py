@@ -203,7 +203,7 @@ def split(project, options, command, words):
         fold_count = options.folds or existing.most_folds(group_of)
         test_parts = splitting.test_parts(class_of, group_of, fold_count, options.seed)
 
-    record = SplitRecord.of_now(command, options.seed, choices=choices.as_json(), leaks_kept=leaked.kept, options=words)
+    record = SplitRecord(command, options.seed, choices=choices.as_json(), leaks_kept=leaked.kept, options=words)
     project_tables.write(project, images, class_names, assignments, record)
     duplicate_report.draw(project, readable, found)
     leaks.draw(project, images, leaked)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out wh
 from pipeline import command_line, processes, split_files
 from pipeline.classes import resolve_positive_class
 from pipeline.command_line import add_option, add_pixel_limit
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning import config, planning
 from pipeline.learning.config import TrainingConfig
 from pipeline.messages import command_text
@@ -77,8 +77,9 @@ def main(argv=None):
     configs = config.grid({name: value for name, value in values.items() if value is not None})
     if options.sweep_3d and (len(configs) == 1 or all(one.freeze_backbone for one in configs)):
         raise UserError("--sweep_3d: has no effect without a sweep over batch sizes or learning rates; leave it out")
-    splits = split_files.read_training_splits(project, folds[0], options.num_classes)
-    resolve_positive_class(splits[0].class_names, options.positive_class)
+    for fold in folds:
+        train, _ = split_files.read_training_splits(project, fold, options.num_classes)
+        resolve_positive_class(train.class_names, options.positive_class)
     name, runs = planning.plan_runs(project, configs, folds, options.model_save_name)
     for run in runs:
         # Several runs that are started again go on where they stopped, without being asked to.
@@ -93,14 +94,13 @@ def main(argv=None):
     device = devices.pick_device(options.use_GPU)
     command = command_text("python", Path(__file__).name, *argv)
     with distributed.process_group(device):
-        finished, failed = execution.train_all(runs, device, command, options.num_classes, options.overwrite)
+        finished, failed = execution.train_all(runs, device, command, options.overwrite)
 
     if processes.is_main() and len(runs) > 1 and finished:
         sweep.print_table(finished)
         if len(configs) > 1:
             sweep.write_report(project.results, name, finished, options.sweep_3d)
-    if failed:
-        raise UserError(*failed)
+    require_none(failed)
     if processes.is_main():
         fold = [] if options.fold is None else ["-fold", options.fold]
         name = name if len(configs) == 1 else sweep.settings_of(finished)[0]["model name"]

@@ -5,7 +5,7 @@ Its column class is empty. What the user writes there is the image's right class
 
 from pipeline import files
 from pipeline.classes import find_class
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.file_names import composed
 
 COLUMNS = [
@@ -66,8 +66,7 @@ def read(path, names, class_names):
             faults.append(f"{where}: {name!r} has the class {classes[name]!r} above; correct one of them")
     if not classes and not faults:
         faults.append(f"{path}: the column class is empty; write the right class of images whose label is wrong")
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return classes
 
 

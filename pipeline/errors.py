@@ -11,3 +11,9 @@ class UserError(Exception):
     def __init__(self, *faults):
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+def require_none(faults):
+    """Raise UserError, with a line a fault, unless there are none."""
+    if faults := dict.fromkeys(faults):
+        raise UserError(*faults)

@@ -1,6 +1,8 @@
-"""Which spellings of a file name mean the same name."""
+"""Which spellings of a file name mean the same name, and which names are not for people."""
 
 import unicodedata
+
+OF_WINDOWS = ("thumbs.db", "desktop.ini")  # what it puts into folders of images
 
 
 def composed(name):
@@ -20,6 +22,11 @@ def as_cp1252(name):
     except UnicodeEncodeError:
         return name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
     return name
+
+
+def is_hidden(name):
+    """Tell whether a file or folder is not to be seen, as its name says."""
+    return name.startswith(".") or name.lower() in OF_WINDOWS
 
 
 class FileNames:

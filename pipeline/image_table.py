@@ -18,7 +18,7 @@ from collections import namedtuple
 from pathlib import Path
 
 from pipeline import files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.file_names import caseless, composed
 from pipeline.project import PARTITIONS, is_plain_file_name, is_reserved
 
@@ -57,8 +57,7 @@ def read(path):
         partition = dict(zip(rows[0][1], row, strict=True)).get("given_partition")
         if partition and partition not in PARTITIONS:
             faults.append(f"{where}: {partition!r} is not a partition; write {', '.join(PARTITIONS)} or nothing")
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return [ImageRow(*row) for _, row in rows[1:]]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline import files
 from pipeline.classes import resolve_positive_class
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.messages import listed, note
 from pipeline.plain_values import are_texts, is_plain_number
 from pipeline.project import is_plain_file_name
@@ -144,8 +144,7 @@ def read(path):
         known = {attribute: content.get(name) for name, attribute in (ALWAYS | REMARKS).items()} | uncertainty
         known["class_names"] = known["class_names"] or [str(index) for index in range(class_count)]
         faults += _agreement_faults(labels, probabilities, of_label, known["class_names"], known["positive_class"])
-    if faults:
-        raise UserError(*(f"{path}: {fault}" for fault in faults))
+    require_none(f"{path}: {fault}" for fault in faults)
     return Predictions(labels, predictions, probabilities, **known)
 
 
@@ -157,8 +156,7 @@ def read_all(paths):
             read_files.append(read(path))
         except UserError as error:
             faults += error.faults
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return read_files
 
 

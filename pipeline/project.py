@@ -1,7 +1,6 @@
 """Where everything lies in a project folder."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.errors import UserError
@@ -17,37 +16,17 @@ LAST_SUFFIX = ".last" + MODEL_SUFFIX
 RUNS_NEXT_STEP = "IMAGE_CLASSIFICATION_RUNS_NEXT_STEP"  # environment variable of a script that runs the five in turn
 
 
-@dataclass(frozen=True)
 class Project:
     """A project folder; see the README for its layout before and after each step."""
 
-    root: Path
-
-    def __post_init__(self):
-        if not self.root.is_dir():
-            fault = "is a file, not a folder" if self.root.exists() else "no such folder"
-            raise UserError(f"{self.root}: {fault}; give the folder that holds one folder per class")
-
-    @property
-    def bin(self):
-        return self.root / "bin"
-
-    @property
-    def csv(self):
-        return self.root / "csv"
-
-    @property
-    def models(self):
-        return self.root / "models"
-
-    @property
-    def results(self):
-        return self.root / "results"
-
-    @property
-    def lock(self):
-        """Held while a script changes the split or moves the images, see locks.only_one."""
-        return self.root / ".lock"
+    def __init__(self, root):
+        if not root.is_dir():
+            fault = "is a file, not a folder" if root.exists() else "no such folder"
+            raise UserError(f"{root}: {fault}; give the folder that holds one folder per class")
+        self.root = root
+        self.bin, self.csv = root / "bin", root / "csv"
+        self.models, self.results = root / "models", root / "results"
+        self.lock = root / ".lock"  # held while a script changes the split or moves the images, see locks.only_one
 
     @property
     def tables(self):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import files
 from pipeline.classes import require_class_count
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.file_names import FileNames, composed
 from pipeline.project import is_plain_file_name, script_command, split_tables
 
@@ -30,15 +30,11 @@ class SplitRecord:
 
     command_line: str
     seed: int
-    date: str  # ISO 8601, UTC
+    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))  # ISO 8601
     finished: bool = True  # False while the tables are being written
     choices: dict = field(default_factory=dict)  # {option: value} of how images are taken in, which later splits keep
     leaks_kept: dict = field(default_factory=dict)  # {partition: images with a twin or group in another one}
     options: list = field(default_factory=list)  # words of a command line: what else the split depends on
-
-    @classmethod
-    def of_now(cls, command_line, seed, **more):
-        return cls(command_line, seed, datetime.now(UTC).isoformat(timespec="seconds"), **more)
 
     def write(self, path):
         files.write_json(path, {name.replace("_", " "): value for name, value in asdict(self).items()})
@@ -118,12 +114,11 @@ def read_split(project, partition, fold=None):
     faults += _shared_with_other_partitions(path, first_line_of)
     if not rows and not faults:
         faults.append(f"{path}: holds no images; run partition_datasets.py again")
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return Split(partition, path, file_names, [row[2] for row in rows], class_names)
 
 
-def read_training_splits(project, fold, class_count):
+def read_training_splits(project, fold, class_count=None):
     """Read the training and the validation Split; UserError, too, where training is not possible with their classes.
 
     These have to be `class_count`, unless that is None.
@@ -178,15 +173,13 @@ def _require_classes(train, val):
         faults.append(f"{train.path}: all images are of class {class_names[0]!r}; training needs at least two classes")
     if len(set(val.labels)) < 2:
         faults.append(f"{val.path}: all images are of one class, which cannot choose an epoch; add some of another")
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
 
 
 def read_rows(path):
     """Read a split CSV as it stands, without a look at bin/: [(file name, class index)]; UserError with its faults."""
     rows, faults = _read_rows(path)
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return [(file_name, label) for _, file_name, label in rows]
 
 

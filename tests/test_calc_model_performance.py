@@ -381,6 +381,12 @@ def test_a_file_of_another_origin_is_not_replaced(folder, faults, name):
     assert (folder / name).read_text() == '{"mine": 1}'
 
 
+def test_a_picture_of_the_user_whose_name_begins_like_those_of_calc_is_no_obstacle(calculate, folder):
+    (folder / "results_annotated.png").write_text("mine")
+    calculate("preds.json")
+    assert (folder / "results_annotated.png").read_text() == "mine"
+
+
 def test_predictions_are_never_replaced_by_results(folder, faults):
     preds = folder / "preds.json"
     assert faults(preds, preds) == ["preds.json: would replace what is read; give another name for the results"]

@@ -1,4 +1,5 @@
 import importlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,10 +78,12 @@ def test_what_lies_in_the_folder_of_an_earlier_demo_is_deleted_only_when_asked(t
     assert len(list(out.glob("*/*"))) == 2
 
 
-def test_images_that_were_organized_already_get_the_command_for_folds(tmp_path, draw_project, call_script):
+def test_images_that_were_organized_already_get_the_command_for_folds(tmp_path, draw_project, call_script, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     project = draw_project(tmp_path / "project")
     (project / "csv" / "images.csv").touch()
     refused = call_script("demo.py", "-images", project, "-out", tmp_path / "out")
     assert refused.returncode == 2
     assert f"-images {project}: " in refused.stderr and "-folds 5" in refused.stderr
+    assert f"python {Path(demo.__file__).with_name('partition_datasets.py')} -proj_dir" in refused.stderr
     assert not (tmp_path / "out").exists()

@@ -171,7 +171,7 @@ def test_images_that_are_read_again_are_read_a_batch_at_a_time(project, free, mo
     images = load(project, 3, 8, 8)
     read = []
     monkeypatch.setattr(image_sets, "load_image", lambda path, preprocessing: read.append(path) or loaded)
-    loaded = image_sets.LoadedImage(pixels=np.zeros((1, 8, 8), dtype=np.uint8))
+    loaded = image_sets.LoadedImage(pixels=(np.zeros((1, 8, 8), dtype=np.uint8),))
     batches = images.batches(list(torch.arange(6).split(2)))
     next(batches)
     assert len(read) <= 4  # this batch and the next one

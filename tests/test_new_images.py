@@ -71,6 +71,7 @@ def test_an_image_gets_the_same_probabilities_as_in_a_labelled_partition(call_sc
 
 def test_every_file_below_a_folder_gets_a_row(predict, images, tmp_path):
     (images / ".hidden.png").write_bytes(b"")
+    (images / "Thumbs.db").write_bytes(b"what Windows puts there")
     (images / ".folder").mkdir()
     (images / ".folder" / "a.png").write_bytes(b"")
     result, rows = predict(images)

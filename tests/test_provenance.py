@@ -170,7 +170,11 @@ def test_what_differs_between_the_folds_has_a_column_a_fold_and_all_else_stands_
 
 def test_no_absolute_path_is_shown(tmp_path):
     source = provenance.Source(random_two_class(0), tmp_path / "preds.json", None, {})
+    name = tmp_path.name
     for text, shown in (
+        (f"a.py {tmp_path}/m.tar '{tmp_path}/my preds.json'", f"a.py {name}/m.tar '{name}/my preds.json'"),
+        (f"a.py {tmp_path}_2/m.tar /other{tmp_path}/x.json -dir={tmp_path}", f"a.py m.tar x.json -dir={name}"),
+        ("a.py -images=/home/me/x -mean 0.5", "a.py -images=x -mean 0.5"),
         (f"python a.py -dir {tmp_path} -save m.pth.tar", f"python a.py -dir {tmp_path.name} -save m.pth.tar"),
         ("python a.py '/home/me/my data/x.csv' /y/z.csv", "python a.py 'x.csv' z.csv"),
         (r'python a.py "C:\my data\x.csv" 1/2', 'python a.py "x.csv" 1/2'),

@@ -183,7 +183,7 @@ def test_the_record_of_a_split_is_read_back(tmp_path):
     path = tmp_path / "split.json"
     assert split_files.read_split_record(path) is None
     chosen = {"choices": {"files": ["*.jpg"]}, "leaks_kept": {"test": 2}}
-    record = split_files.SplitRecord.of_now("python partition_datasets.py -dir 'a b'", 3, **chosen)
+    record = split_files.SplitRecord("python partition_datasets.py -dir 'a b'", 3, **chosen)
     record.write(path)
     assert split_files.read_split_record(path) == record
     assert json.loads(path.read_text())["leaks kept"] == {"test": 2}

@@ -1,6 +1,7 @@
 import csv
 import json
 import shlex
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -482,4 +483,15 @@ def test_a_partition_without_images_of_a_class_is_refused(train, project, partit
     path.write_text("".join(f"{name},{label}\n" for name, label in zip(names, labels, strict=False)), encoding="utf-8")
     result = train(project)
     assert result.returncode == 2 and f"{project / 'csv'}/{named}" in result.stderr
+    assert not list((project / "models").iterdir())
+
+
+def test_what_is_wrong_with_the_split_of_any_fold_is_told_before_the_first_is_trained(train, project):
+    for fold in ("fold_0", "fold_1"):
+        (project / "csv" / fold).mkdir()
+        for table in ("train.csv", "val.csv", "test.csv"):
+            shutil.copy(project / "csv" / table, project / "csv" / fold)
+    (project / "csv" / "fold_1" / "val.csv").write_text("")
+    result = train(project, "-fold", "all")
+    assert result.returncode == 2 and f"{project / 'csv' / 'fold_1' / 'val.csv'}: holds no images" in result.stderr
     assert not list((project / "models").iterdir())

@@ -2,6 +2,7 @@ import collections
 import json
 import re
 import urllib.error
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,10 +24,11 @@ def build(class_count=2, channels=3, seed=0):
     return models.build_model(NAME, class_count, (channels, 32, 32))
 
 
-def start_from(model, weights, architecture, class_count, preprocessing, normalize=None):
+def new_start(model, weights, architecture, class_count, preprocessing, normalize=None):
     """Load weights as training does; the training images have the mean 0.4 and the standard deviation 0.2."""
     config = TrainingConfig(weights=weights, architecture=architecture, normalize=normalize)
-    return transfer.start_from(model, config, class_count, preprocessing, lambda: ([0.4], [0.2]))
+    images = SimpleNamespace(preprocessing=preprocessing, channel_statistics=lambda: ([0.4], [0.2]))
+    return transfer.new_start(model, config, SimpleNamespace(train=images, class_names=range(class_count)))
 
 
 @pytest.mark.parametrize("form", ["checkpoint", "bare", "state dict", "DataParallel"])
@@ -44,7 +46,7 @@ def test_all_but_the_head_is_loaded_from_a_file(tmp_path, capsys, form):
     torch.save(content, tmp_path / "theirs.pth")
     model, fresh = build(), build()
     path = str(tmp_path / "theirs.pth")
-    start = start_from(model, path, NAME, 2, GREY)
+    start = new_start(model, path, NAME, 2, GREY)
     assert start.fresh == {"fc.weight", "fc.bias"}
     for name, weights in model.state_dict().items():
         assert torch.equal(weights, (fresh.state_dict() if name in start.fresh else theirs)[name]), name
@@ -69,7 +71,7 @@ def test_all_but_the_head_is_loaded_from_a_file(tmp_path, capsys, form):
 def test_images_are_scaled_as_those_of_the_weights_unless_told_otherwise(tmp_path, normalize, theirs, scaling):
     preprocessing = {"keep_color": False, "mean": theirs, "std": theirs, "average_flips": False}
     torch.save({"state_dict": build(seed=1).state_dict(), "preprocessing": preprocessing}, tmp_path / "theirs.pth")
-    start = start_from(build(), str(tmp_path / "theirs.pth"), NAME, 2, GREY, normalize)
+    start = new_start(build(), str(tmp_path / "theirs.pth"), NAME, 2, GREY, normalize)
     assert start.preprocessing.mean == scaling
 
 
@@ -84,7 +86,7 @@ def test_images_are_scaled_as_those_of_the_weights_unless_told_otherwise(tmp_pat
 )
 def test_what_the_weights_have_seen_is_passed_on(tmp_path, theirs, ours):
     torch.save({"state_dict": build().state_dict(), "seen_images": theirs}, tmp_path / "theirs.pth")
-    start = start_from(build(), str(tmp_path / "theirs.pth"), NAME, 2, GREY)
+    start = new_start(build(), str(tmp_path / "theirs.pth"), NAME, 2, GREY)
     assert start.seen_images == {"earlier training": ours}
 
 
@@ -93,7 +95,7 @@ def test_weights_that_do_not_fit_stay_random_and_learn_as_such(tmp_path):
     theirs["conv1.0.weight"] = theirs["conv1.0.weight"][:3]
     torch.save(theirs, tmp_path / "theirs.pth")
     model, before = build(), build()
-    start = start_from(model, str(tmp_path / "theirs.pth"), NAME, 2, GREY)
+    start = new_start(model, str(tmp_path / "theirs.pth"), NAME, 2, GREY)
     assert start.fresh == {"fc.weight", "fc.bias", "conv1.0.weight"}
     assert torch.equal(model.conv1[0].weight, before.conv1[0].weight)
 
@@ -101,7 +103,7 @@ def test_weights_that_do_not_fit_stay_random_and_learn_as_such(tmp_path):
 def test_colour_weights_serve_a_model_of_one_channel(tmp_path):
     torch.save(build(seed=1).state_dict(), tmp_path / "theirs.pth")
     model = build(channels=1)
-    start_from(model, str(tmp_path / "theirs.pth"), NAME, 2, Preprocessing(1, 32, 32))
+    new_start(model, str(tmp_path / "theirs.pth"), NAME, 2, Preprocessing(1, 32, 32))
     grey = torch.rand(2, 1, 32, 32)
     theirs = build(seed=1)
     theirs.fc = model.fc
@@ -120,7 +122,7 @@ def test_weights_that_do_not_fit_are_an_error(tmp_path, content, message):
     path = str(tmp_path / "theirs.pth")
     torch.save(content, path)
     with pytest.raises(UserError, match=re.escape(message.replace("PATH", path))):
-        start_from(build(), path, NAME, 2, GREY)
+        new_start(build(), path, NAME, 2, GREY)
 
 
 @pytest.fixture
@@ -156,7 +158,7 @@ def test_all_of_imagenets_weights_are_loaded_whatever_they_are_called(fetched, a
     theirs = fetched(architecture, 1, rename)
     torch.manual_seed(0)
     model = models.build_model(architecture, 2, (3, size, size))
-    start = start_from(model, "imagenet", architecture, 2, Preprocessing(3, size, size))
+    start = new_start(model, "imagenet", architecture, 2, Preprocessing(3, size, size))
     assert start.fresh == models.head_names(architecture, 2, (3, size, size))
     assert all(
         torch.equal(weights, theirs[name]) for name, weights in model.state_dict().items() if name not in start.fresh
@@ -166,7 +168,7 @@ def test_all_of_imagenets_weights_are_loaded_whatever_they_are_called(fetched, a
 def test_imagenet_weights_come_with_their_own_preprocessing(fetched):
     theirs = fetched(NAME, seed=1)
     model = build()
-    preprocessing = start_from(model, "imagenet", NAME, 2, GREY).preprocessing
+    preprocessing = new_start(model, "imagenet", NAME, 2, GREY).preprocessing
     assert torch.equal(model.conv1[0].weight, theirs["conv1.0.weight"])
     assert (preprocessing.mean, preprocessing.std) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     # Grey pixels reach the three channels as the transforms of the weights would have them.
@@ -179,7 +181,7 @@ def test_imagenet_weights_come_with_their_own_preprocessing(fetched):
 
 def test_grey_models_take_the_mean_of_the_three_channels_numbers(fetched):
     fetched(NAME, seed=1)
-    preprocessing = start_from(build(channels=1), "imagenet", NAME, 2, Preprocessing(1, 32, 32)).preprocessing
+    preprocessing = new_start(build(channels=1), "imagenet", NAME, 2, Preprocessing(1, 32, 32)).preprocessing
     assert preprocessing.mean == pytest.approx([0.449])
     assert preprocessing.std == pytest.approx([0.226])
 
@@ -188,7 +190,7 @@ def test_grey_models_take_the_mean_of_the_three_channels_numbers(fetched):
 def test_googlenet_gets_the_numbers_that_torchvision_applies_inside_of_it(fetched):
     fetched("googlenet", seed=1)
     model = models.build_model("googlenet", 2, (3, 64, 64))
-    preprocessing = start_from(model, "imagenet", "googlenet", 2, Preprocessing(3, 64, 64)).preprocessing
+    preprocessing = new_start(model, "imagenet", "googlenet", 2, Preprocessing(3, 64, 64)).preprocessing
     raw = torch.rand(1, 3, 4, 4)
     weights = torchvision.models.GoogLeNet_Weights.DEFAULT.transforms()
     model.transform_input = True
@@ -204,7 +206,7 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch):
     weights = torchvision.models.get_model_weights(NAME)
     monkeypatch.setattr(weights, "get_state_dict", offline)
     with pytest.raises(UserError) as error:
-        start_from(build(), "imagenet", NAME, 2, GREY)
+        new_start(build(), "imagenet", NAME, 2, GREY)
     (fault,) = error.value.faults
     assert fault.startswith(f"-weights imagenet: cannot fetch {weights.DEFAULT.url} (<urlopen error no network>)")
     assert f"{torch.hub.get_dir()}/checkpoints" in fault  # where to put them

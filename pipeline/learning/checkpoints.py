@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 from pipeline import files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning import models
 from pipeline.learning.architectures import resolve_architecture
 from pipeline.learning.checkpoint_checks import content_faults
@@ -126,8 +126,7 @@ def load(path):
         for entry in fields(Checkpoint)
         if entries[entry.name] is not None and not isinstance(entries[entry.name], entry.type)
     ] or [f"{path}: {fault}; {OURS}" for fault in content_faults(entries)]
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     entries["state_dict"] = _without_prefix(weights)
     entries["history"] = entries["history"] and [Epoch.from_plain(entry) for entry in entries["history"]]
     return Checkpoint(**entries)
@@ -212,8 +211,7 @@ def complete(
             f"{path}: was trained on the classes {', '.join(checkpoint.class_names)}, "
             f"the project has {', '.join(class_names)}; use a model of these"
         )
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     checkpoint.architecture = resolve_architecture(checkpoint.architecture)
     checkpoint.class_names = names or [str(index) for index in range(class_count)]
     if checkpoint.preprocessing is None:

@@ -83,21 +83,25 @@ class Classifier:
         if not images:
             return np.empty((0, len(self.class_names)))
         batches = (
-            np.stack([self.pixels(image, self.preprocessing) for image in images[start : start + batch_size]])
+            np.stack([self.pixels(image, self.preprocessing)[0] for image in images[start : start + batch_size]])
             for start in range(0, len(images), batch_size)
         )
         batches = (torch.from_numpy(pixels).to(self.device) for pixels in batches)
         return predict_probabilities(self.model, batches, self.preprocessing)
 
     @staticmethod
-    def pixels(image, preprocessing):
-        """Return an image, as `predict` takes it, as Preprocessing.pixels does; UserError if it cannot be read."""
+    def pixels(image, *views):
+        """Return an image, as `predict` takes it, as Preprocessing.pixels does for each of the `views`, in a tuple.
+
+        Raises UserError if it cannot be read.
+        """
         if isinstance(image, Image.Image):
             try:
-                return preprocessing.pixels(image_files.upright(image))
+                upright = image_files.upright(image)
+                return tuple(view.pixels(upright) for view in views)
             except (image_files.UnreadableImage, OSError) as reason:  # Pillow may only now read the file
                 raise UserError(f"{getattr(image, 'filename', '') or 'image'}: {reason}") from None
-        loaded = image_sets.load_image(image, preprocessing)
+        loaded = image_sets.load_image(image, *views)
         if loaded.unreadable:
             raise UserError(f"{image}: {loaded.unreadable}")
         return loaded.pixels

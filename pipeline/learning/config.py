@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import options
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning.architectures import resolve_architecture
 from pipeline.messages import in_words
 from pipeline.options import OTHERS, Option, unmet_needs
@@ -25,50 +25,35 @@ UNDECIDED = "auto"  # of -precision, until the device is known
 SWEPT = "+"  # the count of values of an option of which several are a sweep
 
 # What the recipes change of the defaults below; docs/recipe.md has the evidence.
+PRETRAINED = {
+    "keep_color": True,
+    "architecture": "efficientnet_lite0",
+    "weights": IMAGENET,
+    "normalize": None,
+    "pooling": "average+max",
+}
+ALL_LAYERS = {
+    "patience": 0,
+    "optimizer": "AdamW",
+    "weight_decay": 0.05,
+    "schedule": "one-cycle",
+    "label_smoothing": 0.1,
+    "augment": "strong",
+    "keep": "last",
+}
 RECIPES = {
     "published": {},
-    "strong": {
-        "learning_rate": 0.002,
-        "num_epochs": 160,
-        "patience": 0,
-        "optimizer": "AdamW",
-        "weight_decay": 0.05,
-        "schedule": "one-cycle",
-        "label_smoothing": 0.1,
-        "normalize": True,
-        "augment": "strong",
-        "average_flips": True,
-        "keep": "last",
-    },
-    "transfer": {
-        "image_shape": (3, 260, 260),
-        "keep_color": True,
-        "architecture": "efficientnet_lite0",
-        "weights": IMAGENET,
-        "freeze_backbone": True,
-        "normalize": None,
-        "pooling": "average+max",
-        "average_flips": True,
-    },
+    "strong": {**ALL_LAYERS, "learning_rate": 0.002, "num_epochs": 160, "normalize": True, "average_flips": True},
+    "transfer": {**PRETRAINED, "image_shape": (3, 260, 260), "freeze_backbone": True, "average_flips": True},
     "fine-tune": {
+        **PRETRAINED,
+        **ALL_LAYERS,
         "image_shape": (3, 160, 160),
-        "keep_color": True,
-        "architecture": "efficientnet_lite0",
-        "weights": IMAGENET,
         "fit_head": True,
         "learning_rate": 0.0005,
         "num_epochs": 26,
-        "patience": 0,
-        "optimizer": "AdamW",
-        "weight_decay": 0.05,
-        "schedule": "one-cycle",
         "clip_gradient": 1.0,
-        "label_smoothing": 0.1,
-        "normalize": None,
-        "augment": "strong",
-        "pooling": "average+max",
         "average_flips": True,
-        "keep": "last",
     },
 }
 
@@ -153,8 +138,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         require_shape(self.image_shape, self.keep_color)
-        if faults := unmet_needs(self):
-            raise UserError(*faults)
+        require_none(unmet_needs(self))
 
     def has_effect(self, entry):
         """Tell whether the choice of a field matters to this training."""
@@ -211,14 +195,12 @@ def grid(chosen):
     for values in itertools.product(*swept.values()):
         combination = chosen | dict(zip(swept, values, strict=True))
         configs[configuration(combination)] = None
-    useless = [
+    require_none(
         f"{entry.metadata['option'].name}: has no effect where the backbone is frozen: its last layer is fitted by "
         "logistic regression, not by optimizer steps; leave the option out"
         for entry in fields(TrainingConfig)
         if entry.name in chosen and not any(config.has_effect(entry) for config in configs)
-    ]
-    if useless:
-        raise UserError(*useless)
+    )
     return list(dict.fromkeys(map(_resolved, configs)))
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from pipeline.errors import UserError
+from pipeline.errors import require_none
 from pipeline.learning import familiarity, inference, model_files
 from pipeline.learning.classifier import Classifier
 
@@ -31,14 +31,12 @@ class Ensemble:
     def of(cls, classifiers):
         """Return the Ensemble of Classifiers; UserError where they do not have the same classes."""
         first = classifiers[0]
-        faults = [
+        require_none(
             f"{other.path}: has the classes {', '.join(other.class_names)}, {first.path} has "
             f"{', '.join(first.class_names)}; only models of the same classes predict together"
             for other in classifiers[1:]
             if other.class_names != first.class_names
-        ]
-        if faults:
-            raise UserError(*faults)
+        )
         return cls(tuple(classifiers))
 
     @property
@@ -79,10 +77,9 @@ class Ensemble:
                 found.append(view)
         return found
 
-    def pixels(self, images):
-        """Return the pixels of LoadedImages for each view, on the device; none where there is no image."""
-        views = zip(*((image.pixels, *image.other_pixels) for image in images), strict=True)
-        return [torch.from_numpy(np.stack(view)).to(self.device) for view in views]
+    def batch(self, pixels):
+        """Return the pixels of images for each view, on the device; of each image a tuple, none where there is none."""
+        return [torch.from_numpy(np.stack(view)).to(self.device) for view in zip(*pixels, strict=True)]
 
     def outputs(self, pixels, sample_count=None):
         """Return the inference.Outputs for images, one uint8 tensor (n, 1 or 3, height, width) for each view."""
@@ -94,16 +91,11 @@ class Ensemble:
 
     def predict(self, images, batch_size=100):
         """Return the inference.Outputs for images, given as `Classifier.predict` takes them."""
-        images = list(images)
-        found = [
-            self.outputs([self._pixels(images[start : start + batch_size], view) for view in self.views])
-            for start in range(0, len(images), batch_size)
-        ]
+        images, found = list(images), []
+        for start in range(0, len(images), batch_size):
+            pixels = [Classifier.pixels(image, *self.views) for image in images[start : start + batch_size]]
+            found.append(self.outputs(self.batch(pixels)))
         return inference.joined(found) if found else inference.Outputs(np.empty((0, len(self.class_names))))
-
-    def _pixels(self, images, view):
-        pixels = [self.members[0].pixels(image, view) for image in images]
-        return torch.from_numpy(np.stack(pixels)).to(self.device)
 
 
 def _view(member):

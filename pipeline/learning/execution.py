@@ -12,12 +12,12 @@ from pipeline.learning.runs import Run
 from pipeline.locks import only_one
 
 
-def train_all(runs, device, command_line, class_count, overwrite):
+def train_all(runs, device, command_line, overwrite):
     """Train every PlannedRun; return the hyperparameters of the finished ones, and a line for each that failed.
 
     A run that fails (one that diverges, or an architecture that cannot take the images) does not end the others; but a
     single run, or one of several processes, for which the others would wait, raises its UserError. Other arguments are
-    as image_sets.load_training_data and training.train take them.
+    as training.train takes them.
     """
     finished, failed, store = [], [], FeatureStore()
 
@@ -28,7 +28,7 @@ def train_all(runs, device, command_line, class_count, overwrite):
     for (fold, preprocessing), sharing in itertools.groupby(runs, key=images_of):
         sharing = list(sharing)
         with devices.memory_shortage_named(1, preprocessing.image_shape):
-            data = image_sets.load_training_data(sharing[0].project, fold, preprocessing, device, class_count)
+            data = image_sets.load_training_data(sharing[0].project, fold, preprocessing, device)
         for run in sharing:
             if len(runs) > 1:
                 print(f"\nrun {len(finished) + len(failed) + 1} of {len(runs)}: {run.name}")

@@ -10,7 +10,7 @@ import torch
 from pipeline import files, thumbnails
 from pipeline.classes import find_class
 from pipeline.defaults import NEAR_DUPLICATE_BITS
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.seen import WORDS, seen_in_training, tell_unknown
@@ -66,13 +66,11 @@ def class_indices(names, class_names, place, class_map):
     index_of = {name: None if known is None else class_names.index(known) for name, known in found.items()}
     if class_map is not None:
         index_of |= read_class_map(class_map, class_names, index_of)
-    faults = [
+    require_none(
         f"{place}: class {name!r} is not a class of the model ({', '.join(class_names)}); rename it, or give -class_map"
         for name, index in sorted(index_of.items())
         if index is None
-    ]
-    if faults:
-        raise UserError(*faults)
+    )
     without = [name for index, name in enumerate(class_names) if index not in index_of.values()]
     if without:
         note(f"{place}: no image of class {', '.join(without)}")
@@ -94,8 +92,7 @@ def read_class_map(path, class_names, names):
             faults.append(f"{path}, line {line}: {','.join(row)!r}: not a class of the model ({classes})")
         elif row[0] not in names:
             faults.append(f"{path}, line {line}: {row[0]!r} is not a class of the images; correct the name")
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return {row[0]: indices[row[1]] for _, row in rows}
 
 
@@ -121,9 +118,7 @@ def predict_paths(ensemble, paths, batch_size, sample_count):
     batches = []
     with contextlib.closing(stream), progress_bar(total=len(paths), desc="predicting", unit="image") as bar:
         while batch := list(itertools.islice(stream, batch_size)):
-            faults = [f"{path}: {image.unreadable}" for path, image in batch if image.unreadable]
-            if faults:
-                raise UserError(*faults)
-            batches.append(ensemble.outputs(ensemble.pixels([image for _, image in batch]), sample_count))
+            require_none(f"{path}: {image.unreadable}" for path, image in batch if image.unreadable)
+            batches.append(ensemble.outputs(ensemble.batch(image.pixels for _, image in batch), sample_count))
             bar.update(len(batch))
     return inference.joined(batches)

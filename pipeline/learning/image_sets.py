@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pipeline import files, image_files, image_table, image_values, split_files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning import devices
 from pipeline.learning.preprocessing import Preprocessing, common_ranges, kind_of_values
 from pipeline.messages import note
@@ -91,7 +91,7 @@ class ImageSet:
                         raise UserError(
                             f"{path}: {image.unreadable}; it could be read a moment ago; put it back as it was"
                         )
-                    pixels[number] = image.pixels
+                    (pixels[number],) = image.pixels
                 yield torch.from_numpy(pixels).to(self.device)
 
 
@@ -107,12 +107,9 @@ class TrainingData:
     train_groups: list = None  # of the training images, parallel to them: texts, see image_table.groups_in
 
 
-def load_training_data(project, fold, preprocessing, device, class_count=None):
-    """Read the training and the validation images of a project; see `load_image_set`.
-
-    Raises UserError where there are not `class_count` classes, if that is given.
-    """
-    splits = split_files.read_training_splits(project, fold, class_count)
+def load_training_data(project, fold, preprocessing, device):
+    """Read the training and the validation images of a project; see `load_image_set`."""
+    splits = split_files.read_training_splits(project, fold)
     train = load_image_set(project, splits[0], preprocessing, device, find_scale=True)
     val = load_image_set(project, splits[1], train.preprocessing, device)
     if train.in_color and not preprocessing.keep_color:
@@ -136,13 +133,11 @@ def load_image_set(project, split, preprocessing, device, find_scale=False):
     pixels = None if place is None else torch.empty(shape, dtype=torch.uint8, device=place)
     reading = f"reading {split.partition} images"
     images = _load(dict(enumerate(paths)), preprocessing, pixels, reading)
-    faults = [
+    require_none(
         f"{path}: {image.unreadable}; replace it, or remove its line from {split.path}"
         for path, image in zip(paths, images.values(), strict=True)
         if image.unreadable
-    ]
-    if faults:
-        raise UserError(*faults)
+    )
     deep = {number: paths[number] for number, image in images.items() if image.values}
     if find_scale and deep:
         ranges = common_ranges([images[number].values for number in deep])
@@ -184,8 +179,8 @@ def _load(paths, preprocessing, pixels, description):
         bar = progress_bar(stream, total=len(paths), desc=description, unit="image")
         for number, image in zip(paths, bar, strict=True):
             if pixels is not None and not image.unreadable:
-                pixels[number] = torch.tensor(image.pixels)
-            images[number] = replace(image, pixels=None)
+                pixels[number] = torch.tensor(image.pixels[0])
+            images[number] = replace(image, pixels=())
     return images
 
 
@@ -199,43 +194,34 @@ def _place_for(size, device):
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """One image file as the model's preprocessing needs it, or why it cannot be read."""
+    """One image file as the models' preprocessing needs it, or why it cannot be read."""
 
-    pixels: np.ndarray = None  # uint8 (1 or 3, height, width)
-    other_pixels: tuple = ()  # likewise, for each other Preprocessing
+    pixels: tuple = ()  # uint8 (1 or 3, height, width), for each Preprocessing
     content_hash: str = ""
     difference_hash: np.ndarray = None  # uint8 (1, 32), if it was asked for
     shows_color: bool = False
-    unreadable: str = ""  # the reason
     values: tuple = None  # of a file of more than 8 bits: their kind, smallest and largest
     remarks: tuple = ()  # what is to be told of the image
+    unreadable: str = ""  # the reason
 
 
-def load_image(path, preprocessing, *others, hashed=False):
-    """Decode one image file and resize it for each Preprocessing; return a LoadedImage, `hashed` if asked for."""
+def load_image(path, *views, hashed=False):
+    """Decode one image file and resize it for each of the `views`, Preprocessings; return a LoadedImage.
+
+    The remarks are those of the first of them. `hashed` asks for the difference hash.
+    """
     try:
         data = image_files.read_bytes(path)
         with image_files.decoded(data) as image:
-            loaded = _prepare(data, image, preprocessing)
+            pixels = tuple(view.pixels(image) for view in views)
+            values = (kind_of_values(image), *image_values.value_range(image)) if image_values.is_deep(image) else None
+            remarks = views[0].remarks_on(values) if values else []
+            remarks += [NO_CONTRAST] if pixels[0].min() == pixels[0].max() else []
+            remarks += [SEVERAL_PAGES] if image_files.page_count(data) > 1 else []
             difference_hash = packed(thumbnail(image)[np.newaxis]) if hashed else None
-            other_pixels = tuple(other.pixels(image) for other in others)
-            return replace(loaded, other_pixels=other_pixels, difference_hash=difference_hash)
+            in_color = image_files.shows_color(image)
+            return LoadedImage(pixels, files.content_hash(data), difference_hash, in_color, values, tuple(remarks))
     except image_files.UnreadableImage as reason:
         return LoadedImage(unreadable=str(reason))
     except MemoryError:
         return LoadedImage(unreadable="too large for this machine's memory")
-
-
-def _prepare(data, image, preprocessing):
-    pixels = preprocessing.pixels(image)
-    values, remarks = None, []
-    if image_values.is_deep(image):
-        values = (kind_of_values(image), *image_values.value_range(image))
-        remarks = preprocessing.remarks_on(values)
-    if pixels.min() == pixels.max():
-        remarks.append(NO_CONTRAST)
-    if image_files.page_count(data) > 1:
-        remarks.append(SEVERAL_PAGES)
-    in_color = image_files.shows_color(image)
-    content_hash = files.content_hash(data)
-    return LoadedImage(pixels, content_hash=content_hash, shows_color=in_color, values=values, remarks=tuple(remarks))

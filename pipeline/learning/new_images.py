@@ -11,6 +11,7 @@ import torch
 
 from pipeline import files, operating_point
 from pipeline.errors import UserError
+from pipeline.file_names import is_hidden
 from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.familiarity import FEWEST_VALIDATED, UNLIKE_FROM
@@ -37,8 +38,10 @@ def predict_new_images(ensemble, task, explain, point):
         for table in predict_files(ensemble, task, remarks, explain, point):
             table.to_csv(file, index=False, lineterminator="\n", header=count == 0)
             count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
-        if out is not None:
-            _write_point(point_path(out), point)
+        if point is not None and out is not None:
+            files.write_json(point_path(out), {operating_point.KEY: point.as_json()})
+        elif out is not None:
+            point_path(out).unlink(missing_ok=True)
     remarks.tell("images")
     if unreadable:
         note(f"{unreadable} of {count} files cannot be read; the column error says why")
@@ -57,13 +60,6 @@ def predict_new_images(ensemble, task, explain, point):
         )
 
 
-def _write_point(path, point):
-    if point is not None:
-        files.write_json(path, {operating_point.KEY: point.as_json()})
-    else:
-        path.unlink(missing_ok=True)
-
-
 def predict_files(ensemble, task, remarks, explain, point):
     """Predict every file below the folder of a Task, or its one file, with an Ensemble.
 
@@ -72,7 +68,8 @@ def predict_files(ensemble, task, remarks, explain, point):
     Yields a table for each batch, with a row for each file: file_name (below the folder), predicted_class,
     probability_CLASS for each class, and error, the reason for a file that cannot be read. With Monte Carlo
     dropout also predictive_entropy and mutual_information. After these stand seen_in_training, see
-    `seen.seen_in_training`, and of several models fold_deviation and fold_mutual_information, see `inference.combine`.
+    `seen.seen_in_training`, of several models fold_deviation and fold_mutual_information, see `inference.combine`, and
+    of models with a reference distance_percentile, unlike_training and nearest_training_image, see `familiarity`.
     `explain` is called for each batch, see `overlays.beside`. `remarks`, a Remarks, collects what is to be told of the
     images. An OperatingPoint `point` calibrates the probabilities and, where it has a threshold, adds the columns
     finding, the class that the threshold gives, and threshold. Raises UserError where there is no file.
@@ -98,7 +95,7 @@ def predict_files(ensemble, task, remarks, explain, point):
             readable = {name: image for name, image in images.items() if not image.unreadable}
             for name, image in readable.items():
                 remarks.add(name, image.remarks)
-            pixels = ensemble.pixels(readable.values())
+            pixels = ensemble.batch(image.pixels for image in readable.values())
             table = _table(images, *_columns(ensemble, pixels, readable.values(), task.mc_samples, point))
             if explain and pixels:
                 chosen = table[table["error"] == ""]
@@ -147,8 +144,8 @@ def find_files(place):
             below.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        found |= {name_below(os.path.join(folder, name)): "" for name in file_names if not name.startswith(".")}
+        below[:] = sorted(name for name in below if not is_hidden(name))
+        found |= {name_below(os.path.join(folder, name)): "" for name in file_names if not is_hidden(name)}
     if not found:
         raise UserError(f"-images {place}: no files in it; give a folder with images")
     return dict(sorted(found.items(), key=lambda entry: entry[0].split("/")))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline import files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning.config import TrainingConfig
 from pipeline.messages import in_words
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project, fold_name
@@ -11,7 +11,7 @@ from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project, fold_name
 WAYS_OUT = "use --overwrite, or another -model_save_name"
 
 
-@dataclass(frozen=True)
+@dataclass
 class PlannedRun:
     """A training run of a project: where its files are to lie."""
 
@@ -20,44 +20,18 @@ class PlannedRun:
     config: TrainingConfig
     fold: int = None
 
-    @property
-    def model(self):
-        return self.project.models / f"{self.name}{MODEL_SUFFIX}"
-
-    @property
-    def last(self):
-        return self.project.models / f"{self.name}{LAST_SUFFIX}"
-
-    @property
-    def resumable(self):
-        """The checkpoint to go on with. A last layer that is fitted at once leaves no other than the model."""
-        return self.model if self.config.freeze_backbone else self.last
-
-    @property
-    def lock(self):
-        return self.project.models / f".{self.name}.lock"
-
-    @property
-    def augmented(self):
-        return self._result("augmented.png")
-
-    @property
-    def epochs(self):
-        return self._result("epochs.csv")
-
-    @property
-    def hyperparameters(self):
-        return self._result("hyperparameters.json")
-
-    @property
-    def files(self):
-        """The files that the run leaves: of steps also a state to go on with, and curves."""
-        files = [self.model, self.hyperparameters, self._result("loss_values.json"), self.epochs]
-        return files if self.config.freeze_backbone else [*files, *self._of_steps]
-
-    @property
-    def _of_steps(self):
-        return [self.last, self._result("accuracy.png"), self._result("loss.png")]
+    def __post_init__(self):
+        models, at_once = self.project.models, self.config.freeze_backbone
+        self.model = models / f"{self.name}{MODEL_SUFFIX}"
+        self.last = models / f"{self.name}{LAST_SUFFIX}"
+        # The checkpoint to go on with. A last layer that is fitted at once leaves no other than the model.
+        self.resumable = self.model if at_once else self.last
+        self.lock = models / f".{self.name}.lock"
+        self.augmented, self.epochs = self._result("augmented.png"), self._result("epochs.csv")
+        self.hyperparameters, self.losses = self._result("hyperparameters.json"), self._result("loss_values.json")
+        # What the run leaves: of steps also a state to go on with, and curves.
+        self.of_steps = [self.last, self._result("accuracy.png"), self._result("loss.png")]
+        self.files = [self.model, self.hyperparameters, self.losses, self.epochs, *([] if at_once else self.of_steps)]
 
     def _result(self, ending):
         return self.project.results / f"{self.name}_{ending}"
@@ -66,7 +40,7 @@ class PlannedRun:
         """Create the folders; UserError where an earlier run of this name left something and that is not expected."""
         for folder in (self.project.models, self.project.results):
             folder.mkdir(exist_ok=True)
-        existing = [path for path in dict.fromkeys([*self.files, *self._of_steps]) if path.exists()]
+        existing = [path for path in dict.fromkeys([*self.files, *self.of_steps]) if path.exists()]
         if existing and not may_exist:
             raise UserError(
                 f"{existing[0]}: exists already; --resume goes on with that training, --overwrite starts again, "
@@ -81,17 +55,20 @@ class PlannedRun:
             for option, value, name, theirs in self.config.contradictions(recorded)
         ]
 
+    def recorded(self):
+        """Return the record of a finished training of this name; None where there is none, or a damaged one."""
+        if not self.hyperparameters.exists() or not self.model.exists():
+            return None
+        try:
+            return files.read_json_object(self.hyperparameters)
+        except UserError:
+            return None  # written again from the last epoch's checkpoint, which says it too
+
     def require_same_choices(self):
         """Raise UserError where a finished training of this name was told otherwise; before anything is loaded."""
-        if not self.hyperparameters.exists() or not self.model.exists():
-            return
-        try:
-            recorded = files.read_json_object(self.hyperparameters)
-        except UserError:
-            return  # damaged: the checkpoint says it too
-        faults = self.choice_faults(recorded, self.hyperparameters)
-        if faults:
-            raise UserError(*faults)
+        recorded = self.recorded()
+        if recorded is not None:
+            require_none(self.choice_faults(recorded, self.hyperparameters))
 
 
 def plan_runs(project, configs, folds, file_name):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from pipeline import files, processes
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning import checkpoints, curves, devices
 from pipeline.learning.history import best_epoch, kept_epoch, write_epochs
 from pipeline.learning.planning import WAYS_OUT, PlannedRun
@@ -21,7 +21,7 @@ RESULTS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run(PlannedRun):
     """A training run of a project on a device, whose precision its configuration names."""
 
@@ -33,13 +33,8 @@ class Run(PlannedRun):
 
     def read_finished(self, data):
         """Return the recorded hyperparameters where this very training on TrainingData has been finished, else None."""
-        if not self.hyperparameters.exists() or not self.model.exists():
-            return None
-        try:
-            recorded = files.read_json_object(self.hyperparameters)
-        except UserError:
-            return None  # damaged: written again from the last epoch's checkpoint
-        if not all(is_plain_number(recorded.get(name)) for name in RESULTS):
+        recorded = self.recorded()
+        if recorded is None or not all(is_plain_number(recorded.get(name)) for name in RESULTS):
             return None
         self._require_same(data, recorded, self.hyperparameters)
         known = self.config.completed(recorded)
@@ -69,7 +64,7 @@ class Run(PlannedRun):
         """Save the state after an epoch, a Checkpoint, and as the model too if its weights are to be kept so far."""
         if len(checkpoint.history) == 1:
             # The records of an earlier run of this name; its model stays until there is a new one.
-            for path in [*self.files, *self._of_steps]:
+            for path in [*self.files, *self.of_steps]:
                 if path not in (self.model, self.resumable):
                     path.unlink(missing_ok=True)
         if self.resumable != self.model:
@@ -97,7 +92,7 @@ class Run(PlannedRun):
         }
         values = {name: [[epoch.epoch, getattr(epoch, key)] for epoch in history] for name, key in series.items()}
         hyperparameters = record | {name: result(history, self.config.keep) for name, result in RESULTS.items()}
-        files.write_json(self._result("loss_values.json"), values)
+        files.write_json(self.losses, values)
         if not self.config.freeze_backbone:
             self.draw_curves(history)
         # Last, since it says that the run is finished.
@@ -116,8 +111,7 @@ class Run(PlannedRun):
             for what, name, value in ours
             if recorded.get(name) != value
         ]
-        if faults:
-            raise UserError(*faults)
+        require_none(faults)
 
     def _can_go_on(self, checkpoint):
         """Tell whether a checkpoint has all that going on with it takes: anyone may have written the file."""

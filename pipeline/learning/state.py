@@ -86,7 +86,7 @@ def start_or_resume(run, data, overwrite):
         start = transfer.start_of(last)
         last.load_weights(model)
     else:
-        start = new_start(config, model, data)
+        start = transfer.new_start(model, config, data)
     training = make_training(config, data, model, start)
     if last is not None:
         try:
@@ -104,13 +104,3 @@ def make_training(config, data, model, start):
     image_sets = [replace(images, preprocessing=start.preprocessing) for images in (data.train, data.val)]
     optimizer = optimization.make_optimizer(model, config, start.fresh)
     return Training(config, data, model, *image_sets, optimizer, start)
-
-
-def new_start(config, model, data):
-    """Give a model its initial weights, and return the Start with the preprocessing that goes with them."""
-    preprocessing = replace(data.train.preprocessing, average_flips=config.average_flips)
-    if config.weights is not None:
-        statistics = data.train.channel_statistics
-        return transfer.start_from(model, config, len(data.class_names), preprocessing, statistics)
-    mean, std = data.train.channel_statistics() if config.normalize else (None, None)
-    return transfer.Start(replace(preprocessing, mean=mean, std=std))

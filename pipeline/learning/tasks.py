@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from pipeline import options
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.messages import in_words
 from pipeline.options import Option, unmet_needs
 from pipeline.project import Project
@@ -180,25 +180,20 @@ class Task:
             faults.append(
                 f"-out {self.out}: the predictions of labelled images are JSON; give a name that ends in .json"
             )
-        if faults:
-            raise UserError(*faults)
+        require_none(faults)
 
     def _require_places(self):
         """Raise UserError where what is to be written has no folder, or would be read as images the next time."""
         name, out = self.result_json_name, self.out
         if name is not None and not (self.dir / name).parent.is_dir():
             raise UserError(f"-result_json_name {name}: no such folder in {self.dir}; create it or give another name")
-        if out is not None and not out.parent.is_dir():
-            raise UserError(f"-out {out}: no such folder {out.parent}; create it or give another name")
+        for option, path in (("-out", out), ("-export", self.export)):
+            if path is not None and not path.parent.is_dir():
+                raise UserError(f"{option} {path}: no such folder {path.parent}; create it or give another name")
         if self.name == NEW and out is not None and out.suffix.lower() != ".csv":
             raise UserError(f"-out {out}: the predictions of new images are a CSV file; give a name that ends in .csv")
-        if self.export is not None:
-            if self.export.suffix not in (".onnx", ".safetensors"):
-                raise UserError(f"-export {self.export}: give a file name that ends in .onnx or .safetensors")
-            if not self.export.parent.is_dir():
-                raise UserError(
-                    f"-export {self.export}: no such folder {self.export.parent}; create it or give another name"
-                )
+        if self.export is not None and self.export.suffix not in (".onnx", ".safetensors"):
+            raise UserError(f"-export {self.export}: give a file name that ends in .onnx or .safetensors")
         if self.explain and self.images is not None:
             self._require_place_of_pictures()
 

@@ -35,21 +35,23 @@ class Pretrained:
     scaling: tuple = None  # (mean, standard deviation) of their images, each None where they were left as they are
 
 
-def start_from(model, config, class_count, preprocessing, channel_statistics):
-    """Load the weights that `-weights` means into a model, all but the last layer's, and return the Start.
+def new_start(model, config, data):
+    """Give a model its initial weights, and return the Start with the preprocessing that goes with them.
 
     Args:
-        model: nn.Module, as models.build_model returns it.
-        config: TrainingConfig; its `weights` are "imagenet", for torchvision's, downloaded once and kept by torch, or
-            the path of a checkpoint or of a plain state dict.
-        class_count: of the model.
-        preprocessing: of the images, not scaled.
-        channel_statistics: function that returns the mean and standard deviation of the training images.
+        model: nn.Module, as models.build_model returns it: with random weights, which it keeps without `-weights`.
+        config: TrainingConfig; its `weights`, of which all but the last layer's are loaded, are "imagenet", for
+            torchvision's, downloaded once and kept by torch, or the path of a checkpoint or of a plain state dict.
+        data: TrainingData.
 
     Raises UserError for weights that do not exist, cannot be downloaded or read, or are another architecture's.
     """
-    source = config.weights
-    head_names = models.head_names(config.architecture, class_count, preprocessing.image_shape)
+    source, channel_statistics = config.weights, data.train.channel_statistics
+    preprocessing = replace(data.train.preprocessing, average_flips=config.average_flips)
+    if source is None:
+        mean, std = channel_statistics() if config.normalize else (None, None)
+        return Start(replace(preprocessing, mean=mean, std=std))
+    head_names = models.head_names(config.architecture, len(data.class_names), preprocessing.image_shape)
     if source == IMAGENET:
         pretrained = _imagenet_weights(model, config.architecture)
     else:

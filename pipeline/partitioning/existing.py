@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline import image_table, split_files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.file_names import composed
 from pipeline.partitioning import catalogue, splitting
 
@@ -36,8 +36,7 @@ def read(project):
     seed = record.seed if record else 0
     rows = [row for row in image_table.read(project.tables / "images.csv") if not row.left_out]
     paths = [catalogue.location(project, row) for row in rows]
-    if gone := [path for path in paths if not path.exists()]:
-        raise UserError(*(f"{path}: no such file, but images.csv names it; {WAYS_OUT}" for path in gone))
+    require_none(f"{path}: no such file, but images.csv names it; {WAYS_OUT}" for path in paths if not path.exists())
     class_of, groups = [row.class_name for row in rows], [row.group for row in rows]
     folders = [folder for folder in project.fold_folders().values() if (folder / "test.csv").exists()]
     if folders:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pipeline.file_names import caseless, composed
+from pipeline.file_names import caseless, composed, is_hidden
 from pipeline.messages import note, note_each, printable
 from pipeline.project import is_reserved
 
@@ -25,8 +25,6 @@ PARTITION_NAMES = {
 # Pairs of files, as a fraction of a folder's files, from which on they are told. It is 1/2 where each image has a mask;
 # a few of the same name in two formats are nothing unusual.
 PAIRS_TO_TELL = 1 / 8
-# What Windows puts into folders of images; hidden files are passed over as well.
-PASSED_OVER = ("thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def entries(folder):
     except OSError as error:
         note(f"{folder}: passed over: {error.strerror}")
         return []
-    return [entry for entry in found if entry.name[0] != "." and entry.name.lower() not in PASSED_OVER]
+    return [entry for entry in found if not is_hidden(entry.name)]
 
 
 def walk(project):

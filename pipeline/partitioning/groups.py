@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline import files
-from pipeline.errors import UserError
+from pipeline.errors import require_none
 from pipeline.image_table import GROUP_COLUMNS, usable
 from pipeline.messages import note_each
 from pipeline.name_index import NameIndex
@@ -87,8 +87,7 @@ def read_group_csv(path, images):
     if not any(groups) and not faults:
         example = images["source"].iloc[0]
         faults.append(f"{path}: names none of the images; a line is 'file name,group', such as '{example},7'")
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     note_each(f"{path}, line {line}: {name!r} is none of the images" for line, name in unknown if line > 1)
     return groups
 
@@ -101,10 +100,8 @@ def _counts(groups):
 
 def _require_every_class(images):
     left = set(usable(images)["class_name"])
-    faults = [
+    require_none(
         f"class {row.class_name!r}: each of its images lies in another class too ({row.source}: {row.left_out}); "
         "remove the copies, or give --keep_label_conflicts"
         for row in images[~images["class_name"].isin(left)].drop_duplicates("class_name").itertuples()
-    ]
-    if faults:
-        raise UserError(*faults)
+    )

@@ -1,7 +1,7 @@
 """Labels in a table: a CSV with a line for each image, whose columns are found by their header or named by the user."""
 
 from pipeline import image_table, user_table
-from pipeline.errors import UserError
+from pipeline.errors import require_none
 from pipeline.file_names import caseless, composed
 from pipeline.messages import note_each
 from pipeline.partitioning.folders import PARTITION_NAMES, Label
@@ -45,8 +45,7 @@ def read(path, columns, names_of):
             line_of.setdefault(source, line.number)
     if not labels and not faults:
         faults.append(f"{path}: names none of the files; the first line names {table.rows[0][1][place['image']]!r}")
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     note_each(unknown)
     return labels
 
@@ -68,8 +67,7 @@ def _columns(table, named):
             place[role] = found[0]
         elif role in named or role in REQUIRED:
             faults.append(missing)
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return place
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import PurePosixPath
 
 from pipeline import files, image_files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.file_names import FileNames
 from pipeline.progress import progress_bar
 
@@ -37,8 +37,7 @@ def gather_images(project, images, copy):
         elif source.exists() and not (target.exists() and source.samefile(target)):
             # The same file under two names (a link, a file system that ignores case) is the only copy.
             steps.append((source, target))
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
 
     brought = removed = 0
     is_linked = functools.cache(

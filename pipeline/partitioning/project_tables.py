@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 
 from pipeline import files, image_table, split_files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.project import PARTITIONS, split_tables
 
 # images.csv goes last: while it lies in the project folder, organizing is not complete.
@@ -40,8 +40,7 @@ def require_ours(project):
             for path in paths
             if os.path.lexists(path) and not _is_ours(path, *names)
         ]
-    if faults:
-        raise UserError(*sorted(faults))
+    require_none(sorted(faults))
 
 
 def write(project, images, class_names, assignments, record):

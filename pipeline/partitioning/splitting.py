@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.messages import format_table, note, printable
 from pipeline.project import LONG_NAMES, PARTITIONS
 
@@ -249,8 +249,7 @@ def _refuse_small_classes(class_names, proportion, fold_count=None):
                 f"class {name!r}: too few images ({count}), with {asked} a class needs at least {needed}; "
                 + ", or ".join(ways_out)
             )
-    if faults:
-        raise UserError(*sorted(faults))
+    require_none(sorted(faults))
 
 
 def _easier(count, proportion, fold_count):
@@ -276,8 +275,7 @@ def _refuse_few_groups(class_names, groups, fold_count):
             f"-folds {fold_count}: the images form only {count} groups, and a group stays in one fold; give -folds "
             f"{count}, or {LOOSEN}"
         )
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
 
 
 def _groups_in(class_names, groups):
@@ -300,5 +298,4 @@ def _require_every_class(partitions, class_names, groups, parts):
                 f"{larger}add images of this class or {LOOSEN}"
             )
         faults.append(f"class {str(name)!r}: {fault}")
-    if faults:
-        raise UserError(*dict.fromkeys(faults))
+    require_none(faults)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline import files, image_files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.messages import format_table, listed
 from pipeline.performance.figures import Figure, score
 from pipeline.performance.grouped import proportion
@@ -148,9 +148,9 @@ def read(path, class_names):
     if theirs != class_names:
         theirs = listed(list(map(str, theirs))) if isinstance(theirs, list) else repr(theirs)
         raise UserError(f"{path}: its classes are {theirs}, those of the predictions {listed(class_names)}")
-    faults = [f"{path}: baseline {number}: {fault}" for number, entry in enumerate(entries) for fault in _faults(entry)]
-    if faults:
-        raise UserError(*faults)
+    require_none(
+        f"{path}: baseline {number}: {fault}" for number, entry in enumerate(entries) for fault in _faults(entry)
+    )
     return [
         Baseline(
             entry["name"],

@@ -27,8 +27,7 @@ def evaluate(request, parts):
     if request.per == "group":
         parts = units.of_groups(parts, paths)
     sources = provenance.read(parts, paths, for_report=request.report)
-    folds.require_one_model(parts, paths)
-    parts, chosen = _choose(request, parts)
+    parts, chosen = _choose(request, parts, folds.pool(parts, paths))
     measured = folds.pool(parts, paths)
     results = summary.summarize(
         measured,
@@ -41,15 +40,16 @@ def evaluate(request, parts):
     return results, sources
 
 
-def _choose(request, parts):
+def _choose(request, parts, before):
     """Return the parts as they are to be measured, and {field of Results: value} of what is chosen for that.
 
-    Both are chosen on validation predictions: first a temperature, then a threshold of the calibrated probabilities.
+    `before` are the parts pooled. Both are chosen on validation predictions: first a temperature, then a threshold of
+    the calibrated probabilities.
     """
     fitted, more = None, {}
     if request.calibrate_from:
         fitted = temperature.choose(_validation(request, parts, "calibrate_from"))
-        before, parts = folds.pool(parts, request.PREDS), fitted.apply_all(parts)
+        parts = fitted.apply_all(parts)
         after = folds.pool(parts, request.PREDS)
         more["temperature"], more["uncalibrated"] = fitted, summary.summarize(before)
         more["change_in_log_loss"] = temperature.change_in_log_loss(before, after)

@@ -53,7 +53,7 @@ def exact_interval(count, total):
     return [float(lower), float(upper)]
 
 
-def mean_of(figures, reason_without_interval="", correlations=None):
+def mean_of(figures, correlations=None):
     """Return the Figure of the mean of Figures.
 
     The interval recovers each figure's variance, on either side of it, from its own interval, so that it is not a point
@@ -63,7 +63,7 @@ def mean_of(figures, reason_without_interval="", correlations=None):
     """
     count, mean = len(figures), sum(figure.value for figure in figures) / len(figures)
     if any(figure.interval is None for figure in figures):
-        return Figure(mean, reason=reason_without_interval)
+        return Figure(mean)
     together = np.eye(count) if correlations is None else np.maximum(correlations, 0)
     values, limits = np.array([figure.value for figure in figures]), np.array([figure.interval for figure in figures])
     reaches = values - limits[:, 0], limits[:, 1] - values
@@ -86,7 +86,7 @@ def percent(value, decimals=None):
     """Write a proportion as a percentage, 92.3%."""
     if value is None:
         return "undefined"
-    decimals = _decimals(value, 3) if decimals is None else decimals
+    decimals = _decimals(value) if decimals is None else decimals
     return f"{_imperfect(value, decimals):.{decimals - 2}%}"
 
 
@@ -94,7 +94,7 @@ def score(value, decimals=None):
     """Write an area or another score with three decimals, 0.939."""
     if value is None:
         return "undefined"
-    decimals = _decimals(value, 3) if decimals is None else decimals
+    decimals = _decimals(value) if decimals is None else decimals
     return f"{_imperfect(value, decimals):.{decimals}f}"
 
 
@@ -114,16 +114,16 @@ def p_value(value):
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def points(value, decimals=1):
+def points(value):
     """Write a difference of two proportions in percentage points, +1.2 points."""
-    return "undefined" if value is None else f"{100 * value:+.{decimals}f} points"
+    return "undefined" if value is None else f"{100 * value:+.1f} points"
 
 
 def span(figure, write=percent):
     """Write a Figure's interval as "74.9% to 99.1%", with as many decimals as its value."""
     if figure.interval is None:
         return "undefined"
-    decimals = _decimals(figure.value, 3) if write in (percent, score) else None
+    decimals = _decimals(figure.value) if write in (percent, score) else None
     return " to ".join(write(limit) if decimals is None else write(limit, decimals) for limit in figure.interval)
 
 
@@ -148,12 +148,12 @@ def signed_span(interval, scale=1, decimals=3):
     return "undefined" if interval is None else " to ".join(f"{scale * limit:+.{decimals}f}" for limit in interval)
 
 
-def _decimals(value, least):
-    """Return how many decimals, `least` or more, write what is not quite 0 or 1 (or -1) as something else."""
+def _decimals(value):
+    """Return how many decimals, 3 or more, write what is not quite 0 or 1 (or -1) as something else."""
     distance = min(abs(value), abs(1 - abs(value)))
     if distance == 0 or abs(value) < ROUNDING:
-        return least
-    return next((number for number in range(least, MOST_DECIMALS) if distance >= 0.5 * 10**-number), MOST_DECIMALS)
+        return 3
+    return next((number for number in range(3, MOST_DECIMALS) if distance >= 0.5 * 10**-number), MOST_DECIMALS)
 
 
 def _imperfect(value, decimals):

@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 
-from pipeline.errors import UserError
+from pipeline.errors import require_none
 from pipeline.messages import MOST_NAMES, listed
 from pipeline.performance.figures import Figure
 from pipeline.performance.grouped import proportion
@@ -50,25 +50,16 @@ class CrossValidation:
     missing: list[int]  # numbers of folds that are not here
 
 
-def require_one_model(parts, paths, each_image_once=True):
-    """Raise UserError, in one line, where several `parts`, read from `paths`, are not of one cross-validation.
-
-    That is where they are of other classes, another split or positive class, of no fold or of one that stands twice,
-    and where images have no file name or are in two parts, which validation images may be.
-    """
-    faults = _faults(parts, paths, each_image_once) if len(parts) > 1 else []
-    if faults:
-        raise UserError(*faults)
-
-
 def pool(parts, paths, each_image_once=True):
     """Return the Predictions of all images in `parts`, a list of Predictions read from `paths`; one part as it is.
 
-    Raises UserError as require_one_model does.
+    Raises UserError, in one line, where several parts are not of one cross-validation: where they are of other classes,
+    another split or positive class, of no fold or of one that stands twice, and where images have no file name or are
+    in two parts, which validation images may be.
     """
-    require_one_model(parts, paths, each_image_once)
     if len(parts) == 1:
         return parts[0]
+    require_none(_faults(parts, paths, each_image_once))
     first = parts[0]
     pooled = {name: _pooled(parts, name) for name in (*OF_EACH_IMAGE, "weights")}
     pooled["folds"] = np.repeat([part.fold for part in parts], [len(part.labels) for part in parts])

@@ -57,36 +57,8 @@ class OneAgainstRest:
         return {name: cls.of(predictions, index) for index, name in enumerate(names) if positive in (None, name)}
 
     @cached_property
-    def positives(self):
-        return int(self.truth.sum())
-
-    @cached_property
-    def negatives(self):
-        return len(self.truth) - self.positives
-
-    @cached_property
-    def true_positives(self):
-        return int((self.truth & self.finding).sum())
-
-    @cached_property
-    def true_negatives(self):
-        return int((~self.truth & ~self.finding).sum())
-
-    @cached_property
-    def predicted(self):
-        return int(self.finding.sum())
-
-    @cached_property
     def reliability(self):
         return reliability_bins(self.truth, self.probability, self.groups)
-
-    @property
-    def false_negatives(self):
-        return self.positives - self.true_positives
-
-    @property
-    def false_positives(self):
-        return self.negatives - self.true_negatives
 
     def folds_with_both(self):
         """Return the images of each fold that has some of the class and others, a bool (n,) each."""
@@ -130,7 +102,7 @@ def positive_predictive_value(one):
 
     Undefined too where sensitivity or specificity is, since prevalence is then 0 or 1; so R's caret has it.
     """
-    return _unless(_one_sided(one)) or precision(one)
+    return _unless(one_sided(one)) or precision(one)
 
 
 def negative_predictive_value(one):
@@ -138,7 +110,7 @@ def negative_predictive_value(one):
 
     Undefined as positive_predictive_value is.
     """
-    return _unless(_one_sided(one)) or one.fraction(~one.truth, ~one.finding, ALWAYS)
+    return _unless(one_sided(one)) or one.fraction(~one.truth, ~one.finding, ALWAYS)
 
 
 def f1(one):
@@ -147,12 +119,11 @@ def f1(one):
     Undefined where one of the two is; 0 where both are 0 (R's caret divides 0 by 0 there). It is 2 J / (1 + J) of the
     fraction J = TP / (TP + FP + FN), Jaccard's index, and so are the limits of its interval.
     """
-    reason = NEVER if one.predicted == 0 else NO_IMAGE if one.positives == 0 else ""
-    if reason:
-        return Figure(None, reason=reason)
+    if not one.finding.any() or not one.truth.any():
+        return Figure(None, reason=NO_IMAGE if one.finding.any() else NEVER)
     jaccard = one.fraction(one.truth & one.finding, one.truth | one.finding)
     limits = [2 * limit / (1 + limit) for limit in jaccard.interval]
-    return Figure(2 * one.true_positives / (one.positives + one.predicted), limits)
+    return Figure(2 * jaccard.count / int(one.truth.sum() + one.finding.sum()), limits)
 
 
 def prevalence(one):
@@ -172,7 +143,7 @@ def detection_prevalence(one):
 
 def balanced_accuracy(one):
     """Return the mean of sensitivity and specificity. (Of several classes it is the mean sensitivity.)"""
-    if reason := _one_sided(one):
+    if reason := one_sided(one):
         return Figure(None, reason=reason)
     return mean_of([sensitivity(one), specificity(one)], correlations=one.correlations(one.finding, ~one.finding))
 
@@ -363,9 +334,9 @@ def _agreement_by_chance(matrix):
     return float(fractions.sum(axis=1) @ fractions.sum(axis=0))
 
 
-def _one_sided(one):
+def one_sided(one):
     """Return why what needs images of the class and of another is undefined; "" where it is not."""
-    return NO_IMAGE if one.positives == 0 else NO_OTHER if one.negatives == 0 else ""
+    return NO_IMAGE if not one.truth.any() else NO_OTHER if one.truth.all() else ""
 
 
 def _unless(reason):

@@ -1,7 +1,5 @@
 """The report as a model card: what the guidelines ask for, where the page answers it, and what is left to write."""
 
-from dataclasses import replace
-
 from pipeline.performance.guidelines import CLAIM, EXTERNAL, INTERNAL, MAIN, TRIPOD_AI
 from pipeline.performance.pages import Section, Table
 
@@ -27,11 +25,6 @@ def section(page, split):
         )
         tables.append(Table(["item", "asks for", "on this page", "still to write"], rows, guideline.name))
     return Section("Model card: what is reported, and what is not", sentences, tables=tables)
-
-
-def with_card(page, split):
-    """Return a Page with its model card at the end."""
-    return replace(page, sections=[*page.sections, section(page, split)])
 
 
 def _row(item, titles, tested):

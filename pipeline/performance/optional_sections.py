@@ -98,7 +98,8 @@ def _thresholds_of_folds(results):
         f"{results.unit}s are given {results.threshold_for_new_images.value:.6g}, chosen on all of them."
     )
     rows = [
-        (one.fold, f"{one.value:.6g}", *(with_span(figure, counts=True) for figure in one.chosen)) for one in points
+        (one.fold, f"{one.value:.6g}", with_span(one.sensitivity, counts=True), with_span(one.specificity, counts=True))
+        for one in points
     ]
     header = ["fold", "threshold", "Sensitivity where it was chosen", "Specificity there"]
     return Section("Threshold", [sentence], tables=[Table(header, rows)])

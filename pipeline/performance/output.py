@@ -30,5 +30,6 @@ def write(results_path, results, sources, report_sections=None):
     if report_sections:
         pictures = [picture for _, picture in drawings]
         page = report.page(results, contents, pictures, report_sections)
-        files.write_text(html_path, pages.html(model_card.with_card(page, results.predictions.split)))
+        page.sections.append(model_card.section(page, results.predictions.split))
+        files.write_text(html_path, pages.html(page))
     return [text, *lines]

@@ -10,6 +10,7 @@ from pipeline.performance.decision_curve import FEWEST_DECIDED, THRESHOLDS
 from pipeline.performance.figures import percent, score, span
 from pipeline.performance.pages import Picture
 from pipeline.performance.referral import uncertainty_source
+from pipeline.performance.results_files import picture_paths
 from pipeline.performance.roc import curves_of_folds
 from pipeline.plots import COLORS, legend_above, own_style, save_figure, shown_name, text_color, titled
 
@@ -48,14 +49,9 @@ def drawings(results, results_path, for_report=False):
     if results.decision_curve:
         text = f"Net benefit of treating where the probability of {of_class} is at least the threshold, over it."
         drawn.append((draw_decision_curve, "decision_curve", text))
-    return [
-        (draw, Picture(results_path.with_name(f"{results_path.stem}_{name}.png"), text, _is_wide(name, results)))
-        for draw, name, text in drawn
-    ]
-
-
-def _is_wide(name, results):
-    return name == "confusion_matrix" and len(results.classes) > CLASSES_IN_HALF_A_PAGE
+    paths = picture_paths(results_path)
+    wide = ["confusion_matrix"] if len(results.classes) > CLASSES_IN_HALF_A_PAGE else []
+    return [(draw, Picture(paths[name], text, name in wide)) for draw, name, text in drawn]
 
 
 @own_style()
@@ -100,15 +96,7 @@ def draw_roc(path, results):
     as it was predicted.
     """
     figure, axes = _square_axes("1 - specificity", "sensitivity")
-    curves, thin = [], []
-    for one in results.shown_classes:
-        if one.auc.value is not None:
-            label = f"AUC of {shown_name(one.name)}: {score(one.auc.value)} ({span(one.auc, score)})"
-            of_folds = [metrics.roc_curve(each.truth, each.scores)[:2] for each in curves_of_folds(one.against_rest)]
-            curves.append((*_mean_curve(of_folds), label))
-            thin += of_folds if len(of_folds) > 1 and results.positive else []
-    _draw_curves(axes, curves, "default")
-    _draw_thin(axes, thin, "default")
+    _draw_classes(axes, results, "AUC", [one.auc for one in results.shown_classes], _roc, _mean_curve, "default")
     if results.positive is not None and None not in (results.main.sensitivity.value, results.main.specificity.value):
         point = 1 - results.main.specificity.value, results.main.sensitivity.value
         axes.plot(*point, "o", color=COLORS[1], ms=8, label=_as_predicted(results), zorder=3)
@@ -125,20 +113,14 @@ def draw_precision_recall(path, results):
     mean of theirs.
     """
     figure, axes = _square_axes("recall (sensitivity)", "precision")
-    curves, thin = [], []
-    for one in results.shown_classes:
-        average = one.average_precision
-        if average.value is not None:
-            label = f"average precision of {shown_name(one.name)}: {score(average.value)} ({span(average, score)})"
-            of_folds = _precisions(one.against_rest)
-            curves.append((*_mean_precision(of_folds), label))
-            thin += of_folds if len(of_folds) > 1 and results.positive else []
-    _draw_curves(axes, curves, "steps-post")
-    _draw_thin(axes, thin, "steps-post")
+    areas = [one.average_precision for one in results.shown_classes]
+    _draw_classes(axes, results, "average precision", areas, _precisions, _mean_precision, "steps-post")
     if results.positive is not None:
         prevalence = results.main.prevalence.value
         axes.axhline(prevalence, ls=":", color="grey", label=f"chance: prevalence {prevalence:.3f}", zorder=0)
-    _title(axes, f"Precision and recall {_of_whom(results)}")
+    # Above the legend, if there is a curve to name.
+    write = legend_above if axes.get_legend_handles_labels()[0] else titled
+    write(axes, f"Precision and recall {_of_whom(results)}")
     save_figure(figure, path)
 
 
@@ -153,19 +135,6 @@ def _as_predicted(results):
     how = f"threshold {results.thresholds[0].value:.3g}" if len(results.thresholds) == 1 else "as predicted"
     main = results.main
     return f"{how}: sensitivity {percent(main.sensitivity.value)}, specificity {percent(main.specificity.value)}"
-
-
-def _precisions(rest):
-    """Return (recall, precision) of each fold that has images of the class and others; recall falls."""
-    curves = curves_of_folds(rest)
-    return [metrics.precision_recall_curve(curve.truth, curve.scores)[1::-1] for curve in curves]
-
-
-def _mean_precision(curves):
-    """Return recall, falling, and the mean precision of curves at each, theirs at the smallest recall not below it."""
-    recalls = np.unique(np.concatenate([recall for recall, _ in curves]))[::-1]
-    reached = [precision[np.searchsorted(-recall, -recalls, side="right") - 1] for recall, precision in curves]
-    return recalls, np.mean(reached, axis=0)
 
 
 @own_style()
@@ -265,8 +234,20 @@ def _square_axes(x_label, y_label):
     return figure, axes
 
 
-def _draw_curves(axes, curves, draw_style):
-    """Draw each (x, y, label) in its own colour; more than fit into a legend in grey; a word if there is none."""
+def _draw_classes(axes, results, measure, areas, curves_of, mean_of, draw_style):
+    """Draw the mean curve over folds of each shown class in its own colour, and of a positive class the folds' too.
+
+    More than fit into a legend are grey; a word stands where there is none. `areas` are the Figures of the shown
+    classes, and `measure` their name. `curves_of` returns [(x, y)] of each fold of a OneAgainstRest, `mean_of` those of
+    their mean.
+    """
+    curves, thin = [], []
+    for one, area in zip(results.shown_classes, areas, strict=True):
+        if area.value is not None:
+            of_folds = curves_of(one.against_rest)
+            label = f"{measure} of {shown_name(one.name)}: {score(area.value)} ({span(area, score)})"
+            curves.append((*mean_of(of_folds), label))
+            thin += of_folds if len(of_folds) > 1 and results.positive else []
     for number, (x, y, label) in enumerate(curves):
         if len(curves) > CLASSES_IN_LEGEND:
             label = f"each of {len(curves)} classes" if number == 0 else None
@@ -276,13 +257,14 @@ def _draw_curves(axes, curves, draw_style):
             axes.plot(x, y, color=color, ls=style, lw=1.8, drawstyle=draw_style, label=label)
     if not curves:
         axes.text(0.5, 0.7, "undefined for these images", ha="center", transform=axes.transAxes)
-
-
-def _draw_thin(axes, curves, draw_style):
-    """Draw the curves of single folds."""
-    for number, (x, y) in enumerate(curves):
-        label = f"each of {len(curves)} folds" if number == 0 else None
+    for number, (x, y) in enumerate(thin):
+        label = f"each of {len(thin)} folds" if number == 0 else None
         axes.plot(x, y, color="grey", lw=0.8, drawstyle=draw_style, label=label, zorder=1)
+
+
+def _roc(rest):
+    """Return (1 - specificity, sensitivity) of each fold that has images of the class and others."""
+    return [metrics.roc_curve(curve.truth, curve.scores)[:2] for curve in curves_of_folds(rest)]
 
 
 def _mean_curve(curves):
@@ -294,7 +276,14 @@ def _mean_curve(curves):
     return np.append(0, grid), np.append(0, mean)
 
 
-def _title(axes, title):
-    """Write the title of a picture, above its legend if there is a curve to name."""
-    write = legend_above if axes.get_legend_handles_labels()[0] else titled
-    write(axes, title)
+def _precisions(rest):
+    """Return (recall, precision) of each fold that has images of the class and others; recall falls."""
+    curves = curves_of_folds(rest)
+    return [metrics.precision_recall_curve(curve.truth, curve.scores)[1::-1] for curve in curves]
+
+
+def _mean_precision(curves):
+    """Return recall, falling, and the mean precision of curves at each, theirs at the smallest recall not below it."""
+    recalls = np.unique(np.concatenate([recall for recall, _ in curves]))[::-1]
+    reached = [precision[np.searchsorted(-recall, -recalls, side="right") - 1] for recall, precision in curves]
+    return recalls, np.mean(reached, axis=0)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import UserError
 from pipeline.performance.figures import Figure
-from pipeline.performance.grouped import proportion
-from pipeline.performance.metrics import ALWAYS, NEVER, NO_IMAGE, NO_OTHER, OneAgainstRest
+from pipeline.performance.metrics import ALWAYS, NEVER, OneAgainstRest, one_sided
 
 NO_FALSE_POSITIVE, NO_TRUE_NEGATIVE = "infinite: no false positive", "infinite: no true negative"
 
@@ -56,12 +55,9 @@ def _likelihood_ratio(one, outcome, if_never, if_infinite):
 
     The interval follows from those of the two fractions: see ratio_interval. Undefined where no image has the outcome.
     """
-    masks = (one.truth, ~one.truth)
-    if not all(mask.any() for mask in masks):
-        return Figure(None, reason=NO_OTHER if one.positives else NO_IMAGE)
-    if not outcome.any():
-        return Figure(None, reason=if_never)
-    above, below = (proportion(outcome[mask], one.groups[mask]) for mask in masks)
+    if reason := one_sided(one) or ("" if outcome.any() else if_never):
+        return Figure(None, reason=reason)
+    above, below = one.fraction(outcome, one.truth), one.fraction(outcome, ~one.truth)
     # A correlation above 0 would make the interval shorter, and is not known well enough for that.
     interval = ratio_interval(above, below, min(float(one.correlations(outcome, outcome)[0, 1]), 0.0))
     if below.value == 0:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline import files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.messages import in_words
 from pipeline.performance import flow
 from pipeline.performance.pages import Picture, Section, Table
@@ -45,9 +45,16 @@ class Source:
 
     def relative(self, text):
         """Return a text, a command line say, with absolute paths cut: to start at the project folder, or to a name."""
-        for root in (self.root.absolute(), self.root.resolve()):
-            text = text.replace(str(root), root.name) if root.name else text
-        return re.sub(r"'[^']*'|\"[^\"]*\"|\S+", _last_name, text)
+        roots = [root for root in (self.root.absolute(), self.root.resolve()) if root.name]
+
+        def cut(match):
+            word = match[0].strip("'\"")
+            if not (PurePosixPath(word).is_absolute() or PureWindowsPath(word).is_absolute()):
+                return match[0]
+            inside = [str(Path(word).relative_to(root.parent)) for root in roots if Path(word).is_relative_to(root)]
+            return match[0].replace(word, inside[0] if inside else PureWindowsPath(word).name)
+
+        return re.sub(r"'[^']*'|\"[^\"]*\"|[^\s=]+", cut, text)
 
     def fingerprints(self):
         """Return [(path in the project folder, SHA-256)] of what the predictions come from, and their own."""
@@ -92,8 +99,7 @@ def read(parts, paths, for_report):
             sources.append(Source(part, path, split, _training_record(record) if known else {}))
         except UserError as error:
             faults += error.faults
-    if faults:
-        raise UserError(*dict.fromkeys(faults))
+    require_none(faults)
     return sources
 
 
@@ -212,13 +218,6 @@ def _split(sources):
     ]
     commands = [source.relative(source.split.command_line) for source in known]
     return list(dict.fromkeys(sentences)), list(dict.fromkeys(commands))
-
-
-def _last_name(match):
-    """Return a word of a command line, in quotes or not; of an absolute path only the last name."""
-    word = match[0].strip("'\"")
-    absolute = PurePosixPath(word).is_absolute() or PureWindowsPath(word).is_absolute()
-    return match[0].replace(word, PureWindowsPath(word).name) if absolute else match[0]
 
 
 def _model_name(predictions):

@@ -4,7 +4,7 @@ import glob
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.options import choice, unmet_needs
 from pipeline.readers import number, table_column
 
@@ -61,8 +61,7 @@ class Request:
     # fmt: on
 
     def __post_init__(self):
-        if faults := unmet_needs(self):
-            raise UserError(*faults)
+        require_none(unmet_needs(self))
         if self.baselines and self.per == "group":
             raise UserError("-baselines: are of images, and -per group counts groups; leave one of the two out")
 
@@ -91,6 +90,5 @@ def _expand(name, texts):
         if not matches:
             option = name if name == "PREDS" else f"-{name}"
             faults.append(f"{option} {text}: no file matches this pattern; check the folder and the names")
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return paths

@@ -1,9 +1,9 @@
 """Where the results of calc_model_performance.py go, and what they may not replace."""
 
-import glob
-
 from pipeline import files, predictions
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
+
+PICTURES = ("confusion_matrix", "roc", "precision_recall", "reliability", "referral", "decision_curve")
 
 
 def require_writable(results_path, inputs):
@@ -22,15 +22,12 @@ def require_writable(results_path, inputs):
             fault = f"{results_path}: holds predictions; give the name of the results file last"
     if fault:
         raise UserError(fault)
-    stem = results_path.stem
-    beside = [*results_path.parent.glob(f"{glob.escape(stem)}_*.png"), report_path(results_path)]
-    faults = [
+    pictures = sorted(picture_paths(results_path).values())
+    require_none(
         f"{path}: was not written by calc_model_performance.py; rename it, or give another name for the results"
-        for path in [results_path, results_path.with_suffix(".md"), *sorted(beside)]
+        for path in [results_path, results_path.with_suffix(".md"), *pictures, report_path(results_path)]
         if path.is_file() and not _is_ours(path)
-    ]
-    if faults:
-        raise UserError(*faults)
+    )
 
 
 def _is_ours(path):
@@ -39,6 +36,11 @@ def _is_ours(path):
     if path.suffix == ".md":
         return path.read_bytes().startswith(b"# Performance")
     return files.has_mark(path)
+
+
+def picture_paths(results_path):
+    """Return {what it shows: path} of the pictures that may stand beside a results JSON."""
+    return {name: results_path.with_name(f"{results_path.stem}_{name}.png") for name in PICTURES}
 
 
 def report_path(results_path):

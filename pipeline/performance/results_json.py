@@ -9,6 +9,7 @@ from pipeline.operating_point import KEY, OperatingPoint
 from pipeline.performance.cautions import cautions
 from pipeline.performance.decision_curve import THRESHOLDS
 from pipeline.performance.figures import Figure
+from pipeline.performance.metrics import confusion_matrix
 from pipeline.performance.summary import OneClass
 
 ERROR = ("file name", "class", "predicted", "probability", "others of its group")
@@ -29,7 +30,7 @@ def as_json(results):
     overall = _values(_overall(results), undefined)
     main = _one_class(replace(results.main, brier_score=results.brier_score), undefined)
     per_class = {
-        one.name: {"n": one.against_rest.positives} | _one_class(one, undefined, f" ({one.name})")
+        one.name: {"n": int(one.against_rest.truth.sum())} | _one_class(one, undefined, f" ({one.name})")
         for one in results.classes
     }
     figures = main | overall
@@ -85,6 +86,8 @@ def _one_class(figures, undefined, of=""):
     if not isinstance(figures, OneClass):
         return _values(values, undefined, of)
     one = figures.against_rest
+    counts = confusion_matrix(one.truth, one.finding, 2).tolist()
+    (true_negatives, false_positives), (false_negatives, true_positives) = counts
     values |= _with_intervals(figures.calibration_line)
     values["ROC-AUC 95% Interval (DeLong)"] = _interval(figures.auc_delong)
     if figures.auc_pooled is not None:
@@ -94,8 +97,8 @@ def _one_class(figures, undefined, of=""):
         }
     return {
         **_values(values, undefined, of),
-        "True Positives": one.true_positives, "False Negatives": one.false_negatives,
-        "False Positives": one.false_positives, "True Negatives": one.true_negatives,
+        "True Positives": true_positives, "False Negatives": false_negatives,
+        "False Positives": false_positives, "True Negatives": true_negatives,
         "Reliability Diagram": _bins(one.reliability),
     }  # fmt: skip
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline import image_table, user_table
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.file_names import composed
 from pipeline.performance import metrics
 from pipeline.performance.figures import Figure, missing_of
@@ -85,8 +85,7 @@ def _values(table, column, known, measured):
         if value_of.setdefault(name, value) != value:
             faults.append(f"{line.where}: {line.name!r} has another {column} in line {line_of[name]}; correct one")
         line_of.setdefault(name, line.number)
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return value_of
 
 
@@ -100,8 +99,7 @@ def _columns(table, column):
     if len(names) != 1:
         count = "no column" if not names else f"{len(names)} columns"
         faults.append(f"-by {table.path}: {count} for the image's name in its header ({header}); call just one image")
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     return names[0], table.header.index(column)
 
 

@@ -41,14 +41,6 @@ MOST_ERRORS = 10  # that are listed
 OF_LABEL, OF_FINDING = ("sensitivity", "recall"), ("precision", "positive_predictive_value")
 
 
-def _auc(one):
-    return area_figure([one])
-
-
-def _calibration_error(one):
-    return Figure(calibration_error(one.reliability))
-
-
 @dataclass(frozen=True)
 class ClassFigures:
     """Figures of a class against the rest, or their means over the classes.
@@ -58,7 +50,7 @@ class ClassFigures:
 
     sensitivity: Annotated[Figure, "Sensitivity", metrics.sensitivity]
     specificity: Annotated[Figure, "Specificity", metrics.specificity]
-    auc: Annotated[Figure, "ROC-AUC", _auc]
+    auc: Annotated[Figure, "ROC-AUC", lambda one: area_figure([one])]
     positive_predictive_value: Annotated[Figure, "Pos Pred Value", metrics.positive_predictive_value]
     negative_predictive_value: Annotated[Figure, "Neg Pred Value", metrics.negative_predictive_value]
     precision: Annotated[Figure, "Precision", metrics.precision]
@@ -70,7 +62,7 @@ class ClassFigures:
     balanced_accuracy: Annotated[Figure, "Balanced Accuracy", metrics.balanced_accuracy]
     average_precision: Annotated[Figure, "Average Precision", metrics.average_precision]
     brier_score: Annotated[Figure, "Brier Score", brier_score]
-    calibration_error: Annotated[Figure, "Calibration Error", _calibration_error]
+    calibration_error: Annotated[Figure, "Calibration Error", lambda one: Figure(calibration_error(one.reliability))]
 
     def named(self):
         """Return {name: Figure}."""

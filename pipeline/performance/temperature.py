@@ -47,8 +47,9 @@ def choose(pool):
         count, errors = len(chooser.labels), _errors(chooser)
         if count < FEWEST_IMAGES or errors < FEWEST_ERRORS:
             way_out = "leave it out" if len(pool.of_parts) > 1 else "give the predictions of all folds, or leave it out"
+            less = "" if count == len(pool.everything.labels) else " are left for a fold, less those it tests"
             raise UserError(
-                f"{pool.option} {pool.names}: {count} {chooser.unit}s with {errors} errors{_less(pool, chooser)}; "
+                f"{pool.option} {pool.names}: {count} {chooser.unit}s with {errors} errors{less}; "
                 f"below {FEWEST_IMAGES} {chooser.unit}s and {FEWEST_ERRORS} errors a temperature costs more than it "
                 f"brings; {way_out}"
             )
@@ -85,10 +86,6 @@ def fit(labels, probabilities):
 
     limits = sorted(-np.log(BOUNDS))
     return float(np.exp(-minimize_scalar(loss, bounds=limits, method="bounded").x))
-
-
-def _less(pool, chooser):
-    return "" if len(chooser.labels) == len(pool.everything.labels) else " are left for a fold, less those it tests"
 
 
 def _errors(predictions):

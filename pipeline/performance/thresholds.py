@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.performance.figures import CONFIDENCE, Figure, score
 from pipeline.performance.grouped import design_effect, proportion
 
@@ -43,11 +43,6 @@ class Threshold:
     specificity: Figure
     accuracy: Figure
 
-    @property
-    def chosen(self):
-        """The two figures that the rule chooses by."""
-        return self.sensitivity, self.specificity
-
 
 def choose_all(parts, pool, rule=None):
     """Choose a Threshold for each of `parts`, Predictions, and one on all of the validation Pool, for new images.
@@ -71,13 +66,11 @@ def choose_all(parts, pool, rule=None):
 
 
 def _choose(validation, pool, rule, fold):
-    faults = [
+    require_none(
         f"{pool.option} {pool.names}: no {validation.unit} of the class {name}; the threshold needs some of both"
         for index, name in enumerate(validation.class_names)
         if not (validation.labels == index).any()
-    ]
-    if faults:
-        raise UserError(*faults)
+    )
     positive = validation.class_names.index(validation.positive_class)
     truth, probability = validation.labels == positive, validation.probabilities[:, positive]
     groups = validation.group_numbers()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline import predictions
-from pipeline.errors import UserError
+from pipeline.errors import require_none
 
 
 def read_all(paths, unit="image"):
@@ -19,9 +19,7 @@ def of_groups(parts, paths):
 
     Raises UserError, with a line a file, where groups are not known, or one has images of several classes.
     """
-    faults = [fault for part, path in zip(parts, paths, strict=True) for fault in _faults(part, path)]
-    if faults:
-        raise UserError(*faults)
+    require_none(fault for part, path in zip(parts, paths, strict=True) for fault in _faults(part, path))
     return [_of_groups(part) for part in parts]
 
 

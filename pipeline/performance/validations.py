@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.errors import UserError
+from pipeline.errors import require_none
 from pipeline.performance import folds
 from pipeline.predictions import Predictions
 
@@ -32,17 +32,14 @@ def pool(validations, paths, parts, option):
 
     Raises UserError, with a line a fault, where files do not belong together, or would be measured by themselves.
     """
-    faults = _fold_faults(validations, parts, option)
-    if faults:
-        raise UserError(*faults)
-    alone = len(validations) == len(parts) == 1
+    require_none(_fold_faults(validations, parts, option))
+    alone, faults = len(validations) == len(parts) == 1, []
     for validation, path in zip(validations, paths, strict=True):
         for part in parts:
             same = alone or None in (validation.fold, part.fold) or validation.fold == part.fold
             if same or part is parts[0]:
                 faults += _faults(validation, part, f"{option} {path}", same)
-    if faults:
-        raise UserError(*dict.fromkeys(faults))
+    require_none(faults)
     positive = parts[0].positive_class
     everything = folds.pool(
         [replace(one, positive_class=positive) for one in validations], paths, each_image_once=False
