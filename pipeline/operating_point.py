@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pipeline import files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.plain_values import are_texts, is_plain_number
 
 KEY = "Operating Point"  # in the results JSON
@@ -92,8 +92,7 @@ class OperatingPoint:
                 faults.append(f"-operating_point {path}: is of {listed}, not of {name}; give its own results")
             elif self.weights is not None and weights not in self.weights:
                 faults.append(f"-operating_point {path}: is of a {name} with other weights; give its own results")
-        if faults:
-            raise UserError(*faults)
+        require_none(faults)
 
 
 def calibrated(probabilities, temperature):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.performance.figures import Figure, Undefined, Z
 from pipeline.performance.grouped import design_effect, sign_flip_test
 from pipeline.performance.metrics import OneAgainstRest
@@ -89,8 +89,7 @@ def matched(measured, other, place):
         extra = [name for name in other.file_names if name not in known]
         faults = [f"-compare {place}: has no prediction for {name}, which is measured" for name in missing]
         faults += [f"-compare {place}: predicts {name}, which is not measured" for name in extra]
-        if faults:
-            raise UserError(*faults)
+        require_none(faults)
         order = np.array([position[name] for name in names])
     faults = [
         f"-compare {place}: {names[index]} has the label {other.labels[order[index]]}, in the predictions measured "
@@ -103,8 +102,7 @@ def matched(measured, other, place):
             for name, index, ours in zip(names, order, measured.members, strict=True)
             if set(other.members[index]) != set(ours)
         ]
-    if faults:
-        raise UserError(*faults)
+    require_none(faults)
     other = replace(other.select(order), file_names=measured.file_names)
     if all(np.array_equal(getattr(other, each), getattr(measured, each)) for each in ("probabilities", "predictions")):
         raise UserError(f"-compare {place}: has the same probabilities of every image; give those of another model")
