@@ -161,6 +161,16 @@ def test_groups_that_fit_into_larger_partitions_are_told_so():
     assert sizes(class_names, assign_partitions(class_names, groups, Fraction(1, 4), seed=0))["no"] == (5, 5)
 
 
+def test_a_class_of_fewer_groups_than_folds_is_told_to_try_fewer_folds():
+    """A larger proportion adds no test images."""
+    class_names, groups = ["no"] * 30 + ["yes"] * 30, [number // 10 for number in range(30)] + [*range(3, 33)]
+    with pytest.raises(UserError, match=r"fits into test, .*; try fewer -folds, add images") as error:
+        assign_folds(class_names, groups, 5, Fraction(3, 10), seed=0)
+    assert "-val_test_prop" not in str(error.value)
+    for partitions in assign_folds(class_names, groups, 3, Fraction(3, 10), seed=0):
+        assert sizes(class_names, partitions)["no"] == (10, 10)
+
+
 @given(images=grouped_images(groups_within_classes=False), seed=seeds)
 def test_the_same_arguments_give_the_same_split(images, seed):
     classes, groups, proportion = images

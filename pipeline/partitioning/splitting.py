@@ -13,6 +13,7 @@ from pipeline.errors import UserError, require_none
 from pipeline.messages import format_table, note, printable
 from pipeline.project import LONG_NAMES, PARTITIONS
 
+LARGER = "a larger -val_test_prop"
 LOOSEN = "loosen the grouping (-near_duplicates, -group_csv, -subfolders ungrouped, -patients ungrouped)"
 # Of the exchange of groups between folds, see _exchanged.
 UNEVEN = 0.05
@@ -74,7 +75,7 @@ def assign_partitions(class_names, groups, proportion, seed, given):
         room = {"test": [test for _, test in sizes], "val": [validation for validation, _ in sizes]}
         order = _random_order(groups, seed)
         _fill(partitions, class_names, groups, {partition: room[partition] for partition in drawn}, order)
-    _require_every_class(partitions, class_names, groups, ["train", *drawn])
+    _require_every_class(partitions, class_names, groups, dict.fromkeys(drawn, LARGER))
     return partitions.tolist()
 
 
@@ -99,7 +100,7 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
         order.sort(key=times_held_out.__getitem__)
         _fill(partitions, class_names, groups, {"val": validation}, order)
         times_held_out.update(set(groups[partitions == "val"]))
-        _require_every_class(partitions, class_names, groups, PARTITIONS)
+        _require_every_class(partitions, class_names, groups, {"val": LARGER, "test": "fewer -folds"})
         folds.append(partitions.tolist())
     return folds
 
@@ -283,19 +284,22 @@ def _groups_in(class_names, groups):
     return Counter(name for name, _ in set(zip(class_names, groups, strict=True)))
 
 
-def _require_every_class(partitions, class_names, groups, parts):
-    """Raise UserError, with a line a fault, for each class that has no image in one of the `parts`."""
+def _require_every_class(partitions, class_names, groups, ways_out):
+    """Raise UserError, with a line a fault, for each class that has no training image, or none of a partition drawn.
+
+    `ways_out` are {partition that was drawn: what makes room in it}.
+    """
     groups_in = _groups_in(class_names, groups)
     faults = []
     for name, partition in itertools.product(np.unique(class_names), PARTITIONS):
-        if partition not in parts or (partitions[class_names == name] == partition).any():
+        if partition not in ("train", *ways_out) or (partitions[class_names == name] == partition).any():
             continue
         fault = "has no training image; add some to the training partition, or remove the class"
         if (partitions[class_names == name] == "train").any():
-            larger = "try a larger -val_test_prop, " if groups_in[name] >= len(PARTITIONS) else ""
+            way_out = f"try {ways_out[partition]}, " if groups_in[name] >= len(PARTITIONS) else ""
             fault = (
                 f"no whole group of images fits into {partition}, since images that belong together stay together; "
-                f"{larger}add images of this class or {LOOSEN}"
+                f"{way_out}add images of this class or {LOOSEN}"
             )
         faults.append(f"class {str(name)!r}: {fault}")
     require_none(faults)
