@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out wh
 from pipeline import command_line
 from pipeline.command_line import add_option
 from pipeline.errors import UserError
+from pipeline.file_names import is_hidden
 from pipeline.project import RESERVED_FOLDERS, RUNS_NEXT_STEP, SCRIPTS, script_command
 from pipeline.readers import folder_path
 
@@ -115,7 +116,7 @@ def find_class_folders(images, out):
     folders = sorted(
         folder
         for folder in images.iterdir()
-        if folder.is_dir() and folder.name not in RESERVED_FOLDERS and not folder.name.startswith(".")
+        if folder.is_dir() and folder.name not in RESERVED_FOLDERS and not is_hidden(folder.name)
     )
     if (images / "csv" / "images.csv").exists():
         command = script_command("partition_datasets.py", "-proj_dir", images, "-folds", FOLDS)

@@ -175,6 +175,7 @@ def test_no_absolute_path_is_shown(tmp_path):
         (f"a.py {tmp_path}/m.tar '{tmp_path}/my preds.json'", f"a.py {name}/m.tar '{name}/my preds.json'"),
         (f"a.py {tmp_path}_2/m.tar /other{tmp_path}/x.json -dir={tmp_path}", f"a.py m.tar x.json -dir={name}"),
         ("a.py -images=/home/me/x -mean 0.5", "a.py -images=x -mean 0.5"),
+        ("a.py '-images=/home/me/my data' /home/lr=0.1/me/x.csv", "a.py '-images=my data' x.csv"),
         (f"python a.py -dir {tmp_path} -save m.pth.tar", f"python a.py -dir {tmp_path.name} -save m.pth.tar"),
         ("python a.py '/home/me/my data/x.csv' /y/z.csv", "python a.py 'x.csv' z.csv"),
         (r'python a.py "C:\my data\x.csv" 1/2', 'python a.py "x.csv" 1/2'),

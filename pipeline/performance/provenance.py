@@ -48,13 +48,13 @@ class Source:
         roots = [root for root in (self.root.absolute(), self.root.resolve()) if root.name]
 
         def cut(match):
-            word = match[0].strip("'\"")
+            word = re.sub(r"^-[^\s=]*=", "", match[0].strip("'\""))  # PATH of -option=PATH
             if not (PurePosixPath(word).is_absolute() or PureWindowsPath(word).is_absolute()):
                 return match[0]
             inside = [str(Path(word).relative_to(root.parent)) for root in roots if Path(word).is_relative_to(root)]
             return match[0].replace(word, inside[0] if inside else PureWindowsPath(word).name)
 
-        return re.sub(r"'[^']*'|\"[^\"]*\"|[^\s=]+", cut, text)
+        return re.sub(r"'[^']*'|\"[^\"]*\"|\S+", cut, text)
 
     def fingerprints(self):
         """Return [(path in the project folder, SHA-256)] of what the predictions come from, and their own."""
