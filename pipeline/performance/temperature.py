@@ -51,7 +51,7 @@ def choose(pool):
             less = "" if count == len(pool.everything.labels) else " are left for a fold, less those it tests"
             raise UserError(
                 f"{pool.option} {pool.names}: {counted(count, chooser.unit)} with {counted(errors, 'error')}{less}; "
-                f"below {FEWEST_IMAGES} {chooser.unit}s and {FEWEST_ERRORS} errors a temperature costs more than it "
+                f"below {FEWEST_IMAGES} {chooser.unit}s or {FEWEST_ERRORS} errors a temperature costs more than it "
                 f"brings; {way_out}"
             )
     values = [fit(chooser.labels, chooser.probabilities) for chooser in (pool.everything, *pool.of_parts)]
