@@ -23,6 +23,7 @@ from pipeline import command_line
 from pipeline.command_line import add_option
 from pipeline.errors import UserError
 from pipeline.file_names import is_hidden
+from pipeline.messages import counted
 from pipeline.project import RESERVED_FOLDERS, RUNS_NEXT_STEP, SCRIPTS, script_command
 from pipeline.readers import folder_path
 
@@ -122,9 +123,8 @@ def find_class_folders(images, out):
         command = script_command("partition_datasets.py", "-proj_dir", images, "-folds", FOLDS)
         raise UserError(f"-images {images}: its images are organized already; instead: {command}")
     if len(folders) < 2:
-        raise UserError(
-            f"-images {images}: {len(folders)} class folders in it; give the folder that holds one folder per class"
-        )
+        number = counted(len(folders), "class folder")
+        raise UserError(f"-images {images}: {number} in it; give the folder that holds one folder per class")
     return folders
 
 

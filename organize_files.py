@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out wh
 from pipeline import command_line
 from pipeline.command_line import Switch, add_option
 from pipeline.errors import UserError
-from pipeline.messages import printable
+from pipeline.messages import counted, printable
 from pipeline.project import Project, propose, script_command
 from pipeline.readers import folder_path
 
@@ -68,16 +68,16 @@ def main(argv=None):
         tables_moved = project_tables.move(project)
 
     if gathered or tables_moved:
-        print(f"{'copied' if copy else 'moved'} {gathered} images into {project.bin} ({len(images)} in all)")
+        print(f"{'copied' if copy else 'moved'} {counted(gathered)} into {project.bin} ({len(images)} in all)")
         print(f"CSV files: {project.csv}; created: {project.models}, {project.results}")
     if pictures := [str(path) for path in tables_moved if path.suffix == ".png"]:
         print(f"pictures to be checked by eye, moved: {', '.join(pictures)}")
     if removed:
-        print(f"removed {removed} images from the class folders, since identical copies are in {project.bin}")
+        print(f"removed {counted(removed)} from the class folders, since identical copies are in {project.bin}")
     if emptied:
         print(f"removed the emptied class folders: {printable(', '.join(emptied))}")
     if not (gathered or tables_moved or removed or emptied):
-        print(f"{project.root} is organized already: {len(images)} images in {project.bin}; nothing to do")
+        print(f"{project.root} is organized already: {counted(len(images))} in {project.bin}; nothing to do")
     folds = ["-fold", "all"] if project.fold_folders() else []
     recommended = ("-recipe", "transfer", "-model_save_name", "transfer.pth.tar")
     propose("train_torchvision.py", "-project_directory", project.root, *folds, *recommended)

@@ -34,6 +34,11 @@ def listed(names, most=MOST_LINES):
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def counted(count, unit="image", kind="", of=""):
+    """Write how many there are: "1 image", "26 test images", "16 groups of class yes"."""
+    return f"{count} {kind and f'{kind} '}{unit}{'' if count == 1 else 's'}{of and f' of {of}'}"
+
+
 def shortened(text, length):
     """Return a text of at most so many characters, its middle left out."""
     half = (length - 1) // 2

@@ -122,7 +122,7 @@ def test_groups_hold_in_later_splits_until_they_are_to_be_forgotten(tmp_path, cl
     class_folders(data, {"maybe": 24}, seed=1)  # new images have no group
     for seed in (1, 2):
         divided, printed = patients_divided("-seed", seed)
-        assert not divided and "48 images in 8 groups; 24 images have none" in printed
+        assert not divided and "48 images in 8 groups; 24 images without one" in printed
     divided, printed = patients_divided("--forget_groups")
     assert divided and "8 groups" not in printed
     assert patients_divided("-seed", 1)[0]

@@ -161,7 +161,8 @@ def test_the_table_is_a_csv_file(call_script, model, images, tmp_path):
 
 
 def test_a_single_file_will_do(predict, images):
-    _, rows = predict(images / "below" / "deeper" / "val.PNG")
+    result, rows = predict(images / "below" / "deeper" / "val.PNG")
+    assert result.stdout.startswith("1 image predicted; ")
     assert [row["file_name"] for row in rows] == ["val.PNG"]
 
 

@@ -314,7 +314,7 @@ def test_names_that_a_copy_has_decomposed_are_the_same_names(
     class_folders(data, {unicodedata.normalize("NFD", "é"): 1}, seed=1)  # a new image joins its class
     partition(data)
     assert (data / "csv" / "classes.csv").read_text(encoding="utf-8") == "0,yes\n1,é\n"
-    assert call_script(SCRIPT, data).stdout.startswith(f"moved 1 images into {data / 'bin'} (7 in all)\n")
+    assert call_script(SCRIPT, data).stdout.startswith(f"moved 1 image into {data / 'bin'} (7 in all)\n")
 
 
 @pytest.mark.parametrize("target", ["nowhere", "no0.png"])

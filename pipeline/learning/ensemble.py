@@ -78,7 +78,10 @@ class Ensemble:
         return found
 
     def batch(self, pixels):
-        """Return the pixels of images for each view, on the device; of each image a tuple, none where there is none."""
+        """Stack the pixels of images, a tuple for each with one array per view, into one tensor per view on the device.
+
+        Without images there are no tensors.
+        """
         return [torch.from_numpy(np.stack(view)).to(self.device) for view in zip(*pixels, strict=True)]
 
     def outputs(self, pixels, sample_count=None):

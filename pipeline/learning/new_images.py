@@ -17,7 +17,7 @@ from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.familiarity import FEWEST_VALIDATED, UNLIKE_FROM
 from pipeline.learning.seen import seen_in_training
 from pipeline.learning.task_files import point_path
-from pipeline.messages import note
+from pipeline.messages import counted, note
 from pipeline.progress import progress_bar, stream_in_threads
 from pipeline.remarks import Remarks
 
@@ -44,7 +44,7 @@ def predict_new_images(ensemble, task, explain, point):
             point_path(out).unlink(missing_ok=True)
     remarks.tell("images")
     if unreadable:
-        note(f"{unreadable} of {count} files cannot be read; the column error says why")
+        note(f"{unreadable} of {counted(count, 'file')} cannot be read; the column error says why")
     if ensemble.has_reference and not ensemble.can_tell_unlike:
         note(
             f"unlike_training stays empty: {ensemble.name} has fewer than {FEWEST_VALIDATED} validation images to "
@@ -53,7 +53,7 @@ def predict_new_images(ensemble, task, explain, point):
     if point is not None:
         note(point.sentence())
     if out is not None:
-        print(f"{count - unreadable} images predicted; {'replaced' if replaced else 'wrote'} {out}")
+        print(f"{counted(count - unreadable)} predicted; {'replaced' if replaced else 'wrote'} {out}")
     if unreadable == count:
         raise UserError(
             f"-images {task.images}: nothing there can be read as an image; give a folder with images, or one"

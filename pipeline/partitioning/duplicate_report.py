@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 
 from pipeline import image_files, tiles
-from pipeline.messages import MOST_NAMES, listed, note, note_each
+from pipeline.messages import MOST_NAMES, counted, listed, note, note_each
 from pipeline.partitioning import catalogue, duplicates
 
 MOST_ROWS, MOST_COLUMNS = 60, 8
@@ -40,10 +40,10 @@ def draw(project, images, found):
         return
     rows = _rows_of_groups(images, found)
     identical_only = sum(len(group) > 1 for group in rows.values()) - len(near)
-    remark = f"not shown: {_groups(identical_only)} of identical images only" if identical_only else ""
+    remark = f"not shown: {counted(identical_only, 'group')} of identical images only" if identical_only else ""
     groups = [[(catalogue.location(project, row), row.source) for row in rows[group]] for group in near]
     draw_contact_sheet(path, "Near-duplicates", groups, remark)
-    print(f"near-duplicates, to be checked by eye: {path} ({_groups(len(near))}{remark and f'; {remark}'})")
+    print(f"near-duplicates, to be checked by eye: {path} ({counted(len(near), 'group')}{remark and f'; {remark}'})")
 
 
 def draw_contact_sheet(path, title, groups, remark=""):
@@ -63,11 +63,7 @@ def draw_contact_sheet(path, title, groups, remark=""):
     if len(groups) > len(shown) or any(len(group) > MOST_COLUMNS for group in groups):
         cut = f"the first {MOST_ROWS} groups are shown, {MOST_COLUMNS} images of each"
         remark = f"{cut}; {remark}" if remark else cut
-    tiles.draw_sheet(path, f"{title}: {_groups(len(groups))}", rows, remark)
-
-
-def _groups(count):
-    return f"{count} group{'' if count == 1 else 's'}"
+    tiles.draw_sheet(path, f"{title}: {counted(len(groups), 'group')}", rows, remark)
 
 
 def _thumbnail(image_path, sheet_path):
@@ -84,7 +80,7 @@ def _counts(groups):
     sizes = [size for size in Counter(groups.tolist()).values() if size > 1]
     if not sizes:
         return "none"
-    return f"{sum(sizes)} images in {_groups(len(sizes))}, {max(sizes)} in the largest"
+    return f"{sum(sizes)} images in {counted(len(sizes), 'group')}, {max(sizes)} in the largest"
 
 
 def _rows_of_groups(images, found):

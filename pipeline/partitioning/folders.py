@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipeline.file_names import caseless, composed, is_hidden
-from pipeline.messages import note, note_each, printable
+from pipeline.messages import counted, note, note_each, printable
 from pipeline.project import is_reserved
 
 PARTITION_NAMES = {
@@ -83,7 +83,7 @@ def read_labels(sources):
     listed = ", ".join(f"{folder} ({partition})" for folder, partition in sorted(used.items()))
     print(f"ready-made partitions: {printable(listed)}")
     note_each(
-        f"{folder}: {count} files passed over, which lie in no class folder of a ready-made partition"
+        f"{folder}: passed over {counted(count, 'file')} in no class folder of a ready-made partition"
         for folder, count in passed_over.items()
     )
     return labels
@@ -166,7 +166,7 @@ def tell_pairs(sources):
         if len(found) > 1:
             pairs[folder].append(found)
     note_each(
-        f"{folder or 'the project folder'}: {len(found)} pair{'' if len(found) == 1 else 's'} of files that only "
+        f"{folder or 'the project folder'}: {counted(len(found), 'pair')} of files that only "
         f"differ in the suffix ({' and '.join(found[0][:2])}); if one kind are masks, choose with -files '*.jpg'"
         for folder, found in pairs.items()
         if len(found) >= PAIRS_TO_TELL * count[folder]

@@ -5,7 +5,7 @@ import numpy as np
 from pipeline import files
 from pipeline.errors import require_none
 from pipeline.image_table import GROUP_COLUMNS, usable
-from pipeline.messages import note_each
+from pipeline.messages import counted, note_each
 from pipeline.name_index import NameIndex
 from pipeline.partitioning import duplicates
 
@@ -94,8 +94,8 @@ def read_group_csv(path, images):
 
 def _counts(groups):
     named = [group for group in groups if group]
-    left_out = f"; {len(groups) - len(named)} images have none" if len(named) < len(groups) else ""
-    return f"{len(named)} images in {len(set(named))} groups{left_out}"
+    left_out = f"; {counted(len(groups) - len(named))} without one" if len(named) < len(groups) else ""
+    return f"{counted(len(named))} in {counted(len(set(named)), 'group')}{left_out}"
 
 
 def _require_every_class(images):

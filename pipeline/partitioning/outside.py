@@ -2,7 +2,7 @@
 
 from pipeline.defaults import NEAR_DUPLICATE_BITS
 from pipeline.image_table import usable
-from pipeline.messages import note
+from pipeline.messages import counted, note
 from pipeline.partitioning import catalogue, duplicates, groups, intake
 from pipeline.project import Project
 
@@ -22,5 +22,5 @@ def labelled_images(folder, table, columns):
     images = groups.group_images(images, found, groups.known_groups(readable), keep_label_conflicts=False)
     chosen = usable(images)
     if len(chosen) < len(readable):
-        note(f"{folder}: {len(readable) - len(chosen)} images left out, which lie in two classes")
+        note(f"{folder}: left out {counted(len(readable) - len(chosen))} in two classes")
     return chosen.assign(path=[catalogue.location(project, row) for row in chosen.itertuples()])

@@ -1,7 +1,7 @@
 """What a reader must know before believing the figures of Results, a sentence each."""
 
-from pipeline.messages import listed
-from pipeline.performance.figures import Z, images, p_value, percent, score, signed, signed_span, span
+from pipeline.messages import counted, listed
+from pipeline.performance.figures import Z, p_value, percent, score, signed, signed_span, span
 from pipeline.performance.roc import curves_of_folds, one_list_deviation
 
 # An interval wider than this leaves a proportion open by more than 10 percentage points on either side.
@@ -68,7 +68,7 @@ def _leaks(results):
 def _few_images(results):
     if _is_wide(results.accuracy):
         yield (
-            f"With {images(results.count, unit=results.unit)}, accuracies from {span(results.accuracy)} are "
+            f"With {counted(results.count, results.unit)}, accuracies from {span(results.accuracy)} are "
             "compatible (95%)."
         )
     if results.positive is not None:
@@ -77,7 +77,7 @@ def _few_images(results):
             ("specificities", results.main.specificity, "the other class"),
         ):
             if _is_wide(figure):
-                number = images(figure.total, of, unit=results.unit)
+                number = counted(figure.total, results.unit, of=of)
                 yield f"With {number}, {name} from {span(figure)} are compatible."
     else:
         few = [f"{one.name} ({one.sensitivity.total})" for one in results.classes if _is_wide(one.sensitivity)]
@@ -173,7 +173,7 @@ def _thresholds(results):
         if point.split == "train":
             yield f"The threshold{of} was chosen on the training images, whose probabilities the model has fitted."
         if point.sensitivity.total < FEW_POSITIVES:
-            few = images(point.sensitivity.total, f"class {results.positive}", unit=results.unit)
+            few = counted(point.sensitivity.total, results.unit, of=f"class {results.positive}")
             yield f"The threshold{of} was chosen on {few} only."
     if len(results.thresholds) == 1:
         (point,) = results.thresholds
@@ -188,7 +188,7 @@ def _thresholds(results):
 
 def _unusual_decisions(results):
     if not results.thresholds and results.not_most_probable:
-        number = images(results.not_most_probable, unit=results.unit)
+        number = counted(results.not_most_probable, results.unit)
         yield f"In {number} the prediction is not the most probable class."
 
 

@@ -19,7 +19,7 @@ class DecisionCurve:
     model: np.ndarray
     limits: np.ndarray  # of the model's 95 % interval, (99, 2); NaN where too few images decide
     treat_all: np.ndarray
-    difference_limits: np.ndarray  # of the 95 % interval of the model's less that of treating all; so too
+    difference_limits: np.ndarray  # of the 95 % interval of the model's less that of treating all; likewise
 
     @property
     def difference(self):
@@ -48,9 +48,9 @@ def measure(predictions):
 def _limits(one, benefits, decided):
     """Return the interval of the mean of `benefits`, float (n, 99), at each threshold, from resampled groups: (99, 2).
 
-    `decided`, bool (n, 99), are the images whose benefits are not 0. It is missing where they are fewer than
-    FEWEST_DECIDED of the class, or of others: at high thresholds a single false positive weighs heavily, and one that
-    is not there cannot be drawn again.
+    `decided`, bool (n, 99), are the images whose benefits are not 0. Where they are fewer than FEWEST_DECIDED of the
+    class, or of others, there is no interval, but NaN: at high thresholds a single false positive weighs heavily, and
+    one that is not there cannot be drawn again.
     """
     limits = bootstrap(benefits, one.groups)
     fewest = np.minimum(decided[one.truth].sum(axis=0), decided[~one.truth].sum(axis=0))

@@ -77,11 +77,6 @@ def missing_of(figures):
     return f"undefined for the class {', '.join(missing)}" if missing else ""
 
 
-def images(count, of="", kind="", unit="image"):
-    """Write a number of images, or of another unit: "1 image", "26 test images", "16 groups of class yes"."""
-    return f"{count} {kind and f'{kind} '}{unit}{'' if count == 1 else 's'}{of and f' of {of}'}"
-
-
 def percent(value, decimals=None):
     """Write a proportion as a percentage, 92.3%."""
     if value is None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline import image_table
 from pipeline.file_names import composed
-from pipeline.performance.figures import images
+from pipeline.messages import counted
 from pipeline.performance.pages import Box, Diagram, Section, Table
 from pipeline.project import LONG_NAMES, PARTITIONS, Project, split_tables
 from pipeline.split_files import read_rows
@@ -37,7 +37,7 @@ class Count:
     groups: int
 
     def __str__(self):
-        return f"{images(self.images)} in {self.groups} group{'' if self.groups == 1 else 's'}"
+        return f"{counted(self.images)} in {counted(self.groups, 'group')}"
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _branch(partition, parts):
         return Box(f"{name}: {parts[0].count}", _lines(parts))
     total = sum(part.count.images for part in parts)
     if len(frozenset.union(*(part.file_names for part in parts))) == total:
-        return Box(f"{name}: {images(total)}", (f"in {len(parts)} folds, each image once", *_lines(parts)))
+        return Box(f"{name}: {counted(total)}", (f"in {len(parts)} folds, each image once", *_lines(parts)))
     return Box(f"{name}: {_range(part.count.images for part in parts)} images a fold", _lines(parts))
 
 
@@ -168,7 +168,7 @@ def _sentences(flow, sources):
     count, predictions, sentences = flow.used.count, [source.predictions for source in sources], []
     kept = sum(sources[0].split.leaks_kept.values()) if sources[0].split else 0
     if kept:
-        sentences.append(f"--keep_leaks: {images(kept)} with a duplicate, or of the same group, in another partition.")
+        sentences.append(f"--keep_leaks: {counted(kept)} with a duplicate, or of the same group, in another partition.")
     elif count.groups < count.images:
         sentences.append("Images of a group (duplicates, or known to belong together) are in one partition.")
     split = predictions[0].split

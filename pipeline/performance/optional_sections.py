@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from pipeline.messages import counted
 from pipeline.performance.decision_curve import THRESHOLDS
-from pipeline.performance.figures import images, p_value, percent, points, ratio, score, signed, signed_span, span
+from pipeline.performance.figures import p_value, percent, points, ratio, score, signed, signed_span, span
 from pipeline.performance.pages import Section, Table
 from pipeline.performance.referral import uncertainty_source
 from pipeline.performance.table_cells import (
@@ -55,9 +56,9 @@ def subgroups(results):
     if len(rows) > MOST_ROWS:
         notes.append(f"The {MOST_ROWS} lowest of {len(rows)} are shown. {ALL_IN_JSON}")
     if found.without_value:
-        notes.append(f"No value there, and in none of these rows: {images(found.without_value, unit=results.unit)}.")
+        notes.append(f"No value there, and in none of these rows: {counted(found.without_value, results.unit)}.")
     if found.of_several:
-        notes.append(f"Images of several values, and in none of these rows: {images(found.of_several, unit='group')}.")
+        notes.append(f"Images of several values, and in none of these rows: {counted(found.of_several, 'group')}.")
     title = f"By {found.column} of {found.file}, with 95% intervals"
     return Section(title, tables=[Table([*header, f"ROC-AUC{of}"], rows[:MOST_ROWS])], notes=notes)
 
@@ -76,7 +77,7 @@ def threshold(results):
     if len(results.thresholds) > 1:
         return _thresholds_of_folds(results)
     (point,), main = results.thresholds, results.main
-    where = ", ".join(filter(None, [point.split, images(point.accuracy.total, unit=results.unit)]))
+    where = ", ".join(filter(None, [point.split, counted(point.accuracy.total, results.unit)]))
     sentence = (
         f"{results.positive} where its probability is at least {point.value:.6g}: {point.rule}, chosen on "
         f"{point.file} ({where}) and then frozen."
@@ -155,7 +156,7 @@ def referral(results):
     ]
     sentence = (
         f"Uncertainty is that of {uncertainty_source(referral)}. As many {results.unit}s drawn at random would hold "
-        f"{referral.errors_at_random:.1f} of the {images(referral.errors, unit='error')} (p: hypergeometric, "
+        f"{referral.errors_at_random:.1f} of the {counted(referral.errors, 'error')} (p: hypergeometric, "
         "one-sided, as if none belonged together)."
     )
     if results.cross_validation:
@@ -177,14 +178,12 @@ def comparison(results):
         difference, test = area.difference, f"{p_value(area.p_value.value)} (DeLong, paired)"
         change = signed(difference.value), signed_span(difference.interval)
         rows.append((f"ROC-AUC ({area.class_name})", score(area.here.value), score(area.there.value), *change, test))
-    here = images(other.only_here, unit=results.unit)
+    here = counted(other.only_here, results.unit)
     note = f"Correct here only: {here}; correct there only: {other.only_there}."
     if results.thresholds:
         note += " The threshold applies here only."
     note += " The comparison is of two trained models, not of two ways of training."
-    title = (
-        f"Compared with {other.checkpoint or 'the other model'} on the same {images(other.count, unit=results.unit)}"
-    )
+    title = f"Compared with {other.checkpoint or 'the other model'} on the same {counted(other.count, results.unit)}"
     table = Table(["metric", "here", "there", "difference", "95% interval", "p"], rows)
     return Section(title, tables=[table], notes=[note])
 

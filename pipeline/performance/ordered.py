@@ -6,10 +6,8 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.messages import listed
-from pipeline.performance.figures import Figure, Undefined, exact_interval, figure_of
+from pipeline.performance.figures import ROUNDING, Figure, Undefined, exact_interval, figure_of
 from pipeline.performance.grouped import design_effect, sizes_of, student_t
-
-ROUNDING = 1e-12  # a kappa so near to 1 is 1
 
 
 @dataclass(frozen=True)

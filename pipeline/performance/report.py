@@ -2,9 +2,9 @@
 
 import math
 
-from pipeline.messages import listed, shortened
+from pipeline.messages import counted, listed, shortened
 from pipeline.performance import optional_sections, standard_sections
-from pipeline.performance.figures import images, percent, span
+from pipeline.performance.figures import percent, span
 from pipeline.performance.pages import Page, Section
 
 
@@ -38,14 +38,13 @@ def _headline(results):
     """Return the page's title and its first sentences."""
     predictions = results.predictions
     model = f" of {predictions.checkpoint}" if predictions.checkpoint else ""
-    units = results.unit if results.count == 1 else f"{results.unit}s"
-    tested = " ".join(filter(None, (str(results.count), predictions.split, units)))
+    tested = counted(results.count, results.unit, predictions.split or "")
     if results.cross_validation:
         tested += f" of {len(results.cross_validation.folds)} folds"
     elif predictions.fold is not None:
         tested += f" of fold {predictions.fold}"
     accuracy = results.accuracy
-    correct = f"{accuracy.count} of {images(accuracy.total, unit=results.unit)}"
+    correct = f"{accuracy.count} of {counted(accuracy.total, results.unit)}"
     sentence = f"Accuracy {percent(accuracy.value)} ({correct}), 95% interval {span(accuracy)}. "
     sentences = [sentence + _meaning(results), _for_half_the_interval(results), _independence(results)]
     return f"Performance{model} on {tested}", sentences
@@ -64,8 +63,8 @@ def _for_half_the_interval(results):
     number, groups = results.number_to_halve, results.group_count
     in_groups = ""
     if groups not in (None, results.count):
-        in_groups = f" in {math.ceil(number * groups / results.count)} groups"
-    return f"To halve this interval, test about {images(number, unit=results.unit)}{in_groups}."
+        in_groups = f" in {counted(math.ceil(number * groups / results.count), 'group')}"
+    return f"To halve this interval, test about {counted(number, results.unit)}{in_groups}."
 
 
 def _independence(results):
@@ -73,16 +72,14 @@ def _independence(results):
     count = results.group_count
     if results.unit == "group":
         return (
-            f"{images(count, unit='group')} of {images(results.predictions.image_count)}: a group has the mean "
+            f"{counted(count, 'group')} of {counted(results.predictions.image_count)}: a group has the mean "
             "probabilities of its images, and counts once."
         )
     if count is None:
         return "The predictions name no groups: images are taken as independent."
     if count == results.count:
         return "As far as is known no two of these images belong together."
-    return (
-        f"{images(results.count)} in {count} group{'' if count == 1 else 's'}, which the intervals take into account."
-    )
+    return f"{counted(results.count)} in {counted(count, 'group')}, which the intervals take into account."
 
 
 def _undefined(results, contents):

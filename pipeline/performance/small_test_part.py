@@ -2,8 +2,9 @@
 
 from collections import Counter
 
+from pipeline.messages import counted
 from pipeline.performance.cautions import WIDE
-from pipeline.performance.figures import Figure, exact_interval, images, percent, span
+from pipeline.performance.figures import Figure, exact_interval, percent, span
 
 ACCURACY = 0.9  # an example
 MOST_FOLDS, FEWEST_FOLDS = 5, 3
@@ -25,7 +26,7 @@ def outlook(class_names, groups, partitions, are_given=False):
     if known.interval[1] - known.interval[0] <= WIDE:
         return ""
     told = (
-        f"with {images(count, kind='test')}, an accuracy of {percent(ACCURACY, 2)} will have a 95% interval of "
+        f"with {counted(count, kind='test')}, an accuracy of {percent(ACCURACY, 2)} will have a 95% interval of "
         f"{span(known)} at best"
     )
     groups_of_class = Counter(name for name, _ in set(zip(class_names, groups, strict=True)))

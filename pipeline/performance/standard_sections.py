@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from pipeline.performance.figures import images, p_value, percent, score, signed, signed_span
+from pipeline.messages import counted
+from pipeline.performance.figures import p_value, percent, score, signed, signed_span
 from pipeline.performance.pages import Section, Table
 from pipeline.performance.table_cells import (
     ALL_IN_JSON,
@@ -173,7 +174,7 @@ def calibration(results):
     alike = ", those of a group alike" if results.group_count not in (None, results.count) else ""
     note = (
         f"A perfectly calibrated model would show a calibration error of {expected} on average with "
-        f"{images(results.count, unit=results.unit)}{alike}, and more than {largest} in one case of twenty."
+        f"{counted(results.count, results.unit)}{alike}, and more than {largest} in one case of twenty."
     )
     if results.positive is not None:
         note += (
@@ -188,7 +189,7 @@ def _temperature(results):
     fitted, change = results.temperature, results.change_in_log_loss
     values = [f"{value:.3g}" for value in fitted.of_parts]
     sentence = f"The probabilities are calibrated by the temperature {fitted.value:.3g}, fitted on "
-    sentence += f"{fitted.file} ({images(fitted.images, unit=results.unit)}, {fitted.errors} errors)"
+    sentence += f"{fitted.file} ({counted(fitted.images, results.unit)}, {counted(fitted.errors, 'error')})"
     if len(values) > 1:
         sentence += f"; each fold by one that was fitted without the images it tests: {', '.join(values)}"
     interval = f" (95% interval {signed_span(change.interval)})" if change.interval else ""

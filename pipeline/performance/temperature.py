@@ -7,6 +7,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from pipeline.errors import UserError
+from pipeline.messages import counted
 from pipeline.operating_point import SMALLEST, calibrated
 from pipeline.performance.figures import Figure
 from pipeline.performance.grouped import bootstrap
@@ -49,8 +50,8 @@ def choose(pool):
             way_out = "leave it out" if len(pool.of_parts) > 1 else "give the predictions of all folds, or leave it out"
             less = "" if count == len(pool.everything.labels) else " are left for a fold, less those it tests"
             raise UserError(
-                f"{pool.option} {pool.names}: {count} {chooser.unit}s with {errors} errors{less}; "
-                f"below {FEWEST_IMAGES} {chooser.unit}s and {FEWEST_ERRORS} errors a temperature costs more than it "
+                f"{pool.option} {pool.names}: {counted(count, chooser.unit)} with {counted(errors, 'error')}{less}; "
+                f"below {FEWEST_IMAGES} {chooser.unit}s or {FEWEST_ERRORS} errors a temperature costs more than it "
                 f"brings; {way_out}"
             )
     values = [fit(chooser.labels, chooser.probabilities) for chooser in (pool.everything, *pool.of_parts)]
