@@ -7,6 +7,7 @@ from pipeline import files
 from pipeline.classes import find_class
 from pipeline.errors import UserError, require_none
 from pipeline.file_names import composed
+from pipeline.messages import counted
 
 COLUMNS = [
     "image", "class", "given_class", "suggested_class", "label_quality", "images_in_group", "nearest_of_given_class",
@@ -51,7 +52,7 @@ def read(path, names, class_names):
     for line, row in rows[1:]:
         where = f"{path}, line {line}"
         if len(row) != len(header):
-            faults.append(f"{where}: {len(row)} columns instead of {len(header)}; correct the line")
+            faults.append(f"{where}: {counted(len(row), 'column')} instead of {len(header)}; correct the line")
             continue
         cells = dict(zip(header, row, strict=True))
         name, written = composed(cells["image"]), composed(cells["class"].strip())

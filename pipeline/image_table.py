@@ -20,6 +20,7 @@ from pathlib import Path
 from pipeline import files
 from pipeline.errors import UserError, require_none
 from pipeline.file_names import caseless, composed
+from pipeline.messages import counted
 from pipeline.project import PARTITIONS, is_plain_file_name, is_reserved
 
 FIRST_COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out"]
@@ -41,7 +42,7 @@ def read(path):
     for line, row in rows[1:]:
         where = f"{path}, line {line}"
         if len(row) != len(rows[0][1]):
-            faults.append(f"{where}: {len(row)} columns instead of {len(rows[0][1])}; correct the line")
+            faults.append(f"{where}: {counted(len(row), 'column')} instead of {len(rows[0][1])}; correct the line")
             continue
         source, file_name = row[:2]
         folders = source.split("/")

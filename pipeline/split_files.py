@@ -10,6 +10,7 @@ from pipeline import files
 from pipeline.classes import require_class_count
 from pipeline.errors import UserError, require_none
 from pipeline.file_names import FileNames, composed
+from pipeline.messages import counted
 from pipeline.project import is_plain_file_name, script_command, split_tables
 
 
@@ -188,7 +189,9 @@ def _read_rows(path):
     rows, faults = [], []
     for line, row in _csv_rows(path):
         if len(row) != 2:
-            faults.append(f"{path}, line {line}: {len(row)} columns, not 'file name,class index'; correct the line")
+            faults.append(
+                f"{path}, line {line}: {counted(len(row), 'column')}, not 'file name,class index'; correct the line"
+            )
         elif not re.fullmatch(r"[0-9]{1,6}", row[1].strip()):
             remark = "a split file has no header" if line == 1 else "class indices are whole numbers from 0"
             faults.append(f"{path}, line {line}: {row[1]!r} is not a class index; {remark}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline import files
 from pipeline.errors import UserError
+from pipeline.messages import counted
 from pipeline.name_index import NameIndex
 
 # Headers of the column that names the image, as `columns_called` compares them.
@@ -33,7 +34,7 @@ class UserTable:
         for number, row in self.rows:
             where = f"{self.path}, line {number}"
             if len(row) != len(self.header):
-                faults.append(f"{where}: {len(row)} columns instead of {len(self.header)}; correct the line")
+                faults.append(f"{where}: {counted(len(row), 'column')} instead of {len(self.header)}; correct the line")
                 continue
             name = row[image_column].strip()
             found = index.find(name) if name else []

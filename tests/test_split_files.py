@@ -119,7 +119,7 @@ def test_a_name_that_needs_quotes_is_read_back(project, name):
         ("a.png,0\nb.png,yes\n", 2, "'yes' is not a class index"),
         ("a.png,0\nb.png,-1\n", 2, "'-1' is not a class index"),
         ("a.png,0\nb.png,1.0\n", 2, "'1.0' is not a class index"),
-        ("a.png\n", 1, "1 columns"),
+        ("a.png\n", 1, "1 column,"),
         ("0,a.png,0\n", 1, "3 columns"),
         ("a.png,2\n", 1, "out of range"),
         ("a.png,0\nb.png,1\na.png,0\n", 3, "in line 1 already"),

@@ -180,7 +180,7 @@ def test_a_sweep_trains_each_combination_under_its_own_name_and_skips_what_is_fi
     second = train(project, *several, "--sweep_3d")
     assert (second.returncode, second.stderr) == (0, "")
     assert [line for line in second.stdout.splitlines() if "finished already" in line] == [
-        f"{project / 'models' / f'{name}.pth.tar'}: finished already, after 1 epochs; nothing to do" for name in names
+        f"{project / 'models' / f'{name}.pth.tar'}: finished already, after 1 epoch; nothing to do" for name in names
     ]
     assert {path.name: path.stat().st_mtime_ns for path in (project / "models").iterdir()} == models
     assert read_rows(project / "results" / "m_sweep.csv") == rows

@@ -17,7 +17,7 @@ from pipeline.learning.config import TrainingConfig
 from pipeline.learning.history import Epoch, best_epoch, patience_ran_out
 from pipeline.learning.inference import predict_logits
 from pipeline.learning.state import start_or_resume
-from pipeline.messages import format_table, in_words
+from pipeline.messages import counted, format_table, in_words
 from pipeline.progress import print_line, progress_bar
 
 # Seconds between two drawings of the curves while training runs; drawing takes about half a second.
@@ -34,7 +34,7 @@ def train(run, data, command_line, overwrite, store):
     with distributed.main_process_first():
         finished = None if overwrite else run.read_finished(data)
         if finished:
-            epochs = "" if run.config.freeze_backbone else f", after {finished['number of epochs']} epochs"
+            epochs = "" if run.config.freeze_backbone else f", after {counted(finished['number of epochs'], 'epoch')}"
             print(f"{run.model}: finished already{epochs}; nothing to do")
             return finished
         training = start_or_resume(run, data, overwrite)
