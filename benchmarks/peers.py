@@ -40,7 +40,7 @@ import measuring
 import numpy as np
 import torch
 
-from pipeline import predictions, split_files
+from pipeline import image_table, predictions, split_files
 from pipeline.learning.efficientnet_lite import EfficientNet_Lite0_Weights
 from pipeline.messages import format_table
 from pipeline.predictions import Predictions
@@ -221,7 +221,9 @@ def measure(peer, task):
         class_names=split_files.read_class_names(task.project, task.fold),
         positive_class=None,
         file_names=split.file_names,
+        groups=image_table.groups_of(task.project, split.file_names),
         split="test",
+        fold=task.fold,
     )
     return predicted, content["seconds"], content["memory"]
 

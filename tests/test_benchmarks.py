@@ -1,6 +1,7 @@
 """The benchmarks are run by hand; here only what their figures of accuracy rest on, and that none is left behind."""
 
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from conftest import ROOT
 from made_predictions import random_two_class, two_class
 from PIL import Image
 from sklearn.metrics import accuracy_score, cohen_kappa_score, log_loss, roc_auc_score
+
+from pipeline import split_files
+from pipeline.project import Project
 
 BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
 
@@ -87,3 +91,18 @@ def test_digits_come_as_class_folders(tmp_path):
     paths = sorted((tmp_path / "digits").glob("*/*.png"))
     assert [len(list((tmp_path / "digits" / str(digit)).iterdir())) for digit in range(10)] == [5] * 10
     assert {Image.open(path).size for path in paths} == {(8, 8)}
+
+
+def test_what_was_measured_of_a_peer_is_pooled_over_the_folds(class_folders, tmp_path, monkeypatch, capsys):
+    peers, accuracy = importlib.import_module("peers"), importlib.import_module("accuracy")
+    folder, work = class_folders(tmp_path / "images", {"no": 15, "yes": 15}), tmp_path / "work"
+    for root, fold in accuracy.outer_projects(folder, work):
+        split = split_files.read_split(Project(root), "test", fold)
+        kept = work / "peers" / f"fastai_0_{fold}" / "measured.json"
+        kept.parent.mkdir(parents=True)
+        right = {name: [1 - label, label] for name, label in zip(split.file_names, split.labels, strict=True)}
+        kept.write_text(json.dumps({"probabilities": right, "seconds": 2.0, "memory": 5.0}))
+    monkeypatch.setattr(sys, "argv", ["peers.py", str(folder), str(work), "fastai"])
+    peers.main()
+    cells = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-1].strip("|").split("|")]
+    assert cells[:3] == ["fastai", "0", "30 of 30"] and cells[8:10] == ["10", "5"]
