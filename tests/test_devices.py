@@ -30,10 +30,10 @@ def machine(monkeypatch):
 
 @pytest.fixture
 def processor(monkeypatch):
-    """Return pretend(**instructions): what PyTorch says the processor can do."""
+    """Return pretend(**capabilities): what PyTorch says of the processor."""
 
-    def pretend(**instructions):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
+    def pretend(**capabilities):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
 
     return pretend
 
@@ -111,16 +111,19 @@ def test_float32_is_float32_everywhere(device, processor, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("instructions", "expected"),
+    ("capabilities", "expected"),
     [
         ({"avx512_bf16": True}, "bfloat16"),
         ({"avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
+        ({"avx512_bf16": True, "cpu_name": "AMD EPYC 9R14"}, "bfloat16"),
+        ({"avx512_bf16": True, "amx_bf16": True, "cpu_name": "Intel Xeon"}, "bfloat16"),
+        ({"avx512_bf16": True, "amx_bf16": False, "cpu_name": "Intel Xeon"}, "float32"),
         ({"avx512_bf16": False, "avx512_f": True, "amx_int8": True}, "float32"),
         ({}, "float32"),
     ],
 )
-def test_a_processor_trains_in_bfloat16_where_it_has_instructions_for_it(processor, instructions, expected):
-    processor(**instructions)
+def test_a_processor_trains_in_bfloat16_where_it_is_faster_in_it(processor, capabilities, expected):
+    processor(**capabilities)
     assert devices.pick_precision("auto", CPU) == expected
 
 

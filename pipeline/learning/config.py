@@ -109,7 +109,7 @@ class TrainingConfig:
     seed: int = choice(0, "-seed", "random seed of the initial weights and the order of the images",
                        RUN, whole_number(0, 2**32 - 1))
     precision: str = choice(UNDECIDED, "-precision", "number format of the computations; auto: bfloat16 where the "
-                            "processor has instructions for it", RUN, values=(UNDECIDED, "float32", "bfloat16"))
+                            "processor or GPU is faster in it", RUN, values=(UNDECIDED, "float32", "bfloat16"))
 
     normalize: bool | None = choice(False, "--normalize", "scale images to mean 0 and standard deviation 1 of the "
                                     "training images; without it, -weights scales them as its own images were")

@@ -13,9 +13,6 @@ from pipeline import processes
 from pipeline.errors import UserError
 from pipeline.learning.config import UNDECIDED
 
-# The processors' instructions for bfloat16 that training was measured to be faster with (benchmarks/README.md).
-BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
-
 # Bytes of weights from which on `keep_freed_memory` costs too much.
 LARGE_MODEL = 200 * 2**20
 
@@ -48,8 +45,8 @@ def pick_precision(choice, device):
     """Return the number format to train in, by name.
 
     Args:
-        choice: "float32", "bfloat16" or UNDECIDED: bfloat16 where the device has instructions for it, float16 on older
-            NVIDIA GPUs with tensor cores, float32 elsewhere.
+        choice: "float32", "bfloat16" or UNDECIDED: bfloat16 where the device is faster in it, float16 on older NVIDIA
+            GPUs with tensor cores, float32 elsewhere.
         device: torch.device.
 
     Raises UserError for bfloat16 on a device that cannot train in it.
@@ -134,16 +131,21 @@ def _fastest_precision(device):
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bfloat16"
         return "float16" if torch.cuda.get_device_capability(device) >= (7, 0) else "float32"
-    if device.type == "cpu" and _has_bfloat16_instructions() and _trains_in_bfloat16(device):
+    if device.type == "cpu" and _is_faster_in_bfloat16() and _trains_in_bfloat16(device):
         return "bfloat16"
     return "float32"
 
 
-def _has_bfloat16_instructions():
+def _is_faster_in_bfloat16():
+    """Tell whether the processor has instructions with which training was measured to be faster (benchmarks/README.md).
+
+    Intel's AVX-512 multiplies half as many numbers a second in bfloat16 as in float32; only with AMX is it faster.
+    """
     if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch before 2.11 cannot tell
         return False
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name) for name in BFLOAT16_INSTRUCTIONS)
+    processor = torch.cpu.get_capabilities()
+    is_intel = processor.get("cpu_name", "").startswith("Intel")
+    return bool(processor.get("amx_bf16") or (processor.get("avx512_bf16") and not is_intel))
 
 
 def _trains_in_bfloat16(device):
