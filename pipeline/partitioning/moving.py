@@ -40,11 +40,8 @@ def gather_images(project, images, copy):
     require_none(faults)
 
     brought = removed = 0
-    is_linked = functools.cache(
-        lambda folder: folder != project.root and (folder.is_symlink() or is_linked(folder.parent))
-    )
     for source, target in progress_bar(steps, desc="organizing", unit="image"):
-        keep_source = copy or source.is_symlink() or is_linked(source.parent)
+        keep_source = copy or _is_linked(source, project.root)
         if not target.exists():
             _bring(source, target, keep_source)
             brought += 1
@@ -74,12 +71,16 @@ def remove_emptied_folders(project, images):
     names |= {str(folder) for name in names for folder in PurePosixPath(name).parents}
     for name in sorted(names - {"", "."}, key=lambda name: (-name.count("/"), name)):
         folder = find(project.root, *name.split("/"))
-        through_link = any(above.is_symlink() for above in (folder, *folder.parents) if project.root in above.parents)
-        if folder.is_dir() and not through_link and not any(folder.iterdir()):
+        if folder.is_dir() and not _is_linked(folder, project.root) and not any(folder.iterdir()):
             with contextlib.suppress(OSError):  # a mount point, say, or in a folder that may not be changed
                 folder.rmdir()
                 emptied.append(name)
     return sorted(name for name in emptied if name.rpartition("/")[0] not in emptied)
+
+
+def _is_linked(path, root):
+    """Tell whether a file or folder below `root` is a link, or lies in a folder that is one."""
+    return path != root and (path.is_symlink() or _is_linked(path.parent, root))
 
 
 def _finder():
