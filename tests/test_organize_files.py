@@ -526,6 +526,33 @@ def test_a_table_that_leads_elsewhere_moves_and_removes_nothing(tmp_path, data, 
     assert (tmp_path / "empty").is_dir()
 
 
+def test_an_image_that_only_a_larger_limit_lets_partition_read_is_moved_too(
+    data, partition, call_script, monkeypatch, contents
+):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back at the end
+    os.truncate(data / "no" / "no0.png", 2**26 + 1)  # bytes, most of them behind the image's end
+    before = contents(partition(data, "-max_pixels", 10_000_000))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    result = call_script(SCRIPT, data)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert contents(data) == organized(before)
+
+
+@pytest.mark.parametrize("content", [b"", None], ids=["an empty file", "a folder"])
+def test_what_has_come_into_the_place_of_an_image_is_an_error_beside_the_others(data, call_script, contents, content):
+    (data / "no" / "no0.png").unlink()
+    (data / "yes" / "yes0.png").unlink()
+    if content is None:
+        (data / "no" / "no0.png").mkdir()
+    else:
+        (data / "no" / "no0.png").write_bytes(content)
+    before = contents(data)
+    result = call_script(SCRIPT, data)
+    assert faults(result) == [str(data / "no" / "no0.png"), str(data / "yes" / "yes0.png")]
+    assert "has changed since partitioning; run partition_datasets.py again" in result.stderr
+    assert contents(data) == before
+
+
 def test_a_file_in_the_place_of_a_folder_is_an_error(data, call_script):
     (data / "bin").touch()
     assert faults(call_script(SCRIPT, data)) == [str(data / "bin")]

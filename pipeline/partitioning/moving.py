@@ -2,10 +2,11 @@
 
 import contextlib
 import functools
+import hashlib
 import os
 from pathlib import PurePosixPath
 
-from pipeline import files, image_files
+from pipeline import files
 from pipeline.errors import UserError, require_none
 from pipeline.file_names import FileNames
 from pipeline.progress import progress_bar
@@ -117,7 +118,11 @@ def _remove(source):
 
 
 def _hash_of(path):
+    """Return the hash of a file of any size; None of what is not a regular file: a pipe would never end."""
+    if not path.is_file():
+        return None
     try:
-        return files.content_hash(image_files.read_bytes(path))
-    except image_files.UnreadableImage as reason:
-        raise UserError(f"{path}: {reason}; fix this and run the same command again") from None
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; fix this and run the same command again") from None
