@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, ImageOps
 from pipeline import optional_formats
 from pipeline.image_values import to_8_bits, value_range
 from pipeline.optional_formats import is_dicom, is_heic
-from pipeline.other_files import reason_of_other_kind
+from pipeline.other_files import UnreadableImage, reason_of_other_kind
 
 # The formats that are read, of Pillow's (JPEG with MPO). Left out: EPS, which Pillow hands to Ghostscript, WMF, PSD and
 # other containers, stubs for other programs (HDF5, GRIB), and what is recognized by too little to be sure (SPIDER, IM).
@@ -36,10 +36,6 @@ _large_one = threading.Lock()
 
 # A progressive JPEG is decoded as often as it has scans: programs write about 10 of them, a small file holds thousands.
 MOST_SCANS = 20  # of an image of as many pixels as are allowed
-
-
-class UnreadableImage(Exception):
-    """A file that cannot be used as an image; its text is the reason."""
 
 
 def limit_pixels(count):
@@ -124,8 +120,6 @@ def _reasons_named(data):
         module = error.name.partition(".")[0]
         package = optional_formats.PACKAGES.get(module, module)
         raise UnreadableImage(f"a file that the package {package} reads; run: pip install {package}") from None
-    except optional_formats.NotRead as reason:
-        raise UnreadableImage(str(reason)) from None
     except Exception as error:  # decoders raise anything on damaged data: OSError, ValueError, struct.error, ...
         kind = "DICOM file" if is_dicom(data) else "HEIC file" if is_heic(data) else "image"
         raise UnreadableImage(f"damaged or unsupported {kind} ({error})") from None

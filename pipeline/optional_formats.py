@@ -8,15 +8,13 @@ import io
 import numpy as np
 from PIL import Image
 
+from pipeline.other_files import UnreadableImage
+
 PACKAGES = {"pydicom": "pydicom", "pillow_heif": "pillow-heif"}  # {module: what pip installs}
 PATIENT = "DICOM PatientID"  # the key in the `info` of an image
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # The transfer syntax of a file that is compressed as a whole, and can be small and of any size in memory.
 DEFLATED = b"1.2.840.10008.1.2.1.99"
-
-
-class NotRead(Exception):
-    """A file that is of such a format and that cannot be read all the same; its text is the reason."""
 
 
 def is_dicom(data):
@@ -42,20 +40,20 @@ def read_dicom(data):
 
     Grey values are rescaled (modality LUT) and windowed (VOI LUT) as the file says. With a window, or of up to 8 bits,
     the image has mode L, else I or F and its own values; MONOCHROME1 is inverted, so that more is brighter. Colours
-    have mode RGB. Raises NotRead with the reason for a file that has no pixels or whose compression is not read.
+    have mode RGB. Raises UnreadableImage for a file that has no pixels or whose compression is not read.
     """
     from pydicom.pixels import pixel_array
 
     dataset = _dataset(data)
     if not {"PixelData", "FloatPixelData", "DoubleFloatPixelData"} & set(dir(dataset)):
-        raise NotRead("a DICOM file without pixels")
+        raise UnreadableImage("a DICOM file without pixels")
     if dataset.Rows * dataset.Columns > Image.MAX_IMAGE_PIXELS:
         raise Image.DecompressionBombError
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
         pixels = pixel_array(dataset, index=0)
     except RuntimeError:
-        raise NotRead(
+        raise UnreadableImage(
             f"DICOM pixels compressed as {syntax.name}, which the installed decoders do not read; "
             "try: pip install pylibjpeg[all]"
         ) from None
@@ -75,7 +73,9 @@ def _dataset(data, **settings):
     import pydicom
 
     if DEFLATED in data[132:1024]:
-        raise NotRead("a DICOM file that is compressed as a whole (deflated), which is not read; save it otherwise")
+        raise UnreadableImage(
+            "a DICOM file that is compressed as a whole (deflated), which is not read; save it otherwise"
+        )
     return pydicom.dcmread(io.BytesIO(data), **settings)
 
 

@@ -1,5 +1,10 @@
 """What files are that lie among images and cannot be read as such."""
 
+
+class UnreadableImage(Exception):
+    """A file that cannot be used as an image; its text is the reason."""
+
+
 TO_PNG = "convert it to PNG or TIFF"
 # Where in the file stands what, what it is and what to do.
 OTHER_KINDS = (
