@@ -39,27 +39,27 @@ def read(path):
     if not has_header(rows):
         raise UserError(f"{path}: does not begin with the line {','.join(COLUMNS)}; restore it from a copy")
     faults, line_of = [], {}
-    for line, row in rows[1:]:
+    for line, cells in rows[1:]:
         where = f"{path}, line {line}"
-        if len(row) != len(rows[0][1]):
-            faults.append(f"{where}: {counted(len(row), 'column')} instead of {len(rows[0][1])}; correct the line")
+        if len(cells) != len(rows[0][1]):
+            faults.append(f"{where}: {counted(len(cells), 'column')} instead of {len(rows[0][1])}; correct the line")
             continue
-        source, file_name = row[:2]
-        folders = source.split("/")
+        row = ImageRow(*cells)
+        folders = row.source.split("/")
         if not all(map(_stays_inside, folders)):
-            faults.append(f"{where}: {source!r} is not a path inside the project folder; correct the line")
+            faults.append(f"{where}: {row.source!r} is not a path inside the project folder; correct the line")
         elif len(folders) > 1 and is_reserved(folders[0]):
             faults.append(f"{where}: the project keeps its own files in {folders[0]!r}; correct the line")
-        if file_name and not is_plain_file_name(file_name):
-            faults.append(f"{where}: {file_name!r} is not a plain file name; correct the line")
-        first_line = line_of.setdefault(caseless(file_name), line)
-        if file_name and first_line != line:
-            faults.append(f"{where}: the name {file_name!r} is that of line {first_line} too; correct the line")
-        partition = dict(zip(rows[0][1], row, strict=True)).get("given_partition")
-        if partition and partition not in PARTITIONS:
-            faults.append(f"{where}: {partition!r} is not a partition; write {', '.join(PARTITIONS)} or nothing")
+        if row.file_name and not is_plain_file_name(row.file_name):
+            faults.append(f"{where}: {row.file_name!r} is not a plain file name; correct the line")
+        first_line = line_of.setdefault(caseless(row.file_name), line)
+        if row.file_name and first_line != line:
+            faults.append(f"{where}: the name {row.file_name!r} is that of line {first_line} too; correct the line")
+        if row.given_partition not in ("", *PARTITIONS):
+            parts = ", ".join(PARTITIONS)
+            faults.append(f"{where}: {row.given_partition!r} is not a partition; write {parts} or nothing")
     require_none(faults)
-    return [ImageRow(*row) for _, row in rows[1:]]
+    return [ImageRow(*cells) for _, cells in rows[1:]]
 
 
 def has_header(rows):
