@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from pipeline import image_table
 from pipeline.errors import UserError
@@ -36,33 +35,32 @@ def settle(images, given, found, keep):
     the Leaks. Images that are given no partition count as training images.
     """
     readable = images[images["group"] != ""]
-    in_split = np.asarray(readable["left_out"] == "")
     given = given[readable.index]
     if not any(given):
         if keep:
             raise UserError("--keep_leaks: has no effect, since there are no ready-made partitions; leave it out")
         return images, Leaks([], {})
-    rank = np.where(in_split, [ORDER.index(partition or "train") for partition in given], len(ORDER))
-    levels = [found.identical, found.near, np.asarray(readable["group"], dtype=int)]
+    # NaN for what is left out, so that no comparison with it holds.
+    rank = given.replace("", "train").map(ORDER.index).where(readable["left_out"] == "")
+    levels = [found.identical, found.near, readable["group"].to_numpy(dtype=int)]
     rows = [
         (ORDER[first], ORDER[second], int((rank == first).sum()), *_shared(rank, first, second, levels))
         for first, second in ((0, 2), (0, 1), (1, 2))
         if (rank == first).any() and (rank == second).any()
     ]
-    by_group = pd.DataFrame({"rank": rank, "in split": np.where(in_split, rank, -1)}).groupby(levels[-1])
-    lowest, highest = by_group["rank"].transform("min").to_numpy(), by_group["in split"].transform("max").to_numpy()
-    leaking = in_split & (rank > lowest)
+    by_group = rank.groupby(levels[-1])
+    lowest, highest = by_group.transform("min"), by_group.transform("max")
+    leaking = rank > lowest
     groups = readable[np.isin(levels[-1], levels[-1][leaking])].groupby("group").groups.values()
     _tell(rows, {name: int((leaking & (rank == ORDER.index(name))).sum()) for name in ORDER[1:]}, keep)
     if not keep:
         images = images.copy()
-        reasons = [
-            f"{image_table.LEAK}belongs together with an image of the {LONG_NAMES[ORDER[one]]} partition"
+        images.loc[readable.index[leaking], "left_out"] = [
+            f"{image_table.LEAK}belongs together with an image of the {LONG_NAMES[ORDER[int(one)]]} partition"
             for one in lowest[leaking]
         ]
-        images.loc[readable.index[leaking], "left_out"] = reasons
         return images, Leaks(list(groups), {})
-    counts = {name: int((in_split & (rank == place) & (highest > rank)).sum()) for place, name in enumerate(ORDER)}
+    counts = {name: int(((rank == place) & (highest > rank)).sum()) for place, name in enumerate(ORDER)}
     return images, Leaks(list(groups), {name: count for name, count in counts.items() if count})
 
 
@@ -87,13 +85,12 @@ def draw(project, images, leaks):
 
 
 def _shared(rank, first, second, levels):
-    """Return how many images of one partition share a group with one of another, each counted at its first level."""
-    counts, counted = [], np.zeros(len(rank), dtype=bool)
-    for groups in levels:
-        shared = (rank == first) & np.isin(groups, groups[rank == second])
-        counts.append(int((shared & ~counted).sum()))
-        counted |= shared
-    return counts
+    """Return how many images of one partition share a group with one of another, each counted at its first level.
+
+    The groups of a level are those of the one before, some joined: what is shared there is shared here too.
+    """
+    shared = [((rank == first) & np.isin(groups, groups[rank == second])).sum() for groups in levels]
+    return np.diff(shared, prepend=0).tolist()
 
 
 def _tell(rows, leaving, keep):
