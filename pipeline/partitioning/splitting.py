@@ -7,6 +7,7 @@ from collections import Counter
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.errors import UserError, require_none
@@ -122,9 +123,7 @@ def test_parts(class_names, groups, fold_count, seed):
         warnings.simplefilter("ignore", UserWarning)
         for fold, (_, test) in enumerate(splitter.split(class_names, class_names, groups)):
             fold_of[group_of[test]] = fold
-    contents = np.zeros((len(fold_of), class_of.max() + 1), dtype=int)
-    np.add.at(contents, (group_of, class_of), 1)
-    fold_of = _exchanged(fold_of, contents, fold_count, seed)
+    fold_of = _exchanged(fold_of, pd.crosstab(group_of, class_of).to_numpy(), fold_count, seed)
     return [np.flatnonzero(fold_of[group_of] == fold) for fold in range(fold_count)]
 
 
@@ -212,9 +211,7 @@ def _fill(partitions, class_names, groups, room, order):
     `room` is {partition: [images of each class, in sorted order]}. Changes `partitions`.
     """
     class_of = np.unique(class_names, return_inverse=True)[1]
-    names, group_of = np.unique(groups, return_inverse=True)
-    members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
-    members = dict(zip(names.tolist(), members, strict=True))
+    members = pd.Series(class_of).groupby(np.asarray(groups)).indices
     room = {partition: np.array(sizes) for partition, sizes in room.items()}
 
     def fits(in_group, sizes):
