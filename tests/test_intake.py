@@ -35,6 +35,7 @@ def tabled(tmp_path, class_folders):
     (data / "images" / "readme.txt").write_text("text")
     lines = [f"images{number},{('001', 'NA')[number % 2]}" for number in range(40)]
     (tmp_path / "labels.csv").write_text("image_id,label\n" + "\n".join(lines) + "\n")
+    (tmp_path / "doubtful.csv").write_text("image,class,given_class\nimages0.png,NA,001\n")
     return data
 
 
@@ -118,6 +119,7 @@ def test_a_class_that_is_missing_in_a_line_leaves_the_file_out(tabled, call_scri
         (["-labels_csv", "missing.csv"], "missing.csv"),
         (["-subfolders", "none"], "-subfolders"),
         (["-labels_csv", "labels.csv", "-subfolders", "ungrouped"], "-subfolders ungrouped"),
+        (["-labels_csv", "doubtful.csv", "-columns", "class=class"], "-columns: has no effect with doubtful.csv"),
     ],
 )
 def test_options_without_effect_or_meaning_are_named(

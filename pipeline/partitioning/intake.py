@@ -41,6 +41,8 @@ class Choices:
         if given.get("files"):
             given["files"] = tuple(given["files"])
         if table is not None and corrections.is_in(table):
+            if columns:
+                raise UserError(f"-columns: has no effect with {table}, whose columns are known; leave it out")
             given["doubtful_labels"] = table  # which leaves it as it is where labels come from
         elif table is not None:
             given |= {"table": table, "labels_csv": table.name}
@@ -81,10 +83,6 @@ def read_labels(walked, earlier, in_bin, choices):
         choices: the Choices. Images of earlier splits that are not in a table of labels keep their label. Corrections
             are of images in bin/, wherever labels come from.
     """
-    if choices.doubtful_labels and choices.columns:
-        raise UserError(
-            f"-columns: has no effect with {choices.doubtful_labels}, whose columns are known; leave it out"
-        )
     if choices.labels_csv:
         labels = _remembered(earlier)
         if choices.table:
@@ -93,7 +91,7 @@ def read_labels(walked, earlier, in_bin, choices):
             labels |= label_table.read(choices.table, choices.columns, names_of)
         _tell_unlabelled(walked, labels, choices.labels_csv)
     else:
-        labels = folders.read_labels([*dict.fromkeys([*in_bin["source"], *walked])]) | _remembered(in_bin)
+        labels = folders.read_labels(dict.fromkeys([*in_bin["source"], *walked])) | _remembered(in_bin)
     if choices.doubtful_labels:
         labels |= _corrected(labels, in_bin, choices.doubtful_labels)
     # Copies may spell names with decomposed letters.
@@ -140,8 +138,6 @@ def _sound(choices):
 
 def _is_chosen(source, patterns):
     """Tell whether a file's name matches one of the patterns, its path where the pattern has a folder."""
-    if patterns == Choices.files:
-        return True
     path = caseless(source)
     name = path.rpartition("/")[2]
     return any(fnmatch.fnmatchcase(path if "/" in pattern else name, caseless(pattern)) for pattern in patterns)
