@@ -117,7 +117,7 @@ def test_corrections_go_back_in_and_stay(examined, call_script):
     result = call_script(TEST, "-dir", examined, "-fold", "all", "-doubtful_labels", "doubt.html")
     assert result.returncode == 2 and "doubt.csv: is filled in" in result.stderr
     result = call_script(PARTITION, "-dir", examined, "-folds", 2, "-labels_csv", examined / "doubt.csv")
-    assert result.returncode == 0 and "1 labels corrected, 1 confirmed" in result.stdout
+    assert result.returncode == 0 and "1 label corrected, 1 confirmed" in result.stdout
     assert call_script(PARTITION, "-dir", examined, "-folds", 2).returncode == 0  # labels come from folders as before
     after = read(examined / "csv" / "images.csv").set_index("file_name")
     assert (after["class_name"] != before["class_name"]).sum() == 1

@@ -170,6 +170,12 @@ def test_subfolders_stay_together_unless_told_otherwise(tmp_path, call_script, c
     assert "-subfolders ungrouped" in result.stdout and divided()  # remembered
 
 
+def test_a_single_subfolder_is_told_in_the_singular(tmp_path, call_script, class_folders):
+    class_folders(tmp_path, {"no": 10, "yes": 10})
+    class_folders(tmp_path / "no", {"patient 7": 1}, seed=1)
+    assert "1 image in 1 subfolder, kept together" in call_script(SCRIPT, "-dir", tmp_path).stdout
+
+
 def test_subfolders_that_make_the_split_impossible_are_an_error_that_names_the_option(
     tmp_path, call_script, class_folders
 ):

@@ -133,6 +133,13 @@ def test_classes_that_a_partition_lacks_or_spells_otherwise_are_told(data, call_
     assert contents(data) == before
 
 
+def test_a_single_leak_is_told_in_the_singular(data, call_script):
+    (data / "Training" / "yes" / "brighter.png").unlink()
+    lines = call_script(SCRIPT, "-dir", data).stdout.splitlines()
+    assert "1 of 12 test images has a twin among the training images" in lines
+    assert any(line.startswith("1 training image left out") for line in lines)
+
+
 def test_a_missing_test_part_is_drawn_too(data, call_script):
     shutil.rmtree(data / "Testing")
     assert call_script(SCRIPT, "-dir", data).returncode == 0

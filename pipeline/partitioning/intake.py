@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline import corrections, split_files
 from pipeline.errors import UserError
 from pipeline.file_names import caseless, composed
-from pipeline.messages import command_text, note_each
+from pipeline.messages import command_text, counted, note_each
 from pipeline.partitioning import folders, label_table
 from pipeline.partitioning.folders import Label
 from pipeline.plain_values import are_texts
@@ -114,7 +114,7 @@ def _corrected(labels, in_bin, path):
         changed += class_name != label.class_name
         before = first if class_name != first else ""
         corrected[source_of[name]] = replace(label, class_name=class_name, corrected_from=before)
-    print(f"{path}: {changed} labels corrected, {len(corrected) - changed} confirmed")
+    print(f"{path}: {counted(changed, 'label')} corrected, {len(corrected) - changed} confirmed")
     return corrected
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline import image_table
 from pipeline.errors import UserError
-from pipeline.messages import format_table
+from pipeline.messages import counted, format_table
 from pipeline.partitioning import catalogue, duplicate_report
 from pipeline.project import LONG_NAMES
 
@@ -105,6 +105,7 @@ def _tell(rows, leaving, keep):
     for first, second, count, *shared in rows:
         twins = sum(shared[:2])
         if twins:
-            print(f"{twins} of {count} {LONG_NAMES[first]} images have a twin among the {LONG_NAMES[second]} images")
-    left = " and ".join(f"{count} {LONG_NAMES[name]} images" for name, count in leaving.items() if count)
-    print(f"{left} {'stay all the same (--keep_leaks)' if keep else 'leave their partition (--keep_leaks keeps them)'}")
+            have = "has" if twins == 1 else "have"
+            print(f"{twins} of {count} {LONG_NAMES[first]} images {have} a twin among the {LONG_NAMES[second]} images")
+    left = " and ".join(counted(count, kind=LONG_NAMES[name]) for name, count in leaving.items() if count)
+    print(f"{left} {'kept all the same (--keep_leaks)' if keep else 'left out of the split (--keep_leaks keeps all)'}")
