@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out wh
 from pipeline import command_line
 from pipeline.command_line import add_option
 from pipeline.errors import UserError
-from pipeline.file_names import is_hidden
 from pipeline.messages import counted
-from pipeline.project import RESERVED_FOLDERS, RUNS_NEXT_STEP, SCRIPTS, script_command
+from pipeline.partitioning import folders
+from pipeline.project import RUNS_NEXT_STEP, SCRIPTS, Project, script_command
 from pipeline.readers import folder_path
 
 try:
@@ -51,12 +51,12 @@ def create_argparser():
         "python demo.py",
     )
     # fmt: off
-    folders = parser.add_argument_group("folders")
-    add_option(folders, "-out", metavar="DIR", type=folder_path, default=Path("demo"),
+    group = parser.add_argument_group("folders")
+    add_option(group, "-out", metavar="DIR", type=folder_path, default=Path("demo"),
                help="project folder (default: demo)")
-    add_option(folders, "-images", metavar="FOLDER", type=folder_path,
+    add_option(group, "-images", metavar="FOLDER", type=folder_path,
                help="your own images, one folder per class: five folds, the transfer recipe, a report")
-    add_option(folders, "--overwrite", action="store_true",
+    add_option(group, "--overwrite", action="store_true",
                help="delete everything in the project folder of an earlier demo first (default: leave it alone)")
     # fmt: on
     return parser
@@ -66,10 +66,10 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     out = options.out
-    class_folders = find_class_folders(options.images, out) if options.images else []
+    paths = find_files(options.images, out) if options.images else {}
     create_empty(out, options.overwrite)
     if options.images:
-        copy_images(class_folders, out)
+        copy_files(paths, out)
         cross_validate(out)
     else:
         print(f"drawing {sum(CLASS_COUNTS.values())} heads, with a lesion (yes) and without (no), into {out}:")
@@ -107,25 +107,24 @@ def cross_validate(out):
     print(f"\nThe report, to be opened in a browser: {out / 'transfer_report.html'}")
 
 
-def find_class_folders(images, out):
-    """Return the class folders in `images`; UserError where there are none or where `out` and it overlap."""
-    if not images.is_dir():
-        raise UserError(f"-images {images}: no such folder; give the folder that holds one folder per class")
+def find_files(images, out):
+    """Return {place below `images`: path} of the files in its class folders, as partition_datasets.py finds them.
+
+    Raises UserError where there are fewer than two class folders, and where `out` and `images` overlap.
+    """
+    project = Project(images)
     ours, theirs = out.resolve(), images.resolve()
     if ours == theirs or ours in theirs.parents or theirs in ours.parents:
         raise UserError(f"-images {images}: it and {out} lie one in the other; give another place with -out")
-    folders = sorted(
-        folder
-        for folder in images.iterdir()
-        if folder.is_dir() and folder.name not in RESERVED_FOLDERS and not is_hidden(folder.name)
-    )
-    if (images / "csv" / "images.csv").exists():
+    if (project.csv / "images.csv").exists():
         command = script_command("partition_datasets.py", "-proj_dir", images, "-folds", FOLDS)
         raise UserError(f"-images {images}: its images are organized already; instead: {command}")
-    if len(folders) < 2:
-        number = counted(len(folders), "class folder")
-        raise UserError(f"-images {images}: {number} in it; give the folder that holds one folder per class")
-    return folders
+    paths = {place: path for place, path in folders.walk(project).items() if "/" in place and path.is_file()}
+    number = len({place.partition("/")[0] for place in paths})
+    if number < 2:
+        found = counted(number, "class folder")
+        raise UserError(f"-images {images}: {found} with files in it; give the folder that holds one folder per class")
+    return paths
 
 
 def create_empty(out, overwrite):
@@ -148,16 +147,11 @@ def create_empty(out, overwrite):
             entry.unlink()
 
 
-def copy_images(class_folders, out):
-    """Copy the files of the class folders, without their permissions: the originals may be read-only."""
-    print(f"copying {len(class_folders)} class folders into {out}", flush=True)
-    paths = {
-        path: out / path.relative_to(folder.parent)
-        for folder in class_folders
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-    for path, copy in progress_bar(paths.items(), desc="copying", unit="image"):
+def copy_files(paths, out):
+    """Copy files to their places below `out`, without their permissions: the originals may be read-only."""
+    print(f"copying {counted(len(paths), 'file')} into {out}", flush=True)
+    for place, path in progress_bar(paths.items(), desc="copying", unit="image"):
+        copy = out / place
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
 

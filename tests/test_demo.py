@@ -56,6 +56,22 @@ def test_the_steps_are_the_five_scripts_with_options_that_they_take(
     assert str(tmp_path / "out") in capsys.readouterr().out
 
 
+def test_own_images_in_linked_folders_are_copied_and_what_a_project_keeps_for_itself_is_no_class(
+    tmp_path, class_folders, make_link, monkeypatch, contents, call_script
+):
+    monkeypatch.setattr(demo, "run", lambda script, *words: None)
+    own = class_folders(tmp_path / "own", {"no": 2, "Models": 2})
+    refused = call_script("demo.py", "-images", own, "-out", tmp_path / "out")
+    assert refused.returncode == 2 and f"-images {own}: 1 class folder " in refused.stderr
+    assert not (tmp_path / "out").exists()
+    (own / "yes").mkdir()
+    make_link(own / "yes" / "7", class_folders(tmp_path, {"elsewhere": 2}) / "elsewhere")
+    demo.main(["-images", own, "-out", tmp_path / "out"])
+    assert {path for path in contents(tmp_path / "out") if path.endswith(".png")} == {
+        "no/no0.png", "no/no1.png", "yes/7/elsewhere0.png", "yes/7/elsewhere1.png",
+    }  # fmt: skip
+
+
 def test_a_step_proposes_no_next_one_since_the_demo_runs_it(tmp_path, class_folders, capfd):
     demo.run("partition_datasets.py", "-proj_dir", class_folders(tmp_path / "data", {"no": 8, "yes": 8}))
     assert (tmp_path / "data" / "train.csv").exists()
