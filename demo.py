@@ -202,9 +202,9 @@ TWIN_EVERY = 25  # the 25th, 50th, ... image of a class repeats the one before i
 def draw_phantoms(folder, class_counts, seed=0, sizes=(180, 560)):
     """Draw `class_counts` = {class name: number of images} into class folders in `folder`.
 
-    The first class has no lesion. Of two classes the second has a solid or a ring-shaped one in every image; of
-    more, the kinds of LESIONS take turns. The longer sides, in pixels, are drawn from `sizes`, both ends included;
-    the shorter ones are down to 3/4 of that. The same seed gives the same bytes on one platform.
+    The first class has no lesion, every image of another one a solid or a ring-shaped one. The longer sides, in pixels,
+    are drawn from `sizes`, both ends included; the shorter ones are down to 3/4 of that. The same seed gives the same
+    bytes on one platform.
     """
     for class_name in class_counts:
         Path(folder, class_name).mkdir(parents=True, exist_ok=True)
@@ -215,7 +215,7 @@ def draw_phantoms(folder, class_counts, seed=0, sizes=(180, 560)):
         first_of_twins = number - 1 if number % TWIN_EVERY == 0 else number
         generator = np.random.default_rng([seed, class_index, first_of_twins])
         stem = f"{class_name[0].upper()}{number}" if generator.random() < 0.7 else f"{class_name} {number}"
-        lesion = _lesion_of_class(generator, class_index, len(class_counts))
+        lesion = generator.choice(LESIONS) if class_index > 0 else None
         image, _ = draw_phantom(generator, lesion, _random_size(generator, sizes))
         _save_as_some_kind(generator, image, Path(folder, class_name, stem))
 
@@ -305,12 +305,6 @@ def _paint_lesion(generator, paint, lesion, brain, x, y, wobble):
     if lesion == "ring":
         paint(generator.uniform(0.05, 0.35), depth - generator.uniform(0.25, 0.4) * radius)
     return np.minimum(brain, depth) > 0
-
-
-def _lesion_of_class(generator, class_index, class_count):
-    if class_index == 0:
-        return None
-    return generator.choice(LESIONS) if class_count == 2 else LESIONS[(class_index - 1) % len(LESIONS)]
 
 
 def _save_as_some_kind(generator, image, stem):
