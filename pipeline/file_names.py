@@ -1,5 +1,7 @@
 """Which spellings of a file name mean the same name, and which names are not for people."""
 
+import functools
+import os
 import unicodedata
 
 OF_WINDOWS = ("thumbs.db", "desktop.ini")  # what it puts into folders of images
@@ -41,3 +43,15 @@ class FileNames:
         if name in self._names:
             return name
         return self._composed.get(composed(name)) or self._composed.get(composed(as_cp1252(name)))
+
+
+def finder():
+    """Return find(folder, *names): where a file is, whose names a copy may have spelled otherwise (NFC, NFD)."""
+    listed = functools.cache(lambda folder: FileNames(os.listdir(folder) if folder.is_dir() else ()))
+
+    def find(folder, *names):
+        for name in names:
+            folder = folder / (listed(folder).find(name) or name)
+        return folder
+
+    return find

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from pipeline.files import content_hash
-from pipeline.project import script_command
+from pipeline.partitioning import existing
+from pipeline.project import Project, script_command
 
 PARTITION, SCRIPT = "partition_datasets.py", "organize_files.py"
 # split.json goes with them; it names the date and is another at every run.
@@ -307,6 +308,7 @@ def test_names_that_a_copy_has_decomposed_are_the_same_names(
         call_script(SCRIPT, data)
     for path in sorted(data.rglob("*é*"), reverse=True):
         path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
+    assert all(path.exists() for path in existing.read(Project(data)).paths)
     assert call_script(SCRIPT, data).returncode == 0
     assert sorted(contents(data / "bin").values()) == before
     assert {path.name for path in data.iterdir()} == {"bin", "csv", "models", "results"}

@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline import image_table, split_files
 from pipeline.errors import UserError, require_none
-from pipeline.file_names import composed
-from pipeline.partitioning import catalogue, splitting
+from pipeline.file_names import composed, finder
+from pipeline.partitioning import splitting
 
 MOST_FOLDS = 5  # where a project has none of its own
 WAYS_OUT = "put it back, or split again without --baselines"
@@ -35,7 +35,10 @@ def read(project):
     record = split_files.read_split_record(project.tables / "split.json")
     seed = record.seed if record else 0
     rows = [row for row in image_table.read(project.tables / "images.csv") if not row.left_out]
-    paths = [catalogue.location(project, row) for row in rows]
+    find = finder()
+    in_bin = [find(project.bin, row.file_name) for row in rows]
+    in_class_folders = [find(project.root, *row.source.split("/")) for row in rows]
+    paths = [path if path.exists() else earlier for path, earlier in zip(in_bin, in_class_folders, strict=True)]
     require_none(f"{path}: no such file, but images.csv names it; {WAYS_OUT}" for path in paths if not path.exists())
     class_of, groups = [row.class_name for row in rows], [row.group for row in rows]
     folders = [folder for folder in project.fold_folders().values() if (folder / "test.csv").exists()]

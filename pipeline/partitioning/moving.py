@@ -1,14 +1,13 @@
 """Moving images into bin/ without ever losing, changing or overwriting one."""
 
 import contextlib
-import functools
 import hashlib
 import os
 from pathlib import PurePosixPath
 
 from pipeline import files
 from pipeline.errors import UserError, require_none
-from pipeline.file_names import FileNames
+from pipeline.file_names import finder
 from pipeline.progress import progress_bar
 
 COPIED = ".copied"  # the name of the file in csv/
@@ -24,7 +23,7 @@ def gather_images(project, images, copy):
     Raises UserError, before anything is moved, naming each image that is in neither place, that has changed
     since partitioning, or whose name in bin/ another file has.
     """
-    steps, faults, find = [], [], _finder()
+    steps, faults, find = [], [], finder()
     for row in images:
         source, target = find(project.root, *row.source.split("/")), find(project.bin, row.file_name)
         if os.path.lexists(target) and (target.is_symlink() or _hash_of(target) != row.content_hash):
@@ -67,7 +66,7 @@ def remember_copying(project, copy):
 
 def remove_emptied_folders(project, images):
     """Remove the folders of the images that hold nothing any more, links excepted; return the names of the topmost."""
-    emptied, find = [], _finder()
+    emptied, find = [], finder()
     names = {row.source.rpartition("/")[0] for row in images}
     names |= {str(folder) for name in names for folder in PurePosixPath(name).parents}
     for name in sorted(names - {"", "."}, key=lambda name: (-name.count("/"), name)):
@@ -82,18 +81,6 @@ def remove_emptied_folders(project, images):
 def _is_linked(path, root):
     """Tell whether a file or folder below `root` is a link, or lies in a folder that is one."""
     return path != root and (path.is_symlink() or _is_linked(path.parent, root))
-
-
-def _finder():
-    """Return find(folder, *names): where a file is, whose names a copy may have spelled otherwise (NFC, NFD)."""
-    listed = functools.cache(lambda folder: FileNames(os.listdir(folder) if folder.is_dir() else ()))
-
-    def find(folder, *names):
-        for name in names:
-            folder = folder / (listed(folder).find(name) or name)
-        return folder
-
-    return find
 
 
 def _bring(source, target, keep_source):
