@@ -7,8 +7,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.partitioning import splitting
-
 PARTITIONS = ("train", "val", "test")
 TRAIN = ("-architecture", "shufflenet_v2_x0_5", "-img_shape", "3", "32", "32", "-num_epochs", "1", "-batch_size", "8")
 
@@ -56,24 +54,6 @@ def test_without_near_duplicates_only_identical_images_are_kept_together(data, c
     assert "near-duplicates" not in result.stdout
     assert not (data / "near_duplicates.png").exists()
     assert images(data)["group"].is_unique
-
-
-def test_identical_images_in_two_classes_are_named_and_in_no_partition(data, call_script):
-    Image.open(data / "no" / "no5.png").convert("RGB").save(data / "yes" / "twin.bmp")
-    result = call_script("partition_datasets.py", "-proj_dir", data)
-    assert result.returncode == 0
-    notes = [line.split(": ") for line in result.stderr.splitlines()]
-    assert [(note[1], note[3].split()[-1]) for note in notes] == [
-        ("no/no5.png", "yes/twin.bmp"),
-        ("yes/twin.bmp", "no/no5.png"),
-    ]
-    assert not {"no5.png", "twin.bmp"} & set(partition_of(data))
-    assert images(data).loc["yes/twin.bmp", "left_out"] == "label conflict: the same image as no/no5.png"
-
-    kept = call_script("partition_datasets.py", "-proj_dir", data, "--keep_label_conflicts")
-    assert "label conflict" in kept.stderr
-    partition = partition_of(data)
-    assert partition["no5.png"] == partition["twin.bmp"]
 
 
 def test_conflicting_images_are_organized_and_can_be_split_later(data, call_script):
@@ -160,13 +140,3 @@ def test_a_model_is_not_tested_on_what_it_has_seen(trained, call_script):
     assert not (trained / "small_preds.json").exists()
     assert call_script("test_torchvision.py", "-dir", trained, "-split", "train").returncode == 0
     assert json.loads((trained / "small_train_preds.json").read_text())["split"] == "train"
-
-
-def test_stratified_test_parts_keep_groups_whole_and_test_every_image_once():
-    class_names = ["no"] * 30 + ["yes"] * 45
-    groups = [index // 3 for index in range(75)]
-    parts = splitting.test_parts(class_names, groups, 5, 0)
-    assert sorted(index for part in parts for index in part) == list(range(75))
-    for part in parts:
-        assert {groups[index] for index in part}.isdisjoint(groups[index] for index in set(range(75)) - set(part))
-        assert (sum(index < 30 for index in part), len(part)) == (6, 15)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import split_files
+from pipeline import image_table, split_files
 from pipeline.messages import command_text
 from pipeline.performance import small_test_part
 from pipeline.project import script_command
@@ -224,15 +224,22 @@ def test_identical_images_stay_together_and_the_difference_is_told(tmp_path, cal
 
 
 def test_an_image_of_two_classes_is_in_no_partition_unless_asked_for(data, call_script):
-    shutil.copyfile(data / "no" / "no0.png", data / "yes" / "twin.png")
+    Image.open(data / "no" / "no0.png").convert("RGB").save(data / "yes" / "twin.bmp")
+    conflicts = {"no/no0.png": "the same image as yes/twin.bmp", "yes/twin.bmp": "the same image as no/no0.png"}
     for _ in range(2):  # in the class folders, and in bin
         result = call_script(SCRIPT, "-dir", data)
         assert result.returncode == 0
-        assert [line.split(": ")[1] for line in result.stderr.splitlines()] == ["no/no0.png", "yes/twin.png"]
+        assert result.stderr.splitlines() == [f"note: {one}: label conflict: {what}" for one, what in conflicts.items()]
         call_script("organize_files.py", data)
-        assert not {"no0.png", "twin.png"} & {name for name, _ in split_rows(data / "csv")}
-    call_script(SCRIPT, "-dir", data, "--keep_label_conflicts")
-    assert {("no0.png", "0"), ("twin.png", "1")} <= set(split_rows(data / "csv"))
+        assert not {"no0.png", "twin.bmp"} & {name for name, _ in split_rows(data / "csv")}
+        table = image_table.read(data / "csv" / "images.csv")
+        assert {row.source: row.left_out for row in table if row.left_out} == {
+            source: f"label conflict: {what}" for source, what in conflicts.items()
+        }
+    kept = call_script(SCRIPT, "-dir", data, "--keep_label_conflicts")
+    assert kept.stderr.count("label conflict") == 2
+    partitions = [set(rows(data / "csv" / f"{partition}.csv")) for partition in ("train", "val", "test")]
+    assert [{("no0.png", "0"), ("twin.bmp", "1")} <= found for found in partitions].count(True) == 1
 
 
 def test_an_image_that_was_damaged_in_bin_is_named_where_it_lies(data, call_script):

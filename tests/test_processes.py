@@ -40,8 +40,3 @@ def test_what_another_launcher_says_does_not_count(monkeypatch):
     for name in VARIABLES[1:]:
         monkeypatch.setenv(name, "3")
     assert said() == (1, 0, 1, 0, True)
-
-
-def test_the_module_imports_no_torch(run_python):
-    result = run_python("import sys; from pipeline import processes; print('torch' in sys.modules)")
-    assert (result.stdout, result.stderr) == ("False\n", "")
