@@ -238,6 +238,12 @@ def telling(trained):
     return trained
 
 
+def error_places(result):
+    """Return what each error of a script that has ended with 2 names: an option, a file, a line of a file."""
+    assert result.returncode == 2
+    return [line.split(": ")[2] for line in result.stderr.splitlines() if ": error: " in line]
+
+
 def _run(arguments, folder, environment):
     # The encoding is named, since the one of the user's shell need not be the one that this process decodes.
     return subprocess.run(

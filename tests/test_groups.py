@@ -4,6 +4,7 @@ import unicodedata
 
 import pandas as pd
 import pytest
+from conftest import error_places
 
 from pipeline.errors import UserError
 from pipeline.partitioning.groups import read_group_csv
@@ -142,7 +143,6 @@ def test_a_class_without_an_image_of_its_own_is_named(tmp_path, class_folders, c
     shutil.copytree(data / "yes", data / "copy of yes")
     before = contents(data)
     result = call_script("partition_datasets.py", "-dir", data, "--baselines")
-    errors = [line for line in result.stderr.splitlines() if "error: " in line]
-    assert result.returncode == 2 and [line.split(": ")[2] for line in errors] == ["class 'copy of yes'", "class 'yes'"]
+    assert error_places(result) == ["class 'copy of yes'", "class 'yes'"]
     assert contents(data) == before
     assert call_script("partition_datasets.py", "-dir", data, "--keep_label_conflicts").returncode == 0

@@ -5,6 +5,7 @@ import unicodedata
 
 import numpy as np
 import pytest
+from conftest import error_places
 from PIL import Image
 
 from pipeline.files import content_hash
@@ -52,12 +53,6 @@ def without_marker(found):
 
 def tables(folder):
     return {name: (folder / name).read_bytes() for name in TABLES}
-
-
-def faults(result):
-    """Return the places that the errors of a script that has ended with 2 name."""
-    assert result.returncode == 2
-    return [line.removeprefix(f"{SCRIPT}: error: ").split(": ")[0] for line in result.stderr.splitlines()]
 
 
 def next_command(folder):
@@ -326,7 +321,7 @@ def test_a_link_in_bin_is_neither_written_through_nor_taken_for_the_image(
     (data / "bin").mkdir()
     make_link(data / "bin" / "no0.png", data / "no" / target)
     before = contents(data)
-    assert faults(call_script(SCRIPT, data)) == [str(data / "bin" / "no0.png")]
+    assert error_places(call_script(SCRIPT, data)) == [str(data / "bin" / "no0.png")]
     assert contents(data) == before
 
 
@@ -357,7 +352,7 @@ def test_a_table_that_names_a_class_bin_removes_nothing(data, call_script, conte
     table = data / "csv" / "images.csv"
     table.write_text(table.read_text().replace("yes/", "bin/").replace(",yes,", ",bin,"))
     before = contents(data)
-    assert set(faults(call_script(SCRIPT, data))) == {f"{table}, line {number}" for number in (6, 7, 8)}
+    assert set(error_places(call_script(SCRIPT, data))) == {f"{table}, line {number}" for number in (6, 7, 8)}
     assert contents(data) == before
 
 
@@ -488,7 +483,7 @@ def test_without_a_table_of_images_it_says_what_to_run(tmp_path, class_folders, 
     data = class_folders(tmp_path / "brain mri", {"no": 1, "yes": 1})
     before = contents(data)
     result = call_script(SCRIPT, data)
-    assert (faults(result), result.stdout) == ([str(data / "images.csv")], "")
+    assert (error_places(result), result.stdout) == ([str(data / "images.csv")], "")
     assert result.stderr.endswith(f"run: {script_command(PARTITION, '-proj_dir', data)}\n")
     assert contents(data) == before
 
@@ -501,7 +496,7 @@ def test_every_image_that_is_missing_or_changed_is_named_and_none_is_moved(data,
     before = contents(data)
     result = call_script(SCRIPT, data)
     places = [data / "no" / "no0.png", data / "no" / "no1.png", data / "bin" / "yes0.png"]
-    assert (faults(result), result.stdout) == (list(map(str, places)), "")
+    assert (error_places(result), result.stdout) == (list(map(str, places)), "")
     assert contents(data) == before
 
 
@@ -523,7 +518,7 @@ def test_a_table_that_leads_elsewhere_moves_and_removes_nothing(tmp_path, data, 
     row = row.format(folder="..", name="outside.png", hash=content_hash(b"outside"), other=other)
     (data / "images.csv").write_text("\n".join([*lines[:2], row, *lines[3:]]) + "\n")
     before = contents(tmp_path)
-    assert faults(call_script(SCRIPT, data)) == [f"{data / 'images.csv'}, line 3"]
+    assert error_places(call_script(SCRIPT, data)) == [f"{data / 'images.csv'}, line 3"]
     assert contents(tmp_path) == before
     assert (tmp_path / "empty").is_dir()
 
@@ -550,14 +545,14 @@ def test_what_has_come_into_the_place_of_an_image_is_an_error_beside_the_others(
         (data / "no" / "no0.png").write_bytes(content)
     before = contents(data)
     result = call_script(SCRIPT, data)
-    assert faults(result) == [str(data / "no" / "no0.png"), str(data / "yes" / "yes0.png")]
+    assert error_places(result) == [str(data / "no" / "no0.png"), str(data / "yes" / "yes0.png")]
     assert "has changed since partitioning; run partition_datasets.py again" in result.stderr
     assert contents(data) == before
 
 
 def test_a_file_in_the_place_of_a_folder_is_an_error(data, call_script):
     (data / "bin").touch()
-    assert faults(call_script(SCRIPT, data)) == [str(data / "bin")]
+    assert error_places(call_script(SCRIPT, data)) == [str(data / "bin")]
 
 
 def test_no_torch_is_imported(data, slow_imports):
@@ -576,7 +571,7 @@ def test_the_folder_can_be_given_as_in_the_other_scripts(data, call_script, spel
 @pytest.mark.parametrize("arguments", [[], ["a", "-dir", "a"], [""]])
 def test_one_folder_is_given(call_script, arguments):
     result = call_script(SCRIPT, *arguments)
-    assert (faults(result), result.stdout) == (["DIR"], "")
+    assert (error_places(result), result.stdout) == (["DIR"], "")
 
 
 def test_a_csv_of_another_origin_does_not_replace_the_split(data, call_script):

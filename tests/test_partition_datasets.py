@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import error_places
 from PIL import Image
 
 from pipeline import image_table, split_files
@@ -38,13 +39,6 @@ def split_rows(folder):
 
 def tables(folder):
     return {name: (folder / name).read_bytes() for name in TABLES}
-
-
-def faults(result):
-    """Return the places that the errors of a script that has ended with 2 name."""
-    assert result.returncode == 2
-    lines = result.stderr.splitlines()
-    return [line.split(": ")[2] for line in lines if line.startswith(f"{SCRIPT}: error: ")]
 
 
 def test_the_published_command_splits_a_folder_as_a_user_runs_it(data, run_script, contents):
@@ -299,7 +293,7 @@ def test_links_are_followed(tmp_path, data, call_script, make_link, contents):
 )
 def test_an_impossible_request_is_an_error_and_writes_nothing(data, call_script, contents, arguments, places):
     before = contents(data)
-    assert faults(call_script(SCRIPT, "-dir", data, *arguments)) == places
+    assert error_places(call_script(SCRIPT, "-dir", data, *arguments)) == places
     assert contents(data) == before
 
 
@@ -307,7 +301,7 @@ def test_an_impossible_request_is_an_error_and_writes_nothing(data, call_script,
 def test_fewer_than_two_classes_are_an_error(tmp_path, call_script, class_folders, counts):
     class_folders(tmp_path, counts)
     result = call_script(SCRIPT, "-dir", tmp_path)
-    assert faults(result) == [str(tmp_path)]
+    assert error_places(result) == [str(tmp_path)]
     assert result.stderr.count("note: ") == ("bin" in counts)
 
 
@@ -315,7 +309,7 @@ def test_fewer_than_two_classes_are_an_error(tmp_path, call_script, class_folder
 def test_an_empty_path_is_an_error(data, call_script, option, monkeypatch, contents):
     monkeypatch.chdir(data)
     before = contents(data)
-    assert faults(call_script(SCRIPT, "-proj_dir", ".", option, "")) == [option]
+    assert error_places(call_script(SCRIPT, "-proj_dir", ".", option, "")) == [option]
     assert contents(data) == before
 
 
@@ -326,13 +320,13 @@ def test_the_next_command_can_be_run_from_where_it_is_printed(data, run_script):
 
 def test_a_missing_folder_is_an_error(call_script):
     result = call_script(SCRIPT, "-dir", "missing")
-    assert (faults(result), result.stdout) == (["missing"], "")
+    assert (error_places(result), result.stdout) == (["missing"], "")
 
 
 def test_a_folder_that_may_not_be_written_is_an_error(data, call_script, permissions):
     with permissions(data, 0o555):
         result = call_script(SCRIPT, "-dir", data)
-    assert str(data) in faults(result)[0]
+    assert str(data) in error_places(result)[0]
 
 
 def test_no_torch_is_imported(data, slow_imports):

@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from conftest import error_places
 from PIL import Image
 
 from pipeline import split_files
@@ -27,12 +28,6 @@ def data(tmp_path, class_folders):
     return class_folders(tmp_path / "data", {"no": 10, "yes": 12})
 
 
-def named(result):
-    """Return the files that the errors of a script that has ended with 2 name."""
-    assert result.returncode == 2
-    return [line.split(": ")[2] for line in result.stderr.splitlines() if ": error: " in line]
-
-
 @pytest.mark.parametrize("name", FOREIGN)
 @pytest.mark.parametrize("split_before", [False, True])
 @pytest.mark.parametrize("folder", ["", "csv"])
@@ -47,14 +42,14 @@ def test_what_no_script_has_written_stays_and_an_error_names_it(
     (data / folder / name).write_bytes(FOREIGN[name])
     before = contents(data)
     for options in ([], ["-folds", 2]):
-        assert str(data / folder / name) in named(call_script(SCRIPT, "-dir", data, *options))
+        assert str(data / folder / name) in error_places(call_script(SCRIPT, "-dir", data, *options))
         assert contents(data) == before
 
 
 def test_a_picture_of_another_origin_stays(data, call_script):
     Image.new("L", (8, 8)).save(data / "near_duplicates.png")
     before = (data / "near_duplicates.png").read_bytes()
-    assert named(call_script(SCRIPT, "-dir", data)) == [str(data / "near_duplicates.png")]
+    assert error_places(call_script(SCRIPT, "-dir", data)) == [str(data / "near_duplicates.png")]
     assert (data / "near_duplicates.png").read_bytes() == before
 
 
@@ -64,14 +59,14 @@ def test_organize_replaces_nothing_of_another_origin(data, call_script, contents
     (data / "csv").mkdir()
     (data / "csv" / name).write_bytes(FOREIGN[name])
     before = contents(data)
-    assert named(call_script("organize_files.py", data)) == [str(data / "csv" / name)]
+    assert error_places(call_script("organize_files.py", data)) == [str(data / "csv" / name)]
     assert contents(data) == before
 
 
 def test_a_table_that_is_a_link_is_not_written_through(data, call_script, tmp_path, make_link):
     (tmp_path / "far").write_text("")
     make_link(data / "train.csv", tmp_path / "far")
-    assert named(call_script(SCRIPT, "-dir", data)) == [str(data / "train.csv")]
+    assert error_places(call_script(SCRIPT, "-dir", data)) == [str(data / "train.csv")]
     assert (tmp_path / "far").read_text() == ""
 
 
@@ -79,7 +74,7 @@ def test_a_table_that_is_a_link_is_not_written_through(data, call_script, tmp_pa
 @pytest.mark.parametrize("name", ["images.csv", "train.csv", "split.json"])
 def test_a_pipe_in_the_place_of_a_table_is_named_and_not_waited_for(data, call_script, name):
     os.mkfifo(data / name)
-    assert named(call_script(SCRIPT, "-dir", data)) == [str(data / name)]
+    assert error_places(call_script(SCRIPT, "-dir", data)) == [str(data / name)]
 
 
 def test_what_the_scripts_have_written_is_replaced_also_where_a_line_was_removed(data, call_script, monkeypatch):
@@ -98,7 +93,7 @@ def test_a_damaged_line_of_images_csv_is_named_and_nothing_is_replaced(data, cal
     call_script(SCRIPT, "-dir", data)
     (data / "images.csv").write_text((data / "images.csv").read_text() + "damaged\n")
     before = contents(data)
-    assert named(call_script(SCRIPT, "-dir", data)) == [f"{data / 'images.csv'}, line 24"]
+    assert error_places(call_script(SCRIPT, "-dir", data)) == [f"{data / 'images.csv'}, line 24"]
     assert contents(data) == before
 
 
