@@ -4,6 +4,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from conftest import error_places
 
 from pipeline import files
 
@@ -101,6 +102,15 @@ def test_a_table_gives_partitions_and_groups(tabled, call_script, tmp_path):
     assert names(tabled, "train") == {f"images{number}.png" for number in range(20)}
     assert names(tabled, "val") == {f"images{number}.png" for number in range(20, 28)}
     assert names(tabled, "test") == {f"images{number}.png" for number in range(30, 40)}
+
+
+def test_a_table_of_one_class_is_the_table_s_fault_and_no_other_is_asked_for(tabled, call_script, tmp_path, contents):
+    (tmp_path / "labels.csv").write_text("image,class\nimages0,no\nimages1,no\n")
+    before = contents(tabled)
+    result = call_script(SCRIPT, "-dir", tabled, "-labels_csv", tmp_path / "labels.csv")
+    assert error_places(result) == [str(tabled)]
+    assert "correct the classes in labels.csv" in result.stderr and "-labels_csv" not in result.stderr
+    assert contents(tabled) == before
 
 
 def test_a_class_that_is_missing_in_a_line_leaves_the_file_out(tabled, call_script, tmp_path):

@@ -48,22 +48,7 @@ def find_images(project, choices):
     for row in usable(images).itertuples():
         remarks.add(row.source, row.remarks)
     remarks.tell("images")
-    class_names = sorted(set(usable(images)["class_name"]))
-    if len(class_names) < 2:
-        inner = folders.folders_in_folders(images["source"])
-        meant = "".join(f"; did you mean {project.root / top}?" for top, names in inner.items() if len(names) > 1)
-        raise UserError(
-            f"{project.root}: images of fewer than two classes in it; give the folder that holds one folder of "
-            f"images per class, or a table of labels with -labels_csv{meant}"
-        )
-    if not choices.labels_csv:
-        folders.tell_without_images(project, set(class_names))
-    alike = [list(names) for _, names in itertools.groupby(sorted(class_names, key=caseless), key=caseless)]
-    note_each(
-        f"classes {' and '.join(map(repr, names))}: differ in case only; rename a folder if they are one class"
-        for names in alike
-        if len(names) > 1
-    )
+    _check_classes(project, images, choices.labels_csv)
     return _with_found_groups(images, choices)
 
 
@@ -182,6 +167,29 @@ def _tell_left_out(project, images):
         shown = places if len(places) <= MOST_OF_A_REASON else [f"{places[0]} and {len(places) - 1} more"]
         notes += [f"left out: {place}: {reason}" for place in shown]
     note_each(notes, "images.csv has every one")
+
+
+def _check_classes(project, images, labels_csv):
+    """Raise UserError where fewer than two classes have images; tell of what may not be meant as it is taken."""
+    class_names = sorted(set(usable(images)["class_name"]))
+    if len(class_names) < 2:
+        way_out = f"correct the classes in {labels_csv}"
+        if not labels_csv:
+            inner = folders.folders_in_folders(images["source"])
+            meant = "".join(f"; did you mean {project.root / top}?" for top, names in inner.items() if len(names) > 1)
+            way_out = (
+                "give the folder that holds one folder of images per class, or a table of labels with "
+                f"-labels_csv{meant}"
+            )
+        raise UserError(f"{project.root}: images of fewer than two classes in it; {way_out}")
+    if not labels_csv:
+        folders.tell_without_images(project, set(class_names))
+    alike = [list(names) for _, names in itertools.groupby(sorted(class_names, key=caseless), key=caseless)]
+    note_each(
+        f"classes {' and '.join(map(repr, names))}: differ in case only; rename a folder if they are one class"
+        for names in alike
+        if len(names) > 1
+    )
 
 
 def _with_found_groups(images, choices):
