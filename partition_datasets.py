@@ -200,7 +200,7 @@ def split(project, options, command, words):
         outlook = small_test_part.outlook(class_of, group_of, assignments[None], any(given))
         print(outlook, end=outlook and "\n\n")
     if options.baselines:
-        fold_count = options.folds or existing.most_folds(group_of)
+        fold_count = options.folds or existing.most_folds(class_of, group_of)
         test_parts = splitting.test_parts(class_of, group_of, fold_count, options.seed)
 
     record = SplitRecord(command, options.seed, choices=choices.as_json(), leaks_kept=leaked.kept, options=words)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline import image_table, split_files
 from pipeline.messages import command_text
-from pipeline.performance import small_test_part
+from pipeline.performance import baselines, small_test_part
 from pipeline.project import script_command
 
 SCRIPT = "partition_datasets.py"
@@ -332,6 +332,17 @@ def test_a_folder_that_may_not_be_written_is_an_error(data, call_script, permiss
 def test_no_torch_is_imported(data, slow_imports):
     assert "torch" not in slow_imports(SCRIPT, "-dir", data)
     assert (data / "images.csv").exists()
+
+
+def test_baselines_of_tiny_classes_take_as_many_folds_as_there_can_be(
+    tmp_path, call_script, class_folders, monkeypatch
+):
+    monkeypatch.setattr(baselines, "TREES", 3)
+    class_folders(tmp_path, {"no": 3, "yes": 4})
+    for options in (["-val_test_prop", 0.25], []):  # with a new split, and on that one
+        result = call_script(SCRIPT, "-dir", tmp_path, *options, "--baselines")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "Simple baselines: 4-fold cross-validation over 7 images\n" in result.stdout
 
 
 def test_images_without_contrast_and_further_pages_are_told_of(data, call_script):

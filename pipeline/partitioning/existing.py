@@ -47,13 +47,16 @@ def read(project):
         parts = _test_parts_in(folders, [composed(row.file_name) for row in rows])
     else:
         place = f"the images of the split in {project.tables}"
-        parts = splitting.test_parts(class_of, groups, most_folds(groups), seed)
+        parts = splitting.test_parts(class_of, groups, most_folds(class_of, groups), seed)
     return ExistingSplit(paths, class_of, groups, parts, seed, place)
 
 
-def most_folds(groups):
-    """Return into how many folds images are dealt for a cross-validation that no folds were asked for."""
-    return min(MOST_FOLDS, len(set(groups)))
+def most_folds(class_of, groups):
+    """Return into how many folds images are dealt for a cross-validation that no folds were asked for.
+
+    There are no more than groups, nor than images of the largest class, which scikit-learn refuses.
+    """
+    return min(MOST_FOLDS, len(set(groups)), max(Counter(class_of).values()))
 
 
 def _test_parts_in(folders, names):
