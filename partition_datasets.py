@@ -128,13 +128,12 @@ def main(argv=None):
 
 def not_kept(parser, options):
     """Return the words of a command line that give those of the NOT_KEPT options that differ from their defaults."""
-    chosen = {name: getattr(options, name) for name in NOT_KEPT}
-    chosen = {name: value for name, value in chosen.items() if value != parser.get_default(name)}
-    return [
-        word
-        for name, value in chosen.items()
-        for word in ([f"--{name}"] if value is True else [f"-{name}", str(value)])
-    ]
+    words = []
+    for name in NOT_KEPT:
+        value = getattr(options, name)
+        if value != parser.get_default(name):
+            words += [f"--{name}"] if value is True else [f"-{name}", str(value)]
+    return words
 
 
 def measure_earlier_split(project, options):

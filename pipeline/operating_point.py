@@ -141,11 +141,11 @@ def _is_sound(point):
         (point.sensitivity, point.sensitivity_interval),
         (point.specificity, point.specificity_interval),
     ):
-        if (value is None) != (limits is None) or not (
-            limits is None or (isinstance(limits, list) and len(limits) == 2)
-        ):
+        if value is None and limits is None:
+            continue
+        if value is None or not isinstance(limits, list) or len(limits) != 2:
             return False
-        fractions += limits or []
+        fractions += limits
     return (
         all(texts and are_texts(texts) for texts in (names, point.checkpoints))
         and (point.weights is None or are_texts(point.weights))
