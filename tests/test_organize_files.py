@@ -562,7 +562,6 @@ def test_no_torch_is_imported(data, slow_imports):
 
 @pytest.mark.parametrize("spelling", ["-proj_dir", "-project_directory", "--dir"])
 def test_the_folder_can_be_given_as_in_the_other_scripts(data, call_script, spelling):
-    call_script("partition_datasets.py", "-proj_dir", data)
     result = call_script(SCRIPT, spelling, data)
     assert (result.returncode, result.stderr) == (0, "")
     assert (data / "csv" / "images.csv").exists()
@@ -575,7 +574,6 @@ def test_one_folder_is_given(call_script, arguments):
 
 
 def test_a_csv_of_another_origin_does_not_replace_the_split(data, call_script):
-    call_script("partition_datasets.py", "-proj_dir", data)
     call_script(SCRIPT, data)
     before = (data / "csv" / "train.csv").read_bytes()
     (data / "train.csv").write_text("mine,0\n")
