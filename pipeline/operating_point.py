@@ -1,4 +1,4 @@
-"""The operating point: the temperature and the threshold that were measured, carried to new images. Imports no torch.
+"""The operating point: the temperature and the threshold that were measured, carried to new images.
 
 Written into the results JSON, and read from there. The order is fixed: probabilities are calibrated first, and the
 threshold applies to the calibrated ones.

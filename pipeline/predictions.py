@@ -1,4 +1,4 @@
-"""The predictions JSON: the format, written strictly and read with every fault named. Imports no torch."""
+"""The predictions JSON: the format, written strictly and read with every fault named."""
 
 from collections import Counter
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Which of several processes this one is, where torchrun started it; imports no torch."""
+"""Which of several processes this one is, where torchrun started it."""
 
 import os
 
