@@ -101,15 +101,18 @@ def test_classes_that_are_too_small_are_named_with_what_they_need():
     assert no.startswith("class 'no': too few images (7), ") and "add 1 more of this class, or give " in no
 
 
-@pytest.mark.parametrize(("count", "fold_count"), [(3, None), (7, None), (3, 5), (9, 10)])
-def test_what_a_class_that_is_too_small_is_told_to_give_is_enough(count, fold_count):
+@pytest.mark.parametrize(
+    ("count", "fold_count", "proportion"),
+    [(3, None, TENTH), (7, None, TENTH), (3, 5, TENTH), (9, 10, TENTH), (10, None, Fraction("0.49"))],
+)
+def test_what_a_class_that_is_too_small_is_told_to_give_is_enough(count, fold_count, proportion):
     class_names, images = ["no"] * count + ["yes"] * 100, range(count + 100)
     with pytest.raises(UserError) as error:
-        assign(class_names, images, fold_count, TENTH, seed=0)
+        assign(class_names, images, fold_count, proportion, seed=0)
     (fault,) = error.value.faults
     options = dict(re.findall(r"(-\w+) ([\d.]+)", fault.partition(" or give ")[2]))
     assert options
-    proportion, folds = Fraction(options.get("-val_test_prop", "0.1")), options.get("-folds")
+    proportion, folds = Fraction(options.get("-val_test_prop", proportion)), options.get("-folds")
     for partitions in assign(class_names, images, folds and int(folds), proportion, seed=0).values():
         assert set(zip(class_names, partitions, strict=True)) >= {("no", part) for part in ("train", "val", "test")}
 

@@ -252,9 +252,8 @@ def _refuse_small_classes(class_names, proportion, fold_count=None):
 
 def _easier(count, proportion, fold_count):
     """Return, in a list, the options that a class of so many images is enough for; an empty one where none are."""
-    larger = (Fraction(percent, 100) for percent in range(5, 50, 5))
-    proportions = [proportion, *(one for one in larger if one > proportion)]
-    enough = next((one for one in proportions if smallest_class(one) <= count), None)
+    others = sorted((Fraction(percent, 100) for percent in range(5, 50, 5)), key=lambda one: abs(one - proportion))
+    enough = next((one for one in (proportion, *others) if smallest_class(one) <= count), None)
     if enough is None:
         return []
     options = [] if enough == proportion else [f"-val_test_prop {float(enough):g}"]
