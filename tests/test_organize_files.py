@@ -222,16 +222,6 @@ def test_killed_in_the_middle_of_a_copy_it_takes_up_again(data, call_script, con
     assert {path: content for path, content in contents(data).items() if ".part" not in path} == organized(before)
 
 
-@pytest.mark.parametrize("moved", range(len(TABLES)))
-def test_with_a_part_of_the_tables_moved_it_moves_the_rest(data, call_script, contents, moved):
-    before = contents(data)
-    (data / "csv").mkdir()
-    for name in TABLES[:moved]:
-        shutil.move(data / name, data / "csv" / name)
-    assert call_script(SCRIPT, data).returncode == 0
-    assert contents(data) == organized(before)
-
-
 def test_from_another_file_system_images_are_copied_and_then_removed(data, call_script, contents, monkeypatch):
     def rename(source, target):
         raise OSError(18, "Invalid cross-device link")
@@ -399,18 +389,6 @@ def test_names_that_need_care_arrive_whole(tmp_path, class_folders, partition, c
     assert in_bin["a,b_Back_slash.png"] == before["a,b/Back\\slash.png"]
     assert in_bin["C_.png"] == before["no/C:.png"]
     assert {path.name for path in data.iterdir()} == {"bin", "csv", "models", "results"}
-
-
-def test_same_named_images_of_two_classes_both_arrive(tmp_path, class_folders, partition, call_script, contents):
-    data = class_folders(tmp_path / "data", {"no": 3, "yes": 3})
-    shutil.move(data / "no" / "no0.png", data / "no" / "scan.png")
-    shutil.move(data / "yes" / "yes0.png", data / "yes" / "SCAN.png")
-    before = contents(data)
-    partition(data)
-    call_script(SCRIPT, data)
-    in_bin = contents(data / "bin")
-    assert in_bin["no_scan.png"] == before["no/scan.png"] and in_bin["yes_SCAN.png"] == before["yes/SCAN.png"]
-    assert sorted(in_bin.values()) == sorted(before.values())
 
 
 @pytest.mark.parametrize("options", [[], ["--copy"]], ids=["move", "copy"])

@@ -169,15 +169,6 @@ def test_what_is_not_an_image_is_named_and_stays_out_of_the_split(data, call_scr
     assert listed["no/no0.png"] == ("no0.png", "")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_pipes_and_broken_links_are_named(data, call_script):
-    os.mkfifo(data / "no" / "pipe.jpg")
-    (data / "no" / "link.jpg").symlink_to("nowhere")
-    link, pipe = call_script(SCRIPT, "-dir", data).stderr.splitlines()
-    assert link.startswith(f"note: left out: {data / 'no' / 'link.jpg'}: ")
-    assert pipe.startswith(f"note: left out: {data / 'no' / 'pipe.jpg'}: ")
-
-
 def test_images_of_every_kind_take_part_whatever_their_suffix(data, call_script):
     grey = np.arange(64, dtype=np.uint16).reshape(8, 8)
     Image.fromarray(grey * 1000).save(data / "no" / "16 bits.png")

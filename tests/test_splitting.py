@@ -174,12 +174,6 @@ def test_a_class_of_fewer_groups_than_folds_is_told_to_try_fewer_folds():
         assert sizes(class_names, partitions)["no"] == (10, 10)
 
 
-@given(images=grouped_images(groups_within_classes=False), seed=seeds)
-def test_the_same_arguments_give_the_same_split(images, seed):
-    classes, groups, proportion = images
-    assert split(classes, groups, proportion, seed) == split(classes, groups, proportion, seed)
-
-
 def test_another_seed_gives_another_split():
     classes = ["no"] * 50 + ["yes"] * 50
     splits = {tuple(assign_partitions(classes, range(100), TENTH, seed)) for seed in range(20)}
