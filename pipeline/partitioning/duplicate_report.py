@@ -69,11 +69,10 @@ def draw_contact_sheet(path, title, groups, remark=""):
 def _thumbnail(image_path, sheet_path):
     """Return an image as small as the sheet shows it; None and a note for one that cannot be read any more."""
     try:
-        image = image_files.decode(image_files.read_bytes(image_path)).convert("RGB")
+        return tiles.fitted(image_files.decode(image_files.read_bytes(image_path)), tiles.TILE)
     except image_files.UnreadableImage as reason:
         note(f"{image_path}: {reason}; it is not in {sheet_path.name}")
         return None
-    return tiles.fitted(image, tiles.TILE)
 
 
 def _counts(groups):
