@@ -16,8 +16,10 @@ def thumbnail(image):
     Of more than 8 bits, the shrunken values are scaled from their own range: no other file changes it, and a single
     pixel hardly does.
     """
-    small = image.convert("F" if image_values.is_deep(image) else "L")
-    return np.asarray(image_values.to_8_bits(small.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)))
+    image = image.convert("F" if image_values.is_deep(image) else "L")
+    small = image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+    with np.errstate(invalid="ignore"):  # shrinking overflows where "no data" is the least number of float32
+        return np.asarray(image_values.to_8_bits(small))
 
 
 def difference_hashes(thumbnails):

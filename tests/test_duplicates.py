@@ -1,4 +1,5 @@
 import io
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -107,6 +108,17 @@ def test_near_duplicates_of_more_than_8_bits_are_near_whatever_the_scale_and_sin
     hot[20, 30] = 8160  # twice white
     copies = [deep(values, np.uint16), deep(values / 4080, np.float32), deep(hot, np.uint16)]
     assert same_groups(groups_of([image, photo(1), *copies]), [0, 1, 0, 0, 0])
+
+
+def test_no_data_at_the_least_number_of_float32_is_not_warned_of_and_makes_no_images_near():
+    images = []
+    for seed in (0, 1):
+        values = np.asarray(photo(seed)) / np.float32(255)
+        values[:20] = np.finfo(np.float32).min
+        images.append(deep(values, np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert same_groups(groups_of(images), [0, 1])
 
 
 def test_groups_that_share_a_key_are_joined_through_chains():
