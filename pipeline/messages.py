@@ -46,14 +46,17 @@ def shortened(text, length):
 
 
 def in_words(value, between=" "):
-    """Return a value as the user reads it: yes, no or none; the entries of a list with `between` between them."""
+    """Return a value as the user reads it: yes, no or none; the entries of a list with `between` between them.
+
+    Different numbers are different texts: a number has all the digits that tell it from others.
+    """
     if isinstance(value, dict):
         return between.join(f"{key} {in_words(entry, between)}" for key, entry in value.items())
     if isinstance(value, list | tuple):
         return between.join(in_words(entry, between) for entry in value)
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def printable(text):

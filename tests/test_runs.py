@@ -276,6 +276,7 @@ def test_a_run_that_goes_on_does_not_pass_for_finished_when_it_is_stopped(train,
     [
         (["-batch_size", 5], "-batch_size 5", "batch size 4"),
         (["-learning_rate", 0.01], "-learning_rate 0.01", "learning rate 0.001"),
+        (["-learning_rate", 0.00100000001], "-learning_rate 0.00100000001", "learning rate 0.001"),
         (["-architecture", "squeezenet1_1"], "-architecture squeezenet1_1", "architecture shufflenet_v2_x0_5"),
         (["-img_shape", 3, 32, 40], "-img_shape 3 32 40", "image shape 3 32 32"),
         (["-seed", 1], "-seed 1", "seed 0"),

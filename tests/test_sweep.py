@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 
 import numpy as np
 import pytest
@@ -54,7 +55,14 @@ def project(draw_project, tmp_path):
 
 @pytest.mark.parametrize(
     ("rate", "name"),
-    [(0.001, "m_vgg11_b8_lr0.001"), (1e-5, "m_vgg11_b8_lr1e-05"), (0.1, "m_vgg11_b8_lr0.1"), (1.0, "m_vgg11_b8_lr1")],
+    [
+        (0.001, "m_vgg11_b8_lr0.001"),
+        (1e-5, "m_vgg11_b8_lr1e-05"),
+        (0.1, "m_vgg11_b8_lr0.1"),
+        (1.0, "m_vgg11_b8_lr1"),
+        (0.00100000001, "m_vgg11_b8_lr0.00100000001"),
+        (10.0, "m_vgg11_b8_lr10"),
+    ],
 )
 def test_a_run_is_named_after_its_combination(rate, name):
     assert planning.run_name("m", TrainingConfig(architecture="vgg11", batch_size=8, learning_rate=rate)) == name
@@ -84,6 +92,13 @@ def test_a_run_is_planned_for_each_fold_and_configuration(project):
         "sweep",
         [("sweep_resnet18_b25_lr0.001_fold_0", 0, one), ("sweep_resnet18_b8_lr0.001_fold_0", 0, other)],
     )
+
+
+def test_values_that_differ_in_any_digit_are_runs_of_different_names(project):
+    rates = [0.001, math.nextafter(0.001, 1), 0.00100000001, 0.001]
+    _, runs = planning.plan_runs(Project(project), config.grid({"learning_rate": rates}), [None], "m")
+    names = [f"m_resnet18_b25_lr{rate}" for rate in ("0.001", "0.0010000000000000002", "0.00100000001")]
+    assert [(run.name, run.config.learning_rate) for run in runs] == list(zip(names, rates[:3], strict=True))
 
 
 def test_the_report_is_sorted_by_minimum_validation_loss(tmp_path, capsys):

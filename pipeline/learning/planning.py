@@ -87,5 +87,5 @@ def plan_runs(project, configs, folds, file_name):
 def run_name(name, one, with_recipe=False):
     """Return the name of one run of the sweep called `name`."""
     recipe = f"_{one.recipe}" if with_recipe else ""
-    steps = "" if one.freeze_backbone else f"_b{one.batch_size}_lr{one.learning_rate:g}"
+    steps = "" if one.freeze_backbone else f"_b{one.batch_size}_lr{in_words(one.learning_rate)}"
     return f"{name}{recipe}_{one.architecture}{steps}"

@@ -171,7 +171,7 @@ def _settings(sources):
         if name not in ("command line", "fresh weights"):
             values = [source.training.get(name) for source in sources]
             values = [
-                "" if value is None else source.relative(in_words(value, ", "))
+                "" if value is None else source.relative(in_words(_rounded(value), ", "))
                 for source, value in zip(sources, values, strict=True)
             ]
             rows.append((name, *(values if len(set(values)) > 1 else values[:1])))
@@ -179,6 +179,15 @@ def _settings(sources):
         return Table(["setting", "value"], rows, f"How {sources[0].model} was trained")
     caption = "How the models were trained; a value given once holds for all"
     return Table(["setting", *(source.label for source in sources)], rows, caption)
+
+
+def _rounded(value):
+    """Return a value of a training record with the numbers in it, many of them computed, rounded to six digits."""
+    if isinstance(value, dict):
+        return {name: _rounded(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_rounded(entry) for entry in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _origin(sources, command):
