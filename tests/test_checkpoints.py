@@ -142,6 +142,17 @@ def test_a_bare_file_works_with_the_options_that_say_what_it_is(bare_path):
     assert complete(bare_path, **said, class_names=["no", "yes"]).class_names == ["no", "yes"]
 
 
+def test_the_positive_class_is_the_one_given_or_recorded_or_the_last(model_path, bare_path, content, capsys):
+    said = {"architecture": "shufflenet_v2_x0_5", "image_shape": [3, 32, 32], "class_names": ["no", "yes"]}
+    assert complete(bare_path, **said).positive_class == "yes"
+    capsys.readouterr()  # a note on how images are prepared
+    torch.save({**content, "positive_class": "no"}, model_path)
+    assert complete(model_path).positive_class == complete(model_path, positive_class="no").positive_class == "no"
+    assert capsys.readouterr().err == ""
+    assert complete(model_path, positive_class="yes").positive_class == "yes"
+    assert capsys.readouterr().err == f"note: positive class 'yes' instead of 'no', which {model_path} names\n"
+
+
 def test_a_project_says_the_classes_of_a_bare_file(bare_path):
     said = {"architecture": "shufflenet_v2_x0_5", "image_shape": [3, 32, 32], "class_names": ["no", "yes"]}
     assert complete(bare_path, **said).class_names == ["no", "yes"]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from pipeline.errors import UserError
 from pipeline.learning import task_files
 from pipeline.learning.classifier import Classifier
 from pipeline.learning.ensemble import Ensemble
@@ -93,6 +94,55 @@ def test_external_images_get_the_mean_of_the_folds_without_twins_of_what_any_has
     of_folds = [Classifier.load(model.with_name(f"small_fold_{fold}.pth.tar")).predict(images) for fold in range(3)]
     assert len(images) == 6 and found["split"] == "external"
     assert np.array(found["predictive probabilities"]) == pytest.approx(np.mean(of_folds, axis=0), abs=1e-6)
+
+
+def test_models_of_other_classes_or_another_positive_class_do_not_predict_together(call_script, folds, tmp_path):
+    paths = [folds / "models" / f"small_fold_{fold}.pth.tar" for fold in range(3)]
+    command = (SCRIPT, "-save", folds / "models" / "small.pth.tar", "-fold", "all")
+    new = (*command, "-images", folds / "bin", "-out", tmp_path / "new.csv")
+    external = (*command, "-external", folds / "bin", "-out", tmp_path / "new.json")
+    together = (SCRIPT, "-dir", folds, "-save", "small", "-fold", "all", "--ensemble")
+
+    def change(path, **entries):
+        torch.save({**torch.load(path, weights_only=True), **entries}, path)
+
+    change(paths[1], positive_class="no")
+    positive = (
+        f"{paths[1]}: has the positive class 'no', {paths[0]} has 'yes'; choose one for all with -positive_class, for "
+        "-images in train_torchvision.py with --resume"
+    )
+    (folds / "labels.csv").write_text("image,class\ntest é0.png,no\ntest é1.png,yes\n", encoding="utf-8")
+    external += ("-labels_csv", folds / "labels.csv")
+    for words in (new, external, together):
+        result = call_script(*words)
+        assert (result.returncode, result.stderr) == (2, f"{SCRIPT}: error: {positive}\n")
+    with pytest.raises(UserError) as error:
+        Ensemble.load(folds / "models" / "small.pth.tar")
+    assert error.value.faults == (positive,)
+    for words, out in ((external, tmp_path / "new.json"), (together, folds / "small_ensemble_preds.json")):
+        result = call_script(*words, "-positive_class", "no")
+        assert result.returncode == 0 and result.stderr.count("note: positive class 'no' instead of 'yes'") == 2
+        assert json.loads(out.read_text(encoding="utf-8"))["positive class"] == "no"
+
+    change(paths[2], class_names=["yes", "no"])
+    result = call_script(*new)
+    assert (result.returncode, result.stderr) == (
+        2,
+        f"{SCRIPT}: error: {paths[2]}: has the classes yes, no, {paths[0]} has no, yes; only models of the same "
+        "classes predict together\n",
+    )
+
+
+def test_labels_that_differ_between_the_folds_are_named(call_script, folds):
+    paths = [folds / "csv" / f"fold_{fold}" / "test.csv" for fold in range(2)]
+    first, *others = paths[1].read_text("utf-8").splitlines()
+    assert first == "test é0.png,0"
+    paths[1].write_text("\n".join([*others, "test é0.png,1"]), encoding="utf-8")
+    result = call_script(SCRIPT, "-dir", folds, "-save", "small", "-fold", "all", "--ensemble")
+    assert (result.returncode, result.stderr) == (
+        2,
+        f"{SCRIPT}: error: {paths[1]}: 'test é0.png' has the class index 1, in {paths[0]} 0; correct one of them\n",
+    )
 
 
 def test_the_results_of_all_folds_are_named_after_the_partition_too():

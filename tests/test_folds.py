@@ -32,7 +32,7 @@ def test_all_images_are_measured_at_once(parts):
     ("changes", "file", "what"),
     [
         ({"class_names": ["a", "b"]}, "fold_1.json: ", "class names ['a', 'b'], in fold_0.json ['no', 'yes']"),
-        ({"positive_class": "no"}, "fold_1.json: ", "positive class 'no', in fold_0.json 'yes'"),
+        ({"positive_class": "no"}, "fold_1.json: ", "positive class 'no', in fold_0.json 'yes'; choose one"),
         ({"split": "val"}, "fold_1.json: ", "split 'val', in fold_0.json 'test'"),
         ({"fold": None}, "fold_1.json: ", "fold"),
         ({"fold": 2}, "fold_1.json, fold_2.json: ", "fold 2 "),

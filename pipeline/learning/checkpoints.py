@@ -12,6 +12,7 @@ import torch
 import torchvision
 
 from pipeline import files
+from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError, require_none
 from pipeline.learning import models
 from pipeline.learning.architectures import resolve_architecture
@@ -178,7 +179,15 @@ def interruption(checkpoint, path):
 
 
 def complete(
-    checkpoint, path, *, architecture=None, class_count=None, image_shape=None, preprocessing=None, class_names=None
+    checkpoint,
+    path,
+    *,
+    architecture=None,
+    class_count=None,
+    image_shape=None,
+    preprocessing=None,
+    class_names=None,
+    positive_class=None,
 ):
     """Fill in what a bare file does not say from the options, and check the options against what it says.
 
@@ -186,6 +195,7 @@ def complete(
         architecture, class_count, image_shape: what the options give, None where nothing.
         preprocessing: {"keep_color": ..., "mean": ..., "std": ...}, as far as the options give it.
         class_names: the project's, None without a project.
+        positive_class: what the option gives, None where nothing; it replaces the recorded one, and that is told.
 
     Raises UserError for every contradiction, naming both sides, and for everything that neither side says.
     """
@@ -214,6 +224,10 @@ def complete(
     require_none(faults)
     checkpoint.architecture = resolve_architecture(checkpoint.architecture)
     checkpoint.class_names = names or [str(index) for index in range(class_count)]
+    recorded = checkpoint.positive_class
+    checkpoint.positive_class = resolve_positive_class(checkpoint.class_names, positive_class, recorded)
+    if recorded not in (None, checkpoint.positive_class):
+        note(f"positive class {checkpoint.positive_class!r} instead of {recorded!r}, which {path} names")
     if checkpoint.preprocessing is None:
         checkpoint.preprocessing = _given_preprocessing(checkpoint.image_shape, preprocessing or {}, path)
     return checkpoint

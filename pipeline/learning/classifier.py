@@ -51,6 +51,11 @@ class Classifier:
         """The names of the classes, in the order of the probabilities."""
         return self.checkpoint.class_names
 
+    @property
+    def positive_class(self):
+        """The name of the class that a positive finding means; None for more than two classes."""
+        return self.checkpoint.positive_class
+
     @cached_property
     def weights_hash(self):
         """A SHA-256 of the weights and their names, by which the model is known whatever its file is called."""

@@ -29,19 +29,30 @@ class Ensemble:
 
     @classmethod
     def of(cls, classifiers):
-        """Return the Ensemble of Classifiers; UserError where they do not have the same classes."""
-        first = classifiers[0]
+        """Return the Ensemble of Classifiers; UserError where they do not have the same classes and positive class."""
+        first, *others = classifiers
         require_none(
             f"{other.path}: has the classes {', '.join(other.class_names)}, {first.path} has "
             f"{', '.join(first.class_names)}; only models of the same classes predict together"
-            for other in classifiers[1:]
+            for other in others
             if other.class_names != first.class_names
+        )
+        require_none(
+            f"{other.path}: has the positive class {other.positive_class!r}, {first.path} has "
+            f"{first.positive_class!r}; choose one for all with -positive_class, for -images in train_torchvision.py "
+            "with --resume"
+            for other in others
+            if other.positive_class != first.positive_class
         )
         return cls(tuple(classifiers))
 
     @property
     def class_names(self):
         return self.members[0].class_names
+
+    @property
+    def positive_class(self):
+        return self.members[0].positive_class
 
     @property
     def device(self):

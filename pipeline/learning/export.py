@@ -70,7 +70,7 @@ def description(ensemble, point=None):
     content = {
         "producer": files.MARK,
         "class names": ensemble.class_names,
-        "positive class": members[0].checkpoint.positive_class,
+        "positive class": ensemble.positive_class,
         "checkpoints": {member.path.name: files.content_hash(member.path.read_bytes()) for member in members},
         "architecture": [member.checkpoint.architecture for member in members],
         "image shape": [member.checkpoint.image_shape for member in members],

@@ -5,8 +5,7 @@ from dataclasses import replace
 import torch
 
 from pipeline import image_table, operating_point, split_files
-from pipeline.classes import resolve_positive_class
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.learning import checkpoints, image_sets, inference, model_files
 from pipeline.learning.architectures import resolve_architecture
 from pipeline.learning.classifier import Classifier
@@ -36,12 +35,8 @@ def _load(path, task, device, class_names):
         image_shape=task.img_size,
         preprocessing=task.preprocessing,
         class_names=class_names,
+        positive_class=task.positive_class,
     )
-    recorded = checkpoint.positive_class
-    chosen = resolve_positive_class(checkpoint.class_names, task.positive_class, recorded)
-    if recorded not in (None, chosen):
-        note(f"positive class {chosen!r} instead of {recorded!r}, which {path} names")
-    checkpoint.positive_class = chosen
     classifier = Classifier.from_checkpoint(checkpoint, path, device)
     if classifier.interruption:
         note(f"{path}: the training was not finished, {classifier.interruption}; --resume goes on")
@@ -54,8 +49,9 @@ def operating_point_of(task, ensemble):
         return None
     point = operating_point.read(task.operating_point)
     checkpoints = {member.path.name: member.weights_hash for member in ensemble.members}
-    positive = ensemble.members[0].checkpoint.positive_class
-    point.require_model(task.operating_point, ensemble.class_names, positive, checkpoints, task.mc_samples)
+    point.require_model(
+        task.operating_point, ensemble.class_names, ensemble.positive_class, checkpoints, task.mc_samples
+    )
     return point
 
 
@@ -112,7 +108,7 @@ def predict_partition(task, fold, device, command_line):
 
 
 def common_split(project, partition, folds):
-    """Return the Split of a partition; UserError where it is not the same in all the folds.
+    """Return the Split of a partition; UserError where its images or their labels are not the same in all the folds.
 
     In a usual cross-validation the test images of each fold are training images of the others.
     """
@@ -122,6 +118,13 @@ def common_split(project, partition, folds):
             f"--ensemble: the {partition} images of each fold are training images of other folds, which proves "
             "nothing; leave it out (each image is then predicted by the fold that has not seen it), or give new images"
         )
+    label_of = dict(zip(first.file_names, first.labels, strict=True))
+    require_none(
+        f"{other.path}: {name!r} has the class index {label}, in {first.path} {label_of[name]}; correct one of them"
+        for other in others
+        for name, label in zip(other.file_names, other.labels, strict=True)
+        if label != label_of[name]
+    )
     return first
 
 
@@ -138,7 +141,7 @@ def labelled_predictions(ensemble, outputs, labels, sample_count):
         predictions=outputs.probabilities.argmax(axis=1),
         probabilities=outputs.probabilities,
         class_names=ensemble.class_names,
-        positive_class=ensemble.members[0].checkpoint.positive_class,
+        positive_class=ensemble.positive_class,
         checkpoint=ensemble.name,
         weights=[member.weights_hash for member in ensemble.members],
         sample_count=sample_count,

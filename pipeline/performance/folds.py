@@ -108,7 +108,7 @@ def _faults(parts, paths, each_image_once):
     one_split = "leave out the predictions of one of them; -threshold_from and -calibrate_from take those of val"
     for what, values, way_out in (
         ("class names", [part.class_names for part in parts], one_model),
-        ("positive class", [part.positive_class for part in parts], one_model),
+        ("positive class", [part.positive_class for part in parts], "choose one for all with -positive_class"),
         ("split", [part.split for part in parts], one_split),
         ("number of Monte Carlo samples", [part.sample_count for part in parts], one_model),
     ):
