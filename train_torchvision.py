@@ -71,8 +71,7 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     project = Project(options.project_directory)
-    project.require_organized()
-    folds = project.folds(options.fold)
+    folds = split_files.chosen_folds(project, options.fold)
     values = {field.name: getattr(options, field.name) for field in fields(TrainingConfig)}
     configs = config.grid({name: value for name, value in values.items() if value is not None})
     if options.sweep_3d and (len(configs) == 1 or all(one.freeze_backbone for one in configs)):

@@ -38,27 +38,17 @@ class Project:
         """The folder of train.csv, val.csv and test.csv, of a cross-validation's fold unless that is None."""
         return self.csv if fold is None else self.csv / f"fold_{fold}"
 
-    def fold_folders(self):
+    def fold_places(self):
         """Return {fold: folder} of the folders csv/fold_0, fold_1, ... that there are, whatever is in them."""
         numbers = (folder.name.removeprefix("fold_") for folder in self.csv.glob("fold_*") if folder.is_dir())
         folds = sorted(int(text) for text in numbers if text.isdecimal() and text == str(int(text)))
         return {fold: self.split_folder(fold) for fold in folds}
 
-    def folds(self, choice=None):
-        """Return the folds that `-fold` chose: [None] without the option, [k], or all of them for "all".
-
-        Raises UserError for a fold that the project does not have, and where it has folds and none was chosen.
-        """
-        existing = [fold for fold, folder in self.fold_folders().items() if any(map(Path.exists, split_tables(folder)))]
-        listed = f"folds {', '.join(map(str, existing))}"
-        if choice is None and existing:
-            raise UserError(f"-fold: {self.root} is split into {listed}; give one of them or all")
-        if choice is not None and not existing:
-            command = script_command("partition_datasets.py", "-proj_dir", self.root, "-folds", 5)
-            raise UserError(f"-fold {choice}: {self.root} has no folds; leave it out, or split into folds: {command}")
-        if choice not in (None, "all", *existing):
-            raise UserError(f"-fold {choice}: {self.root} has {listed}; give one of them or all")
-        return existing if choice == "all" else [choice]
+    def fold_folders(self):
+        """Return {fold: folder} of the folds that the project is split into: where split files lie."""
+        return {
+            fold: folder for fold, folder in self.fold_places().items() if any(map(Path.exists, split_tables(folder)))
+        }
 
     def require_organized(self):
         """Raise UserError unless organize_files.py has been here."""

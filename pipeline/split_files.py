@@ -63,6 +63,35 @@ def require_finished_split(path):
         raise UserError(f"{path}: the split was not finished; run again: {record.command_line}")
 
 
+def chosen_folds(project, choice):
+    """Return the folds of an organized project that `-fold` chose: [None] without it, [k], or all of them for "all".
+
+    Raises UserError for a fold that the project does not have or that lacks a split file, where it has folds and none
+    was chosen, and for a split that was not finished.
+    """
+    project.require_organized()
+    require_finished_split(project.csv / "split.json")
+    folders = project.fold_folders()
+    listed = f"folds {', '.join(map(str, folders))}"
+    if choice is None and folders:
+        raise UserError(f"-fold: {project.root} is split into {listed}; give one of them or all")
+    if choice is not None and not folders:
+        command = script_command("partition_datasets.py", "-proj_dir", project.root, "-folds", 5)
+        raise UserError(f"-fold {choice}: {project.root} has no folds; leave it out, or split into folds: {command}")
+    if choice not in (None, "all", *folders):
+        raise UserError(f"-fold {choice}: {project.root} has {listed}; give one of them or all")
+    chosen = [*folders] if choice == "all" else [choice]
+    require_none(
+        f"{table}: no such file, while others of fold {fold} are there; put it back, or split again with "
+        "partition_datasets.py -folds"
+        for fold in chosen
+        if fold is not None
+        for table in split_tables(folders[fold])
+        if not table.exists()
+    )
+    return chosen
+
+
 def command_to_split_again(project, *more):
     """Return the command line that splits an organized project as it is split now, with `more` options."""
     record, folds = read_split_record(project.csv / "split.json"), project.fold_folders()

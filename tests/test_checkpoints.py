@@ -385,6 +385,18 @@ def test_no_model_or_several_are_an_error_that_lists_them(project):
     assert faults_of(model_files.find, None, None)[0].startswith("-save: give the checkpoint to use, such as ")
 
 
+def test_the_models_of_all_folds_are_those_of_the_folds_that_the_project_has(project):
+    paths = [project.models / f"a_fold_{fold}.pth.tar" for fold in range(2)]
+    for path in paths:
+        path.touch()
+    (project.csv / "fold_2").mkdir(parents=True)
+    assert model_files.find_all("a", project, "all") == paths
+    (project.csv / "fold_2" / "test.csv").touch()
+    missing = project.models / "a_fold_2.pth.tar"
+    fault = f"-fold all: {missing}: no such checkpoint; train fold 2 first"
+    assert faults_of(model_files.find_all, "a", project, "all") == (fault,)
+
+
 def test_a_folder_and_the_name_of_a_fold_in_place_of_a_checkpoint_are_told_of(project):
     (project.models / "c_fold_0.pth.tar").touch()
     (fault,) = faults_of(model_files.find, str(project.models), None)

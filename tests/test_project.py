@@ -1,9 +1,7 @@
-import re
-
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.project import Project, is_plain_file_name, script_command
+from pipeline.project import Project, is_plain_file_name
 
 
 @pytest.mark.parametrize("name", ["Y1.jpg", "brain scan é.png", ".hidden", "...", "12:30.png", "a" * 255])
@@ -49,11 +47,17 @@ def test_a_project_that_is_not_organized_says_what_to_run(tmp_path):
     Project(root).require_organized()
 
 
-@pytest.mark.parametrize("choice", ["all", 0])
-def test_without_folds_the_command_that_splits_into_them_is_named(tmp_path, choice):
-    command = re.escape(script_command("partition_datasets.py", "-proj_dir", tmp_path, "-folds", 5))
-    with pytest.raises(UserError, match=rf"^-fold {choice}: .*{command}$"):
-        Project(tmp_path).folds(choice)
+def test_a_fold_is_a_folder_with_a_split_file_in_it(tmp_path):
+    for name in ("fold_0", "fold_1", "fold_2", "fold_03", "fold_x"):
+        (tmp_path / "csv" / name).mkdir(parents=True)
+    (tmp_path / "csv" / "fold_7").touch()
+    (tmp_path / "csv" / "fold_2" / "notes.txt").touch()
+    project = Project(tmp_path)
+    assert project.fold_folders() == {}
+    for name, table in (("fold_1", "val.csv"), ("fold_0", "test.csv"), ("fold_03", "test.csv")):
+        (tmp_path / "csv" / name / table).touch()
+    assert project.fold_folders() == {0: tmp_path / "csv" / "fold_0", 1: tmp_path / "csv" / "fold_1"}
+    assert [*project.fold_places()] == [0, 1, 2]
 
 
 def test_a_model_lies_in_models(tmp_path):

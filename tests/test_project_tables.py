@@ -117,9 +117,10 @@ def test_what_the_user_keeps_among_the_folds_stays_and_does_not_count_as_a_fold(
     (csv / "fold_0" / "notes.txt").write_text("mine")
     (csv / "fold_1" / ".DS_Store").write_text("")
     (csv / "fold_1" / ".train.csv.0123456789abcdef.part").write_text("left by a killed process")
-    assert Project(data).folds("all") == [0, 1]
+    (csv / "fold_9").mkdir()
+    assert [*Project(data).fold_folders()] == [0, 1]
     assert call_script(SCRIPT, "-dir", data).returncode == 0
-    assert Project(data).folds() == [None]
+    assert not Project(data).fold_folders() and not (csv / "fold_9").exists()
     assert (csv / "fold_notes" / "train.csv").read_text() == (csv / "fold_0" / "notes.txt").read_text() == "mine"
     assert [path.name for path in (csv / "fold_1").iterdir()] == [".DS_Store"]
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import unicodedata
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline import files, split_files
 from pipeline.errors import UserError
-from pipeline.project import Project
+from pipeline.project import Project, script_command, split_tables
 
 ROWS = {"train": "a.png,0\nb.png,1\nc.png,0\n", "val": "d.png,1\n", "test": "e.png,0\n", "classes": "0,no\n1,yes\n"}
 
@@ -71,6 +72,65 @@ def test_a_split_of_one_fold_is_read_from_its_folder(project):
     (project.csv / "fold_3" / "val.csv").write_text("a.png,0\n")
     with pytest.raises(UserError, match="an image belongs to one partition"):
         split_files.read_split(project, "val", fold=3)
+
+
+@pytest.fixture
+def folds(project):
+    """Return the project, split into the folds 0 and 1; beside them lies an empty fold_9."""
+    for fold in (0, 1):
+        (project.csv / f"fold_{fold}").mkdir()
+        for table in split_tables(project.csv):
+            shutil.copy(table, project.csv / f"fold_{fold}")
+    for table in split_tables(project.csv):
+        table.unlink()
+    (project.csv / "fold_9").mkdir()
+    return project
+
+
+def fault_of_choice(project, choice):
+    with pytest.raises(UserError) as error:
+        split_files.chosen_folds(project, choice)
+    return "\n".join(error.value.faults)
+
+
+def test_an_empty_folder_is_not_a_fold(folds):
+    assert split_files.chosen_folds(folds, "all") == [0, 1]
+    assert split_files.chosen_folds(folds, 1) == [1]
+    way_out = f"{folds.root} is split into folds 0, 1; give one of them or all"
+    assert fault_of_choice(folds, None) == f"-fold: {way_out}"
+    assert fault_of_choice(folds, 9) == f"-fold 9: {way_out.replace('is split into', 'has')}"
+    assert split_files.command_to_split_again(folds) == script_command(
+        "partition_datasets.py", "-proj_dir", folds.root, "-folds", 2
+    )
+
+
+def test_a_fold_that_lacks_a_split_file_is_told_where_it_is_chosen(folds):
+    for name in ("train.csv", "test.csv"):
+        (folds.csv / "fold_1" / name).unlink()
+    assert split_files.chosen_folds(folds, 0) == [0]
+    for choice in (1, "all"):
+        assert fault_of_choice(folds, choice).splitlines() == [
+            f"{folds.csv / 'fold_1' / name}: no such file, while others of fold 1 are there; put it back, or split "
+            "again with partition_datasets.py -folds"
+            for name in ("train.csv", "test.csv")
+        ]
+
+
+@pytest.mark.parametrize("choice", [None, "all", 1, 4])
+def test_that_the_split_was_not_finished_is_told_before_what_it_lacks(folds, choice):
+    (folds.csv / "fold_1" / "test.csv").unlink()
+    split_files.SplitRecord("python partition_datasets.py", 0, finished=False).write(folds.csv / "split.json")
+    assert fault_of_choice(folds, choice) == (
+        f"{folds.csv / 'split.json'}: the split was not finished; run again: python partition_datasets.py"
+    )
+
+
+@pytest.mark.parametrize("choice", ["all", 0])
+def test_without_folds_the_command_that_splits_into_them_is_named(project, choice):
+    assert split_files.chosen_folds(project, None) == [None]
+    command = script_command("partition_datasets.py", "-proj_dir", project.root, "-folds", 5)
+    fault = f"-fold {choice}: {project.root} has no folds; leave it out, or split into folds: {command}"
+    assert fault_of_choice(project, choice) == fault
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,7 @@ def require(task):
 
 
 def _require_project(task):
-    task.project.require_organized()
-    folds = task.project.folds(task.fold)
+    folds = split_files.chosen_folds(task.project, task.fold)
     resolve_positive_class(split_files.read_class_names(task.project, folds[0]), task.positive_class)
     if task.doubtful_labels:
         doubtful_label_paths(task.project, task.doubtful_labels)

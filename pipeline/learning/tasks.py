@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
 
-from pipeline import options
+from pipeline import options, split_files
 from pipeline.errors import UserError, require_none
 from pipeline.messages import in_words
 from pipeline.options import Option, unmet_needs
@@ -144,7 +144,7 @@ class Task:
     @property
     def folds(self):
         """The folds of the project that are predicted one by one, or ["all"]."""
-        return ["all"] if self.together else self.project.folds(self.fold)
+        return ["all"] if self.together else split_files.chosen_folds(self.project, self.fold)
 
     @property
     def preprocessing(self):

@@ -83,7 +83,7 @@ def predict_partition(task, fold, device, command_line):
     and a model has seen one of the images in training, unless the split was made with --keep_leaks.
     """
     project, partition = task.project, task.partition
-    folds = project.folds(fold) if fold == "all" else [fold]
+    folds = split_files.chosen_folds(project, fold)
     ensemble = load_ensemble(task, device, fold, split_files.read_class_names(project, folds[0]))
     split = common_split(project, partition, folds)
     batch_size, sample_count = task.images_at_once, task.mc_samples

@@ -41,7 +41,7 @@ def read(project):
     paths = [path if path.exists() else earlier for path, earlier in zip(in_bin, in_class_folders, strict=True)]
     require_none(f"{path}: no such file, but images.csv names it; {WAYS_OUT}" for path in paths if not path.exists())
     class_of, groups = [row.class_name for row in rows], [row.group for row in rows]
-    folders = [folder for folder in project.fold_folders().values() if (folder / "test.csv").exists()]
+    folders = [*project.fold_folders().values()]
     if folders:
         place = f"the {len(folders)} folds in {project.csv}"
         parts = _test_parts_in(folders, [composed(row.file_name) for row in rows])

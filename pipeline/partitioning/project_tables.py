@@ -24,15 +24,15 @@ def require_ours(project):
 
     Files are told by what is in them: a split file lists images of our images.csv, which begins with our header.
     """
-    fold_folders = project.fold_folders().values()
+    fold_places = project.fold_places().values()
     faults = [
         f"{folder}: is a link; the project keeps its own files there; put a folder in its place"
-        for folder in (project.bin, project.csv, *fold_folders)
+        for folder in (project.bin, project.csv, *fold_places)
         if folder.is_symlink()
     ]
     folders = {project.tables, project.csv}
     paths = [folder / name for folder in folders for name in ALL_TABLES]
-    paths += [path for folder in fold_folders for path in split_tables(folder)]
+    paths += [path for folder in fold_places for path in split_tables(folder)]
     names = _listed_names(folder / "images.csv" for folder in folders)
     if not _was_interrupted(project):
         faults += [
@@ -88,14 +88,14 @@ def _write_partitions(folder, images, class_names, partitions):
 
 
 def _remove_other_splits(project, kept):
-    fold_folders = set(project.fold_folders().values())
+    fold_places = set(project.fold_places().values())
     emptied = []
-    for folder in sorted({project.tables, *fold_folders} - set(kept)):
+    for folder in sorted({project.tables, *fold_places} - set(kept)):
         earlier = [path for path in split_tables(folder) if path.exists()]
         for path in earlier:
             path.unlink()
         emptied += [str(folder)] if earlier else []
-        if folder in fold_folders:
+        if folder in fold_places:
             files.remove_unfinished(folder)
             if not any(folder.iterdir()):
                 folder.rmdir()
