@@ -387,13 +387,18 @@ def test_a_bare_checkpoint_is_told_what_is_assumed_and_takes_what_is_given(call_
     assert result.returncode == 2 and f"-mean: {path} says None" in result.stderr
 
 
-def test_after_all_folds_the_next_command_pools_them(call_script, trained):
+@pytest.fixture
+def two_folds(trained):
     for fold in (0, 1):
         shutil.copytree(trained / "csv", trained / "csv_copy")
         (trained / "csv_copy").rename(trained / f"fold_{fold}")
         (trained / f"fold_{fold}").rename(trained / "csv" / f"fold_{fold}")
         shutil.copy(trained / "models" / "small.pth.tar", trained / "models" / f"small_fold_{fold}.pth.tar")
-    result = call_script(SCRIPT, "-dir", trained, "-fold", "all", "-save", "small")
+    return trained
+
+
+def test_after_all_folds_the_next_command_pools_them(call_script, two_folds):
+    result = call_script(SCRIPT, "-dir", two_folds, "-fold", "all", "-save", "small")
     assert result.returncode == 0, result.stderr
     names = [Path(word.strip("'")).name for word in shlex.split(result.stdout.splitlines()[-1])[2:]]
     assert names == [
@@ -402,3 +407,13 @@ def test_after_all_folds_the_next_command_pools_them(call_script, trained):
         "small_fold_1_preds.json",
         "small_results.json",
     ]
+
+
+def test_what_is_wrong_with_the_split_of_any_fold_is_told_before_the_first_is_predicted(call_script, two_folds):
+    table = two_folds / "csv" / "fold_1" / "test.csv"
+    lines = table.read_text(encoding="utf-8")
+    table.write_text(lines + "gone.png,0\n", encoding="utf-8")
+    result = call_script(SCRIPT, "-dir", two_folds, "-fold", "all", "-save", "small")
+    fault = f"{table}, line 5: 'gone.png' is not in {two_folds / 'bin'}; put it back or remove the line"
+    assert (result.returncode, result.stderr) == (2, f"{SCRIPT}: error: {fault}\n")
+    assert not list(two_folds.glob("*_preds.json"))

@@ -41,6 +41,8 @@ def _require_project(task):
     for fold in ["all"] if task.together else folds:
         model = model_files.common_name(model_files.find_all(task.save, task.project, fold))
         predictions_path(task.project, model, task.partition, None if fold == "all" else fold, task.result_json_name)
+    for fold in folds:
+        split_files.read_split(task.project, task.partition, fold)
 
 
 def predictions_path(project, model, partition, fold, json_name):
