@@ -37,7 +37,7 @@ def read_rows(path):
 
 def finished_run(name, loss, **others):
     values = dict(zip(COLUMNS, [name, "resnet18", 25, 0.001, loss, 3, 8, 12.5], strict=True))
-    return {**values, "fold": None, **others, "optimizer": "Adam"}
+    return {**values, "recipe": "published", "fold": None, **others, "optimizer": "Adam"}
 
 
 @pytest.fixture
@@ -191,6 +191,11 @@ def test_a_sweep_trains_each_combination_under_its_own_name_and_skips_what_is_fi
         recorded = json.loads((project / "results" / f"{row['model name']}_hyperparameters.json").read_text())
         assert row == {column: str(recorded[column]) for column in COLUMNS}
 
+    # A record that was written before the option was added.
+    record = project / "results" / f"{names[0]}_hyperparameters.json"
+    recorded = json.loads(record.read_text())
+    assert recorded.pop("recipe") == "published"
+    record.write_text(json.dumps(recorded))
     picture = (project / "results" / "m_sweep.png").read_bytes()
     second = train(project, *several, "--sweep_3d")
     assert (second.returncode, second.stderr) == (0, "")
@@ -236,7 +241,7 @@ def test_a_sweep_in_which_every_run_fails_writes_no_table(train, project):
 
 
 def runs_of(*combinations):
-    names = ("architecture", "batch size", "learning rate", "minimum validation loss")
+    names = ("series", "batch size", "learning rate", "minimum validation loss")
     return [dict(zip(names, combination, strict=True), folds=1) for combination in combinations]
 
 
@@ -285,7 +290,7 @@ def test_the_plot_has_the_loss_over_the_rate_with_a_colour_an_architecture_and_a
         assert y == run["minimum validation loss"]
         assert abs(np.log(x / run["learning rate"])) < np.log(100) / 5  # beside its rate, far from the next one
     assert len({tuple(point.get_xydata()[0]) for point in points}) == len(RUNS)
-    looks = {(run["architecture"], run["batch size"]): (to_hex(point.get_color()), point.get_marker())
+    looks = {(run["series"], run["batch size"]): (to_hex(point.get_color()), point.get_marker())
              for run, point in zip(RUNS, points, strict=True)}  # fmt: skip
     colors = {architecture: color for (architecture, _), (color, _) in looks.items()}
     markers = {size: marker for (_, size), (_, marker) in looks.items()}
@@ -299,6 +304,20 @@ def test_the_plot_has_the_loss_over_the_rate_with_a_colour_an_architecture_and_a
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("in_3d", [False, True])
+def test_each_of_several_recipes_has_a_colour_of_its_own(tmp_path, axes_of, in_3d):
+    runs = [finished_run(recipe, 0.3, recipe=recipe) for recipe in ("strong", "published")]
+    axes, figure = axes_of(lambda _, runs: sweep.write_report(tmp_path, "m", runs, in_3d), runs)
+    shown = axes.get_legend() if in_3d else figure.legends[0]
+    assert [text.get_text() for text in shown.get_texts()][:2] == ["strong, resnet18", "published, resnet18"]
+    points = axes.collections if in_3d else [line for line in axes.get_lines() if line.get_marker() != "None"]
+    colors = [to_hex(point.get_facecolor()[0] if in_3d else point.get_color()) for point in points]
+    assert len(colors) == len(set(colors)) == 2
+    if not in_3d:
+        assert axes.get_title(loc="left") == "Sweep, lowest loss: strong, resnet18, 0.3"
+        assert len({tuple(point.get_xydata()[0]) for point in points}) == 2
+
+
 def test_in_three_dimensions_the_plot_is_the_published_one(axes_of):
     axes, _ = axes_of(sweep.draw_sweep_in_3d, RUNS)
     assert [axes.get_xlabel(), axes.get_zlabel()] == ["batch size", "minimum validation loss"]
@@ -310,7 +329,7 @@ def test_in_three_dimensions_the_plot_is_the_published_one(axes_of):
         name: [
             [run["batch size"], pytest.approx(np.log10(run["learning rate"])), run["minimum validation loss"]]
             for run in RUNS
-            if run["architecture"] == name
+            if run["series"] == name
         ]
         for name in ("resnet18", "vgg11_bn")
     }

@@ -39,7 +39,7 @@ class Run(PlannedRun):
         self._require_same(data, recorded, self.hyperparameters)
         known = self.config.completed(recorded)
         same = all(known[name] == value for name, value in self.config.record().items())
-        return recorded if same else None
+        return known if same else None
 
     def load_last(self, data):
         """Return the checkpoint of the last whole epoch; None where no epoch was finished.

@@ -24,7 +24,9 @@ SETTING_COLUMNS = [*COLUMNS[:5], "lowest", "highest", "folds", "training seconds
 
 
 def settings_of(finished):
-    """Return a dict for each setting of the finished runs, the best one first: SETTING_COLUMNS and the loss.
+    """Return a dict for each setting of the finished runs, the best one first: SETTING_COLUMNS, and `series`.
+
+    The series is the architecture, and the recipe where there are several: what has a colour of its own in the plot.
 
     A setting is a run, or the runs of its folds together. Their minimum validation loss is the mean over the folds,
     which are not ranked among themselves, since each has other validation images. Settings that lack a fold come last.
@@ -32,12 +34,14 @@ def settings_of(finished):
     runs_of = {}
     for run in finished:
         runs_of.setdefault(_setting_of(run), []).append(run)
-    settings = []
+    settings, several_recipes = [], len({run["recipe"] for run in finished}) > 1
     for name, runs in runs_of.items():
         losses = [run["minimum validation loss"] for run in runs]
         spread = {"minimum validation loss": float(np.mean(losses)), "lowest": min(losses), "highest": max(losses)}
         seconds = round(sum(run["training seconds"] for run in runs), 3)
-        together = {"model name": name, "folds": len(runs), "training seconds": seconds}
+        recipe, architecture = runs[0]["recipe"], runs[0]["architecture"]
+        series = f"{recipe}, {architecture}" if several_recipes else architecture
+        together = {"model name": name, "folds": len(runs), "training seconds": seconds, "series": series}
         settings.append({column: runs[0][column] for column in COLUMNS[1:4]} | together | spread)
     return sorted(settings, key=_rank)
 
@@ -99,22 +103,22 @@ def _shown(column, value):
 
 @plots.own_style()
 def draw_sweep(path, runs):
-    """Draw the minimum validation loss over the learning rate: a colour an architecture, a marker a batch size.
+    """Draw the minimum validation loss over the learning rate: a colour a series, a marker a batch size.
 
-    `runs` is a list of dicts with `architecture`, `batch size`, `learning rate`, `minimum validation loss` and `folds`,
+    `runs` is a list of dicts with `series`, `batch size`, `learning rate`, `minimum validation loss` and `folds`,
     over how many of which the loss is a mean. Where a last layer was fitted without steps there are no rate and no
     batch size, and the loss is a horizontal line.
     """
     figure = Figure(figsize=(7.5, 5))
     axes = figure.subplots()
     stepped = [run for run in runs if run["learning rate"] is not None]
-    architectures = list(dict.fromkeys(run["architecture"] for run in runs))
+    series = list(dict.fromkeys(run["series"] for run in runs))
     sizes, rates = (sorted({run[name] for run in stepped}) for name in ("batch size", "learning rate"))
-    shift = _shifts(rates, sorted({(run["batch size"], run["architecture"]) for run in stepped}))
+    shift = _shifts(rates, sorted({(run["batch size"], run["series"]) for run in stepped}))
     for run in runs:
-        look, loss = _look(architectures.index(run["architecture"])), run["minimum validation loss"]
+        look, loss = _look(series.index(run["series"])), run["minimum validation loss"]
         if run in stepped:
-            x = run["learning rate"] * shift[run["batch size"], run["architecture"]]
+            x = run["learning rate"] * shift[run["batch size"], run["series"]]
             axes.plot(x, loss, plots.MARKERS[sizes.index(run["batch size"]) % len(plots.MARKERS)], ms=9, **look)
         else:
             axes.axhline(loss, color=look["color"], ls="--")
@@ -127,8 +131,8 @@ def draw_sweep(path, runs):
     best = min(runs, key=_rank)
     axes.set_ylabel(_loss_label(runs))
     axes.grid(alpha=0.3)
-    plots.titled(axes, f"Sweep, lowest loss: {best['architecture']}, {best['minimum validation loss']:.3g}")
-    _add_legends(figure, architectures, sizes, len(stepped) < len(runs))
+    plots.titled(axes, f"Sweep, lowest loss: {best['series']}, {best['minimum validation loss']:.3g}")
+    _add_legends(figure, series, sizes, len(stepped) < len(runs))
     plots.save_figure(figure, path)
 
 
@@ -148,17 +152,17 @@ def _shifts(rates, combinations):
 
 
 def _look(number):
-    """Return the colour of an architecture; once all colours are used, points that are not filled."""
+    """Return the colour of a series; once all colours are used, points that are not filled."""
     color = plots.COLORS[number % len(plots.COLORS)]
     return {"color": color, "mfc": color if number < len(plots.COLORS) else "white", "mew": 1.5}
 
 
-def _add_legends(figure, architectures, sizes, with_fitted):
-    """Say beside the axes which colour is which architecture, and which marker which batch size."""
+def _add_legends(figure, series, sizes, with_fitted):
+    """Say beside the axes which colour is which series, and which marker which batch size."""
     none, grey = {"ls": "none", "ms": 8}, {"color": "grey", "ls": "none", "ms": 8}
-    entries = [Line2D([], [], marker="s", label=name, **none, **_look(n)) for n, name in enumerate(architectures)]
+    entries = [Line2D([], [], marker="s", label=name, **none, **_look(n)) for n, name in enumerate(series)]
     entries += [
-        Line2D([], [], marker=plots.MARKERS[n % len(plots.MARKERS)], label=f"batch size {size:g}", **grey)
+        Line2D([], [], marker=plots.MARKERS[n % len(plots.MARKERS)], label=f"batch size {size}", **grey)
         for n, size in enumerate(sizes)
     ]
     if with_fitted:
@@ -168,7 +172,7 @@ def _add_legends(figure, architectures, sizes, with_fitted):
 
 @plots.own_style()
 def draw_sweep_in_3d(path, runs):
-    """Draw the minimum validation loss over batch size and learning rate, one colour an architecture, as published.
+    """Draw the minimum validation loss over batch size and learning rate, one colour a series, as published.
 
     `runs` as for `draw_sweep`. Those without steps are left out.
     """
@@ -177,8 +181,8 @@ def draw_sweep_in_3d(path, runs):
     axes = figure.add_subplot(projection="3d", computed_zorder=False)
     floor = min(0, *(run["minimum validation loss"] for run in runs)) if runs else 0
     rates = sorted({run["learning rate"] for run in runs})
-    for index, architecture in enumerate(dict.fromkeys(run["architecture"] for run in runs)):
-        chosen = [run for run in runs if run["architecture"] == architecture]
+    for index, series in enumerate(dict.fromkeys(run["series"] for run in runs)):
+        chosen = [run for run in runs if run["series"] == series]
         color, marker = plots.COLORS[index % len(plots.COLORS)], plots.MARKERS[index % len(plots.MARKERS)]
         x = [run["batch size"] for run in chosen]
         # Matplotlib's 3-D axes have no logarithmic scale: the exponents are drawn, the rates written beside them.
@@ -186,7 +190,7 @@ def draw_sweep_in_3d(path, runs):
         z = [run["minimum validation loss"] for run in chosen]
         for point in zip(x, y, z, strict=True):
             axes.plot(*([value, value] for value in point[:2]), [floor, point[2]], color=color, lw=1, alpha=0.5)
-        axes.scatter(x, y, z, s=45, color=color, marker=marker, depthshade=False, label=architecture)
+        axes.scatter(x, y, z, s=45, color=color, marker=marker, depthshade=False, label=series)
     axes.set_xticks(sorted({run["batch size"] for run in runs}))
     axes.set_yticks(np.log10(rates), map(plots.plain_number, rates))
     axes.set_xlabel("batch size", labelpad=8)
