@@ -397,6 +397,23 @@ def test_the_models_of_all_folds_are_those_of_the_folds_that_the_project_has(pro
     assert faults_of(model_files.find_all, "a", project, "all") == (fault,)
 
 
+def test_the_models_of_folds_that_the_project_no_longer_has_are_not_taken(project):
+    for fold in range(2):
+        (project.csv / f"fold_{fold}").mkdir(parents=True)
+        (project.csv / f"fold_{fold}" / "test.csv").touch()
+    paths = [project.models / f"a_fold_{fold}.pth.tar" for fold in (0, 1, 3, 4)]
+    for path in paths:
+        path.touch()
+    assert faults_of(model_files.find_all, "a", project, "all") == tuple(
+        f"-fold all: {path}: {project.root} has no fold {fold}, but folds 0, 1; move the file elsewhere"
+        for fold, path in zip((3, 4), paths[2:], strict=True)
+    )
+    # Without the project nothing but the numbers tells which folds there are.
+    missing = project.models / "a_fold_2.pth.tar"
+    fault = f"-fold all: {missing}: no such checkpoint; train fold 2 first"
+    assert faults_of(model_files.find_all, str(project.models / "a"), None, "all") == (fault,)
+
+
 def test_a_folder_and_the_name_of_a_fold_in_place_of_a_checkpoint_are_told_of(project):
     (project.models / "c_fold_0.pth.tar").touch()
     (fault,) = faults_of(model_files.find, str(project.models), None)

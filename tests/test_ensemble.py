@@ -145,6 +145,17 @@ def test_labels_that_differ_between_the_folds_are_named(call_script, folds):
     )
 
 
+def test_models_of_an_earlier_split_into_more_folds_are_not_taken(call_script, folds, tmp_path):
+    shutil.rmtree(folds / "csv" / "fold_2")
+    model = folds / "models" / "small_fold_2.pth.tar"
+    new = ("-images", folds / "bin", "-out", tmp_path / "new.csv")
+    for name in ("small", folds / "models" / "small.pth.tar"):
+        for words in (["--ensemble"], new):
+            result = call_script(SCRIPT, "-dir", folds, "-save", name, "-fold", "all", *words)
+            fault = f"-fold all: {model}: {folds} has no fold 2, but folds 0, 1; move the file elsewhere"
+            assert (result.returncode, result.stderr) == (2, f"{SCRIPT}: error: {fault}\n")
+
+
 def test_the_results_of_all_folds_are_named_after_the_partition_too():
     def proposed(*names):
         return task_files.results_path([Path("project", name) for name in names])

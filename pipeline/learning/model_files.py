@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.messages import MOST_LINES
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
@@ -54,7 +54,8 @@ def find(name, project, fold=None):
 def find_folds(name, project):
     """Return {fold: path} of the models of all folds, for `name` and `project` as `find` takes them.
 
-    Raises UserError where there are none, those of several names to choose from, or one is missing.
+    Raises UserError where there are none, those of several names to choose from, or one is missing; and where one is of
+    a fold that the project does not have: it comes from an earlier split.
     """
     if name is None and project is None:
         raise UserError("-save: give the checkpoint to use, such as DIR/models/NAME.pth.tar")
@@ -69,10 +70,18 @@ def find_folds(name, project):
     if len(stems) > 1:
         raise UserError(f"-save: {folder} has the folds of {', '.join(stems)}; give the name of one with -save")
     ((stem, folds),) = stems.items()
-    expected = {*range(max(folds)), *(project.fold_folders() if project and folder == project.models else ())}
-    for fold in sorted(expected - set(folds)):
-        missing = folder / (fold_name(stem, fold) + MODEL_SUFFIX)
-        raise UserError(f"-fold all: {missing}: no such checkpoint; train fold {fold} first")
+    known = project.fold_folders() if project else {}
+    require_none(
+        f"-fold all: {folder / fold_name(stem, fold)}{MODEL_SUFFIX}: no such checkpoint; train fold {fold} first"
+        for fold in known or range(max(folds))
+        if fold not in folds
+    )
+    require_none(
+        f"-fold all: {path}: {project.root} has no fold {fold}, but folds {', '.join(map(str, known))}; move the file "
+        "elsewhere"
+        for fold, path in sorted(folds.items())
+        if known and fold not in known
+    )
     return {fold: folds[fold] for fold in sorted(folds)}
 
 
