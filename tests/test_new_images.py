@@ -69,6 +69,17 @@ def test_an_image_gets_the_same_probabilities_as_in_a_labelled_partition(call_sc
         assert row["error"] == ""
 
 
+def test_the_table_itself_is_not_one_of_the_images_when_they_are_predicted_again(
+    call_script, model, images, monkeypatch
+):
+    monkeypatch.chdir(images)
+    for _ in range(2):
+        assert call_script(SCRIPT, "-save", model, "-images", ".", "-out", "below/new.csv").returncode == 0
+        with open("below/new.csv", newline="", encoding="utf-8") as file:
+            names = [row["file_name"] for row in csv.DictReader(file)]
+        assert names == ["below/deeper/val.PNG", *(f"test é{number}.png" for number in range(4))]
+
+
 def test_every_file_below_a_folder_gets_a_row(predict, images, tmp_path):
     (images / ".hidden.png").write_bytes(b"")
     (images / "Thumbs.db").write_bytes(b"what Windows puts there")

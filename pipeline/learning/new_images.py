@@ -74,7 +74,8 @@ def predict_files(ensemble, task, remarks, explain, point):
     images. An OperatingPoint `point` calibrates the probabilities and, where it has a threshold, adds the columns
     finding, the class that the threshold gives, and threshold. Raises UserError where there is no file.
     """
-    found, batch_size = find_files(task.images), task.images_at_once
+    written = [] if task.out is None else [task.out, point_path(task.out)]
+    found, batch_size = find_files(task.images, written), task.images_at_once
     names = list(found)
     folder = task.images.parent if task.images.is_file() else task.images
     # A progress bar would be drawn into a table that is printed on the terminal.
@@ -116,10 +117,11 @@ def _table(images, columns, more):
     return table
 
 
-def find_files(place):
+def find_files(place, written=()):
     """Return {name: why it cannot be read, or ""} of the files below a folder, or of the one that was given.
 
-    Hidden files are passed over; linked folders are followed, each once. What cannot be listed has an entry too.
+    Hidden files are passed over, and those of the paths `written`, which an earlier run may have left there; linked
+    folders are followed, each once. What cannot be listed has an entry too.
     """
     if place.is_file():
         return {place.name: ""}
@@ -146,6 +148,8 @@ def find_files(place):
         visited.add((status.st_dev, status.st_ino))
         below[:] = sorted(name for name in below if not is_hidden(name))
         found |= {name_below(os.path.join(folder, name)): "" for name in file_names if not is_hidden(name)}
+    for path in written:
+        found.pop(name_below(path), None)
     if not found:
         raise UserError(f"-images {place}: no files in it; give a folder with images")
     return dict(sorted(found.items(), key=lambda entry: entry[0].split("/")))

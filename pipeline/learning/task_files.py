@@ -38,7 +38,7 @@ def _require_project(task):
     resolve_positive_class(split_files.read_class_names(task.project, folds[0]), task.positive_class)
     if task.doubtful_labels:
         doubtful_label_paths(task.project, task.doubtful_labels)
-    for fold in ["all"] if task.together else folds:
+    for fold in task.folds:
         model = model_files.common_name(model_files.find_all(task.save, task.project, fold))
         predictions_path(task.project, model, task.partition, None if fold == "all" else fold, task.result_json_name)
     for fold in folds:
