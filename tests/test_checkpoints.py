@@ -171,7 +171,7 @@ def test_a_bare_file_without_the_options_is_an_error_that_names_each_missing_one
     [
         (
             {"architecture": "resnet18"},
-            "-save: the checkpoint's weights do not fit resnet18 with 2 classes and 3 channels",
+            "bare.pth.tar: its weights do not fit resnet18 with 2 classes and 3 channels",
         ),
         ({"class_count": 3}, "weights do not fit shufflenet_v2_x0_5 with 3 classes"),
         ({"image_shape": [1, 32, 32]}, "and 1 channels (size mismatch"),
@@ -180,7 +180,7 @@ def test_a_bare_file_without_the_options_is_an_error_that_names_each_missing_one
 )
 def test_options_that_do_not_fit_the_weights_of_a_bare_file_are_an_error(bare_path, wrong, message):
     said = {"architecture": "shufflenet_v2_x0_5", "class_count": 2, "image_shape": [3, 32, 32], **wrong}
-    (fault,) = faults_of(lambda: complete(bare_path, **said).build_model())
+    (fault,) = faults_of(lambda: complete(bare_path, **said).build_model(bare_path))
     assert message in fault
 
 

@@ -193,8 +193,8 @@ def test_weights_that_are_not_finite_are_an_error(call_script, trained):
     content["state_dict"]["fc.bias"][0] = float("nan")
     torch.save(content, path)
     result = call_script(SCRIPT, "-dir", trained)
-    assert result.returncode == 2
-    assert "the model's outputs are not finite numbers" in result.stderr
+    fault = f"{path}: its weights are not all finite numbers (fc.bias): the file is damaged or training diverged"
+    assert (result.returncode, result.stderr) == (2, f"{SCRIPT}: error: {fault}; train it again\n")
     assert not list(trained.glob("*.json"))
 
 

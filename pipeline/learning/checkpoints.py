@@ -20,7 +20,7 @@ from pipeline.learning.checkpoint_checks import content_faults
 from pipeline.learning.config import require_shape
 from pipeline.learning.history import Epoch
 from pipeline.learning.preprocessing import Preprocessing
-from pipeline.messages import in_words, note, shortened
+from pipeline.messages import MOST_NAMES, in_words, listed, note, shortened
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX
 
 OURS = "is it a checkpoint of train_torchvision.py?"
@@ -81,24 +81,30 @@ class Checkpoint:
                     file.write(bytes(2**20))
                 raise OSError(errno.EIO, f"cannot be written ({error})", str(path)) from None
 
-    def build_model(self):
-        """Return the model with these weights, on the CPU; UserError where the weights are those of another."""
+    def build_model(self, path="the checkpoint"):
+        """Return the model with these weights, on the CPU; UserError as `load_weights` raises it."""
         model = models.build_model(
             self.architecture, len(self.class_names), self.image_shape, self.dropout, self.pooling
         )
-        self.load_weights(model)
+        self.load_weights(model, path)
         return model
 
-    def load_weights(self, model):
-        """Put these weights into a model; UserError where they are those of another."""
+    def load_weights(self, model, path="the checkpoint"):
+        """Put these weights into a model; UserError, naming their file, where they are another's or not all finite."""
         try:
             model.load_state_dict(self.state_dict)
         except RuntimeError as error:
             details = [line.strip() for line in str(error).splitlines()[1:]]
             raise UserError(
-                f"-save: the checkpoint's weights do not fit {self.architecture} with {len(self.class_names)} classes "
-                f"and {self.image_shape[0]} channels ({details[0] if details else error}); check the options"
+                f"{path}: its weights do not fit {self.architecture} with {len(self.class_names)} classes and "
+                f"{self.image_shape[0]} channels ({details[0] if details else error}); check the options"
             ) from None
+        broken = [name for name, weights in model.state_dict().items() if not weights.isfinite().all()]
+        if broken:
+            raise UserError(
+                f"{path}: its weights are not all finite numbers ({listed(broken, MOST_NAMES)}): the file is damaged "
+                "or training diverged; train it again"
+            )
 
     def build_preprocessing(self):
         """Return the Preprocessing that the model was trained with."""

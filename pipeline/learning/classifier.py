@@ -41,7 +41,7 @@ class Classifier:
     @classmethod
     def from_checkpoint(cls, checkpoint, path, device):
         """Build the model of a complete Checkpoint; UserError where its weights are those of another model."""
-        model = checkpoint.build_model().to(device)
+        model = checkpoint.build_model(path).to(device)
         interruption = checkpoints.interruption(checkpoint, Path(path))
         checkpoint = replace(checkpoint, state_dict={}, optimizer=None)
         return cls(model, checkpoint, Path(path), torch.device(device), interruption)

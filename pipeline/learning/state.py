@@ -84,7 +84,7 @@ def start_or_resume(run, data, overwrite):
         last = None  # it is ours, and fitted again in seconds
     if last is not None:
         start = transfer.start_of(last)
-        last.load_weights(model)
+        last.load_weights(model, run.last)
     else:
         start = transfer.new_start(model, config, data)
     training = make_training(config, data, model, start)
