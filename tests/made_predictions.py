@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.performance import thresholds, validations
+from pipeline.performance import comparison, thresholds, validations
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.predictions import Predictions
 
@@ -47,6 +47,11 @@ def chosen_threshold(validation, path, measured, rule=None):
     """Return the Threshold that validation Predictions, read from `path`, choose for the Predictions `measured`."""
     pool = validations.pool([validation], [path], [measured], "-threshold_from")
     return thresholds.choose_all([measured], pool, rule)[0][0]
+
+
+def compared(here, there):
+    """Return the Comparison of Predictions `here` with those `there`, read from b.json."""
+    return comparison.compare(here, comparison.matched(here, there, "b.json"))
 
 
 def content(path):

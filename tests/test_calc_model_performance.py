@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from pipeline import files, operating_point
 from pipeline.errors import UserError
 from pipeline.operating_point import calibrated
 from pipeline.performance.figures import exact_interval
+from pipeline.predictions import read
 from pipeline.split_files import SplitRecord
 
 SCRIPT = "calc_model_performance.py"
@@ -231,7 +233,10 @@ def patients(folder):
 
 
 def test_patients_are_counted_in_place_of_their_images(calculate, patients, folder):
-    others = ["-compare", folder / "fold_?.json", "-threshold_from", *(folder / f"fold_{n}_val.json" for n in range(3))]
+    for fold in range(3):
+        made = read(folder / f"fold_{fold}.json")
+        replace(made, probabilities=calibrated(made.probabilities, 0.5)).write(folder / f"other_{fold}.json")
+    others = ["-compare", folder / "other_?.json", "-threshold_from", folder / "fold_?_val.json"]
     results, page, _ = calculate(*patients, options=["-per", "group", *others])
     parts = [content(folder / name) for name in patients]
     means = [np.reshape(part["predictive probabilities"], (13, 2, 2)).mean(axis=1)[:, 1] for part in parts]
@@ -311,9 +316,24 @@ def test_a_fold_of_the_split_that_is_missing_is_told(calculate, folder):
 
 
 def test_a_model_is_not_compared_with_itself(folder, faults):
-    shutil.copy(folder / "preds.json", folder / "copy_preds.json")
-    for own, again in (("preds.json", "copy_preds.json"), ("fold_?_preds.json", "fold_?_preds.json")):
-        (fault,) = faults(folder / own, folder / "results.json", "-compare", folder / again)
+    """Whatever is done to its own probabilities and predictions, and in whatever order the images are."""
+    names = ("labels", "predictions", "predictive probabilities", "label probabilities", "filenames", "groups")
+    made = {**content(folder / "preds.json"), "groups": [f"g{index // 3}" for index in range(26)]}
+    made["labels"] = made["predictions"] = [index // 3 % 2 for index in range(26)]
+    made["label probabilities"] = [[1 - label, label] for label in made["labels"]]
+    order = np.random.default_rng(0).permutation(26)
+    for name, values in (("own", made), ("copy", made | {each: [made[each][at] for at in order] for each in names})):
+        (folder / f"{name}_preds.json").write_text(json.dumps(values))
+    many = random_two_class(5, counts=(200, 200), prefix="val", split="val")
+    many.write(folder / "many_val_preds.json")
+    for own, again, options in (
+        ("own_preds.json", "copy_preds.json", ()),
+        ("own_preds.json", "copy_preds.json", ("-per", "group")),
+        ("own_preds.json", "copy_preds.json", ("-threshold_from", folder / "many_val_preds.json")),
+        ("own_preds.json", "copy_preds.json", ("-calibrate_from", folder / "many_val_preds.json")),
+        ("fold_?_preds.json", "fold_?_preds.json", ()),
+    ):
+        (fault,) = faults(folder / own, folder / "results.json", "-compare", folder / again, *options)
         assert fault.startswith(f"-compare {again.replace('?', '0')}: has the same probabilities of every image")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_predictions import multiclass, random_two_class, two_class
+from made_predictions import compared, multiclass, random_two_class, two_class
 
 from pipeline.errors import UserError
 from pipeline.performance import comparison
@@ -29,7 +29,7 @@ def test_a_comparison_by_hand():
     labels = [0] * 6 + [1] * 4
     here = two_class(labels, [0.1] * 5 + [0.7] + [0.9, 0.8, 0.6, 0.4])
     there = two_class(labels, [0.1, 0.2, 0.6, 0.7, 0.8, 0.3, 0.9, 0.2, 0.3, 0.4], checkpoint="b.pth.tar")
-    found = comparison.compare(here, there, "b.json")
+    found = compared(here, there)
     # Correct here only: 2, 3, 4, 7 and 8; correct there only: 5.
     assert (found.only_here, found.only_there) == (5, 1)
     assert (found.here, found.there, found.difference.value) == (0.8, 0.4, 0.4)
@@ -48,24 +48,24 @@ def test_a_comparison_by_hand():
 
 def test_images_are_matched_by_name():
     here, there = random_two_class(0), random_two_class(1, signal=0.3)
-    assert comparison.compare(here, shuffled(there), "b.json") == comparison.compare(here, there, "b.json")
+    assert compared(here, shuffled(there)) == compared(here, there)
 
 
 def test_images_without_names_are_matched_by_position():
     here, there = random_two_class(0), random_two_class(1)
-    nameless = comparison.compare(here, replace(there, file_names=None), "b.json")
-    assert nameless == comparison.compare(here, there, "b.json")
+    nameless = compared(here, replace(there, file_names=None))
+    assert nameless == compared(here, there)
 
 
 def test_more_classes_are_compared_each_against_the_rest():
     random = np.random.default_rng(0)
     labels = np.arange(30) % 3
     here, there = (multiclass(labels, random.dirichlet(np.ones(3), 30)) for _ in range(2))
-    assert [area.class_name for area in comparison.compare(here, there, "b.json").areas] == ["A", "B", "C"]
+    assert [area.class_name for area in compared(here, there).areas] == ["A", "B", "C"]
 
 
 def test_what_is_undefined_has_its_reason():
-    found = comparison.compare(two_class([0, 0], [0.1, 0.6]), two_class([0, 0], [0.2, 0.6]), "b.json")
+    found = compared(two_class([0, 0], [0.1, 0.6]), two_class([0, 0], [0.2, 0.6]))
     (area,) = found.areas
     for figure in (area.here, area.there, area.difference, area.p_value):
         assert figure == Figure(None, reason="needs images of the class and of another one")
@@ -74,7 +74,7 @@ def test_what_is_undefined_has_its_reason():
 
 def test_areas_without_a_test_still_stand():
     here, there = two_class([0, 0, 1], [0.1, 0.2, 0.9]), two_class([0, 0, 1], [0.1, 0.95, 0.9])
-    (area,) = comparison.compare(here, there, "b.json").areas
+    (area,) = compared(here, there).areas
     assert (area.here.value, area.there.value) == (1, 0.5)
     reason = "needs two images of the class and two others"
     assert area.difference == Figure(0.5, reason=reason)
@@ -86,7 +86,7 @@ def test_images_of_one_group_tell_no_variance(groups):
     """Not even where the areas are the same, and the difference is 0."""
     here = two_class([0, 0, 1, 1], [0.1, 0.7, 0.4, 0.9], groups=groups)
     there = two_class([0, 0, 1, 1], [0.2, 0.7, 0.4, 0.9])
-    (area,) = comparison.compare(here, there, "b.json").areas
+    (area,) = compared(here, there).areas
     reason = "needs images of the class, and others, from two groups each"
     assert area.difference == Figure(0.0, reason=reason) and area.p_value == Figure(None, reason=reason)
 
@@ -95,7 +95,7 @@ def test_other_images_are_named():
     here, there = random_two_class(0), random_two_class(1)
     there.file_names = ["x.png", *there.file_names[1:]]
     with pytest.raises(UserError) as error:
-        comparison.compare(here, there, "b.json")
+        compared(here, there)
     assert error.value.faults == (
         "-compare b.json: has no prediction for image0.png, which is measured",
         "-compare b.json: predicts x.png, which is not measured",
@@ -107,7 +107,7 @@ def test_other_labels_are_named():
     there.labels = 1 - there.labels
     there = shuffled(there)
     with pytest.raises(UserError) as error:
-        comparison.compare(here, there, "b.json")
+        compared(here, there)
     assert len(error.value.faults) == 26
     assert error.value.faults[0] == ("-compare b.json: image0.png has the label 1, in the predictions measured 0")
 
@@ -115,21 +115,21 @@ def test_other_labels_are_named():
 def test_other_counts_and_labels_without_names_are_errors():
     here, there = two_class([0, 1], [0.1, 0.9]), two_class([0, 1, 1], [0.1, 0.9, 0.9])
     with pytest.raises(UserError, match="3 images, 2 are measured"):
-        comparison.compare(here, there, "b.json")
+        compared(here, there)
     with pytest.raises(UserError, match="image 1 has the label 0, in the predictions measured 1"):
-        comparison.compare(here, two_class([0, 0], [0.1, 0.9]), "b.json")
+        compared(here, two_class([0, 0], [0.1, 0.9]))
 
 
 def test_other_classes_are_an_error():
     with pytest.raises(UserError, match="its classes are a, b, those of the predictions measured no, yes"):
-        comparison.compare(random_two_class(0), random_two_class(0, class_names=["a", "b"]), "b.json")
+        compared(random_two_class(0), random_two_class(0, class_names=["a", "b"]))
 
 
 def test_images_in_groups_say_less():
     here, there = random_two_class(0, counts=(30, 30), signal=1.5), random_two_class(1, counts=(30, 30), signal=0.3)
-    alone = comparison.compare(here, there, "b.json")
+    alone = compared(here, there)
     here.groups = [f"group {number // 5}" for number in range(60)]
-    found = comparison.compare(here, there, "b.json")
+    found = compared(here, there)
     assert found.difference.value == alone.difference.value
     assert found.p_value > alone.p_value
     assert np.diff(found.difference.interval) > np.diff(alone.difference.interval)
@@ -141,7 +141,7 @@ def test_areas_of_folds_are_compared_within_the_folds():
     logits = labels + random.normal(size=40)
     here = two_class(labels, 1 / (1 + np.exp(-logits)), folds=folds)
     shifted = two_class(labels, 1 / (1 + np.exp(-(logits + 5 * folds))), folds=folds)
-    (area,) = comparison.compare(here, shifted, "b.json").areas
+    (area,) = compared(here, shifted).areas
     # Another scale of one fold's model changes nothing.
     assert (area.difference.value, area.p_value.value) == (0, 1)
 
@@ -154,7 +154,7 @@ def test_areas_of_models_that_were_split_otherwise_are_their_own_and_have_no_tes
         two_class(labels, 1 / (1 + np.exp(-(logits + 5 * shift))), folds=shift, file_names=[f"{n}" for n in range(40)])
         for shift in (folds, other_folds)
     )
-    (area,) = comparison.compare(here, shuffled(there), "b.json").areas
+    (area,) = compared(here, shuffled(there)).areas
     means = [
         np.mean([roc_auc(labels[mask] == 1, logits[mask]) for mask in (each == 0, each == 1)])
         for each in (folds, other_folds)
@@ -164,9 +164,9 @@ def test_areas_of_models_that_were_split_otherwise_are_their_own_and_have_no_tes
     assert area.difference.interval is None
     assert {area.difference.reason, area.p_value.reason} == {comparison.OTHER_FOLDS}
     # One other model ranks the images of each fold; several models do not rank those of a single one.
-    (one_other,) = comparison.compare(here, replace(there, folds=None), "b.json").areas
+    (one_other,) = compared(here, replace(there, folds=None)).areas
     assert one_other.p_value.value is not None
-    (one_of_ours,) = comparison.compare(replace(here, folds=None), there, "b.json").areas
+    (one_of_ours,) = compared(replace(here, folds=None), there).areas
     assert (one_of_ours.there.value, one_of_ours.p_value.value) == (pytest.approx(means[1]), None)
 
 
@@ -174,7 +174,7 @@ def test_groups_of_one_name_hold_the_same_images():
     here = two_class([0, 1], [0.1, 0.9], file_names=["g", "h"], members=[["a.png", "b.png"], ["c.png"]])
     there = replace(here, members=[["b.png", "a.png"], ["c.png", "d.png"]])
     with pytest.raises(UserError) as error:
-        comparison.compare(here, there, "b.json")
+        compared(here, there)
     assert error.value.faults == ("-compare b.json: h has other images there; compare predictions of the same split",)
 
 

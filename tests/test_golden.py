@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_predictions import GOLDEN, chosen_threshold, content, random_two_class
+from made_predictions import GOLDEN, chosen_threshold, compared, content, random_two_class
 from scipy import stats
 
 from pipeline import predictions
-from pipeline.performance import comparison, decision_curve, ordered, referral, temperature, thresholds
+from pipeline.performance import decision_curve, ordered, referral, temperature, thresholds
 from pipeline.performance.figures import exact_interval
 from pipeline.performance.predictive_values import predictive_values
 from pipeline.performance.results_json import as_json
@@ -243,7 +243,7 @@ def test_more_classes_in_groups():
 
 def test_two_models():
     here = read("binary_ties")
-    found, of_r = comparison.compare(here, read("second_model"), "second_model.json"), by_r("second_model")
+    found, of_r = compared(here, read("second_model")), by_r("second_model")
     assert [found.only_here, found.only_there] == of_r["only"]
     require_same(found.difference.interval, of_r["interval"])
     require_same(found.p_value, of_r["mcnemar_exact"])

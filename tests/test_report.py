@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from made_predictions import GOLDEN, chosen_threshold, multiclass, random_two_class, two_class
+from made_predictions import GOLDEN, chosen_threshold, compared, multiclass, random_two_class, two_class
 
 from pipeline import predictions
-from pipeline.performance import comparison, folds, pages, referral, report, thresholds
+from pipeline.performance import folds, pages, referral, report, thresholds
 from pipeline.performance.baselines import Baseline
 from pipeline.performance.figures import Figure
 from pipeline.performance.predictive_values import predictive_values
@@ -165,7 +165,7 @@ def test_images_of_a_fold_without_a_class_are_not_counted_beside_the_area():
 
 def test_tests_of_groups_are_named_as_what_they_are():
     made = random_two_class(0, groups=[str(number // 2) for number in range(26)])
-    text = page(made, comparison=comparison.compare(made, random_two_class(1), "b.json"))
+    text = page(made, comparison=compared(made, random_two_class(1)))
     assert "| binomial of the effective number, one-sided" in text and "exact binomial" not in text
     assert text.count("exact, by sign flips of the groups") == 2 and "McNemar" not in text
 
@@ -183,7 +183,7 @@ def test_one_fold_is_named():
 
 def test_a_comparison_shows_both_models():
     here, there = random_two_class(0), random_two_class(1, checkpoint="other.pth.tar")
-    text = page(here, comparison=comparison.compare(here, there, "b.json"))
+    text = page(here, comparison=compared(here, there))
     assert "## Compared with other.pth.tar on the same 26 images" in text
     assert "(exact McNemar)" in text and "(DeLong, paired)" in text and "ROC-AUC (yes)" in text
 
@@ -223,7 +223,7 @@ def test_values_at_other_prevalences_of_images_of_one_class_are_undefined():
 
 def test_of_a_single_image_and_a_single_error_the_page_speaks_in_the_singular():
     made = two_class([1], [0.4])
-    text = page(made, comparison=comparison.compare(made, two_class([1], [0.9]), "b.json"))
+    text = page(made, comparison=compared(made, two_class([1], [0.9])))
     assert "(0 of 1 image)" in text and "on the same 1 image\n" in text and "1 images" not in text
     made = two_class([0] * 24 + [1], np.linspace(0.1, 0.4, 25))
     assert "hold 0.1 of the 1 error (p" in page(made, referral=referral.referral(made))

@@ -10,6 +10,7 @@ from pipeline.performance.grouped import design_effect, sign_flip_test
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.roc import area_figure, curves_of_folds, paired_difference
 
+ROUNDING = 1e-9  # relative, of probabilities
 OTHER_FOLDS = "the other model was tested on other folds of the images: the areas rank different images"
 
 
@@ -39,15 +40,13 @@ class Comparison:
     areas: list[AreaComparison]  # of the positive class; of each against the rest for more than two
 
 
-def compare(measured, other, place):
-    """Return the Comparison of `measured` with `other`, both Predictions; `place` names the other one in messages.
+def compare(measured, other):
+    """Return the Comparison of `measured` with `other`, both Predictions, whose images are in the same order.
 
     Accuracies are compared image by image, whichever fold tested it. Areas rank images, and only those of one model are
     on one scale: where a fold of `measured` was tested by several models of `other`, which was split otherwise, each
-    area is that of its own folds, and their difference has no interval. Raises UserError where the two are not of the
-    same images with the same labels: see matched.
+    area is that of its own folds, and their difference has no interval.
     """
-    other = matched(measured, other, place)
     here, there = (model.predictions == model.labels for model in (measured, other))
     count, only_here, only_there = len(here), int((here & ~there).sum()), int((~here & there).sum())
     differences, groups = here.astype(int) - there, measured.group_numbers()
@@ -68,9 +67,10 @@ def compare(measured, other, place):
 def matched(measured, other, place):
     """Return `other` with its images in the order of `measured`, matched by file name.
 
-    By position where one of the two has no file names. Raises UserError, with a line a fault, for other classes,
-    images that only one of the two has, labels that differ, groups of the same name that hold other images, and the
-    same model's predictions: there is nothing to compare then.
+    By position where one of the two has no file names. `measured` are the predictions as they were read, which no
+    threshold and no temperature has changed; `place` names the other ones in messages. Raises UserError, with a line a
+    fault, for other classes, images that only one of the two has, labels that differ, groups of the same name that hold
+    other images, and the same model's predictions: there is nothing to compare then.
     """
     if other.class_names != measured.class_names:
         theirs, ours = ", ".join(other.class_names), ", ".join(measured.class_names)
@@ -104,7 +104,9 @@ def matched(measured, other, place):
         ]
     require_none(faults)
     other = replace(other.select(order), file_names=measured.file_names)
-    if all(np.array_equal(getattr(other, each), getattr(measured, each)) for each in ("probabilities", "predictions")):
+    # The mean of a group differs in its last digits with the order of the images in the file.
+    alike = np.allclose(other.probabilities, measured.probabilities, rtol=ROUNDING, atol=0)
+    if alike and np.array_equal(other.predictions, measured.predictions):
         raise UserError(f"-compare {place}: has the same probabilities of every image; give those of another model")
     return other
 

@@ -27,17 +27,28 @@ def evaluate(request, parts):
     if request.per == "group":
         parts = units.of_groups(parts, paths)
     sources = provenance.read(parts, paths, for_report=request.report)
-    parts, chosen = _choose(request, parts, folds.pool(parts, paths))
+    before = folds.pool(parts, paths)
+    other = _other_model(request, before)
+    parts, chosen = _choose(request, parts, before)
     measured = folds.pool(parts, paths)
     results = summary.summarize(
         measured,
         leaks_kept=provenance.leaks_kept(sources),
         cross_validation=folds.cross_validation(parts, provenance.folds_of_split(sources)) if len(parts) > 1 else None,
         referral=referral.referral(measured),
+        comparison=other and comparison.compare(measured, other),
         **chosen,
         **_further(request, measured),
     )
     return results, sources
+
+
+def _other_model(request, before):
+    """Return the Predictions to compare with, or None; `before` are those measured, before anything is chosen."""
+    if not request.compare:
+        return None
+    other = folds.pool(units.read_all(request.compare, request.per), request.compare)
+    return comparison.matched(before, other, request.compare[0])
 
 
 def _choose(request, parts, before):
@@ -80,9 +91,6 @@ def _further(request, measured):
         further["predictive_values"] = predictive_values.predictive_values(measured, request.prevalence)
     if request.by:
         further["subgroups"] = subgroups.subgroups(measured, *request.by, [path.parent for path in request.PREDS])
-    if request.compare:
-        other = folds.pool(units.read_all(request.compare, request.per), request.compare)
-        further["comparison"] = comparison.compare(measured, other, request.compare[0])
     if request.baselines:
         further["baselines"] = baselines.read(request.baselines, measured.class_names)
     return further
