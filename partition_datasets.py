@@ -206,9 +206,13 @@ def split(project, options, command, words):
     project_tables.write(project, images, class_names, assignments, record)
     duplicate_report.draw(project, readable, found)
     leaks.draw(project, images, leaked)
+    path = project.tables / "baselines.json"
     if options.baselines:
         paths = [catalogue.location(project, row) for row in chosen.itertuples()]
-        baselines.report(project.tables / "baselines.json", paths, class_of, group_of, test_parts, options.seed)
+        baselines.report(path, paths, class_of, group_of, test_parts, options.seed)
+    elif path.exists():
+        path.unlink()
+        print(f"removed {path}, which was measured on the earlier split; --baselines measures on this one")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,14 @@ def has_mark(path):
         return MARK.encode() in file.read(65_536)
 
 
+def remove_drawn(path):
+    """Remove a picture of the project's, and return whether there was one; a file of another origin stays."""
+    found = path.is_file() and has_mark(path)
+    if found:
+        path.unlink()
+    return found
+
+
 def copy_file(source, target):
     """Copy a file's content to `target`, whole or not at all."""
     with whole_file(target) as temporary:

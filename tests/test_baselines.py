@@ -134,6 +134,17 @@ def test_with_an_option_of_the_split_it_is_drawn_again(tmp_path, class_folders, 
     assert result.returncode == 0 and (data / "test.csv").exists() and not list(data.glob("csv/fold_*"))
 
 
+def test_those_of_an_earlier_split_go_with_it(tmp_path, class_folders, call_script):
+    data = class_folders(tmp_path / "data", {"no": 10, "yes": 12})
+    call_script("partition_datasets.py", "-proj_dir", data, "--baselines")
+    call_script("organize_files.py", data)
+    path = data / "csv" / "baselines.json"
+    assert path.exists()
+    result = call_script("partition_datasets.py", "-proj_dir", data, "-seed", 1)
+    assert (result.returncode, path.exists()) == (0, False)
+    assert f"removed {path}, which was measured on the earlier split; " in result.stdout
+
+
 def test_folds_that_do_not_test_every_image_once_are_an_error(tmp_path, class_folders, call_script):
     data = class_folders(tmp_path / "data", {"no": 10, "yes": 12})
     call_script("partition_datasets.py", "-proj_dir", data, "-folds", 3)

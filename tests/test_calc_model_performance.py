@@ -115,6 +115,22 @@ def test_what_is_replaced_is_said(calculate):
     assert all(line.startswith("replaced ") for line in lines)
 
 
+def test_pictures_of_earlier_results_go_and_an_earlier_report_is_named(folder, call_script):
+    command = (SCRIPT, folder / "preds.json", folder / "results.json")
+    call_script(*command, "--decision_curve", "--report")
+    optional = {"results_referral.png", "results_decision_curve.png"}
+    assert {path.name for path in folder.glob("results*")} == WRITTEN | optional | {"results_report.html"}
+    report = (folder / "results_report.html").read_bytes()
+    result = call_script(*command)
+    assert {path.name for path in folder.glob("results*")} == WRITTEN | {"results_report.html"}
+    assert result.stdout.splitlines()[-3:] == [
+        f"removed {folder / 'results_referral.png'}, of earlier results",
+        f"removed {folder / 'results_decision_curve.png'}, of earlier results",
+        f"kept {folder / 'results_report.html'}, of earlier results; --report replaces it",
+    ]
+    assert (folder / "results_report.html").read_bytes() == report
+
+
 def test_a_reader_who_has_seen_enough_leaves_the_files_whole(folder, run_python):
     code = (
         "import subprocess, sys\n"

@@ -22,6 +22,14 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_only_pictures_of_the_project_are_removed(tmp_path):
+    ours, mine = tmp_path / "ours.png", tmp_path / "mine.png"
+    ours.write_bytes(b"\x89PNG Software basic-image-classification")
+    mine.write_bytes(b"\x89PNG Software another")
+    assert [files.remove_drawn(path) for path in (ours, mine, tmp_path / "none.png", tmp_path)] == [True, *[False] * 3]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
+
+
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")

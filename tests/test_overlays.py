@@ -94,9 +94,10 @@ def test_a_project_gets_a_gallery_beside_its_predictions(call_script, telling):
     with Image.open(gallery) as image:
         assert image.format == "PNG" and min(image.size) > 500
         assert len(np.unique(np.asarray(image.convert("L")))) > 100  # not a blank page
-    # Without the option the predictions name no gallery.
-    call_script(SCRIPT, "-dir", telling)
-    assert "gallery" not in json.loads(predictions.read_text(encoding="utf-8"))
+    # Without the option the predictions name no gallery, and there is none.
+    result = call_script(SCRIPT, "-dir", telling)
+    assert "gallery" not in json.loads(predictions.read_text(encoding="utf-8")) and not gallery.exists()
+    assert f"replaced {predictions}\nremoved {gallery}, of earlier predictions\n" in result.stdout
 
 
 def test_a_caption_says_which_image_and_what_it_is_and_was_taken_for():
@@ -222,12 +223,10 @@ def test_new_images_get_an_overlay_each(call_script, telling, tmp_path):
         Image.effect_noise(size, 60).save(folder / name)
     (folder / "notes.txt").write_text("not an image")
     out = tmp_path / "predictions.csv"
-    result = call_script(
-        SCRIPT, "-save", telling / "models" / "small.pth.tar", "-images", folder, "-out", out, "--explain",
-        "-batch_size", 2,
-    )  # fmt: skip
+    command = (SCRIPT, "-save", telling / "models" / "small.pth.tar", "-images", folder, "-out", out, "-batch_size", 2)
+    result = call_script(*command, "--explain")
     explained = tmp_path / "predictions_explained"
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0 and "earlier" not in result.stderr, result.stderr
     assert f"where the model looks: {explained}\n" in result.stdout
     written = sorted(path.relative_to(explained).as_posix() for path in explained.rglob("*") if path.is_file())
     assert written == ["a.jpg.png", "a.png.png", "below/c.png.png"]
@@ -235,6 +234,15 @@ def test_new_images_get_an_overlay_each(call_script, telling, tmp_path):
         with Image.open(explained / f"{name}.png") as image:
             factor = round(320 / max(width, height))
             assert image.width > 2 * factor * width and image.height > factor * height
+    # One of them is the user's now, and one image is gone.
+    (explained / "a.jpg.png").write_text("mine")
+    (folder / "below" / "c.png").unlink()
+    result = call_script(*command, "--explain")
+    assert f"note: {explained}: 1 picture of an earlier table there; delete what is old\n" in result.stderr
+    assert f"note: {explained / 'a.jpg.png'}: was not written by test_torchvision.py; " in result.stderr
+    assert (result.returncode, (explained / "a.jpg.png").read_text()) == (0, "mine")
+    result = call_script(*command)
+    assert f"note: {explained}: 3 pictures of an earlier table there; delete what is old\n" in result.stderr
 
 
 def test_pictures_of_new_images_need_a_place(call_script, telling):

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
+from pipeline import files
 from pipeline.errors import UserError
 from pipeline.learning import devices, models, optimization, state, training
 from pipeline.learning.config import RECIPES, TrainingConfig
@@ -354,3 +355,14 @@ def test_the_modern_families_take_a_step(name):
     begun = train(make_training(model, images, images, **{**STRONG, "num_epochs": 1, "precision": precision}))
     assert math.isfinite(begun.history[0].loss)
     assert any(not torch.equal(before[key], weights) for key, weights in model.named_parameters())
+
+
+@pytest.mark.parametrize("is_main", [True, False])
+def test_only_the_main_process_removes_the_picture_of_an_earlier_training(tmp_path, monkeypatch, is_main):
+    """Another one, which comes later, would remove what the main process has just drawn."""
+    monkeypatch.setattr(training.processes, "is_main", lambda: is_main)
+    picture = tmp_path / "m_augmented.png"
+    picture.write_text(files.MARK)
+    run = SimpleNamespace(config=configure(), augmented=picture)
+    training.print_plan(run, SimpleNamespace(config=run.config, data=training_data()))
+    assert picture.exists() != is_main

@@ -16,7 +16,7 @@ from pipeline.learning import image_sets, inference
 from pipeline.learning.devices import memory_shortage_named
 from pipeline.learning.familiarity import FEWEST_VALIDATED, UNLIKE_FROM
 from pipeline.learning.seen import seen_in_training
-from pipeline.learning.task_files import point_path
+from pipeline.learning.task_files import pictures_folder, point_path
 from pipeline.messages import counted, note
 from pipeline.progress import progress_bar, stream_in_threads
 from pipeline.remarks import Remarks
@@ -25,12 +25,12 @@ from pipeline.remarks import Remarks
 def predict_new_images(ensemble, task, explain, point):
     """Predict the folder or the file of a Task, and write the table as CSV: to its `out`, or standard output if None.
 
-    Beside `out` stands what is known of the OperatingPoint `point`, if there is one; that of an earlier table goes. See
-    `predict_files` for the columns and the other arguments. UserError, once the table is written, where no file is an
-    image.
+    Beside `out` stands what is known of the OperatingPoint `point`, if there is one; that of an earlier table goes, and
+    a note says where pictures of an earlier one are. See `predict_files` for the columns and the other arguments.
+    UserError, once the table is written, where no file is an image.
     """
     out = task.out
-    count, unreadable, remarks = 0, 0, Remarks()
+    count, unreadable, explained, remarks = 0, 0, set(), Remarks()
     replaced = out is not None and out.exists()
     with contextlib.ExitStack() as stack:
         stack.enter_context(memory_shortage_named(task.images_at_once, ensemble.views[0].image_shape))
@@ -38,6 +38,7 @@ def predict_new_images(ensemble, task, explain, point):
         for table in predict_files(ensemble, task, remarks, explain, point):
             table.to_csv(file, index=False, lineterminator="\n", header=count == 0)
             count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
+            explained.update(table["file_name"][table["error"] == ""] if explain else [])
         if point is not None and out is not None:
             files.write_json(point_path(out), {operating_point.KEY: point.as_json()})
         elif out is not None:
@@ -54,10 +55,19 @@ def predict_new_images(ensemble, task, explain, point):
         note(point.sentence())
     if out is not None:
         print(f"{counted(count - unreadable)} predicted; {'replaced' if replaced else 'wrote'} {out}")
+        _tell_earlier_pictures(pictures_folder(out), explained)
     if unreadable == count:
         raise UserError(
             f"-images {task.images}: nothing there can be read as an image; give a folder with images, or one"
         )
+
+
+def _tell_earlier_pictures(folder, explained):
+    """Note how many of the pictures in a folder are not of the files `explained`, the names in the table beside it."""
+    drawn = {folder / f"{name}.png" for name in explained}
+    earlier = [path for path in folder.rglob("*.png") if path not in drawn]
+    if earlier:
+        note(f"{folder}: {counted(len(earlier), 'picture')} of an earlier table there; delete what is old")
 
 
 def predict_files(ensemble, task, remarks, explain, point):

@@ -1,5 +1,6 @@
 """Pictures of what `explanation` finds: the heat laid over an image, and a gallery of some of a partition's images."""
 
+import errno
 import functools
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from pipeline import image_files, plots, tiles
+from pipeline import files, image_files, plots, tiles
 from pipeline.learning.explanation import explain, scale_label
+from pipeline.learning.task_files import pictures_folder
 from pipeline.messages import note, printable, shortened
 from pipeline.progress import map_in_threads
 
@@ -38,7 +40,7 @@ def _colored(heat):
 
 def beside(out):
     """Return `write_overlays` for the folder beside a table of new images, and print where it is."""
-    folder = out.with_name(f"{out.stem}_explained")
+    folder = pictures_folder(out)
     print(f"where the model looks: {folder}")
     return functools.partial(write_overlays, folder)
 
@@ -47,8 +49,8 @@ def write_overlays(target, classifier, folder, names, pixels, classes, probabili
     """Write TARGET/NAME.png for each of the files `names` in a folder: the image and what `explain` finds in it.
 
     `pixels` are those of the files, as for `explain`; `classes` the indices of their predicted classes, and
-    `probabilities` those of these classes. Where one cannot be read any more or written (a name too long, say) there is
-    a note, and the others are.
+    `probabilities` those of these classes. Where one cannot be read any more or written (a name too long, or a file of
+    another origin in its place) there is a note, and the others are.
     """
     found = torch.tensor(classes, device=pixels.device)
     heat = explain(classifier.model, pixels, classifier.preprocessing, found).numpy()
@@ -58,6 +60,8 @@ def write_overlays(target, classifier, folder, names, pixels, classes, probabili
         name, heat, predicted, probability = task
         path = Path(target, f"{name}.png")
         try:
+            if path.is_file() and not files.has_mark(path):
+                raise FileExistsError(errno.EEXIST, "was not written by test_torchvision.py", str(path))
             path.parent.mkdir(parents=True, exist_ok=True)
             image = decode(folder / name, classifier.preprocessing)
             caption = f"predicted: {shortened(classifier.class_names[predicted], 40)} ({probability:.2f})"

@@ -66,6 +66,11 @@ def gallery_path(predictions_path):
     return predictions_path.with_name(f"{predictions_path.stem}_explained.png")
 
 
+def pictures_folder(out):
+    """Return where the pictures that explain the predictions in a table go."""
+    return out.with_name(f"{out.stem}_explained")
+
+
 def results_path(predictions_paths):
     """Return where the results of predictions files are to go: one beside them, for all folds together."""
     first = predictions_paths[0]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from pipeline import image_table, operating_point, split_files
+from pipeline import files, image_table, operating_point, split_files
 from pipeline.errors import UserError, require_none
 from pipeline.learning import checkpoints, image_sets, inference, model_files
 from pipeline.learning.architectures import resolve_architecture
@@ -152,7 +152,7 @@ def labelled_predictions(ensemble, outputs, labels, sample_count):
 
 
 def write_predictions(path, predictions):
-    """Write the predictions JSON; print how many are correct."""
+    """Write the predictions JSON and print how many are correct; a gallery of earlier predictions goes."""
     correct = int((predictions.labels == predictions.predictions).sum())
     print(f"{predictions.split}: {correct} of {len(predictions.labels)} images classified correctly")
     if predictions.gallery:
@@ -160,3 +160,6 @@ def write_predictions(path, predictions):
     verb = "replaced" if path.exists() else "wrote"
     predictions.write(path)
     print(f"{verb} {path}")
+    # After the predictions, since the earlier ones name it.
+    if not predictions.gallery and files.remove_drawn(gallery_path(path)):
+        print(f"removed {gallery_path(path)}, of earlier predictions")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline import processes
+from pipeline import files, processes
 from pipeline.classes import resolve_positive_class
 from pipeline.errors import UserError
 from pipeline.learning import checkpoints, devices, distributed, familiarity, optimization, transfer
@@ -202,8 +202,11 @@ def print_plan(run, training):
     ]
     if differing:
         print(f"other than published: {', '.join(differing)}")
-    run.augmented.unlink(missing_ok=True)
-    if config.augment != "none" and processes.is_main():
+    if not processes.is_main():
+        return
+    if config.augment == "none":
+        files.remove_drawn(run.augmented)  # of an earlier training of this name
+    else:
         draw_augmented(run.augmented, training.train_set, AUGMENTATIONS[config.augment])
         print(f"augmented training images: {run.augmented}")
 

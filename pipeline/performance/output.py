@@ -2,12 +2,15 @@
 
 from pipeline import files
 from pipeline.performance import model_card, pages, plots, provenance, report
-from pipeline.performance.results_files import report_path
+from pipeline.performance.results_files import picture_paths, report_path
 from pipeline.performance.results_json import as_json
 
 
 def write(results_path, results, sources, report_sections=None):
     """Write all files beside the results JSON, and it after them; return the page in Markdown and a line on each file.
+
+    Pictures of earlier results of this name that these do not have are removed. A report stays: it has its own figures
+    and their date, and may be that of results of another name (see report_path).
 
     Args:
         results_path, results: of the results JSON, and the Results.
@@ -19,17 +22,21 @@ def write(results_path, results, sources, report_sections=None):
     drawings = plots.drawings(results, results_path, for_report=report_sections is not None)
     markdown_path = results_path.with_suffix(".md")
     html_path = report_path(results_path)
-    written = [markdown_path, *(picture.path for _, picture in drawings), results_path]
-    written += [html_path] if report_sections else []
+    drawn = [picture.path for _, picture in drawings]
+    written = [markdown_path, *drawn, results_path, *([html_path] if report_sections else [])]
     lines = [f"{'replaced' if path.exists() else 'wrote'} {path}" for path in written]
 
     files.write_text(markdown_path, text)
     for draw, picture in drawings:
         draw(picture.path, results)
+    others = [path for path in picture_paths(results_path).values() if path not in drawn]
+    lines += [f"removed {path}, of earlier results" for path in others if files.remove_drawn(path)]
     files.write_json(results_path, contents)
     if report_sections:
         pictures = [picture for _, picture in drawings]
         page = report.page(results, contents, pictures, report_sections)
         page.sections.append(model_card.section(page, results.predictions.split))
         files.write_text(html_path, pages.html(page))
+    elif html_path.exists():
+        lines.append(f"kept {html_path}, of earlier results; --report replaces it")
     return [text, *lines]
