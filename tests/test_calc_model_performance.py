@@ -467,6 +467,19 @@ def test_options_that_do_not_go_together(folder, faults):
     ]
 
 
+@pytest.mark.parametrize(("pattern", "begins"), [("0", "The threshold's sensitivity"), ("?", "The thresholds' sens")])
+def test_thresholds_that_do_not_carry_over_are_told(calculate, folder, pattern, begins):
+    """Of one model, and of folds: the images that chose are all easy, those measured are not."""
+    for fold in range(3):
+        others = {"prefix": f"val{fold}_", "split": "val", "fold": fold, "checkpoint": f"m_fold_{fold}.pth.tar"}
+        random_two_class(fold, counts=(60, 60), signal=4.0, **others).write(folder / f"easy_{fold}.json")
+    options = ["-threshold_from", folder / f"easy_{pattern}.json"]
+    results, page, _ = calculate(f"fold_{pattern}_preds.json", options=options)
+    (told,) = [warning for warning in results["Warnings"] if warning.startswith(begins)]
+    assert " was 100.0% where " in told and told in page
+    assert f"% ({results['Sensitivity 95% Interval'][0]:.1%} to " in told
+
+
 def test_test_images_may_not_choose_the_threshold(folder, faults):
     other = folder / "other_preds.json"
     found = faults(folder / "preds.json", folder / "results.json", "-threshold_from", other)

@@ -67,20 +67,35 @@ def test_no_better_than_a_baseline():
     ]
 
 
+def made_validation():
+    return random_two_class(4, counts=(200, 300), signal=1.5, split="val", prefix="val")
+
+
 def test_decisions_that_are_not_the_most_probable_class():
     made = random_two_class(0, counts=(200, 300), signal=1.5)
     made.predictions[:3] = 1 - made.predictions[:3]
     assert cautions(summarize(made)) == ["In 3 images the prediction is not the most probable class."]
-    validation = random_two_class(4, counts=(200, 300), signal=1.5, split="val", prefix="val")
-    point = chosen_threshold(validation, Path("val_preds.json"), made)
+    point = chosen_threshold(made_validation(), Path("val_preds.json"), made)
     measured = thresholds.apply(made, point.value)
     assert cautions(summarize(measured, thresholds=(point,))) == []
     assert cautions(summarize(measured, thresholds=(replace(point, split="train"),))) == [
         "The threshold was chosen on the training images, whose probabilities the model has fitted."
     ]
-    unlike = replace(point, sensitivity=replace(point.sensitivity, value=0.2, interval=[0.1, 0.3]))
-    (sentence,) = cautions(summarize(measured, thresholds=(unlike,)))
-    assert sentence.startswith("The threshold's sensitivity was 20.0% where it was chosen, and is ")
+
+
+def test_thresholds_that_do_not_carry_over():
+    made = random_two_class(0, counts=(200, 300), signal=1.5)
+    point = chosen_threshold(made_validation(), Path("val_preds.json"), made)
+    results = summarize(thresholds.apply(made, point.value), thresholds=(point,))
+    same, higher = results.main.specificity, Figure(0.99, [0.98, 1.0])
+    assert cautions(replace(results, where_chosen={"sensitivity": point.sensitivity, "specificity": same})) == []
+    results = replace(results, where_chosen={"sensitivity": higher, "specificity": same})
+    assert cautions(results) == [
+        "The threshold's sensitivity was 99.0% where it was chosen, and is 96.3% (93.5% to 98.2%) here."
+    ]
+    assert cautions(replace(results, thresholds=(point, point))) == [
+        "The thresholds' sensitivity was 99.0% where they were chosen, and is 96.3% (93.5% to 98.2%) here."
+    ]
 
 
 @pytest.mark.parametrize(("counts", "largest"), [((300, 12), "no"), ((12, 300), "yes")])

@@ -39,6 +39,13 @@ def test_what_goes_together_widens_the_interval_of_a_mean_by_hand(correlation, c
     assert interval == pytest.approx([0.7 - below**0.5 / 2, 0.7 + above**0.5 / 2])
 
 
+def test_two_proportions_may_differ_although_their_intervals_overlap():
+    one = Figure(0.5, [0.4, 0.6])
+    for value, differ in ((0.65, True), (0.64, False), (0.36, False), (0.35, True), (0.5, False)):
+        other = Figure(value, [value - 0.1, value + 0.1])
+        assert figures.differ(one, other) == figures.differ(other, one) == differ, value
+
+
 def test_a_figure_keeps_the_value_whose_interval_is_undefined():
     def undefined(value):
         raise Undefined(f"none for {value}")

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from pipeline.errors import UserError
 from pipeline.performance import thresholds, validations
+from pipeline.performance.grouped import proportion
 from pipeline.performance.thresholds import Rule
 
 VAL = Path("folder/val_preds.json")
@@ -171,6 +172,32 @@ def test_folds_choose_together_and_never_for_the_images_that_are_tested():
         alone = choose(labels, probabilities[:, 1], measured=random_two_class(7, prefix="new"))
         assert (point.value, point.accuracy) == (alone.value, alone.accuracy)
     assert for_new.accuracy.total == 78 and for_new.fold is None
+
+
+def test_where_one_threshold_was_chosen_its_figures_are_those_of_the_threshold():
+    chosen = random_two_class(3, prefix="val", split="val", groups=[f"g{number // 2}" for number in range(26)])
+    for one in (chosen, replace(chosen, groups=None), replace(chosen, groups=None, file_names=None)):
+        pool = validations.pool([one], [VAL], [MEASURED], "-threshold_from")
+        points, _ = thresholds.choose_all([MEASURED], pool)
+        expected = {"sensitivity": points[0].sensitivity, "specificity": points[0].specificity}
+        assert thresholds.where_chosen(pool, points) == expected
+
+
+def test_where_thresholds_of_folds_were_chosen_all_images_that_chose_count_together():
+    parts, chosen = folds_of_three()
+    pool = validations.pool(chosen, [VAL] * 3, parts, "-threshold_from")
+    points, _ = thresholds.choose_all(parts, pool)
+    found = thresholds.where_chosen(pool, points)
+    for name, figure in found.items():
+        counts = [(getattr(point, name).count, getattr(point, name).total) for point in points]
+        assert (figure.count, figure.total) == tuple(np.sum(counts, axis=0))
+    # Each image has chosen for two folds. Where both called it the same, that is as if it had chosen once.
+    same = [replace(point, value=0.5) for point in points]
+    labels, predicted = (np.concatenate([getattr(one, name) for one in chosen]) for name in ("labels", "predictions"))
+    correct = (predicted == labels)[labels == 1]
+    twice, once = thresholds.where_chosen(pool, same)["sensitivity"], proportion(correct, np.arange(len(correct)))
+    assert (twice.count, twice.total) == (2 * once.count, 2 * once.total) == (2 * int(correct.sum()), 96)
+    assert twice.interval == pytest.approx(once.interval, abs=0.003)
 
 
 def test_images_of_a_tested_group_do_not_choose_for_it():

@@ -1,7 +1,7 @@
 """What a reader must know before believing the figures of Results, a sentence each."""
 
 from pipeline.messages import counted, listed
-from pipeline.performance.figures import Z, p_value, percent, score, signed, signed_span, span
+from pipeline.performance.figures import Z, differ, p_value, percent, score, signed, signed_span, span
 from pipeline.performance.roc import curves_of_folds, one_list_deviation
 
 # An interval wider than this leaves a proportion open by more than 10 percentage points on either side.
@@ -175,31 +175,20 @@ def _thresholds(results):
         if point.sensitivity.total < FEW_POSITIVES:
             few = counted(point.sensitivity.total, results.unit, of=f"class {results.positive}")
             yield f"The threshold{of} was chosen on {few} only."
-    if len(results.thresholds) == 1:
-        (point,) = results.thresholds
-        for name in ("sensitivity", "specificity"):
-            there, here = getattr(point, name), getattr(results.main, name)
-            if here.interval and _differ(here, there):
-                yield (
-                    f"The threshold's {name} was {percent(there.value)} where it was chosen, and is "
-                    f"{percent(here.value)} ({span(here)}) here."
-                )
+    whose, they_were = ("thresholds'", "they were") if len(results.thresholds) > 1 else ("threshold's", "it was")
+    for name, there in results.where_chosen.items():
+        here = getattr(results.main, name)
+        if here.interval and differ(here, there):
+            yield (
+                f"The {whose} {name} was {percent(there.value)} where {they_were} chosen, and is {percent(here.value)} "
+                f"({span(here)}) here."
+            )
 
 
 def _unusual_decisions(results):
     if not results.thresholds and results.not_most_probable:
         number = counted(results.not_most_probable, results.unit)
         yield f"In {number} the prediction is not the most probable class."
-
-
-def _differ(one, other):
-    """Tell whether two independent proportions differ: the interval of their difference does not hold 0.
-
-    Method 10 of Newcombe, Statistics in Medicine 17 (1998) 873, from the intervals that they have.
-    """
-    lower, higher = sorted((one, other), key=lambda figure: figure.value)
-    reach = (lower.interval[1] - lower.value) ** 2 + (higher.value - higher.interval[0]) ** 2
-    return (higher.value - lower.value) ** 2 > reach
 
 
 def _is_wide(figure):

@@ -70,7 +70,7 @@ def _choose(request, parts, before):
         rule = thresholds.Rule(request.min_sensitivity, request.guaranteed)
         points, more["threshold_for_new_images"] = thresholds.choose_all(parts, pool, rule)
         parts = [thresholds.apply(part, point.value) for part, point in zip(parts, points, strict=True)]
-        more["thresholds"] = tuple(points)
+        more["thresholds"], more["where_chosen"] = tuple(points), thresholds.where_chosen(pool, points)
     return parts, more
 
 

@@ -71,6 +71,16 @@ def mean_of(figures, correlations=None):
     return Figure(mean, [mean - below, mean + above])
 
 
+def differ(one, other):
+    """Tell whether the Figures of two independent proportions differ: the interval of their difference does not hold 0.
+
+    Method 10 of Newcombe, Statistics in Medicine 17 (1998) 873, from the intervals that they have.
+    """
+    lower, higher = sorted((one, other), key=lambda figure: figure.value)
+    reach = (lower.interval[1] - lower.value) ** 2 + (higher.value - higher.interval[0]) ** 2
+    return (higher.value - lower.value) ** 2 > reach
+
+
 def missing_of(figures):
     """Return why the mean over classes of {class: Figure} is undefined; "" where it is not."""
     missing = [name for name, figure in figures.items() if figure.value is None]

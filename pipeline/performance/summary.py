@@ -4,7 +4,7 @@ To add a figure of a class, add a line to ClassFigures: page, JSON and means ove
 together takes a field of Results, its value in `summarize`, its name in results_json and its row in standard_sections.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated
 
 import numpy as np
@@ -124,6 +124,7 @@ class Results:
     errors: list[ConfidentError] | None  # the most confident ones; None without file names
     not_most_probable: int  # predictions that are not the most probable class
     thresholds: tuple[Threshold, ...] = ()  # one, or one a fold
+    where_chosen: dict[str, Figure] = field(default_factory=dict)  # the thresholds' sensitivity and specificity there
     threshold_for_new_images: Threshold | None = None  # chosen on all validation images
     temperature: FittedTemperature | None = None
     uncalibrated: "Results | None" = None  # what the same probabilities gave before

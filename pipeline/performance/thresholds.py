@@ -97,6 +97,22 @@ def _choose(validation, pool, rule, fold):
     )
 
 
+def where_chosen(pool, points):
+    """Return {name: Figure}, the sensitivity and specificity of the parts' Thresholds on the images that chose them.
+
+    Of several folds the images of all choosers count together. An image has chosen for several folds and counts for
+    each, but it is of one group, so that the interval is as wide as if it counted once.
+    """
+    chose = [apply(chooser, point.value) for chooser, point in zip(pool.of_parts, points, strict=True)]
+    labels, predicted = (np.concatenate([getattr(one, name) for one in chose]) for name in ("labels", "predictions"))
+    groups = chose[0].group_numbers() if len(chose) == 1 else np.concatenate([one.groups for one in chose])
+    positive = labels == chose[0].class_names.index(chose[0].positive_class)
+    return {
+        name: proportion((predicted == labels)[among], groups[among])
+        for name, among in (("sensitivity", positive), ("specificity", ~positive))
+    }
+
+
 def lower_limit(count, total):
     """Return the exact one-sided lower limit of a proportion: Clopper and Pearson, Biometrika 26 (1934) 404."""
     return float(special.betaincinv(count, total - count + 1, LEVEL)) if count > 0 else 0.0
