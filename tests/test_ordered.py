@@ -78,14 +78,16 @@ def test_all_classes_are_named_once(names):
 
 
 @pytest.mark.parametrize(
-    ("shown", "kappa", "reason"),
+    ("labels", "shown", "kappa", "reason"),
     [
-        ([0, 1, 2, 0, 1, 2], 1, "all predictions are correct"),
-        ([2, 1, 0, 2, 1, 0], -1, "all predictions are the reverse"),
-        ([1, 1, 1, 1, 1, 1], 0, "every image was given one class"),
+        ([0, 1, 2, 0, 1, 2], [0, 1, 2, 0, 1, 2], 1, "all predictions are correct"),
+        ([0, 1, 2, 0, 1, 2], [2, 1, 0, 2, 1, 0], -1, "all predictions are the reverse"),
+        ([0, 1, 2, 0, 1, 2], [1, 1, 1, 1, 1, 1], 0, ordered.STEADY),
+        ([1, 1, 1, 1, 1, 1], [0, 1, 2, 0, 1, 2], 0, ordered.STEADY),
+        ([0, 1], [1, 2], 1 / 3, ordered.STEADY),
     ],
 )
-def test_a_weighted_kappa_whose_variance_is_0_has_no_interval(shown, kappa, reason):
-    made = multiclass([0, 1, 2, 0, 1, 2], 0.1 + 0.6 * np.eye(3)[shown], ["a", "b", "c"])
+def test_a_weighted_kappa_whose_variance_is_0_has_no_interval(labels, shown, kappa, reason):
+    made = multiclass(labels, 0.1 + 0.6 * np.eye(3)[shown], ["a", "b", "c"])
     figure = ordered.measure(made, ["a", "b", "c"]).weighted_kappa
     assert (figure.value, figure.interval, figure.reason) == (pytest.approx(kappa), None, reason)

@@ -90,17 +90,17 @@ def test_delongs_paired_test_is_that_of_all_pairs(data):
     assert limits == pytest.approx([max(difference - half_width, -1), min(difference + half_width, 1)], abs=1e-9)
 
 
-def test_a_model_compared_with_itself():
-    truth = np.array([True, True, False, False])
-    scores = np.array([0.9, 0.4, 0.5, 0.1])
-    assert delong_test(truth, scores, scores) == (0, [0, 0], 1)
-
-
-def test_a_difference_without_variance_is_undefined():
-    truth = np.array([True, True, False, False])
-    scores = np.array([0.9, 0.8, 0.2, 0.1])
+@pytest.mark.parametrize(
+    ("scores", "others"),
+    [
+        ([0.9, 0.8, 0.2, 0.1], [-0.9, -0.8, -0.2, -0.1]),
+        ([0.9, 0.4, 0.5, 0.1], [0.9, 0.4, 0.5, 0.1]),  # ranked alike
+        ([0.9, 0.8, 0.2, 0.1], [0.6, 0.7, 0.1, 0.2]),  # both without an error, which says little of other images
+    ],
+)
+def test_a_difference_without_variance_is_undefined(scores, others):
     with pytest.raises(Undefined, match="no variance"):
-        delong_test(truth, scores, -scores)
+        delong_test(np.array([True, True, False, False]), np.array(scores), np.array(others))
 
 
 @pytest.mark.parametrize("function", [roc.roc_auc, delong_interval, newcombe_interval])

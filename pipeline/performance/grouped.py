@@ -11,7 +11,7 @@ import math
 import numpy as np
 from scipy import optimize, special, stats
 
-from pipeline.performance.figures import CONFIDENCE, Figure, exact_interval
+from pipeline.performance.figures import CONFIDENCE, ROUNDING, Figure, exact_interval
 
 RESAMPLES = 1000
 ALIKE = "the images, or their groups, do not differ"
@@ -41,7 +41,7 @@ def positive_mean(values, groups, largest=math.inf):
     sizes, group = sizes_of(groups)
     mean, count = float(values.mean()), len(sizes)
     deviations = np.bincount(group, weights=values - mean)
-    if count == 1 or not deviations.any():
+    if count == 1 or np.abs(deviations).max() <= ROUNDING * values.sum():
         return Figure(mean, reason=ALIKE)
     error = np.sqrt(count / (count - 1) * (deviations**2).sum()) / len(values)
     factor = np.exp(student_t(count - 1) * error / mean)

@@ -9,6 +9,8 @@ from pipeline.messages import listed
 from pipeline.performance.figures import ROUNDING, Figure, Undefined, exact_interval, figure_of
 from pipeline.performance.grouped import design_effect, sizes_of, student_t
 
+STEADY = "no image changes it, as where all are of one class, or were given one"
+
 
 @dataclass(frozen=True)
 class Ordered:
@@ -57,16 +59,16 @@ def weighted_kappa_interval(labels, predicted, groups):
     count, kappa = len(labels), weighted_kappa(labels, predicted)
     if abs(kappa) > 1 - ROUNDING:
         raise Undefined("all predictions are correct" if kappa > 0 else "all predictions are the reverse")
-    if np.ptp(predicted) == 0:
-        raise Undefined("every image was given one class")
     squares, chance = (labels - predicted) ** 2, _by_chance(labels, predicted)
     # The mean squared difference of an image's label to all predictions, and of its prediction to all labels.
     to_all = predicted.var() + (labels - predicted.mean()) ** 2
     from_all = labels.var() + (predicted - labels.mean()) ** 2
     influence = (1 - kappa) / chance * (to_all + from_all - 2 * chance) - (squares - squares.mean()) / chance
-    variance = influence @ influence / count / max(count - 1, 1) * design_effect(influence, groups)
+    if np.abs(influence).max() < ROUNDING:
+        raise Undefined(STEADY)
     if len(sizes_of(groups)[0]) < 2:
         raise Undefined("all images are of one group")
+    variance = influence @ influence / count / max(count - 1, 1) * design_effect(influence, groups)
     half_width = student_t(count - 1) * np.sqrt(variance) / (1 - kappa**2)
     return np.tanh(np.arctanh(kappa) + np.array([-half_width, half_width])).tolist()
 

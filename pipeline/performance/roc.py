@@ -174,8 +174,8 @@ def paired_difference(curves, other_curves):
     """Return (difference of two models' mean areas, its interval, two-sided p-value) on the same images.
 
     For one curve of single images as R's pROC::roc.test(paired = TRUE, method = "delong"); where images come in groups
-    with Obuchowski's variance. The p-value is 1 where neither the difference nor its variance is other than 0.
-    Undefined where only the variance is 0, and for fewer than two images, or groups of them, of the class or of others.
+    with Obuchowski's variance. Undefined where the variance is 0 (both areas are 1, or both models rank all images
+    alike), and for fewer than two images, or groups of them, of the class or of others.
     """
     if any(min(curve.counts) < 2 for curve in curves):
         raise Undefined("needs two images of the class and two others")
@@ -186,10 +186,10 @@ def paired_difference(curves, other_curves):
     groups = np.concatenate([curve.groups for curve in curves])
     components = [_components(ours, ours.groups) - _components(theirs, theirs.groups) for ours, theirs in pairs]
     variance = _variance(groups, np.concatenate(components))
-    if variance < ROUNDING and abs(difference) > np.sqrt(ROUNDING):
+    if variance < ROUNDING:
         raise Undefined("the difference has no variance on these images")
     error = np.sqrt(variance) * widening(len(np.unique(groups)), len(groups))
-    p_value = 1.0 if variance < ROUNDING else float(2 * stats.norm.sf(abs(difference) / error))
+    p_value = float(2 * stats.norm.sf(abs(difference) / error))
     return difference, [float(max(difference - Z * error, -1)), float(min(difference + Z * error, 1))], p_value
 
 
