@@ -131,6 +131,20 @@ def test_pictures_of_earlier_results_go_and_an_earlier_report_is_named(folder, c
     assert (folder / "results_report.html").read_bytes() == report
 
 
+def test_earlier_pictures_are_gone_before_the_new_json_is_there(calculate, folder, call_script, monkeypatch):
+    """A run that is stopped between the two leaves no new figures beside an old picture."""
+    earlier, _, _ = calculate("preds.json", options=["--decision_curve"])
+
+    def stop(path, content):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(files, "write_json", stop)
+    result = call_script(SCRIPT, folder / "other_preds.json", folder / "results.json")
+    assert result.returncode == 2 and "results.json: No space left on device" in result.stderr
+    assert content(folder / "results.json") == earlier
+    assert not (folder / "results_decision_curve.png").exists()
+
+
 def test_a_reader_who_has_seen_enough_leaves_the_files_whole(folder, run_python):
     code = (
         "import subprocess, sys\n"
