@@ -127,3 +127,10 @@ def test_an_infinite_likelihood_ratio_is_null_with_its_reason_and_its_lower_limi
     assert 0 < lower < 1
     assert (values["LR-"], values["at"][0]["Pos Pred Value"]) == (0.5, 1)
     assert "Infinity" not in json.dumps(results)
+
+
+def test_what_is_undefined_at_a_prevalence_names_it_with_all_its_digits():
+    made = two_class([1, 1], [0.9, 0.2])
+    results = as_json(summary.summarize(made, predictive_values=predictive_values(made, [0.01, 0.0100000001])))
+    at = [name for name in results["undefined"] if name.startswith("Pos Pred Value (prev")]
+    assert at == ["Pos Pred Value (prevalence 0.01)", "Pos Pred Value (prevalence 0.0100000001)"]

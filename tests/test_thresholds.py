@@ -47,6 +47,7 @@ def test_least_sensitivity_by_hand():
     point = choose(labels, probabilities, 0.76)
     assert (point.value, point.sensitivity.value, point.specificity.value) == (0, 1, 0)
     assert point.rule == "highest specificity at a sensitivity of at least 0.76"
+    assert choose(labels, probabilities, 0.9999999).rule == point.rule.replace("0.76", "0.9999999")
 
 
 def test_the_positive_class_of_the_measured_predictions_counts():

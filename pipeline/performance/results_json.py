@@ -5,6 +5,7 @@ from dataclasses import astuple, replace
 
 import numpy as np
 
+from pipeline.messages import in_words
 from pipeline.operating_point import KEY, OperatingPoint
 from pipeline.performance.cautions import cautions
 from pipeline.performance.decision_curve import THRESHOLDS
@@ -216,7 +217,7 @@ def _predictive_values(values, undefined):
     at = []
     for each in values.at:
         figures = _with_intervals({"Pos Pred Value": each.positive, "Neg Pred Value": each.negative})
-        of = f" (prevalence {each.prevalence:g})"
+        of = f" (prevalence {in_words(each.prevalence)})"
         at.append({"prevalence": each.prevalence, **_values(figures, undefined, of)})
     return {
         "class": values.class_name, **_values(ratios, undefined, f" ({values.class_name})"), "at": at,

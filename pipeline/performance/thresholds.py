@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special
 
 from pipeline.errors import UserError, require_none
+from pipeline.messages import in_words
 from pipeline.performance.figures import CONFIDENCE, Figure, score
 from pipeline.performance.grouped import design_effect, proportion
 
@@ -26,7 +27,7 @@ class Rule:
     def __str__(self):
         if self.min_sensitivity is None:
             return "Youden's index"
-        text = f"highest specificity at a sensitivity of at least {self.min_sensitivity:g}"
+        text = f"highest specificity at a sensitivity of at least {in_words(self.min_sensitivity)}"
         return f"{text}, with {CONFIDENCE:.0%} confidence (exact tests)" if self.guaranteed else text
 
 
@@ -143,16 +144,16 @@ def _shown(positives, groups, thresholds, least, unit):
 
 
 def _not_shown(groups, least, unit):
-    count = len(groups)
+    count, asked = len(groups), in_words(least)
     effective = count / design_effect(np.ones(count), groups)
-    start = f"-min_sensitivity {least:g} --guaranteed: cannot be shown; with {count} positive validation {unit}s"
+    start = f"-min_sensitivity {asked} --guaranteed: cannot be shown; with {count} positive validation {unit}s"
     if effective < count:
         start += f", in groups and thus worth {effective:.3g} single ones,"
     start += f" even {count} of {count} shows only {score(lower_limit(effective, effective))}"
     if least == 1:
         return f"{start}, and no number of {unit}s shows 1; ask for less"
     needed = math.ceil(math.log(LEVEL) / math.log(least))
-    return f"{start}; {needed} {'single ones ' if effective < count else ''}without a miss are needed for {least:g}"
+    return f"{start}; {needed} {'single ones ' if effective < count else ''}without a miss are needed for {asked}"
 
 
 def apply(predictions, threshold):
