@@ -74,7 +74,7 @@ class OperatingPoint:
     def require_model(self, path, class_names, positive_class, checkpoints, sample_count):
         """Raise UserError, with a line a fault, where the point (read from `path`) is of another model or classes.
 
-        `checkpoints`, {file name: hash of the weights}, are of the model that is to predict, or of all whose
+        `checkpoints`, (file name, hash of the weights), are of the model that is to predict, or of all whose
         probabilities are averaged.
         """
         faults = [
@@ -86,7 +86,7 @@ class OperatingPoint:
             )
             if theirs != ours
         ]
-        for name, weights in checkpoints.items():
+        for name, weights in checkpoints:
             if name not in self.checkpoints:
                 listed = ", ".join(self.checkpoints)
                 faults.append(f"-operating_point {path}: is of {listed}, not of {name}; give its own results")

@@ -81,6 +81,35 @@ def test_a_labelled_partition_is_only_predicted_together_where_no_fold_has_train
     assert result.returncode == 2 and result.stderr.startswith(f"{SCRIPT}: error: --ensemble: ")
 
 
+def test_an_operating_point_that_was_measured_together_is_applied_together_and_not_to_one_fold(
+    call_script, folds, tmp_path
+):
+    for split in ("test", "val"):
+        result = call_script(SCRIPT, "-dir", folds, "-save", "small", "-fold", "all", "--ensemble", "-split", split)
+        assert result.returncode == 0, result.stderr
+    measured, chosen, results = (folds / f"small_ensemble_{name}.json" for name in ("preds", "val_preds", "results"))
+    assert call_script("calc_model_performance.py", measured, results, "-threshold_from", chosen).returncode == 0
+    point = json.loads(results.read_text(encoding="utf-8"))["Operating Point"]
+    assert point["checkpoints"] == ["small_ensemble.pth.tar"] and len(set(point["weights"])) == 3
+
+    command = (SCRIPT, "-dir", folds, "-save", "small", "-images", folds / "bin", "-operating_point", results)
+    out = tmp_path / "new.csv"
+    result = call_script(*command, "-fold", "all", "-out", out)
+    assert result.returncode == 0, result.stderr
+    table = pd.read_csv(out)
+    expected = np.where(table["probability_yes"] >= point["threshold"], "yes", "no")
+    assert table["finding"].tolist() == expected.tolist()
+    start, end = f"{SCRIPT}: error: -operating_point {results}: is of", "; give its own results\n"
+    fault = f"{start} small_ensemble.pth.tar, not of small_fold_0.pth.tar{end}"
+    assert call_script(*command, "-fold", 0).stderr == fault
+    path = folds / "models" / "small_fold_1.pth.tar"
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["fc.bias"] += 1
+    torch.save(content, path)
+    fault = f"{start} a small_ensemble.pth.tar with other weights{end}"
+    assert call_script(*command, "-fold", "all", "-out", out).stderr == fault
+
+
 def test_external_images_get_the_mean_of_the_folds_without_twins_of_what_any_has_seen(
     call_script, folds, class_folders, tmp_path
 ):

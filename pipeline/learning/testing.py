@@ -48,7 +48,10 @@ def operating_point_of(task, ensemble):
     if task.operating_point is None:
         return None
     point = operating_point.read(task.operating_point)
-    checkpoints = {member.path.name: member.weights_hash for member in ensemble.members}
+    together = ensemble.name in point.checkpoints  # measured by all folds' models together, as they predict now
+    checkpoints = [
+        (ensemble.name if together else member.path.name, member.weights_hash) for member in ensemble.members
+    ]
     point.require_model(
         task.operating_point, ensemble.class_names, ensemble.positive_class, checkpoints, task.mc_samples
     )
