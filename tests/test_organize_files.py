@@ -1,3 +1,4 @@
+import hashlib
 import os
 import pathlib
 import shutil
@@ -525,6 +526,16 @@ def test_what_has_come_into_the_place_of_an_image_is_an_error_beside_the_others(
     result = call_script(SCRIPT, data)
     assert error_places(result) == [str(data / "no" / "no0.png"), str(data / "yes" / "yes0.png")]
     assert "has changed since partitioning; run partition_datasets.py again" in result.stderr
+    assert contents(data) == before
+
+
+def test_an_image_that_the_disk_does_not_give_is_named(data, call_script, contents, monkeypatch):
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(hashlib, "file_digest", fail)
+    before = contents(data)
+    assert error_places(call_script(SCRIPT, data)) == [str(data / "no" / "no0.png")]
     assert contents(data) == before
 
 
