@@ -10,7 +10,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import stat
 from pathlib import Path
 
@@ -77,12 +76,6 @@ def remove_drawn(path):
     if found:
         path.unlink()
     return found
-
-
-def copy_file(source, target):
-    """Copy a file's content to `target`, whole or not at all."""
-    with whole_file(target) as temporary:
-        shutil.copyfile(source, temporary)
 
 
 @contextlib.contextmanager

@@ -136,18 +136,6 @@ def test_text_has_the_same_bytes_on_every_platform(tmp_path):
     assert files.read_text(tmp_path / "file") == "é\n\udcff\n"
 
 
-def test_a_copy_has_the_same_bytes(tmp_path):
-    (tmp_path / "source").write_bytes(bytes(range(256)))
-    files.copy_file(tmp_path / "source", tmp_path / "target")
-    assert (tmp_path / "target").read_bytes() == bytes(range(256))
-
-
-def test_a_copy_of_nothing_leaves_nothing(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        files.copy_file(tmp_path / "source", tmp_path / "target")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_csv_is_quoted_where_needed_only(tmp_path):
     files.write_csv(tmp_path / "file.csv", [("Y 1.jpg", 1), ("a,b", 0), ('"', 2), ("Icon\r", 0)])
     assert (tmp_path / "file.csv").read_bytes() == b'Y 1.jpg,1\n"a,b",0\n"""",2\n"Icon\r",0\n'

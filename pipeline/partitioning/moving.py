@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 from pathlib import PurePosixPath
 
 from pipeline import files
@@ -90,7 +91,8 @@ def _bring(source, target, keep_source):
             return
         except OSError:
             pass  # on another file system, or without the right to remove it: copy, and then try to remove it
-    files.copy_file(source, target)
+    with files.whole_file(target) as temporary:
+        shutil.copyfile(source, temporary)
     if not keep_source:
         _remove(source)
 
