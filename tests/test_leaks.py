@@ -5,6 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from conftest import error_places
 from PIL import Image
 
 from pipeline import split_files, tiles
@@ -146,10 +147,14 @@ def test_a_missing_test_part_is_drawn_too(data, call_script):
     assert len(names(data, "val")) == len(names(data, "test")) == 4
 
 
-def test_keeping_leaks_has_no_effect_without_ready_made_partitions(tmp_path, call_script, class_folders):
-    class_folders(tmp_path, {"no": 10, "yes": 10})
-    result = call_script(SCRIPT, "-dir", tmp_path, "--keep_leaks")
-    assert result.returncode == 2 and result.stderr.startswith(f"{SCRIPT}: error: --keep_leaks: ")
+def test_keeping_leaks_has_no_effect_without_ready_made_partitions_that_are_kept(
+    tmp_path, data, call_script, class_folders
+):
+    class_folders(tmp_path / "plain", {"no": 10, "yes": 10})
+    assert call_script(SCRIPT, "-dir", data, "-partitions", "redrawn").returncode == 0  # which is remembered
+    for folder in (tmp_path / "plain", data):
+        result = call_script(SCRIPT, "-dir", folder, "--keep_leaks")
+        assert error_places(result) == ["--keep_leaks"] and "(-partitions)" in result.stderr
 
 
 def test_baselines_that_are_impossible_are_an_error_before_anything_is_written(

@@ -38,7 +38,9 @@ def settle(images, given, found, keep):
     given = given[readable.index]
     if not any(given):
         if keep:
-            raise UserError("--keep_leaks: has no effect, since there are no ready-made partitions; leave it out")
+            raise UserError(
+                "--keep_leaks: has no effect, since no ready-made partitions are kept (-partitions); leave it out"
+            )
         return images, Leaks([], {})
     # NaN for what is left out, so that no comparison with it holds.
     rank = given.replace("", "train").map(ORDER.index).where(readable["left_out"] == "")
