@@ -179,12 +179,12 @@ def split(project, options, command, words):
         patients=options.patients,
         partitions=options.partitions,
     )
-    images = catalogue.find_images(project, choices)
+    images = catalogue.find_images(project, choices, options.forget_groups)
     readable = usable(images)
     class_names = sorted(set(readable["class_name"]))
     require_class_count(class_names, options.num_classes)
 
-    known = groups.known_groups(readable, options.group_csv, options.forget_groups)
+    known = groups.known_groups(readable, options.group_csv)
     found = duplicates.find_duplicates(readable, options.near_duplicates)
     duplicate_report.tell(readable, found, options.near_duplicates)
     images = groups.group_images(images, found, known, options.keep_label_conflicts)

@@ -104,6 +104,17 @@ def test_a_table_gives_partitions_and_groups(tabled, call_script, tmp_path):
     assert names(tabled, "test") == {f"images{number}.png" for number in range(30, 40)}
 
 
+def test_groups_of_a_table_count_also_where_earlier_ones_are_forgotten(tabled, call_script, tmp_path):
+    lines = [f"images{number},{number % 2},{number // 4}" for number in range(40)]
+    (tmp_path / "labels.csv").write_text("image,class,group\n" + "\n".join(lines) + "\n")
+    for options in ([], ["--forget_groups"]):
+        result = call_script(SCRIPT, "-dir", tabled, "-labels_csv", tmp_path / "labels.csv", *options)
+        assert result.returncode == 0 and "known groups: 40 images in 10 groups (" in result.stdout
+        groups = [{int(name[6:-4]) // 4 for name in names(tabled, part)} for part in ("train", "val", "test")]
+        assert sum(map(len, groups)) == 10  # none is in two of them
+    assert "known groups" not in call_script(SCRIPT, "-dir", tabled, "--forget_groups").stdout
+
+
 def test_a_table_of_one_class_is_the_table_s_fault_and_no_other_is_asked_for(tabled, call_script, tmp_path, contents):
     (tmp_path / "labels.csv").write_text("image,class\nimages0,no\nimages1,no\n")
     before = contents(tabled)

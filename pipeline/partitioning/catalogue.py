@@ -26,14 +26,17 @@ LONGEST_NAME = 255  # bytes, on every usual file system
 TEXT = object
 
 
-def find_images(project, choices):
+def find_images(project, choices, forget_groups=False):
     """Return the table of all images, those in bin/ by now and those still to be moved; name the unreadable.
 
-    It has the columns of images.csv, the group still empty, and the decoded ones. `choices` are intake.Choices. Raises
-    UserError where fewer than two classes have images.
+    It has the columns of images.csv, the group still empty, and the decoded ones. `choices` are intake.Choices. With
+    `forget_groups` the groups that the user has given in earlier splits are left out. Raises UserError where fewer than
+    two classes have images.
     """
     path = project.tables / "images.csv"
     earlier = _table([row._asdict() for row in image_table.read(path)] if path.exists() else [])
+    if forget_groups:
+        earlier["known_group"] = ""
     in_bin = {entry.name for entry in folders.entries(project.bin)} if project.bin.is_dir() else set()
     known = images_in_bin(project, earlier, in_bin)
     walked = folders.walk(project)

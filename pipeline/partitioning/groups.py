@@ -39,17 +39,16 @@ def group_images(images, found, known, keep_label_conflicts):
     return images
 
 
-def known_groups(images, path=None, forget=False):
+def known_groups(images, path=None):
     """Return the group that the user has given each image, "" for none, and print where it comes from.
 
     Args:
-        images: the table of usable images; it remembers the groups of earlier runs.
-        path: a CSV as `read_group_csv` takes it. It goes before what is remembered.
-        forget: leave out what is remembered.
+        images: the table of usable images, with the groups of a table of labels and those of earlier splits.
+        path: a CSV as `read_group_csv` takes it. It goes before these.
     """
-    groups = [""] * len(images) if forget else list(images["known_group"])
+    groups = list(images["known_group"])
     if any(groups):
-        print(f"known groups: {_counts(groups)} (--forget_groups drops them)")
+        print(f"known groups: {_counts(groups)} (--forget_groups drops those of earlier splits)")
     if path is not None:
         read = read_group_csv(path, images)
         print(f"groups in {path}: {_counts(read)}")
