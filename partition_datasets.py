@@ -181,6 +181,7 @@ def split(project, options, command, words):
     )
     images = catalogue.find_images(project, choices, options.forget_groups)
     readable = usable(images)
+    groups.tell_found(readable)
     class_names = sorted(set(readable["class_name"]))
     require_class_count(class_names, options.num_classes)
 

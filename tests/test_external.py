@@ -57,6 +57,14 @@ def test_external_images_are_predicted_and_twins_of_training_images_left_out(
     assert result.returncode == 0 and len(found["labels"]) == 8
 
 
+def test_subfolders_are_groups_and_no_option_is_named_that_only_partition_has(validate, elsewhere, class_folders):
+    class_folders(elsewhere / "no", {"patient 7": 2}, seed=8)
+    result, found = validate()
+    assert result.returncode == 0 and "-subfolders" not in result.stdout
+    of_patient = {name: group for name, group in zip(found["filenames"], found["groups"], strict=True) if "7" in name}
+    assert len(of_patient) == 2 and len(set(of_patient.values())) == 1 < len(set(found["groups"]))
+
+
 def test_classes_of_other_names_are_told_and_mapped(validate, elsewhere, tmp_path):
     (elsewhere / "YES").rename(elsewhere / "tumour")
     result, found = validate()

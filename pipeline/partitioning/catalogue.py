@@ -12,7 +12,7 @@ from pipeline import files, image_files, image_table, image_values, thumbnails
 from pipeline.errors import UserError
 from pipeline.file_names import FileNames, caseless, composed
 from pipeline.image_table import COLUMNS, GROUP_COLUMNS, usable
-from pipeline.messages import counted, note_each
+from pipeline.messages import note_each
 from pipeline.partitioning import duplicates, folders, intake
 from pipeline.progress import map_in_threads
 from pipeline.project import is_plain_file_name
@@ -196,7 +196,7 @@ def _check_classes(project, images, labels_csv):
 
 
 def _with_found_groups(images, choices):
-    """Return the table with the groups that subfolders and DICOM files give, and tell of them."""
+    """Return the table with the groups that subfolders and DICOM files give."""
     readable = usable(images)
     images = images.copy()
     images["subfolder"] = ""
@@ -204,12 +204,6 @@ def _with_found_groups(images, choices):
         images.loc[readable.index, "subfolder"] = folders.subfolders(readable)
     if choices.patients == intake.UNGROUPED or len(set(readable["patient"]) - {""}) == 1:  # all of one, or anonymous
         images["patient"] = ""
-    for column, kind in (("subfolder", ""), ("patient", "DICOM")):
-        groups = images.loc[readable.index, column]
-        groups = groups[groups != ""]
-        if len(groups):
-            places = counted(groups.nunique(), column, kind)
-            print(f"{counted(len(groups))} in {places}, kept together (-{column}s ungrouped splits them)")
     return images
 
 

@@ -39,12 +39,21 @@ def group_images(images, found, known, keep_label_conflicts):
     return images
 
 
-def known_groups(images, path=None):
+def tell_found(images):
+    """Print which of the usable images their subfolders or DICOM files keep together."""
+    for column, kind in (("subfolder", ""), ("patient", "DICOM")):
+        found = images[column][images[column] != ""]
+        if len(found):
+            places = counted(found.nunique(), column, kind)
+            print(f"{counted(len(found))} in {places}, kept together (-{column}s ungrouped splits them)")
+
+
+def known_groups(images, path):
     """Return the group that the user has given each image, "" for none, and print where it comes from.
 
     Args:
         images: the table of usable images, with the groups of a table of labels and those of earlier splits.
-        path: a CSV as `read_group_csv` takes it. It goes before these.
+        path: a CSV as `read_group_csv` takes it, or None. It goes before these.
     """
     groups = list(images["known_group"])
     if any(groups):

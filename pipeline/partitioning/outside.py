@@ -19,7 +19,7 @@ def labelled_images(folder, table, columns):
     images = catalogue.find_images(project, choices)
     readable = usable(images)
     found = duplicates.find_duplicates(readable, NEAR_DUPLICATE_BITS)
-    images = groups.group_images(images, found, groups.known_groups(readable), keep_label_conflicts=False)
+    images = groups.group_images(images, found, readable["known_group"], keep_label_conflicts=False)
     chosen = usable(images)
     if len(chosen) < len(readable):
         note(f"{folder}: left out {counted(len(readable) - len(chosen))} in two classes")
