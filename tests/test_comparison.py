@@ -8,9 +8,9 @@ from made_predictions import compared, multiclass, random_two_class, two_class
 
 from pipeline.errors import UserError
 from pipeline.performance import comparison
-from pipeline.performance.figures import Figure
+from pipeline.performance.figures import Figure, difference_of
 from pipeline.performance.metrics import OneAgainstRest
-from pipeline.performance.roc import curves_of_folds, paired_difference, roc_auc
+from pipeline.performance.roc import correlation, curves_of_folds, paired_difference, roc_auc
 
 
 def shuffled(predictions, seed=0):
@@ -36,14 +36,28 @@ def test_a_comparison_by_hand():
     assert found.p_value == pytest.approx(14 / 64)
     assert (found.checkpoint, found.count) == ("b.pth.tar", 10)
     truth, ours, theirs = here.labels == 1, here.probabilities[:, 1], there.probabilities[:, 1]
-    difference, interval, p_value = paired_difference(
-        *(curves_of_folds(OneAgainstRest.of(model, 1)) for model in (here, there))
-    )
+    curves = [curves_of_folds(OneAgainstRest.of(model, 1)) for model in (here, there)]
+    difference, interval, p_value = paired_difference(*curves)
     (area,) = found.areas
     assert (area.class_name, area.here.value) == ("yes", roc_auc(truth, ours))
     assert area.there.value == roc_auc(truth, theirs)
     assert area.difference.value == pytest.approx(difference)
-    assert (area.difference.interval, area.p_value.value) == (interval, p_value)
+    assert (area.delong.interval, area.p_value.value) == (interval, p_value)
+    assert area.difference == difference_of(area.here, area.there, correlation(*curves))
+
+
+def test_an_area_of_1_is_not_taken_for_certain():
+    labels = [0] * 5 + [1] * 5
+    here, there = (
+        two_class(labels, np.arange(10) / 10),
+        two_class(labels, [0, 0.1, 0.2, 0.6, 0.7, 0.3, 0.5, 0.7, 0.8, 0.9]),
+    )
+    (area,) = compared(here, there).areas
+    assert (area.here.value, area.there.value) == (1, 0.82)
+    # DeLong's interval is that of the other area only; the correlation with one that does not vary is 0.
+    below = np.hypot(1 - area.here.interval[0], area.there.interval[1] - 0.82)
+    assert area.difference.interval == pytest.approx([0.18 - below, 1 - area.there.interval[0]])
+    assert area.delong.interval[0] > area.difference.interval[0]
 
 
 def test_images_are_matched_by_name():

@@ -4,6 +4,7 @@ from made_predictions import random_two_class, two_class
 from PIL import Image
 
 from pipeline.performance import decision_curve, pages, plots, report
+from pipeline.performance.figures import exact_interval
 from pipeline.performance.results_json import as_json
 from pipeline.performance.summary import summarize
 
@@ -20,19 +21,30 @@ def test_net_benefits_by_hand():
     assert curve.treat_all[at[0.2]] == pytest.approx(2 / 5 - 3 / 5 / 4)
     assert curve.treat_all[at[0.5]] == pytest.approx(-1 / 5)
     assert curve.difference == pytest.approx(curve.model - curve.treat_all)
-    assert np.isnan(curve.limits).all() and np.isnan(curve.difference_limits).all()  # of two images of the class
+    # Of one true and two false positives, the latter at odds of 2 to 3. An image is one of them at most, so that their
+    # fractions have the correlation - sqrt(0.2 x 0.4 / (0.8 x 0.6)).
+    curve = decision_curve.measure(two_class([0, 0, 0, 1, 1], [0.1, 0.5, 0.6, 0.2, 0.8]), np.array([0.4]))
+    (lower, upper), (other_lower, other_upper) = exact_interval(1, 5), exact_interval(2, 5)
+    below, above = [0.2 - lower, 2 / 3 * (other_upper - 0.4)], [upper - 0.2, 2 / 3 * (0.4 - other_lower)]
+    reaches = [np.sqrt(x**2 + y**2 + 2 * x * y / np.sqrt(6)) for x, y in (below, above)]
+    value = 0.2 - 2 / 3 * 0.4
+    assert curve.model == pytest.approx([value])
+    assert curve.limits[0] == pytest.approx([value - reaches[0], value + reaches[1]])
 
 
-def test_intervals_end_where_few_images_are_treated():
-    made = random_two_class(0, (60, 60))
-    curve, probability = decision_curve.measure(made), made.probabilities[:, 1]
-    for threshold, value, limits in zip(decision_curve.THRESHOLDS, curve.model, curve.limits, strict=True):
-        treated = made.labels[probability >= threshold]
-        if min(treated.sum(), (1 - treated).sum()) < 5:
-            assert np.isnan(limits).all()
-        else:
-            assert limits[0] <= value <= limits[1]
-    assert np.isnan(curve.limits).any(axis=1).sum() in range(1, 99)
+def test_where_no_image_is_treated_there_might_have_been_some():
+    curve = decision_curve.measure(two_class([0] * 6 + [1] * 4, [0.3] * 10), np.array([0.8]))
+    _, most = exact_interval(0, 10)
+    assert curve.model == [0] and curve.limits[0] == pytest.approx([-4 * most, most])
+
+
+def test_images_that_are_copies_count_once():
+    made = random_two_class(0, (40, 60))
+    copies = two_class(np.repeat(made.labels, 3), np.repeat(made.probabilities[:, 1], 3))
+    copies.groups = [f"g{number // 3}" for number in range(300)]
+    once, thrice = decision_curve.measure(made), decision_curve.measure(copies)
+    assert thrice.limits == pytest.approx(once.limits)
+    assert thrice.difference_limits == pytest.approx(once.difference_limits)
 
 
 def test_better_than_treating_all_is_better_than_treating_none_with_the_classes_exchanged():
@@ -42,8 +54,7 @@ def test_better_than_treating_all_is_better_than_treating_none_with_the_classes_
     curve, other = decision_curve.measure(made), decision_curve.measure(exchanged)
     odds = decision_curve.THRESHOLDS / (1 - decision_curve.THRESHOLDS)
     assert curve.difference == pytest.approx(odds * other.model[::-1])
-    assert curve.difference_limits == pytest.approx(odds[:, None] * other.limits[::-1], nan_ok=True)
-    assert np.isfinite(curve.difference_limits).all(axis=1).sum() in range(1, 99)
+    assert curve.difference_limits == pytest.approx(odds[:, None] * other.limits[::-1])
 
 
 def test_the_page_and_the_picture_show_it(tmp_path):
@@ -52,7 +63,7 @@ def test_the_page_and_the_picture_show_it(tmp_path):
     text = pages.markdown(report.page(results, as_json(results)))
     row = next(line for line in text.splitlines() if line.startswith("|     20.0% |"))
     cells = [cell.strip() for cell in row.split("|")]
-    assert cells[2:5] == ["+0.300; too few images", "+0.250", "+0.050; too few images"]
+    assert cells[2:5] == ["+0.300; -0.131 to +0.815", "+0.250", "+0.050; -0.474 to +0.179"]
     (drawn,) = [entry for entry in plots.drawings(results, tmp_path / "r.json") if "decision" in entry[1].path.name]
     drawn[0](drawn[1].path, results)
     with Image.open(tmp_path / "r_decision_curve.png") as picture:

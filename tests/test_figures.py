@@ -46,6 +46,22 @@ def test_two_proportions_may_differ_although_their_intervals_overlap():
         assert figures.differ(one, other) == figures.differ(other, one) == differ, value
 
 
+@pytest.mark.parametrize("correlation", [0.0, 0.5, -0.5])
+def test_the_interval_of_a_difference_by_hand(correlation):
+    first, second = Figure(0.9, [0.6, 1.0]), Figure(0.5, [0.1, 0.8])
+    below, above = 0.3**2 + 0.3**2 - 2 * correlation * 0.3**2, 0.1**2 + 0.4**2 - 2 * correlation * 0.1 * 0.4
+    found = figures.difference_of(first, second, correlation)
+    assert (found.value, found.interval) == (0.4, pytest.approx([0.4 - below**0.5, 0.4 + above**0.5]))
+
+
+def test_what_is_known_adds_nothing_to_the_interval_of_a_difference():
+    found = figures.difference_of(Figure(0.9, [0.6, 1.0]), Figure(0.5))
+    assert (found.value, found.interval) == (0.4, pytest.approx([0.1, 0.5]))
+    assert figures.difference_of(Figure(0.9, [0.6, 1.0]), Figure(0.9, [0.6, 1.0]), 1.0).interval == pytest.approx(
+        [-0.2, 0.2]
+    )
+
+
 def test_a_figure_keeps_the_value_whose_interval_is_undefined():
     def undefined(value):
         raise Undefined(f"none for {value}")

@@ -248,5 +248,5 @@ def test_two_models():
     require_same(found.difference.interval, of_r["interval"])
     require_same(found.p_value, of_r["mcnemar_exact"])
     (area,) = found.areas
-    require_same_figure(area.difference, [of_r["area_difference"], *of_r["area_interval"]])
+    require_same_figure(area.delong, [of_r["area_difference"], *of_r["area_interval"]])
     require_same(area.p_value.value, of_r["delong"])

@@ -90,6 +90,16 @@ def test_delongs_paired_test_is_that_of_all_pairs(data):
     assert limits == pytest.approx([max(difference - half_width, -1), min(difference + half_width, 1)], abs=1e-9)
 
 
+@settings(deadline=None)
+@given(scored())
+def test_the_correlation_of_two_areas_is_delongs(made):
+    truth, scores = made
+    _, covariance = brute_force(truth, scores)
+    size = np.sqrt(covariance[0, 0] * covariance[1, 1])
+    found = roc.correlation(*(curves(truth, each) for each in scores))
+    assert found == pytest.approx(covariance[0, 1] / size if size > 1e-15 else 0, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("scores", "others"),
     [

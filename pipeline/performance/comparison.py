@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import UserError, require_none
-from pipeline.performance.figures import Figure, Undefined, Z
+from pipeline.performance.figures import Figure, Undefined, Z, difference_of
 from pipeline.performance.grouped import design_effect, sign_flip_test
 from pipeline.performance.metrics import OneAgainstRest
-from pipeline.performance.roc import area_figure, curves_of_folds, paired_difference
+from pipeline.performance.roc import area_figure, correlation, curves_of_folds, paired_difference
 
 ROUNDING = 1e-9  # relative, of probabilities
 OTHER_FOLDS = "the other model was tested on other folds of the images: the areas rank different images"
@@ -22,7 +22,8 @@ class AreaComparison:
     here: Figure
     there: Figure
     difference: Figure
-    p_value: Figure
+    delong: Figure  # the same with DeLong's interval, by groups
+    p_value: Figure  # DeLong's, likewise
 
 
 @dataclass(frozen=True)
@@ -125,19 +126,26 @@ def paired_difference_interval(only_first, only_second, count, effect=1.0):
 
 
 def _compare_areas(name, ours, other):
+    """Return the AreaComparison of a class, here against the rest as `ours`, with the other model's Predictions.
+
+    The interval of the difference is from those of both areas and their correlation: Zou and Yue, Statistics in
+    Medicine 32 (2013) 5077. DeLong's takes an area of 1 for certain, since the variance of it is 0.
+    """
     comparable = _tested_by_one_model(ours.folds, other.fold_numbers())
     folds = ours.folds if comparable else other.fold_numbers()
     theirs = replace(ours, probability=other.probabilities[:, other.class_names.index(name)], folds=folds)
     here, there = area_figure([ours]), area_figure([theirs])
-    difference = None if None in (here.value, there.value) else here.value - there.value
     try:
         if not comparable:
             raise Undefined(OTHER_FOLDS)
-        _, interval, p_value = paired_difference(curves_of_folds(ours), curves_of_folds(theirs))
+        curves = curves_of_folds(ours), curves_of_folds(theirs)
+        _, interval, p_value = paired_difference(*curves)
     except Undefined as undefined:
-        reason = str(undefined)
-        return AreaComparison(name, here, there, Figure(difference, reason=reason), Figure(None, reason=reason))
-    return AreaComparison(name, here, there, Figure(difference, interval), Figure(p_value))
+        value = None if None in (here.value, there.value) else here.value - there.value
+        difference, undefined_p = Figure(value, reason=str(undefined)), Figure(None, reason=str(undefined))
+        return AreaComparison(name, here, there, difference, difference, undefined_p)
+    difference = difference_of(here, there, correlation(*curves))
+    return AreaComparison(name, here, there, difference, Figure(difference.value, interval), Figure(p_value))
 
 
 def _tested_by_one_model(folds, other_folds):

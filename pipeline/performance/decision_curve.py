@@ -5,19 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.performance.grouped import bootstrap
+from pipeline.performance.figures import Figure, difference_of
+from pipeline.performance.grouped import correlations, proportion
 from pipeline.performance.metrics import OneAgainstRest
 
 THRESHOLDS = np.arange(1, 100) / 100
-FEWEST_DECIDED = 5  # images of the class, and others, that tell how much a net benefit varies
 
 
 @dataclass(frozen=True)
 class DecisionCurve:
-    """Net benefits at each of THRESHOLDS, float (99,); that of treating none is 0."""
+    """Net benefits at each threshold, float (thresholds,); that of treating none is 0."""
 
     model: np.ndarray
-    limits: np.ndarray  # of the model's 95 % interval, (99, 2); NaN where too few images decide
+    limits: np.ndarray  # of the model's 95 % interval, (thresholds, 2)
     treat_all: np.ndarray
     difference_limits: np.ndarray  # of the 95 % interval of the model's less that of treating all; likewise
 
@@ -26,43 +26,45 @@ class DecisionCurve:
         return self.model - self.treat_all
 
 
-def measure(predictions):
+def measure(predictions, thresholds=THRESHOLDS):
     """Return the DecisionCurve of the positive class of Predictions.
 
-    Its probabilities are cut at each threshold, whatever the predicted classes. Raises UserError for several classes.
+    Its probabilities are cut at each threshold, whatever the predicted classes. The net benefit at a threshold
+    probability p is (TP - FP x p / (1 - p)) / n: who treats from p on holds a false positive for p / (1 - p) times as
+    bad as a true positive is good. Vickers and Elkin, Medical Decision Making 26 (2006) 565. Less that of treating all
+    it is (TN x p / (1 - p) - FN) / n. Raises UserError for several classes.
     """
     names = predictions.class_names
     if predictions.positive_class is None:
         raise UserError(f"--decision_curve: is of one positive class, and there are {len(names)} classes; leave it out")
     one = OneAgainstRest.of(predictions, names.index(predictions.positive_class))
-    treated = one.probability[:, None] >= THRESHOLDS
-    by_model, of_all = (_benefit_of_each(one.truth, those) for those in (treated, np.ones_like(treated)))
+    odds, model, difference = thresholds / (1 - thresholds), [], []
+    for threshold, weight in zip(thresholds, odds, strict=True):
+        treated = one.probability >= threshold
+        model.append(_balance(one.truth & treated, 1, ~one.truth & treated, weight, one.groups))
+        difference.append(_balance(~one.truth & ~treated, weight, one.truth & ~treated, 1, one.groups))
     return DecisionCurve(
-        by_model.mean(axis=0),
-        _limits(one, by_model, treated),
-        of_all.mean(axis=0),
-        _limits(one, by_model - of_all, ~treated),  # which is 0 for all that are treated
+        np.array([figure.value for figure in model]),
+        np.array([figure.interval for figure in model]),
+        one.truth.mean() - (1 - one.truth.mean()) * odds,
+        np.array([figure.interval for figure in difference]),
     )
 
 
-def _limits(one, benefits, decided):
-    """Return the interval of the mean of `benefits`, float (n, 99), at each threshold, from resampled groups: (99, 2).
+def _balance(gains, gain, losses, loss, groups):
+    """Return the Figure of the fraction of images that gain, times `gain`, less that of those that lose, times `loss`.
 
-    `decided`, bool (n, 99), are the images whose benefits are not 0. Where they are fewer than FEWEST_DECIDED of the
-    class, or of others, there is no interval, but NaN: at high thresholds a single false positive weighs heavily, and
-    one that is not there cannot be drawn again.
+    The interval is from the exact ones of both fractions, and so is none too narrow where hardly an image loses, as at
+    high thresholds: resampling cannot draw the one false positive that is not there and would weigh heavily.
+    Their correlation over groups is put in if it widens it.
     """
-    limits = bootstrap(benefits, one.groups)
-    fewest = np.minimum(decided[one.truth].sum(axis=0), decided[~one.truth].sum(axis=0))
-    limits[fewest < FEWEST_DECIDED] = np.nan
-    return limits
+    outcomes = np.stack([gains, losses], axis=1)
+    together = correlations(outcomes, np.ones_like(outcomes), groups)[0, 1]
+    gained, lost = (
+        _times(proportion(each, groups), weight) for each, weight in zip(outcomes.T, (gain, loss), strict=True)
+    )
+    return difference_of(gained, lost, min(float(together), 0.0))
 
 
-def _benefit_of_each(truth, treated):
-    """Return each image's part in the net benefit at each threshold, float (n, 99).
-
-    The net benefit at a threshold probability p is (TP - FP x p / (1 - p)) / n: who treats from p on holds a false
-    positive for p / (1 - p) times as bad as a true positive is good. Vickers and Elkin, Medical Decision Making 26
-    (2006) 565.
-    """
-    return treated * np.where(truth[:, None], 1.0, -THRESHOLDS / (1 - THRESHOLDS))
+def _times(figure, weight):
+    return Figure(weight * figure.value, [weight * limit for limit in figure.interval])

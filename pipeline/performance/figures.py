@@ -71,14 +71,29 @@ def mean_of(figures, correlations=None):
     return Figure(mean, [mean - below, mean + above])
 
 
+def difference_of(first, second, correlation=0.0):
+    """Return the Figure of the first Figure less the second; one without an interval is taken as known.
+
+    From their intervals and correlation, as in mean_of: Zou, Psychological Methods 12 (2007) 399.
+    """
+    value = first.value - second.value
+    (lower, upper), (other_lower, other_upper) = (each.interval or [each.value] * 2 for each in (first, second))
+
+    def reach(own, other):
+        return float(np.sqrt(max(own**2 + other**2 - 2 * correlation * own * other, 0)))
+
+    below = reach(first.value - lower, other_upper - second.value)
+    above = reach(upper - first.value, second.value - other_lower)
+    return Figure(value, [value - below, value + above])
+
+
 def differ(one, other):
     """Tell whether the Figures of two independent proportions differ: the interval of their difference does not hold 0.
 
     Method 10 of Newcombe, Statistics in Medicine 17 (1998) 873, from the intervals that they have.
     """
-    lower, higher = sorted((one, other), key=lambda figure: figure.value)
-    reach = (lower.interval[1] - lower.value) ** 2 + (higher.value - higher.interval[0]) ** 2
-    return (higher.value - lower.value) ** 2 > reach
+    lower, upper = difference_of(one, other).interval
+    return not lower <= 0 <= upper
 
 
 def missing_of(figures):

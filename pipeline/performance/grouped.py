@@ -97,9 +97,7 @@ def correlations(outcomes, among, groups):
     `outcomes` and `among` are bool (n, fractions): which images have what is counted, and among which it is. It is 0
     where no group has images of both fractions, and where one of the two does not vary.
     """
-    sizes, group = sizes_of(groups)
-    if len(sizes) == len(groups):
-        return np.eye(among.shape[1])
+    _, group = sizes_of(groups)
     fractions = (outcomes & among).sum(axis=0) / among.sum(axis=0)
     sums = np.stack([np.bincount(group, weights=each) for each in (among * (outcomes - fractions)).T])
     sums /= np.maximum(np.sqrt((sums**2).sum(axis=1, keepdims=True)), np.finfo(float).tiny)
@@ -130,7 +128,7 @@ def student_t(degrees):
 
 
 def bootstrap(values, groups, seed=0):
-    """Return the interval of the mean of each column of `values`, float (n, k): (k, 2), NaN for one without spread.
+    """Return the interval of the mean of `values`, float (n,), as [lower, upper]; None where it does not vary.
 
     Whole groups are drawn with replacement, and not within the folds: in a fold of two groups the variance would come
     out at half of what it is. The limits are percentiles, a little further out for few groups: Davison and Hinkley,
@@ -139,15 +137,14 @@ def bootstrap(values, groups, seed=0):
     random, (sizes, group) = np.random.RandomState(seed), sizes_of(groups)
     count = len(sizes)
     if count < 2:
-        return np.full((values.shape[1], 2), np.nan)
-    sums, drawn = np.stack([np.bincount(group, weights=column) for column in values.T], axis=1), []
+        return None
+    sums, drawn = np.bincount(group, weights=values), []
     for _ in range(RESAMPLES):
         times = np.bincount(random.choice(count, count), minlength=count)
         drawn.append(times @ sums / (times @ sizes))
     tail = stats.norm.sf(np.sqrt(count / (count - 1)) * student_t(count - 1))
-    limits = np.quantile(drawn, [tail, 1 - tail], axis=0).T
-    limits[limits[:, 0] == limits[:, 1]] = np.nan
-    return limits
+    lower, upper = np.quantile(drawn, [tail, 1 - tail]).tolist()
+    return None if lower == upper else [lower, upper]
 
 
 def sign_flip_test(differences, groups):

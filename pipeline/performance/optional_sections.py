@@ -112,7 +112,7 @@ def decision_curve(results):
     for threshold in SHOWN_THRESHOLDS:
         at = int(np.searchsorted(THRESHOLDS, threshold))
         model, difference = (
-            f"{signed(value)}; {f'too few {results.unit}s' if np.isnan(limits).any() else signed_span(limits)}"
+            f"{signed(value)}; {signed_span(limits)}"
             for value, limits in (
                 (curve.model[at], curve.limits[at]),
                 (curve.difference[at], curve.difference_limits[at]),

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
-from pipeline.performance.decision_curve import FEWEST_DECIDED, THRESHOLDS
+from pipeline.performance.decision_curve import THRESHOLDS
 from pipeline.performance.figures import percent, score, span
 from pipeline.performance.pages import Picture
 from pipeline.performance.referral import uncertainty_source
@@ -205,13 +205,11 @@ def draw_decision_curve(path, results):
     curve = results.decision_curve
     figure = Figure(figsize=(4.8, 3.6))
     axes = figure.subplots()
-    if np.isfinite(curve.limits).any():
-        label = f"95% interval ({FEWEST_DECIDED} or more {results.unit}s of each class treated)"
-        axes.fill_between(THRESHOLDS, *curve.limits.T, color=COLORS[0], alpha=0.3, lw=0, label=label)
+    axes.fill_between(THRESHOLDS, *curve.limits.T, color=COLORS[0], alpha=0.3, lw=0, label="95% interval")
     axes.plot(THRESHOLDS, curve.model, color=COLORS[0], label="treat by the model")
     axes.plot(THRESHOLDS, curve.treat_all, color=COLORS[1], ls="--", label="treat all")
     axes.axhline(0, color="black", lw=1, ls=":", label="treat none")
-    highest = max(np.nanmax(curve.limits, initial=0), curve.model.max(), curve.treat_all.max(), 0.05)
+    highest = max(curve.limits.max(), curve.treat_all.max(), 0.05)
     x_label = f"threshold probability of {shown_name(results.positive)}"
     axes.set(xlabel=x_label, ylabel="net benefit", xlim=(0, 1), ylim=(-0.3 * highest, 1.05 * highest))
     axes.grid(alpha=0.3)

@@ -3,8 +3,6 @@
 import math
 from dataclasses import astuple, replace
 
-import numpy as np
-
 from pipeline.messages import in_words
 from pipeline.operating_point import KEY, OperatingPoint
 from pipeline.performance.cautions import cautions
@@ -271,15 +269,10 @@ def _ordered(ordered, undefined):
 def _decision_curve(curve, _):
     return {
         "threshold": THRESHOLDS.tolist(),
-        "net benefit": curve.model.tolist(), "net benefit 95% interval": _limits(curve.limits),
+        "net benefit": curve.model.tolist(), "net benefit 95% interval": curve.limits.tolist(),
         "net benefit of treating all": curve.treat_all.tolist(),
-        "difference": curve.difference.tolist(), "difference 95% interval": _limits(curve.difference_limits),
+        "difference": curve.difference.tolist(), "difference 95% interval": curve.difference_limits.tolist(),
     }  # fmt: skip
-
-
-def _limits(limits):
-    """Return the rows of an array (n, 2); None for one of NaN."""
-    return [None if np.isnan(pair).any() else pair.tolist() for pair in limits]
 
 
 def _comparison(comparison, undefined):
@@ -288,6 +281,7 @@ def _comparison(comparison, undefined):
         figures = {
             "here": area.here, "there": area.there,
             "difference": area.difference, "difference 95% interval": _interval(area.difference),
+            "difference 95% interval (DeLong)": _interval(area.delong),
             "DeLong p-value": area.p_value,
         }  # fmt: skip
         areas[area.class_name] = _values(figures, undefined, f" ({area.class_name})", "Comparison ROC-AUC ")

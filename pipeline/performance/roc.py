@@ -193,6 +193,20 @@ def paired_difference(curves, other_curves):
     return difference, [float(max(difference - Z * error, -1)), float(min(difference + Z * error, 1))], p_value
 
 
+def correlation(curves, other_curves):
+    """Return how two models' mean areas on the same images go together, from DeLong's or Obuchowski's covariance.
+
+    0 where one of them has no variance.
+    """
+    _, group = sizes_of(np.concatenate([curve.groups for curve in curves]))
+    ours, theirs = (
+        np.bincount(group, weights=np.concatenate([_components(curve, curve.groups) for curve in each]))
+        for each in (curves, other_curves)
+    )
+    size = np.sqrt((ours @ ours) * (theirs @ theirs))
+    return 0.0 if size < ROUNDING else float(ours @ theirs / size)
+
+
 def _mean(curves):
     """Return the mean area: divided by the sum of weights, since fifty areas of 1 at 0.02 each sum to above 1."""
     return float(np.average([curve.area for curve in curves], weights=[curve.weight for curve in curves]))

@@ -66,10 +66,8 @@ def change_in_log_loss(before, after):
     rows = np.arange(len(before.labels))
     of_truth = [np.maximum(one.probabilities[rows, one.labels], SMALLEST) for one in (before, after)]
     differences = np.log(of_truth[0]) - np.log(of_truth[1])
-    (limits,) = bootstrap(differences[:, np.newaxis], before.group_numbers())
-    if np.isnan(limits).any():
-        return Figure(float(differences.mean()), reason="it does not vary between resamples")
-    return Figure(float(differences.mean()), limits.tolist())
+    interval = bootstrap(differences, before.group_numbers())
+    return Figure(float(differences.mean()), interval, reason="" if interval else "it does not vary between resamples")
 
 
 def fit(labels, probabilities):
