@@ -95,14 +95,19 @@ def test_areas_without_a_test_still_stand():
     assert area.p_value == Figure(None, reason=reason)
 
 
-@pytest.mark.parametrize("groups", [["a", "a", "a", "a"], ["a", "a", "b", "c"], ["a", "b", "c", "c"]])
-def test_images_of_one_group_tell_no_variance(groups):
-    """Not even where the areas are the same, and the difference is 0."""
-    here = two_class([0, 0, 1, 1], [0.1, 0.7, 0.4, 0.9], groups=groups)
-    there = two_class([0, 0, 1, 1], [0.2, 0.7, 0.4, 0.9])
+@pytest.mark.parametrize("groups", ["aaaaaa", "aabcde", "abcdee", "abbabb"])
+def test_images_of_fewer_than_three_groups_tell_no_variance(groups):
+    here = two_class([0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.7, 0.4, 0.8, 0.9], groups=list(groups))
+    there = two_class([0, 0, 0, 1, 1, 1], [0.1, 0.5, 0.7, 0.4, 0.8, 0.9])
     (area,) = compared(here, there).areas
-    reason = "needs images of the class, and others, from two groups each"
-    assert area.difference == Figure(0.0, reason=reason) and area.p_value == Figure(None, reason=reason)
+    reason = "needs images of the class, and others, from three groups each"
+    assert area.difference == Figure(pytest.approx(1 / 9), reason=reason) and area.p_value == Figure(
+        None, reason=reason
+    )
+    for enough in ("abcabc", "abcdef"):  # three groups with images of both classes, or single images
+        here.groups = list(enough)
+        (area,) = compared(here, there).areas
+        assert area.difference.interval is not None and 0 < area.p_value.value < 1
 
 
 def test_other_images_are_named():

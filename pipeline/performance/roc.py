@@ -175,15 +175,17 @@ def paired_difference(curves, other_curves):
 
     For one curve of single images as R's pROC::roc.test(paired = TRUE, method = "delong"); where images come in groups
     with Obuchowski's variance. Undefined where the variance is 0 (both areas are 1, or both models rank all images
-    alike), and for fewer than two images, or groups of them, of the class or of others.
+    alike), for fewer than two images of the class or of others, and for fewer than FEWEST_GROUPS groups of them where
+    images come in groups: of two groups with images of both classes the variance is far too small.
     """
     if any(min(curve.counts) < 2 for curve in curves):
         raise Undefined("needs two images of the class and two others")
-    if any(min(curve.group_counts) < 2 for curve in curves):
-        raise Undefined("needs images of the class, and others, from two groups each")
+    groups = np.concatenate([curve.groups for curve in curves])
+    in_groups = len(np.unique(groups)) < len(groups)
+    if in_groups and any(min(curve.group_counts) < FEWEST_GROUPS for curve in curves):
+        raise Undefined("needs images of the class, and others, from three groups each")
     pairs = list(zip(curves, other_curves, strict=True))
     difference = sum(ours.weight * (ours.area - theirs.area) for ours, theirs in pairs)
-    groups = np.concatenate([curve.groups for curve in curves])
     components = [_components(ours, ours.groups) - _components(theirs, theirs.groups) for ours, theirs in pairs]
     variance = _variance(groups, np.concatenate(components))
     if variance < ROUNDING:
