@@ -1,6 +1,7 @@
 """How often the 95% intervals of the report hold the true value, on drawn predictions whose truth is known.
 
     python benchmarks/coverage.py [-simulations 500] [-classes 2 4] [-folds 1 5]
+    python benchmarks/coverage.py -figures differences|decision_curve [-simulations 500] [-folds 1 5]
 
 Prints for each setting and each figure that has an interval the percentage of simulations whose interval holds the
 figure's value for endlessly many images of the same kind; at the end, a table with the lowest of all correlations.
@@ -8,18 +9,24 @@ Images come in groups: the score of an image has a part that its group shares, w
 intraclass correlation (ICC), and all images of a group are of one class. With five folds, the scores of each fold's
 model are shifted against those of the others. An interval that a simulation does not have (no image of a class, say) is
 not counted.
+
+The differences are those of two models for the same images, which are equally good or not. Where they are, p >= 0.05 is
+counted too: of a test that finds a difference in 5% it is 95%. The decision curve is that of one model, at some
+thresholds, less that of treating none and less that of treating all.
 """
 
 import argparse
 from collections import defaultdict
-from dataclasses import astuple, dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, replace
 
 import measuring  # noqa: F401, makes the package pipeline importable
 import numpy as np
 from scipy import special
 
 from pipeline.messages import format_table
-from pipeline.performance import ordered
+from pipeline.performance import comparison, decision_curve, ordered
+from pipeline.performance.figures import Figure
 from pipeline.performance.predictive_values import predictive_values
 from pipeline.performance.summary import summarize
 from pipeline.predictions import Predictions
@@ -30,6 +37,13 @@ PREVALENCE = 0.6  # of the positive class of two
 ENDLESS = 200_000  # images that tell the true values
 SIZES = ((30, 1), (100, 1), (500, 1), (100, 5), (200, 5), (200, 20), (500, 20))  # images, images in a group
 CORRELATIONS = (0.0, 0.2, 0.5, 0.9)
+# Of the decision curve and the differences: single images, and 10, 20 and 50 groups.
+SMALL_SIZES = ((50, 1), (200, 1), (50, 5), (200, 20), (200, 10), (200, 4))
+SMALL_CORRELATIONS = (0.0, 0.3, 0.9)
+THRESHOLDS = np.array([0.1, 0.3, 0.5, 0.7])
+OTHERS = (SEPARATION, 1.2)  # separations of the second model: as good as the first, or an area of about 0.8
+IN_COMMON = 0.5  # of the variance of two models' scores
+FEWEST = 0.1  # fraction of the simulations that must have an interval of a difference, for it to be counted
 
 
 @dataclass(frozen=True)
@@ -43,37 +57,72 @@ class Setting:
     correlation: float
 
 
-def settings(class_counts, fold_counts):
+@dataclass(frozen=True)
+class Pair(Setting):
+    """What is drawn of two models for the same images."""
+
+    other: float  # the separation of the second one; that of the first is SEPARATION
+
+
+def settings(class_counts, fold_counts, sizes=SIZES, correlations=CORRELATIONS):
     """Return the Settings: every size with every correlation, which single images have no use for."""
     return [
         Setting(classes, folds, images, size, correlation)
         for classes in class_counts
         for folds in fold_counts
-        for images, size in SIZES
-        for correlation in (CORRELATIONS if size > 1 else (0.0,))
+        for images, size in sizes
+        for correlation in (correlations if size > 1 else (0.0,))
     ]
 
 
 def draw(setting, random):
     """Return Predictions drawn for a Setting."""
+    labels, groups, folds = draw_images(setting, random)
+    return predict(setting, labels, groups, folds, draw_noise(setting, groups, random))
+
+
+def draw_pair(setting, random):
+    """Return the Predictions of both models of a Pair, which find the same images difficult, but not only those.
+
+    Of five folds, where the one's model is shifted up, the other's is shifted down: no fold's two models are equally
+    good, and all together are, where their separations are the same.
+    """
+    labels, groups, folds = draw_images(setting, random)
+    common, first, second = (draw_noise(setting, groups, random) for _ in range(3))
+    return [
+        predict(setting, labels, groups, folds, np.sqrt(IN_COMMON) * common + np.sqrt(1 - IN_COMMON) * own, *model)
+        for own, *model in ((first, SEPARATION, SHIFTS), (second, setting.other, -SHIFTS))
+    ]
+
+
+def draw_images(setting, random):
+    """Return the labels, the groups and the folds of a Setting's images, int (n,) each."""
     group_count = setting.images // setting.group_size
     groups = np.repeat(np.arange(group_count), setting.group_size)
     weights = [1 - PREVALENCE, PREVALENCE] if setting.classes == 2 else None
     labels = random.choice(setting.classes, group_count, p=weights)[groups]
-    folds = (np.arange(group_count) % setting.folds)[groups]
+    return labels, groups, (np.arange(group_count) % setting.folds)[groups]
+
+
+def draw_noise(setting, groups, random):
+    """Return what makes the scores of images differ, float (n, columns), of which a group has a part in common."""
     columns = 1 if setting.classes == 2 else setting.classes
-    shared = random.normal(size=(group_count, columns))[groups]
+    shared = random.normal(size=(setting.images // setting.group_size, columns))[groups]
     own = random.normal(size=(setting.images, columns))
-    noise = np.sqrt(setting.correlation) * shared + np.sqrt(1 - setting.correlation) * own
-    shifts = SHIFTS[folds] if setting.folds > 1 else np.zeros(setting.images)
+    return np.sqrt(setting.correlation) * shared + np.sqrt(1 - setting.correlation) * own
+
+
+def predict(setting, labels, groups, folds, noise, separation=SEPARATION, shifts=SHIFTS):
+    """Return the Predictions of a model that separates the classes so far, and whose folds are shifted so."""
+    shift = shifts[folds] if setting.folds > 1 else np.zeros(setting.images)
     if setting.classes == 2:
-        scores = SEPARATION * (labels - 0.5) + noise[:, 0] + shifts
-        positive = special.expit(SEPARATION * scores)
+        scores = separation * (labels - 0.5) + noise[:, 0] + shift
+        positive = special.expit(separation * scores)
         probabilities = np.stack([1 - positive, positive], axis=1)
     else:
-        scores = SEPARATION * np.eye(setting.classes)[labels] + noise
-        scores[:, 0] += shifts
-        probabilities = special.softmax(SEPARATION * scores, axis=1)
+        scores = separation * np.eye(setting.classes)[labels] + noise
+        scores[:, 0] += shift
+        probabilities = special.softmax(separation * scores, axis=1)
     return Predictions(
         labels=labels,
         predictions=probabilities.argmax(axis=1),
@@ -99,39 +148,104 @@ def figures(predictions):
     return named | {"Hand and Till's M": results.pairwise_auc, "Weighted Kappa": in_order.weighted_kappa}
 
 
-def coverage(setting, truth, simulations, seed):
+def net_benefits(predictions):
+    """Return {name: Figure} of the decision curve less treating none, and less treating all, at THRESHOLDS."""
+    curve, named = decision_curve.measure(predictions, THRESHOLDS), {}
+    for name, values, limits in (
+        ("None", curve.model, curve.limits),
+        ("All", curve.difference, curve.difference_limits),
+    ):
+        for threshold, value, interval in zip(THRESHOLDS, values, limits, strict=True):
+            named[f"less {name} at {threshold:.0%}"] = Figure(value, interval)
+    return named
+
+
+def differences(first, second, are_equal):
+    """Return {name: Figure} of the differences of two models, and of their tests where they are equally good."""
+    found = comparison.compare(first, second)
+    (area,) = found.areas
+    named = {"Accuracy": found.difference, "ROC-AUC": area.difference}
+    if are_equal:
+        named |= {
+            "Accuracy p >= 0.05": not_rejected(found.p_value),
+            "ROC-AUC p >= 0.05": not_rejected(area.p_value.value),
+        }
+    return named
+
+
+def not_rejected(p_value):
+    """Return a test of no difference as a Figure of 0, whose interval is all that it does not reject: 0 or nothing."""
+    if p_value is None:
+        return Figure(0.0)
+    return Figure(0.0, [0.0, 0.0] if p_value >= 0.05 else [np.nan, np.nan])
+
+
+def small_settings(class_counts, fold_counts):
+    """Return the Settings of the decision curve, which those of the differences are made of."""
+    return settings(class_counts, fold_counts, SMALL_SIZES, SMALL_CORRELATIONS)
+
+
+def pairs(class_counts, fold_counts):
+    """Return the Pairs of the differences: in every setting, a second model as good as the first and a worse one."""
+    return [Pair(*astuple(setting), other) for setting in small_settings(class_counts, fold_counts) for other in OTHERS]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Some of the figures, which are drawn and measured together."""
+
+    class_counts: tuple
+    settings: Callable  # of class counts and fold counts
+    measure: Callable  # of a setting and a random generator: {name: Figure}
+    fewest: float = 0.0  # an interval that a smaller fraction of the simulations has is not counted
+
+
+KINDS = {
+    "report": Kind((2, 4), settings, lambda setting, random: figures(draw(setting, random))),
+    "differences": Kind(
+        (2,), pairs, lambda pair, random: differences(*draw_pair(pair, random), pair.other == SEPARATION), FEWEST
+    ),
+    "decision_curve": Kind((2,), small_settings, lambda setting, random: net_benefits(draw(setting, random))),
+}
+
+
+def coverage(kind, setting, truth, simulations, seed):
     """Return {figure: fraction of the simulated intervals that hold its true value}."""
     random, held = np.random.default_rng(seed), defaultdict(list)
     for _ in range(simulations):
-        for name, figure in figures(draw(setting, random)).items():
+        for name, figure in kind.measure(setting, random).items():
             if figure.interval is not None:
                 held[name].append(figure.interval[0] <= truth[name] <= figure.interval[1])
-    return {name: float(np.mean(those)) for name, those in held.items()}
+    return {name: float(np.mean(those)) for name, those in held.items() if len(those) >= kind.fewest * simulations}
 
 
-def true_values(classes, folds):
+def true_values(kind, setting):
     """Return {figure: value} for endlessly many images; how they are grouped does not matter to it."""
-    drawn = draw(Setting(classes, folds, ENDLESS, 1, 0.0), np.random.default_rng(0))
-    return {name: figure.value for name, figure in figures(drawn).items()}
+    return {name: figure.value for name, figure in kind.measure(setting, np.random.default_rng(0)).items()}
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
+    parser.add_argument("-figures", choices=KINDS, default="report")
     parser.add_argument("-simulations", type=int, default=500, help="of each setting (default: 500)")
-    parser.add_argument("-classes", type=int, nargs="+", default=[2, 4])
+    parser.add_argument("-classes", type=int, nargs="+", help="of the report (default: 2 4)")
     parser.add_argument("-folds", type=int, nargs="+", choices=(1, 5), default=[1, 5])
     arguments = parser.parse_args()
+    kind, simulations = KINDS[arguments.figures], arguments.simulations
+    if arguments.classes and arguments.figures != "report":
+        parser.error(f"-classes: -figures {arguments.figures} is of two classes; leave it out")
+    class_counts = arguments.classes or kind.class_counts
     truths, found = {}, {}
-    for number, setting in enumerate(settings(arguments.classes, arguments.folds)):
-        kind = setting.classes, setting.folds
-        if kind not in truths:
-            truths[kind] = true_values(*kind)
-        found[setting] = coverage(setting, truths[kind], arguments.simulations, number)
+    for number, setting in enumerate(kind.settings(class_counts, arguments.folds)):
+        endless = replace(setting, images=ENDLESS, group_size=1, correlation=0.0)
+        if endless not in truths:
+            truths[endless] = true_values(kind, endless)
+        found[setting] = coverage(kind, setting, truths[endless], simulations, number)
         print(*astuple(setting), *(f"{name} {100 * value:.1f}" for name, value in found[setting].items()), flush=True)
-    print(f"\n{arguments.simulations} simulations a setting; the lowest of all correlations")
-    for classes in arguments.classes:
+    print(f"\n{simulations} simulations a setting; the lowest of all correlations")
+    for classes in class_counts:
         print(f"\n{lowest({setting: values for setting, values in found.items() if setting.classes == classes})}")
 
 
