@@ -8,17 +8,16 @@ from pipeline.learning.models import AVERAGE_AND_MAX
 from pipeline.learning.preprocessing import preprocessing_is_sound
 from pipeline.plain_values import are_texts
 
+MOST_LEVELS = 10  # of dicts and lists in a training's record, which has three
+
 
 def content_faults(entries):
     """Return what is wrong inside of entries that are of the right type, or None where the file says nothing."""
-    try:
-        faults = [
-            f"{name} {fault}"
-            for name, (is_sound, fault) in _CHECKS.items()
-            if entries[name] and not is_sound(entries[name])
-        ]
-    except RecursionError:
-        return ["an entry is nested too deep"]
+    faults = [
+        f"{name} {fault}"
+        for name, (is_sound, fault) in _CHECKS.items()
+        if entries[name] and not is_sound(entries[name])
+    ]
     if not faults and entries["image_shape"] and entries["preprocessing"]:
         preprocessing = entries["preprocessing"]
         in_color = preprocessing.get("keep_color") or len(preprocessing.get("mean") or [0]) > 1
@@ -65,10 +64,11 @@ def _is_record(options):
     return are_texts([*options]) and _is_plain(options)
 
 
-def _is_plain(value):
-    if isinstance(value, dict):
-        return all(map(_is_plain, [*value.keys(), *value.values()]))
-    return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, (str, int, float, type(None)))
+def _is_plain(value, levels=MOST_LEVELS):
+    if isinstance(value, dict | list):
+        entries = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        return levels > 0 and all(_is_plain(entry, levels - 1) for entry in entries)
+    return isinstance(value, str | int | float | None)
 
 
 def _are_content_hashes(seen_images):
