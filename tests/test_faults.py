@@ -116,7 +116,7 @@ def stages(tmp_path_factory):
         if not project.exists():
             draw(project)
         for one in commands:
-            done = root / one / "project"
+            done = root / one.replace(" ", "_") / "project"  # a path with a space would be quoted in commands
             if "-export" in EVERY[one]:
                 for package in EXPORT_PACKAGES:
                     pytest.importorskip(package, reason=f"the package {package} is not installed")
