@@ -28,8 +28,8 @@ def only_one(path, what):
         raise UserError(f"{what}: {holder} is at work on it; wait until it has finished, or stop it") from None
     except OSError as error:
         raise UserError(
-            f"{path.parent}: cannot be written to ({error.strerror}); if its images may not be changed, give a "
-            "folder of your own with links to its folders"
+            f"{path.parent}: {error.strerror}; fix this and run the same command again (to images that may not be "
+            "changed, make links in a folder of your own)"
         ) from None
     try:
         with contextlib.suppress(OSError):  # a full disk: then the second is not told who

@@ -202,15 +202,16 @@ def test_every_fault_is_named(read, tmp_path):
         "n": 0,
     }
     with pytest.raises(UserError) as error:
-        read({"baselines": [GOOD, wrong, 3]})
+        read({"baselines": [GOOD, wrong, 3, {**GOOD, "roc auc": None}]})
     assert [fault.removeprefix(f"{tmp_path / 'baselines.json'}: ") for fault in error.value.faults] == [
         "baseline 1: 'name' is not a string",
         "baseline 1: 'accuracy' is not a number from 0 to 1",
         "baseline 1: 'accuracy interval' is not two ascending numbers from 0 to 1",
         "baseline 1: 'roc auc' is not null or a number from 0 to 1",
-        "baseline 1: 'roc auc interval' is not null or two ascending numbers from 0 to 1",
+        "baseline 1: 'roc auc interval' is not null or, of a number, two ascending numbers from 0 to 1",
         "baseline 1: 'n' is not a whole number above 0",
         "baseline 2: is not an object",
+        "baseline 3: 'roc auc interval' is not null or, of a number, two ascending numbers from 0 to 1",
     ]
 
 

@@ -55,4 +55,4 @@ def test_two_scripts_do_not_change_a_project_at_once(tmp_path, class_folders, ca
 def test_a_folder_that_may_not_be_written_to_is_told_with_a_way_out(tmp_path, permissions):
     with permissions(tmp_path, 0o500), pytest.raises(UserError) as error, only_one(tmp_path / ".lock", tmp_path):
         pass
-    assert error.value.faults[0].startswith(f"{tmp_path}: cannot be written to (")
+    assert error.value.faults[0].startswith(f"{tmp_path}: Permission denied; ")

@@ -350,6 +350,20 @@ def test_a_lost_model_of_an_earlier_epoch_is_an_error(train, files):
     assert "--overwrite" in result.stderr
 
 
+@pytest.mark.parametrize(("entry", "value"), [("architecture", None), ("class_names", ["other", "names"])])
+def test_a_damaged_model_of_an_earlier_epoch_is_an_error(train, files, entry, value):
+    train([0.5, 0.6])
+    torch.save({**torch.load(files[MODEL], weights_only=True), entry: value}, files[MODEL])
+    assert_error(train([0.6], "--resume"), f"{files[MODEL]}: ")
+
+
+def test_a_model_that_does_not_name_its_classes_is_finished_with_those_of_the_project(train, files):
+    train([0.5, 0.6])
+    torch.save({**torch.load(files[MODEL], weights_only=True), "class_names": None}, files[MODEL])
+    result = train([0.6], "--resume")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_a_lost_state_to_resume_from_is_an_error(train, files):
     train([0.5, 0.6])
     files[LAST].unlink()

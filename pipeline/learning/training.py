@@ -48,7 +48,8 @@ def train(run, data, command_line, overwrite, store):
         train_epochs(run, training, record)
     if not processes.is_main():
         return record
-    reference = familiarity.reference_of(checkpoints.load(run.model), training, store)
+    kept = checkpoints.complete(checkpoints.load(run.model), run.model, class_names=data.class_names)
+    reference = familiarity.reference_of(kept, training, store)
     hyperparameters = run.finish(record, training.history, reference)
     print_hyperparameters(run, hyperparameters)
     return hyperparameters

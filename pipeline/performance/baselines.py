@@ -190,7 +190,11 @@ def _faults(entry):
         ("accuracy", is_plain_number(accuracy, 0, 1), "a number from 0 to 1"),
         ("accuracy interval", _is_interval(accuracy_interval), interval),
         ("roc auc", area is None or is_plain_number(area, 0, 1), "null or a number from 0 to 1"),
-        ("roc auc interval", area_interval is None or _is_interval(area_interval), f"null or {interval}"),
+        (
+            "roc auc interval",
+            area_interval is None or (area is not None and _is_interval(area_interval)),
+            f"null or, of a number, {interval}",
+        ),
         ("n", type(entry.get("n")) is int and entry["n"] > 0, "a whole number above 0"),
     )
     return [f"{name!r} is not {expected}" for name, sound, expected in checks if not sound]
