@@ -167,7 +167,7 @@ def split(project, options, command, words):
         project_tables,
         splitting,
     )
-    from pipeline.performance import baselines, small_test_part
+    from pipeline.performance import small_test_part
     from pipeline.split_files import SplitRecord
 
     choices = intake.Choices.resolve(
@@ -199,6 +199,7 @@ def split(project, options, command, words):
     if not options.folds:
         outlook = small_test_part.outlook(class_of, group_of, assignments[None], any(given))
         print(outlook, end=outlook and "\n\n")
+    test_parts = []
     if options.baselines:
         fold_count = options.folds or existing.most_folds(class_of, group_of)
         test_parts = splitting.test_parts(class_of, group_of, fold_count, options.seed)
@@ -207,10 +208,18 @@ def split(project, options, command, words):
     project_tables.write(project, images, class_names, assignments, record)
     duplicate_report.draw(project, readable, found)
     leaks.draw(project, images, leaked)
+    update_baselines(project, chosen, test_parts, options.seed)
+
+
+def update_baselines(project, images, test_parts, seed):
+    """Measure the baselines on the test parts of a new split; where it has none, remove those of the earlier one."""
+    from pipeline.partitioning import catalogue
+    from pipeline.performance import baselines
+
     path = project.tables / "baselines.json"
-    if options.baselines:
-        paths = [catalogue.location(project, row) for row in chosen.itertuples()]
-        baselines.report(path, paths, class_of, group_of, test_parts, options.seed)
+    if test_parts:
+        paths = [catalogue.location(project, row) for row in images.itertuples()]
+        baselines.report(path, paths, images["class_name"], images["group"], test_parts, seed)
     elif path.exists():
         path.unlink()
         print(f"removed {path}, which was measured on the earlier split; --baselines measures on this one")
