@@ -310,6 +310,16 @@ def test_a_record_that_is_nested_too_deep_is_refused(tmp_path, content):
         assert fault.startswith(f"{path}: ") and "options holds something other than named settings" in fault
 
 
+def test_a_small_file_that_means_a_huge_record_is_refused_at_once(tmp_path, content):
+    huge = []
+    for _ in range(MOST_LEVELS - 1):
+        huge = [huge] * 100  # in the end 10^18 lists
+    path = tmp_path / "huge.pth.tar"
+    torch.save({**content, "options": {"seed": huge}}, path)
+    (fault,) = faults_of(checkpoints.load, path)
+    assert fault.startswith(f"{path}: options holds something other than named settings")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
     os.mkfifo(tmp_path / "pipe")
@@ -438,6 +448,7 @@ EPOCH = asdict(Epoch(1, 0.001, 0.5, 0.5, 0.5, 0.5, 0.5))
         ({"state_dict": {"w": 3}}, "state_dict holds something other than named tensors"),
         ({"state_dict": {3: torch.zeros(1)}}, "state_dict holds something other than named tensors"),
         ({"state_dict": {"w": torch.eye(2).to_sparse()}}, "state_dict holds something other than named tensors"),
+        ({"state_dict": {"w": torch.eye(1).expand(9, 9)}}, "state_dict holds something other than named tensors"),
         *(
             ({"class_names": names}, "class_names is not a list of different names")
             for names in ([1, 2], ["no", None], ["no", "no"], ["no", ""])

@@ -6,6 +6,7 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.learning.classifier import Classifier
+from pipeline.learning.ensemble import Ensemble
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -81,3 +82,10 @@ def test_a_file_that_is_not_a_model_is_an_error_that_names_it(images, tmp_path):
         with pytest.raises(UserError) as error:
             Classifier.load(path)
         assert error.value.faults[0].startswith(f"{path}: ")
+
+
+def test_a_single_image_instead_of_a_list_is_an_error(model, images):
+    for classifier in (Classifier.load(model), Ensemble.of([Classifier.load(model)])):
+        for single in (images[0], str(images[0]), Image.new("L", (30, 26))):
+            with pytest.raises(TypeError, match="give a list"):
+                classifier.predict(single)

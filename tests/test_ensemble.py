@@ -162,6 +162,20 @@ def test_models_of_other_classes_or_another_positive_class_do_not_predict_togeth
     )
 
 
+def test_a_fold_that_was_trained_with_other_settings_is_named(call_script, folds, tmp_path):
+    model = folds / "models" / "small_fold_2.pth.tar"
+    content = torch.load(model, weights_only=True)
+    usual = content["options"]["batch size"]
+    content["options"] |= {"batch size": usual + 1, "seed": 3, "device": "another"}
+    torch.save(content, model)
+    told = f"{model}: trained with other settings than small_fold_0.pth.tar: batch size {usual + 1} instead of {usual}"
+    all_folds = (SCRIPT, "-dir", folds, "-save", "small", "-fold", "all")
+    for words in ([], ["--ensemble"], ["-images", folds / "bin", "-out", tmp_path / "new.csv"]):
+        result = call_script(*all_folds, *words)
+        assert (result.returncode, result.stderr.count(f"note: {told}, seed 3 instead of 0\n")) == (0, 1), result.stderr
+        assert result.stderr.count("other settings") == 1
+
+
 def test_labels_that_differ_between_the_folds_are_named(call_script, folds):
     paths = [folds / "csv" / f"fold_{fold}" / "test.csv" for fold in range(2)]
     first, *others = paths[1].read_text("utf-8").splitlines()

@@ -8,7 +8,10 @@ from pipeline.learning.models import AVERAGE_AND_MAX
 from pipeline.learning.preprocessing import preprocessing_is_sound
 from pipeline.plain_values import are_texts
 
-MOST_LEVELS = 10  # of dicts and lists in a training's record, which has three
+# In a training's record, which has three levels of dicts and lists, and some names and numbers of each class. What is
+# small in the file may be large when it is written out: a list can hold another one many times.
+MOST_LEVELS = 10
+MOST_VALUES = 1_000_000
 
 
 def content_faults(entries):
@@ -27,12 +30,13 @@ def content_faults(entries):
 
 
 def is_plain_tensor(value):
-    """Tell whether something is a tensor of numbers in memory, and not sparse, quantized or without content."""
+    """Tell whether something is a tensor of numbers in memory: not sparse, quantized, without content or expanded."""
     return (
         torch.is_tensor(value)
         and value.layout == torch.strided
         and not value.is_quantized
         and value.device.type == "cpu"
+        and value.nbytes <= value.untyped_storage().nbytes()  # a few bytes may be said to be a tensor of any size
     )
 
 
@@ -61,14 +65,18 @@ def _is_history(entries):
 
 
 def _is_record(options):
-    return are_texts([*options]) and _is_plain(options)
-
-
-def _is_plain(value, levels=MOST_LEVELS):
-    if isinstance(value, dict | list):
-        entries = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-        return levels > 0 and all(_is_plain(entry, levels - 1) for entry in entries)
-    return isinstance(value, str | int | float | None)
+    pending, count = [(options, MOST_LEVELS)], 0
+    while pending:
+        value, levels = pending.pop()
+        if isinstance(value, dict | list):
+            entries = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+            count += len(entries)
+            if not levels or count > MOST_VALUES:
+                return False
+            pending += [(entry, levels - 1) for entry in entries]
+        elif not isinstance(value, str | int | float | None):
+            return False
+    return are_texts([*options])
 
 
 def _are_content_hashes(seen_images):

@@ -82,9 +82,9 @@ class Classifier:
             images: paths of image files, or Pillow images of any mode (16-bit ones are scaled as the scripts do it).
             batch_size: how many images the model sees at a time.
 
-        Raises UserError for an image that cannot be read.
+        Raises UserError for an image that cannot be read, TypeError for a single path or image.
         """
-        images = list(images)
+        images = as_list(images)
         if not images:
             return np.empty((0, len(self.class_names)))
         batches = (
@@ -110,3 +110,10 @@ class Classifier:
         if loaded.unreadable:
             raise UserError(f"{image}: {loaded.unreadable}")
         return loaded.pixels
+
+
+def as_list(images):
+    """Return images, as `Classifier.predict` takes them, in a list; TypeError for a single one."""
+    if isinstance(images, str | Path | Image.Image):
+        raise TypeError("images: give a list of paths or Pillow images, also where it is only one")
+    return list(images)

@@ -177,6 +177,16 @@ class TrainingConfig:
         ]
 
 
+def differences(recorded, other):
+    """Return {name: (value, other value)} of the choices that two training records have differently."""
+    names = [record_name(entry) for entry in fields(TrainingConfig)]
+    return {
+        name: (recorded[name], other[name])
+        for name in names
+        if name in recorded and name in other and recorded[name] != other[name]
+    }
+
+
 def grid(chosen):
     """Return the configurations that `chosen`, {field: value}, means: every combination of several values, once.
 

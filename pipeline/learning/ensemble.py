@@ -8,7 +8,9 @@ import torch
 
 from pipeline.errors import require_none
 from pipeline.learning import familiarity, inference, model_files
-from pipeline.learning.classifier import Classifier
+from pipeline.learning.classifier import Classifier, as_list
+from pipeline.learning.config import differences
+from pipeline.messages import in_words, note
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Ensemble:
             for other in others
             if other.positive_class != first.positive_class
         )
+        tell_other_settings(classifiers)
         return cls(tuple(classifiers))
 
     @property
@@ -105,11 +108,24 @@ class Ensemble:
 
     def predict(self, images, batch_size=100):
         """Return the inference.Outputs for images, given as `Classifier.predict` takes them."""
-        images, found = list(images), []
+        images, found = as_list(images), []
         for start in range(0, len(images), batch_size):
             pixels = [Classifier.pixels(image, *self.views) for image in images[start : start + batch_size]]
             found.append(self.outputs(self.batch(pixels)))
         return inference.joined(found) if found else inference.Outputs(np.empty((0, len(self.class_names))))
+
+
+def tell_other_settings(members):
+    """Print a note for each Classifier of a fold that was trained with other settings than the first one."""
+    first, *others = members
+    for other in others:
+        records = [member.checkpoint.options or {} for member in (other, first)]
+        differing = [
+            f"{name} {in_words(value)} instead of {in_words(usual)}"
+            for name, (value, usual) in differences(*records).items()
+        ]
+        if differing:
+            note(f"{other.path}: trained with other settings than {first.path.name}: {', '.join(differing)}")
 
 
 def _view(member):

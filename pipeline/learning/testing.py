@@ -10,7 +10,7 @@ from pipeline.learning import checkpoints, image_sets, inference, model_files
 from pipeline.learning.architectures import resolve_architecture
 from pipeline.learning.classifier import Classifier
 from pipeline.learning.devices import memory_shortage_named
-from pipeline.learning.ensemble import Ensemble
+from pipeline.learning.ensemble import Ensemble, tell_other_settings
 from pipeline.learning.seen import require_unseen
 from pipeline.learning.task_files import gallery_path, predictions_path
 from pipeline.messages import note
@@ -63,7 +63,7 @@ def predict_folds(task, device, command_line, explain, doubtful):
 
     `explain` is overlays.draw_gallery, or None; `doubtful` collects DoubtfulLabels, or is None.
     """
-    partition, paths = task.partition, []
+    partition, paths, members = task.partition, [], []
     for fold in task.folds:
         ensemble, images, predictions = predict_partition(task, fold, device, command_line)
         path = predictions_path(task.project, ensemble.name, partition, predictions.fold, task.result_json_name)
@@ -72,8 +72,10 @@ def predict_folds(task, device, command_line, explain, doubtful):
             explain(gallery_path(path), ensemble.members[0], images, predictions)
         write_predictions(path, predictions)
         paths.append(path)
+        members.append(replace(ensemble.members[0], model=None))
         if doubtful:
             doubtful.add(ensemble.members[0], images, predictions)
+    tell_other_settings(members)
     if doubtful:
         doubtful.write()
     return paths
