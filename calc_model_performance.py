@@ -21,11 +21,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
 
 from pipeline import command_line
-from pipeline.command_line import add_choices
+from pipeline.command_line import add_choices, add_option
 from pipeline.messages import command_text
 from pipeline.options import OTHERS
 from pipeline.performance import request
 from pipeline.performance.request import Request
+from pipeline.readers import file_path
 
 
 def create_argparser():
@@ -44,8 +45,8 @@ def create_argparser():
         "        NAME_report.html: with --report",
         "python calc_model_performance.py DIR/resnet_1_preds.json DIR/resnet_1_results.json",
     )
-    parser.add_argument("PREDS", nargs="+", help="predictions JSON; several, or a pattern, are pooled as folds")
-    parser.add_argument("RESULTS", type=Path, help="results JSON to write")
+    add_option(parser, "PREDS", nargs="+", help="predictions JSON; several, or a pattern, are pooled as folds")
+    add_option(parser, "RESULTS", type=file_path, help="results JSON to write")
     add_choices({OTHERS: parser} | {name: parser.add_argument_group(name) for name in request.GROUPS}, Request)
     return parser
 

@@ -46,9 +46,9 @@ def create_argparser():
     add_option(data, "-labels_csv", metavar="FILE.csv", type=file_path,
                help="table of image and class (and group, split) for files anywhere in DIR, instead of class folders; "
                     "or the filled-in table of doubtful labels, whose corrections images.csv keeps")
-    add_option(data, "-columns", nargs="+", metavar="WHAT=COLUMN", type=column_choice, default=[],
+    add_option(data, "-columns", nargs="+", action="extend", metavar="WHAT=COLUMN", type=column_choice, default=[],
                help="its columns, where the header does not tell: image=... class=... group=... split=...")
-    add_option(data, "-files", nargs="+", metavar="GLOB",
+    add_option(data, "-files", nargs="+", action="extend", metavar="GLOB",
                help="which files are images, such as '*.jpg', where masks lie beside them (default: all)")
     add_pixel_limit(data)
     split = parser.add_argument_group("split")

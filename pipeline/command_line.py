@@ -18,7 +18,7 @@ from pipeline import processes
 from pipeline.defaults import MOST_PIXELS
 from pipeline.errors import UserError
 from pipeline.messages import MOST_LINES, command_text, one_line
-from pipeline.readers import whole_number
+from pipeline.readers import any_text, whole_number
 
 EXPORT_PACKAGES = ("onnx", "onnxruntime", "onnxscript", "safetensors")  # which nothing but -export needs
 
@@ -47,7 +47,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def given(self, argv):
         """Return the names of the options that stand on a command line, be their values the defaults or not."""
-        absent = object()
+        absent = []  # of which argparse makes a copy where an option adds values
         options = self.parse_args(argv, argparse.Namespace(**{action.dest: absent for action in self._actions}))
         return {name for name, value in vars(options).items() if value is not absent}
 
@@ -78,12 +78,15 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def add_option(group, name, *other_names, **settings):
-    """Add an option under `name` and its other spellings, each with one dash and with two; or a positional argument."""
+    """Add an option under `name` and its other spellings, each with one dash and with two; or a positional argument.
+
+    Its value is read as any text that is not empty, where no `type` says otherwise.
+    """
     names = [name, *other_names]
     options = [spelling for spelling in names if spelling.startswith("-")]
     swapped = [spelling[1:] if spelling.startswith("--") else "-" + spelling for spelling in options]
-    if "type" in settings:
-        settings["type"] = _telling(settings["type"])
+    if settings.get("action", "store") in ("store", "append", "extend"):
+        settings["type"] = _telling(settings.get("type") or any_text)
     return group.add_argument(*names, *swapped, **settings)
 
 
@@ -109,8 +112,9 @@ def add_choices(groups, config_class, default_text=lambda field: ""):
         else:
             count = len(field.default) if field.default and isinstance(field.default, tuple) else option.count
             letter = {int: "N", float: "X"}.get(type(field.default))
-            settings |= {"nargs": count, "choices": option.values, "type": option.read or str}
-            settings |= {"metavar": option.metavar or letter, "action": "append" if option.again else "store"}
+            adding = "append" if count is None else "extend"
+            settings |= {"nargs": count, "choices": option.values, "type": option.read}
+            settings |= {"metavar": option.metavar or letter, "action": adding if option.again else "store"}
         add_option(groups[option.group], option.name, *option.other_names, **settings)
 
 

@@ -66,11 +66,16 @@ def folder_path(text):
     return path if path.is_dir() else Path(text.rstrip("\"'").rstrip("/\\") or text)
 
 
-def file_path(text):
-    """Read a path that is not empty; an empty one, as of a variable that is not set, would mean the current folder."""
+def any_text(text):
+    """Read a text that is not empty; an empty one, as of a variable that is not set, could pass for none given."""
     if not text.strip():
-        raise ValueError("an empty path; is a variable not set? Give . for the current folder")
-    return Path(text)
+        raise ValueError("is empty; is a variable not set?")
+    return text
+
+
+def file_path(text):
+    """Read a path that is not empty: that would be the current folder."""
+    return Path(any_text(text))
 
 
 def column_choice(text):

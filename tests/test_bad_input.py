@@ -189,7 +189,8 @@ OPTIONS = [
     (script, option.option_strings[0], option.nargs)
     for script in SCRIPTS
     for option in importlib.import_module(script).create_argparser()._actions
-    if getattr(option.type, "__module__", "") == "pipeline.readers" and not option.type.__name__.endswith("_path")
+    if getattr(option.type, "__module__", "") == "pipeline.readers"
+    and not option.type.__name__.endswith(("_path", "_text"))
 ]
 
 

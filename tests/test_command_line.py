@@ -1,3 +1,4 @@
+import importlib
 import os
 import shlex
 import signal
@@ -59,6 +60,7 @@ def test_a_flag_takes_one_dash_and_two(parser, spelling):
         (["-epochs", "x", "-save", "a"], "-epochs: 'x' is not a whole number from 1 to 999999999"),
         (["--num_epochs", "0", "-save", "a"], "-epochs: '0' is not a whole number from 1 to 999999999"),
         (["-save"], "-save: expected one argument"),
+        (["-save", ""], "-save: is empty; is a variable not set?"),
         ([], "the following arguments are required: -save"),
         (["-save", "a", "-epoch", "3"], "unrecognized arguments: -epoch 3; did you mean -epochs?"),
         (["-save", "a", "--epoch=3"], "unrecognized arguments: --epoch=3; did you mean -epochs?"),
@@ -73,6 +75,20 @@ def test_a_wrong_option_is_one_line_under_its_leading_name(parser, capsys, argum
         parser.parse_args(arguments)
     assert stop.value.code == 2
     assert capsys.readouterr().err == f"script.py: error: {line}; see --help\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "name", "values"),
+    [
+        ("calc_model_performance", ["P", "R", "-prevalence", "0.1", "-prevalence", "0.2"], "prevalence", [0.1, 0.2]),
+        ("calc_model_performance", ["P", "R", "-compare", "a", "-compare", "b"], "compare", ["a", "b"]),
+        ("partition_datasets", ["-dir", "D", "-files", "a", "b", "-files", "c"], "files", ["a", "b", "c"]),
+        ("train_torchvision", ["-dir", "D", "-batch_size", "4", "8", "-batch_size", "2"], "batch_size", [2]),
+    ],
+)
+def test_a_list_that_is_given_again_is_longer_but_a_sweep_is_another(script, arguments, name, values):
+    parsed = importlib.import_module(script).create_argparser().parse_intermixed_args(arguments)
+    assert getattr(parsed, name) == values
 
 
 @pytest.mark.parametrize("spelling", ["-h", "-help", "--help"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from partition_datasets import held_out_proportion
-from pipeline.readers import file_path, fold_choice, folder_path, number, table_column, whole_number
+from pipeline.readers import any_text, file_path, fold_choice, folder_path, number, table_column, whole_number
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_a_folder_whose_name_ends_so_is_taken_as_given(tmp_path, name):
 
 
 @pytest.mark.parametrize("text", ["", " "])
-def test_an_empty_path_is_not_the_current_folder(text):
-    for reader in (folder_path, file_path):
-        with pytest.raises(ValueError, match="an empty path"):
+def test_an_empty_text_is_neither_the_current_folder_nor_none_given(text):
+    for reader in (folder_path, file_path, any_text):
+        with pytest.raises(ValueError, match="is empty; is a variable not set"):
             reader(text)
 
 

@@ -64,10 +64,10 @@ class Task:
     images: Path = choice(None, "-images", "folder of images, or one image, without labels", NEW_IMAGES, folder_path,
                           tasks=(NEW,), metavar="PATH")
     out: Path = choice(None, "-out", "predictions file, CSV (default: standard output); with -external JSON "
-                       "(required)", NEW_IMAGES, Path, tasks=(NEW, EXTERNAL), metavar="FILE")
+                       "(required)", NEW_IMAGES, file_path, tasks=(NEW, EXTERNAL), metavar="FILE")
     operating_point: Path = choice(None, "-operating_point", "results of this model: calibrate and decide as it was "
                                    "measured there; the sensitivity and specificity go into FILE_operating_point.json",
-                                   NEW_IMAGES, Path, tasks=(NEW, EXPORT), metavar="RESULTS.json")
+                                   NEW_IMAGES, file_path, tasks=(NEW, EXPORT), metavar="RESULTS.json")
 
     external: Path = choice(None, "-external", "folder in any layout that partition_datasets.py takes; it is only "
                             "read", ELSEWHERE, folder_path, tasks=(EXTERNAL,), metavar="FOLDER")
@@ -75,7 +75,7 @@ class Task:
                               ELSEWHERE, file_path, tasks=(EXTERNAL,), metavar="FILE.csv")
     columns: list = choice(None, "-columns", "the table's columns, where its header does not tell: image=... "
                            "class=... group=...", ELSEWHERE, column_choice, tasks=(EXTERNAL,), count="+",
-                           metavar="WHAT=COLUMN",
+                           metavar="WHAT=COLUMN", again=True,
                            needs=("labels_csv", "has no effect without -labels_csv; give both or none"))
     class_map: Path = choice(None, "-class_map", "CSV external,class: which class of the model each of theirs is; "
                              "empty: left out", ELSEWHERE, file_path, tasks=(EXTERNAL,), metavar="FILE.csv")
@@ -84,7 +84,7 @@ class Task:
 
     export: Path = choice(None, "-export", "the model with its preprocessing (and the -operating_point) as ONNX, "
                           "checked on images of -dir or drawn ones; or FILE.safetensors, its weights", OTHER_PROGRAMS,
-                          Path, tasks=(EXPORT,), metavar="FILE.onnx")
+                          file_path, tasks=(EXPORT,), metavar="FILE.onnx")
 
     save: str = choice(None, "-save", "checkpoint, in DIR/models or a path (default: the only one there is)", MODEL,
                        tasks=ALL, metavar="NAME.pth.tar", other_names=("-model_save_name",))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError, require_none
 from pipeline.options import choice, unmet_needs
-from pipeline.readers import number, table_column
+from pipeline.readers import file_path, number, table_column
 
 # The groups of options in --help, in their order.
 GROUPS = FIGURES, POINT, BESIDE = (
@@ -31,7 +31,8 @@ class Request:
                       "probabilities of its images (default: image)", values=("image", "group"))
 
     prevalence: list = choice((), "-prevalence", "likelihood ratios, and predictive values where this fraction is of "
-                              "the positive class", FIGURES, number(above=0, below=1), metavar="FRACTION", count="+")
+                              "the positive class", FIGURES, number(above=0, below=1), metavar="FRACTION", count="+",
+                              again=True)
     by: tuple = choice(None, "-by", "the main figures for each value of a column of a table that names the images; "
                        "images.csv will do", FIGURES, table_column, metavar="TABLE.csv:COLUMN")
     ordered: list = choice((), "-ordered", "the classes, three or more, are in this order, the lowest first: weighted "
@@ -40,9 +41,11 @@ class Request:
                                   "the threshold probability", FIGURES, flag=True)
 
     calibrate_from: list = choice((), "-calibrate_from", "predictions of -split val, of one model or of all folds: fit "
-                                  "a temperature on them, and apply it", POINT, metavar="VAL_PREDS", count="+")
+                                  "a temperature on them, and apply it", POINT, metavar="VAL_PREDS", count="+",
+                                  again=True)
     threshold_from: list = choice((), "-threshold_from", "the same, of two classes: choose the threshold of the "
-                                  "(calibrated) positive class on them", POINT, metavar="VAL_PREDS", count="+")
+                                  "(calibrated) positive class on them", POINT, metavar="VAL_PREDS", count="+",
+                                  again=True)
     min_sensitivity: float = choice(None, "-min_sensitivity", "choose the highest specificity at this sensitivity or "
                                     "above (default: by Youden's index)", POINT, number(above=0, at_most=1),
                                     metavar="FRACTION",
@@ -54,7 +57,7 @@ class Request:
     compare: list = choice((), "-compare", "another model's predictions of the same images; a pattern, or again, for "
                            "further folds", BESIDE, metavar="PREDS", again=True)
     baselines: Path = choice(None, "-baselines", "baselines.json of partition_datasets.py, shown beside the model's "
-                             "figures", BESIDE, Path, metavar="FILE")
+                             "figures", BESIDE, file_path, metavar="FILE")
 
     report: bool = choice(False, "--report", "also write everything as one page for the browser, NAME_report.html, to "
                           "hand on", flag=True)
