@@ -136,6 +136,15 @@ def not_kept(parser, options):
     return words
 
 
+def drawing_options(options, words):
+    """Return those options that differ from their defaults and are only about the drawing of partitions.
+
+    The baselines are measured on folds, which are drawn with the seed in any case.
+    """
+    seed = ["-seed"] if options.seed and not options.baselines else []
+    return seed + [word for word in words if word == "-val_test_prop"]
+
+
 def measure_earlier_split(project, options):
     """Measure the baselines on the split that a project has, and leave it as it is."""
     from pipeline.classes import require_class_count
@@ -170,17 +179,11 @@ def split(project, options, command, words):
     from pipeline.performance import small_test_part
     from pipeline.split_files import SplitRecord
 
-    choices = intake.Choices.resolve(
-        project,
-        options.labels_csv,
-        dict(options.columns),
-        files=options.files,
-        subfolders=options.subfolders,
-        patients=options.patients,
-        partitions=options.partitions,
-    )
+    asked = {name: getattr(options, name) for name in ("files", "subfolders", "patients", "partitions")}
+    choices = intake.Choices.resolve(project, options.labels_csv, options.columns, **asked)
     images = catalogue.find_images(project, choices, options.forget_groups)
     readable = usable(images)
+    intake.require_found(readable, asked)
     groups.tell_found(readable)
     class_names = sorted(set(readable["class_name"]))
     require_class_count(class_names, options.num_classes)
@@ -195,6 +198,7 @@ def split(project, options, command, words):
     chosen = usable(images)
     class_of, group_of, given = chosen["class_name"], chosen["group"], given[chosen.index]
     assignments = splitting.assign(class_of, group_of, options.folds, options.val_test_prop, options.seed, given)
+    splitting.require_drawn(given, drawing_options(options, words))
     splitting.print_counts(class_of, assignments, options.val_test_prop, given)
     if not options.folds:
         outlook = small_test_part.outlook(class_of, group_of, assignments[None], any(given))

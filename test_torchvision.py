@@ -82,7 +82,7 @@ def main(argv=None):
             from pipeline.learning import external
             from pipeline.partitioning import outside
 
-            images = outside.labelled_images(task.external, task.labels_csv, dict(task.columns or []))
+            images = outside.labelled_images(task.external, task.labels_csv, task.columns or [])
             testing.write_predictions(task.out, external.predict_external(ensemble, images, task, command))
             propose("calc_model_performance.py", task.out, task_files.results_path([task.out]))
         case tasks.EXPORT:

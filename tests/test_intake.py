@@ -141,6 +141,9 @@ def test_a_class_that_is_missing_in_a_line_leaves_the_file_out(tabled, call_scri
         (["-subfolders", "none"], "-subfolders"),
         (["-labels_csv", "labels.csv", "-subfolders", "ungrouped"], "-subfolders ungrouped"),
         (["-labels_csv", "doubtful.csv", "-columns", "class=class"], "-columns: has no effect with doubtful.csv"),
+        (["-labels_csv", "labels.csv", "-columns", "class=x", "-columns", "class=y"], "-columns class=y"),
+        (["-files", "*.tif"], "-files *.tif: none of 41 files"),
+        (["-files", ""], "-files"),
     ],
 )
 def test_options_without_effect_or_meaning_are_named(
@@ -151,6 +154,25 @@ def test_options_without_effect_or_meaning_are_named(
     result = call_script(SCRIPT, "-dir", tabled, *options)
     assert result.returncode == 2 and result.stderr.startswith(f"{SCRIPT}: error: {place}")
     assert contents(tabled) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        (["-partitions", "kept"], "-partitions kept"),
+        (["-subfolders", "grouped"], "-subfolders grouped"),
+        (["-patients", "grouped"], "-patients grouped"),
+    ],
+)
+def test_what_is_to_be_kept_and_is_not_there_is_an_error(
+    tmp_path, call_script, class_folders, contents, options, place
+):
+    data = class_folders(tmp_path / "data", {"no": 10, "yes": 10})
+    before = contents(data)
+    assert error_places(call_script(SCRIPT, "-dir", data, *options)) == [place]
+    assert contents(data) == before
+    nothing_to_keep = ("-partitions", "redrawn", "-subfolders", "ungrouped", "-patients", "ungrouped")
+    assert call_script(SCRIPT, "-dir", data, *nothing_to_keep).returncode == 0
 
 
 def test_a_table_of_labels_under_the_name_of_a_table_of_ours_stays(tabled, call_script, contents, tmp_path):

@@ -157,6 +157,17 @@ def test_keeping_leaks_has_no_effect_without_ready_made_partitions_that_are_kept
         assert error_places(result) == ["--keep_leaks"] and "(-partitions)" in result.stderr
 
 
+def test_options_of_drawing_have_no_effect_where_all_partitions_are_kept(data, call_script, class_folders, contents):
+    class_folders(data / "val", {"no": 3, "yes": 3}, seed=5)
+    before = contents(data)
+    result = call_script(SCRIPT, "-dir", data, "-val_test_prop", 0.2, "-seed", 1)
+    assert error_places(result) == ["-seed", "-val_test_prop"] and "-partitions redrawn" in result.stderr
+    assert contents(data) == before
+    # The published proportion, which is the default, and what else needs the seed.
+    assert call_script(SCRIPT, "-dir", data, "-val_test_prop", 0.1).returncode == 0
+    assert call_script(SCRIPT, "-dir", data, "-val_test_prop", 0.2, "-partitions", "redrawn").returncode == 0
+
+
 def test_baselines_that_are_impossible_are_an_error_before_anything_is_written(
     data, call_script, class_folders, contents
 ):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from pipeline import corrections, split_files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_none
 from pipeline.file_names import caseless, composed
 from pipeline.messages import command_text, counted, note_each
 from pipeline.partitioning import folders, label_table
@@ -34,8 +34,14 @@ class Choices:
     def resolve(cls, project, table, columns, **given):
         """Return the Choices `given`, {field: value or None}, and for None those of the last split, which are told.
 
-        `table`, or None, is one of labels or of doubtful labels; `columns` are as the user has named them.
+        `table`, or None, is one of labels or of doubtful labels; `columns` are [(what, column)], as the user has named
+        them.
         """
+        require_none(
+            f"-columns {what}={column}: names a second column for the {what}; give one"
+            for number, (what, column) in enumerate(columns)
+            if what in dict(columns[:number])
+        )
         record = split_files.read_split_record(project.tables / "split.json")
         earlier = _sound(record.choices if record else {})
         if given.get("files"):
@@ -47,7 +53,9 @@ class Choices:
         elif table is not None:
             given |= {"table": table, "labels_csv": table.name}
         kept = {name: value for name, value in earlier.items() if given.get(name) is None}
-        chosen = cls(**kept, columns=columns, **{name: value for name, value in given.items() if value is not None})
+        chosen = cls(
+            **kept, columns=dict(columns), **{name: value for name, value in given.items() if value is not None}
+        )
         if chosen.labels_csv and given.get("subfolders"):
             raise UserError(
                 f"-subfolders {given['subfolders']}: has no effect, since labels come from {chosen.labels_csv} and not "
@@ -66,6 +74,22 @@ class Choices:
         """Return what later splits keep, as far as it differs from the defaults."""
         kept = [entry for entry in fields(self) if entry.name not in ("table", "columns", "doubtful_labels")]
         return {entry.name: getattr(self, entry.name) for entry in kept if getattr(self, entry.name) != entry.default}
+
+
+def require_found(images, asked):
+    """Raise UserError for each option of `asked`, {name: value or None}, that keeps what none of the usable images has.
+
+    UNGROUPED and REDRAWN keep nothing, and hold whether there is something or not.
+    """
+    require_none(
+        f"-{name} {asked[name]}: has no effect, since {missing}; leave it out"
+        for name, column, missing in (
+            ("subfolders", "subfolder", "there are no folders in class folders"),
+            ("patients", "patient", "no PatientID of DICOM files tells images apart"),
+            ("partitions", "given_partition", "there are no ready-made partitions"),
+        )
+        if asked[name] in (GROUPED, KEPT) and not any(images[column])
+    )
 
 
 def given_partitions(images, choices):
@@ -97,6 +121,12 @@ def read_labels(walked, earlier, in_bin, choices):
     # Copies may spell names with decomposed letters.
     labels = {composed(source): label for source, label in labels.items()}
     chosen = {source: label for source, label in labels.items() if _is_chosen(source, choices.files)}
+    if labels and not chosen:
+        example = next(iter(labels))
+        raise UserError(
+            f"-files {' '.join(choices.files)}: none of {counted(len(labels), 'file')} has such a name ({example}, "
+            "say); correct the pattern, or give -files '*' for all"
+        )
     if len(chosen) < len(labels):
         print(f"-files {' '.join(choices.files)}: {len(chosen)} of {len(labels)} files")
     folders.tell_pairs(chosen)

@@ -50,6 +50,16 @@ def assign(class_names, groups, fold_count, proportion, seed, given):
     return dict(enumerate(assign_folds(class_names, groups, fold_count, proportion, seed)))
 
 
+def require_drawn(given, options):
+    """Raise UserError for each of `options`, about the drawing of partitions, where all are `given`, see `assign`."""
+    require_none(
+        f"{option}: has no effect, since validation and test are ready-made partitions, which are kept; leave it out, "
+        "or give -partitions redrawn"
+        for option in options
+        if not _drawn(given)
+    )
+
+
 def assign_partitions(class_names, groups, proportion, seed, given):
     """Assign images to partitions.
 
