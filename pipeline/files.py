@@ -64,10 +64,11 @@ def remove_unfinished(folder):
                     os.unlink(path)
 
 
-def has_mark(path):
-    """Tell whether a file begins with the project's mark, as its pictures and reports do."""
+def has_mark(path, title=""):
+    """Tell whether a file begins with the project's mark, as its pictures and pages do, and has a title there."""
     with open(path, "rb") as file:
-        return MARK.encode() in file.read(65_536)
+        beginning = file.read(65_536)
+    return MARK.encode() in beginning and title.encode() in beginning
 
 
 def remove_drawn(path):

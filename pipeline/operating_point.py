@@ -105,9 +105,12 @@ def calibrated(probabilities, temperature):
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def is_in(path):
-    """Return whether a file holds an operating point, be it sound or not."""
-    return files.has_keys(path, KEY)
+def is_alone_in(path):
+    """Return whether a file holds an operating point, be it sound or not, and nothing else, as results do."""
+    try:
+        return files.read_json_object(path).keys() == {KEY}
+    except UserError:
+        return False
 
 
 def read(path):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import error_places
 from made_predictions import GOLDEN, content, multiclass, random_two_class, two_class
 
 from pipeline import files, operating_point
@@ -431,6 +432,15 @@ def test_a_file_of_another_origin_is_not_replaced(folder, faults, name):
     (fault,) = faults(folder / "preds.json", folder / "results.json")
     assert fault.startswith(f"{name}: was not written by calc_model_performance.py")
     assert (folder / name).read_text() == '{"mine": 1}'
+
+
+def test_a_folder_or_a_page_of_another_kind_is_not_replaced(folder, call_script):
+    (folder / "results.md").mkdir()
+    page = f'<meta content="{files.MARK}"><title>Doubtful labels</title>'
+    (folder / "results_report.html").write_text(page)
+    result = call_script(SCRIPT, folder / "preds.json", folder / "results.json")
+    assert error_places(result) == [str(folder / "results.md"), str(folder / "results_report.html")]
+    assert (folder / "results_report.html").read_text() == page
 
 
 def test_a_picture_of_the_user_whose_name_begins_like_those_of_calc_is_no_obstacle(calculate, folder):

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import SMALL_TRAINING
+from conftest import SMALL_TRAINING, error_places
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
+from pipeline import files
 from pipeline.learning.doubtful_labels import label_quality
 
 PARTITION, TEST = "partition_datasets.py", "test_torchvision.py"
@@ -163,6 +164,15 @@ def test_what_is_no_correction_is_named_and_changes_nothing(examined, call_scrip
     result = call_script(PARTITION, "-dir", examined, "-folds", 2, "-labels_csv", examined / "doubt.csv")
     assert result.returncode == 2 and fault in result.stderr and "doubt.csv" in result.stderr
     assert contents(examined) == before
+
+
+def test_a_report_is_not_replaced_by_the_page_but_an_earlier_page_is_and_that_is_told(examined, call_script):
+    report = examined / "five_folds_report.html"
+    report.write_text(f'<meta content="{files.MARK}"><title>Performance of small</title>')
+    command = (TEST, "-dir", examined, "-fold", "all", "-doubtful_labels")
+    assert error_places(call_script(*command, report.name)) == [str(report)]
+    assert not report.with_suffix(".csv").exists()
+    assert f"replaced {examined / 'doubt.html'} and " in call_script(*command, "doubt.html").stdout
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import error_places
 from PIL import Image
 
 from pipeline import thumbnails
@@ -81,6 +82,13 @@ def test_classes_of_other_names_are_told_and_mapped(validate, elsewhere, tmp_pat
         f"{table}, line 2",
         f"{table}, line 3",
     ]
+
+
+def test_a_class_that_is_mapped_twice_is_an_error(validate, tmp_path):
+    table = tmp_path / "map.csv"
+    table.write_text("external,class\nno,no\nYES,yes\nno,yes\n")
+    result, found = validate("-class_map", table)
+    assert (error_places(result), found) == ([f"{table}, line 4"], None)
 
 
 def test_the_columns_of_a_table_of_labels_can_be_named(validate, elsewhere, tmp_path):

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import error_places
 from PIL import Image
 
 from pipeline import image_files
@@ -281,6 +282,16 @@ def test_the_operating_point_travels_to_new_images(call_script, predict, model, 
     # The next table without it is not one of this operating point.
     call_script(SCRIPT, *arguments)
     assert not (tmp_path / "new_operating_point.json").exists()
+
+
+@pytest.mark.parametrize("option", [True, False])
+def test_results_in_the_place_of_what_is_known_of_the_point_stay(call_script, model, images, results, tmp_path, option):
+    mine = results.rename(tmp_path / "new_operating_point.json")
+    before = mine.read_bytes()
+    given = ("-operating_point", mine) if option else ()
+    result = call_script(SCRIPT, "-save", model, "-images", images, "-out", tmp_path / "new.csv", *given)
+    assert error_places(result) == [str(mine)]
+    assert mine.read_bytes() == before and not (tmp_path / "new.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ AGAIN = (*TRAIN, *SMALL_TRAINING, "-num_epochs", 2, "-save", "small.pth.tar")
         ((*TEST, "-positive_class", "perhaps"), "-positive_class perhaps: "),
         ((*TEST, "-save", "none"), "PROJECT/models/none: no such checkpoint"),
         ((*TEST, "-images", "PROJECT/none"), "-images PROJECT/none: "),
+        ((*TEST, "-images", "PROJECT/bin", "-operating_point", "PROJECT/none"), "-operating_point PROJECT/none: "),
         # With nothing wrong the import fails, as it is meant to here.
         ((*AGAIN, "--resume"), "the package torch is not installed"),
         (TEST, "the package torch is not installed"),

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import torchvision
-from conftest import ROOT, SMALL_TRAINING
+from conftest import ROOT, SMALL_TRAINING, error_places
 from PIL import Image
 
 from pipeline import predictions
@@ -143,6 +143,8 @@ def test_colour_is_kept_for_a_model_that_was_trained_with_it(call_script, tellin
         (["-split", "all"], "-split: "),
         (["-out", "new.csv"], "-out new.csv: "),
         (["-mc_samples", 1], "-mc_samples: "),
+        (["-mc_samples", 10_001], "-mc_samples: "),
+        (["-result_json_name", ""], "-result_json_name: is empty; "),
         (["-mc_samples", 30], "-mc_samples: this model has no dropout to sample from; "),
     ],
 )
@@ -319,6 +321,24 @@ def test_a_file_of_another_origin_is_not_replaced(call_script, trained, tmp_path
     assert {path: path.read_text() for path in mine} == mine
 
 
+def test_what_is_in_the_place_of_a_file_or_a_folder_is_told_before_anything_is_predicted(
+    call_script, trained, tmp_path
+):
+    for folder in (trained / "a.json", tmp_path / "a.csv", tmp_path / "a.json", tmp_path / "a.safetensors"):
+        folder.mkdir()
+    (tmp_path / "b_explained").write_text("mine")
+    model = ("-save", trained / "models" / "small.pth.tar")
+    for place, arguments in (
+        (trained / "a.json", ("-dir", trained, "-result_json_name", "a.json")),
+        (tmp_path / "a.csv", (*model, "-images", trained / "bin", "-out", tmp_path / "a.csv")),
+        (tmp_path / "a.json", (*model, "-external", trained, "-out", tmp_path / "a.json")),
+        (tmp_path / "a.safetensors", (*model, "-export", tmp_path / "a.safetensors")),
+        (tmp_path / "b_explained", (*model, "-images", trained / "bin", "-out", tmp_path / "b.csv", "--explain")),
+    ):
+        result = call_script(SCRIPT, *arguments)
+        assert (error_places(result), result.stdout) == ([str(place)], "")
+
+
 @pytest.mark.parametrize(
     ("task", "options", "named"),
     [
@@ -384,7 +404,7 @@ def test_a_bare_checkpoint_is_told_what_is_assumed_and_takes_what_is_given(call_
     result = call_script(SCRIPT, *bare, "-mean", 0.5)
     assert result.returncode == 2 and "-mean, -std: give both" in result.stderr
     result = call_script(SCRIPT, "-dir", trained, "-mean", 0.5, "-std", 0.25)
-    assert result.returncode == 2 and f"-mean: {path} says None" in result.stderr
+    assert result.returncode == 2 and f"-mean: {path} says none" in result.stderr
 
 
 @pytest.fixture

@@ -221,7 +221,7 @@ def complete(
     for name, given in (preprocessing or {}).items():
         recorded = given if checkpoint.preprocessing is None else checkpoint.preprocessing.get(name)
         if given != recorded:
-            faults.append(f"{PREPROCESSING_OPTIONS[name]}: {path} says {recorded}; leave the option out")
+            faults.append(f"{PREPROCESSING_OPTIONS[name]}: {path} says {in_words(recorded)}; leave the option out")
     if checkpoint.class_names and class_names and checkpoint.class_names != class_names:
         faults.append(
             f"{path}: was trained on the classes {', '.join(checkpoint.class_names)}, "

@@ -86,6 +86,7 @@ class DoubtfulLabels:
         """Write the page and the table, the most doubtful first; print where, and how corrections go back in."""
         found = sorted(self._found, key=lambda label: (label.quality, label.image))
         corrections.require_not_filled_in(self._table)  # it may have been while the images were predicted
+        verb = "replaced" if self._page.exists() else "wrote"
         corrections.write(self._table, map(_row, found))
         command = split_files.command_to_split_again(self._project, "-labels_csv", self._table)
         page = rendered(
@@ -98,7 +99,7 @@ class DoubtfulLabels:
             command=command,
         )
         files.write_text(self._page, page)
-        print(f"{len(found)} of {self._count} labels are doubtful: {self._page}, {self._table}")
+        print(f"{len(found)} of {self._count} labels are doubtful: {verb} {self._page} and {self._table}")
         if found:
             note(f"look at the page, write the right classes into {self._table}, then split again: {command}")
 

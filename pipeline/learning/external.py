@@ -80,18 +80,21 @@ def class_indices(names, class_names, place, class_map):
 def read_class_map(path, class_names, names):
     """Read a CSV with the columns external,class: {external name: class index, -1 where the class is empty}.
 
-    Raises UserError for lines that are not so, and for names that are in neither.
+    Raises UserError for lines that are not so, for names that are in neither, and for one in two lines.
     """
     (_, header), *rows = files.read_csv(path) or [(1, [])]
     if header != ["external", "class"]:
         raise UserError(f"{path}: does not begin with the line external,class; write it")
     indices, faults = {"": -1} | {name: index for index, name in enumerate(class_names)}, []
+    line_of = {}
     for line, row in rows:
         if len(row) != 2 or row[1] not in indices:
             classes = ", ".join(class_names)
             faults.append(f"{path}, line {line}: {','.join(row)!r}: not a class of the model ({classes})")
         elif row[0] not in names:
             faults.append(f"{path}, line {line}: {row[0]!r} is not a class of the images; correct the name")
+        elif line_of.setdefault(row[0], line) != line:
+            faults.append(f"{path}, line {line}: {row[0]!r} stands in line {line_of[row[0]]} already; remove one")
     require_none(faults)
     return {row[0]: indices[row[1]] for _, row in rows}
 

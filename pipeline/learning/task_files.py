@@ -21,12 +21,15 @@ def require(task):
         _require_project(task)
     else:
         model_files.find_all(task.save, task.project, task.fold)
-    for option, place in ((tasks.NEW, task.images), (tasks.EXTERNAL, task.external)):
+    for option in ("images", "external", "labels_csv", "class_map", "operating_point"):
+        place = getattr(task, option)
         if place is not None and not place.exists():
             raise UserError(f"-{option} {place}: no such file or folder; check the name")
     if task.name == tasks.NEW and task.out is not None:
         _require_ours(task.out, _is_table)
-        _require_ours(point_path(task.out), operating_point.is_in)
+        _require_ours(point_path(task.out), operating_point.is_alone_in)
+        if task.explain:
+            _require_folder(pictures_folder(task.out))
     if task.name == tasks.EXTERNAL:
         _require_ours(task.out, predictions.are_in)
     if task.name == tasks.EXPORT:
@@ -85,7 +88,7 @@ def doubtful_label_paths(project, name):
     page = project.root / name
     if page.suffix != ".html" or not page.parent.is_dir():
         raise UserError(f"-doubtful_labels {name}: give a name in {project.root} that ends in .html")
-    _require_ours(page, files.has_mark)
+    _require_ours(page, _is_page)
     corrections.require_not_filled_in(page.with_suffix(".csv"))
     return page, page.with_suffix(".csv")
 
@@ -96,9 +99,21 @@ def point_path(out):
 
 
 def _require_ours(path, is_ours):
-    """Raise UserError where a file is in the way that no script of ours has written; `is_ours` tells by its path."""
-    if path.is_file() and not is_ours(path):
+    """Raise UserError where a folder is in the way, or a file that is not ours; `is_ours` tells a file by its path."""
+    if path.is_dir() or (path.is_file() and not is_ours(path)):
         raise UserError(f"{path}: was not written by test_torchvision.py; rename it, or give another name")
+
+
+def _require_folder(path):
+    """Raise UserError where something else is in the place of a folder."""
+    if path.exists() and not path.is_dir():
+        raise UserError(
+            f"{path}: is not a folder, and the pictures need one of this name; rename it, or give another name"
+        )
+
+
+def _is_page(path):
+    return files.has_mark(path, "<title>Doubtful labels<")
 
 
 def _is_table(path):

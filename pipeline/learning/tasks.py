@@ -18,6 +18,8 @@ from pipeline.readers import column_choice, file_path, fold_choice, folder_path,
 PROJECT, NEW, EXTERNAL, EXPORT = "dir", "images", "external", "export"
 PREDICTING, ALL = (PROJECT, NEW, EXTERNAL), (PROJECT, NEW, EXTERNAL, EXPORT)
 
+MOST_SAMPLES = 10_000  # of Monte Carlo dropout: those of an image are in memory at once
+
 # The groups of options in --help, in their order.
 GROUPS = DATA, NEW_IMAGES, ELSEWHERE, OTHER_PROGRAMS, MODEL, SAID, MORE, RUN = (
     "a project's labelled images",
@@ -109,7 +111,8 @@ class Task:
                            flag=True)
     mc_samples: int = choice(None, "-mc_samples", "Monte Carlo dropout: predict each image N times, 2 or more, with "
                              "random dropout; gives mean probabilities and how uncertain they are (default: predict "
-                             "once, without dropout)", MORE, whole_number(2), tasks=PREDICTING, metavar="N")
+                             "once, without dropout)", MORE, whole_number(2, MOST_SAMPLES), tasks=PREDICTING,
+                             metavar="N")
 
     batch_size: int = choice(None, "-batch_size", "batch size (default: 100)", RUN, whole_number(), tasks=PREDICTING,
                              metavar="N")

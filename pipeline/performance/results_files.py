@@ -26,7 +26,7 @@ def require_writable(results_path, inputs):
     require_none(
         f"{path}: was not written by calc_model_performance.py; rename it, or give another name for the results"
         for path in [results_path, results_path.with_suffix(".md"), *pictures, report_path(results_path)]
-        if path.is_file() and not _is_ours(path)
+        if path.is_dir() or (path.is_file() and not _is_ours(path))
     )
 
 
@@ -35,7 +35,7 @@ def _is_ours(path):
         return files.has_keys(path, "Accuracy", "Confusion Matrix", "undefined")
     if path.suffix == ".md":
         return path.read_bytes().startswith(b"# Performance")
-    return files.has_mark(path)
+    return files.has_mark(path, "<title>Performance" if path.suffix == ".html" else "")
 
 
 def picture_paths(results_path):
