@@ -41,7 +41,7 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     if (options.DIR is None) == (options.proj_dir is None):
-        raise UserError("DIR: give the folder that partition_datasets.py has split, once")
+        raise UserError("DIR, -proj_dir: give the folder that partition_datasets.py has split as one of the two")
     project = Project(options.DIR or options.proj_dir)
     table_path = project.tables / "images.csv"
     if not table_path.exists():

@@ -21,7 +21,7 @@ from pipeline.command_line import add_option, add_pixel_limit
 from pipeline.errors import UserError, require_none
 from pipeline.learning import config, planning
 from pipeline.learning.config import TrainingConfig
-from pipeline.messages import command_text
+from pipeline.messages import command_text, note
 from pipeline.project import MODEL_SUFFIX, Project, propose
 from pipeline.readers import fold_choice, folder_path, whole_number
 
@@ -80,6 +80,8 @@ def main(argv=None):
         train, _ = split_files.read_training_splits(project, fold, options.num_classes)
         resolve_positive_class(train.class_names, options.positive_class)
     name, runs = planning.plan_runs(project, configs, folds, options.model_save_name)
+    if options.resume and not any(run.existing for run in runs):
+        note(f"--resume: {project.models} has no training called {name} to go on with; it starts now")
     for run in runs:
         # Several runs that are started again go on where they stopped, without being asked to.
         run.prepare(may_exist=options.resume or options.overwrite or len(runs) > 1)

@@ -68,12 +68,12 @@ class Project:
         .last.pth.tar, which is kept for the state to resume from.
         """
         if not is_plain_file_name(file_name):
-            raise UserError(f"model name {file_name!r}: give a file name without folders, such as resnet_1.pth.tar")
+            raise UserError(f"-model_save_name {file_name}: give a file name without folders, such as resnet_1.pth.tar")
         file_name += "" if "." in file_name else MODEL_SUFFIX
         if not file_name.endswith(MODEL_SUFFIX) or file_name == MODEL_SUFFIX:
-            raise UserError(f"model name {file_name!r}: must end in .pth.tar, such as resnet_1.pth.tar")
+            raise UserError(f"-model_save_name {file_name}: must end in .pth.tar, such as resnet_1.pth.tar")
         if file_name.endswith(LAST_SUFFIX):
-            raise UserError(f"model name {file_name!r}: .last.pth.tar is kept for resuming; choose another name")
+            raise UserError(f"-model_save_name {file_name}: .last.pth.tar is kept for resuming; choose another name")
         return self.models / file_name
 
 

@@ -556,10 +556,12 @@ def test_the_folder_can_be_given_as_in_the_other_scripts(data, call_script, spel
     assert (data / "csv" / "images.csv").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["a", "-dir", "a"], [""]])
-def test_one_folder_is_given(call_script, arguments):
+@pytest.mark.parametrize(
+    ("arguments", "place"), [([], "DIR, -proj_dir"), (["a", "-dir", "a"], "DIR, -proj_dir"), ([""], "DIR")]
+)
+def test_one_folder_is_given(call_script, arguments, place):
     result = call_script(SCRIPT, *arguments)
-    assert (error_places(result), result.stdout) == (["DIR"], "")
+    assert (error_places(result), result.stdout) == ([place], "")
 
 
 def test_a_csv_of_another_origin_does_not_replace_the_split(data, call_script):

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torchvision
-from conftest import SMALL_TRAINING
+from conftest import SMALL_TRAINING, error_places
 from torch import nn
 
 from pipeline.errors import UserError
-from pipeline.learning import curves, models, transfer
+from pipeline.learning import config, curves, models, transfer
 from pipeline.learning.config import TrainingConfig
 from pipeline.learning.preprocessing import Preprocessing
 
@@ -281,10 +281,24 @@ def test_again_it_gives_the_same_and_a_finished_one_is_left(freeze, trained, con
     assert before.items() <= contents(trained / "models").items()
 
 
+@pytest.mark.parametrize("option", ["--overwrite", "--resume"])
+@pytest.mark.parametrize("name", ["small", "small.last"])
+def test_the_weights_that_a_training_starts_from_are_not_replaced_by_it(freeze, trained, contents, option, name):
+    before, weights = contents(trained / "models"), trained / "models" / f"{name}.pth.tar"
+    result = freeze("small", option, weights=weights)
+    assert error_places(result) == [f"-weights {weights}"]
+    assert contents(trained / "models") == before
+
+
 @pytest.mark.parametrize("option", [("-batch_size", 8), ("-num_epochs", 3), ("-optimizer", "SGD"), ("-patience", 3)])
 def test_options_of_optimizer_steps_have_no_effect_on_it_and_are_errors(freeze, option):
     result = freeze("frozen", *option)
-    assert result.returncode == 2 and result.stderr.startswith(f"train_torchvision.py: error: {option[0]}: ")
+    assert error_places(result) == [option[0]] and "has no effect with --freeze_backbone" in result.stderr
+
+
+def test_the_recipe_is_named_with_which_an_option_has_no_effect():
+    with pytest.raises(UserError, match=r"^-num_epochs: has no effect with -recipe transfer, "):
+        config.grid({"recipe": ["transfer"], "num_epochs": 3})
 
 
 def test_layers_that_would_stay_random_are_an_error(freeze, trained):

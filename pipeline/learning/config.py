@@ -205,9 +205,10 @@ def grid(chosen):
     for values in itertools.product(*swept.values()):
         combination = chosen | dict(zip(swept, values, strict=True))
         configs[configuration(combination)] = None
+    freezing = "--freeze_backbone" if chosen.get("freeze_backbone") else f"-recipe {in_words(swept['recipe'])}"
     require_none(
-        f"{entry.metadata['option'].name}: has no effect where the backbone is frozen: its last layer is fitted by "
-        "logistic regression, not by optimizer steps; leave the option out"
+        f"{entry.metadata['option'].name}: has no effect with {freezing}, which fits the last layer by logistic "
+        "regression, without optimizer steps; leave the option out, or train all layers (-recipe fine-tune)"
         for entry in fields(TrainingConfig)
         if entry.name in chosen and not any(config.has_effect(entry) for config in configs)
     )
@@ -231,7 +232,10 @@ def require_shape(image_shape, keep_color):
     if max(image_shape) > LONGEST_SIDE:
         raise UserError(f"-img_shape {shape}: more than {LONGEST_SIDE} pixels high or wide; give a smaller one")
     if keep_color and image_shape[0] == 1:
-        raise UserError(f"--keep_color, -img_shape {shape}: colour needs 3 channels; give -img_shape 3 ...")
+        raise UserError(
+            f"--keep_color, -img_shape {shape}: colour needs 3 channels; give -img_shape 3 ..., or train with "
+            "--no-keep_color"
+        )
 
 
 def configuration(chosen):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline import files
 from pipeline.errors import UserError, require_none
-from pipeline.learning.config import TrainingConfig
+from pipeline.learning.config import IMAGENET, TrainingConfig
 from pipeline.messages import in_words
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, Project, fold_name
 
@@ -36,14 +36,25 @@ class PlannedRun:
     def _result(self, ending):
         return self.project.results / f"{self.name}_{ending}"
 
+    @property
+    def existing(self):
+        """The files that an earlier run of this name left."""
+        return [path for path in dict.fromkeys([*self.files, *self.of_steps]) if path.exists()]
+
     def prepare(self, may_exist):
-        """Create the folders; UserError where an earlier run of this name left something and that is not expected."""
+        """Create the folders; UserError where an earlier run of this name left something and that is not expected.
+
+        So it is where the training would replace the weights that it starts from: what was trained could not go on, and
+        other folds would start from others.
+        """
+        weights, own = self.config.weights, [path for path in (self.model, self.last) if path.exists()]
+        if weights not in (None, IMAGENET) and any(path.samefile(weights) for path in own):
+            raise UserError(f"-weights {weights}: would be replaced by this training; give another -model_save_name")
         for folder in (self.project.models, self.project.results):
             folder.mkdir(exist_ok=True)
-        existing = [path for path in dict.fromkeys([*self.files, *self.of_steps]) if path.exists()]
-        if existing and not may_exist:
+        if self.existing and not may_exist:
             raise UserError(
-                f"{existing[0]}: exists already; --resume goes on with that training, --overwrite starts again, "
+                f"{self.existing[0]}: exists already; --resume goes on with that training, --overwrite starts again, "
                 "-model_save_name takes another name"
             )
 
