@@ -105,6 +105,11 @@ def test_the_columns_of_a_table_of_labels_can_be_named(validate, elsewhere, tmp_
     assert result.returncode == 2 and "-columns: has no effect without -labels_csv" in result.stderr
 
 
+def test_of_an_option_without_effect_no_other_is_asked_for(call_script, trained):
+    result = call_script(SCRIPT, "-dir", trained, "-columns", "image=scan")
+    assert len(error_places(result)) == 1 and "without -external" in result.stderr
+
+
 @pytest.mark.parametrize(
     "option", [("-split", "val"), ("--explain",), ("-images", "x"), ("-result_json_name", "a"), ("-out", "a.csv")]
 )

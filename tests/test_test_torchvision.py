@@ -345,6 +345,7 @@ def test_what_is_in_the_place_of_a_file_or_a_folder_is_told_before_anything_is_p
         ("new", ["--ensemble"], "--ensemble: has no effect with -images"),
         ("project", ["--ensemble"], "--ensemble: has no effect without -fold all"),
         ("new", ["-fold", "all"], "-fold all: "),
+        ("new", ["-fold", 0], "{models}/small_fold_0.pth.tar: no such checkpoint; check the name, or leave -fold out"),
         ("new", ["-split", "val"], "-split val: has no effect with -images"),
         ("new", ["-positive_class", "yes"], "-positive_class yes: has no effect with -images"),
         ("new", ["-result_json_name", "x.json"], "-result_json_name x.json: has no effect with -images"),
@@ -356,6 +357,7 @@ def test_an_option_without_effect_or_a_place_is_an_error(call_script, trained, t
     model = ("-save", trained / "models" / "small.pth.tar")
     arguments = (*model, "-images", trained / "bin") if task == "new" else ("-dir", trained)
     result = call_script(SCRIPT, *arguments, *options)
+    named = named.format(models=trained / "models")
     assert result.returncode == 2 and result.stderr.startswith(f"{SCRIPT}: error: {named}")
 
 

@@ -307,6 +307,7 @@ def test_layers_that_would_stay_random_are_an_error(freeze, trained):
     torch.save(theirs, trained / "odd.pth")
     result = freeze("frozen", weights=trained / "odd.pth")
     assert result.returncode == 2 and "conv1.0.weight would stay random" in result.stderr
+    assert "--no-freeze_backbone" in result.stderr
 
 
 @pytest.mark.parametrize("options", [(), ("-class_weights", "balanced"), ("--average_flips",), ("-dropout", 0.3)])

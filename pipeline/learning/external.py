@@ -90,7 +90,9 @@ def read_class_map(path, class_names, names):
     for line, row in rows:
         if len(row) != 2 or row[1] not in indices:
             classes = ", ".join(class_names)
-            faults.append(f"{path}, line {line}: {','.join(row)!r}: not a class of the model ({classes})")
+            faults.append(
+                f"{path}, line {line}: {','.join(row)!r}: not a class of the model ({classes}); correct the line"
+            )
         elif row[0] not in names:
             faults.append(f"{path}, line {line}: {row[0]!r} is not a class of the images; correct the name")
         elif line_of.setdefault(row[0], line) != line:

@@ -42,7 +42,8 @@ def find(name, project, fold=None):
         place = places[0] if Path(name).name == name else Path(name)
         if place.is_dir():
             raise UserError(f"{place}: is a folder; give a checkpoint in it, NAME{MODEL_SUFFIX}")
-        raise UserError(f"{place}: no such checkpoint{listed}")
+        check = f"; check the name{'' if fold is None else ', or leave -fold out'}"
+        raise UserError(f"{place}: no such checkpoint{listed or check}")
     if project is None:
         raise UserError("-save: give the checkpoint to use, such as DIR/models/NAME.pth.tar")
     found = _models_of(project, fold)

@@ -176,7 +176,7 @@ class Task:
                 needed = " or ".join(f"-{task}" for task in tasks)
                 where = f"without {needed}" if self.name == PROJECT else f"with -{self.name}"
                 faults.append(f"{given}: has no effect {where}; leave it out")
-        faults += unmet_needs(self)
+        faults = faults or unmet_needs(self)  # of an option that is to be left out, no other is asked for
         if self.name == EXTERNAL and self.out is None:
             faults.append("-external: give the JSON file for the predictions too, -out NAME_preds.json")
         elif self.name == EXTERNAL and self.out.suffix != ".json":

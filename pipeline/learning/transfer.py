@@ -105,7 +105,11 @@ def fit_last_layer(training, store):
     config, data, model, start = training.config, training.data, training.model, training.start
     names = models.head_names(config.architecture, len(data.class_names), config.image_shape)
     if start.fresh - names:
-        raise UserError(f"-weights {config.weights}: {', '.join(sorted(start.fresh - names))} would stay random")
+        option = "freeze_backbone" if config.freeze_backbone else "fit_head"
+        raise UserError(
+            f"-weights {config.weights}: {', '.join(sorted(start.fresh - names))} would stay random; give theirs "
+            f"too, or --no-{option}"
+        )
     layer, source = models.layer_of(model, names), features_source(config)
     sets = (training.train_set, training.val_set)
     features = [store.features(model, layer, images, config.precision, source) for images in sets]

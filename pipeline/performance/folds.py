@@ -118,7 +118,9 @@ def _faults(parts, paths, each_image_once):
             return [f"{_listed([paths[index] for index in others])}: {found}; {way_out}"]
     without = [path for part, path in zip(parts, paths, strict=True) if part.fold is None]
     if without:
-        return [f"{_listed(without)}: no fold named; several predictions are pooled as the folds of a cross-validation"]
+        return [
+            f"{_listed(without)}: no fold named; several are pooled as the folds of a cross-validation; give one file"
+        ]
     without = [path for part, path in zip(parts, paths, strict=True) if part.file_names is None]
     if without:
         return [f"{_listed(without)}: no 'filenames'; without them an image could be counted twice"]
