@@ -261,6 +261,15 @@ def test_more_epochs_go_on_with_a_finished_run(train, files):
     assert json.loads(files[HYPERPARAMETERS].read_text())["maximum number of epochs"] == 3
 
 
+@pytest.mark.parametrize("finished", [False, True])
+def test_fewer_epochs_than_are_trained_already_are_an_error(train, files, finished):
+    train([0.5, 0.6, 0.6] if finished else [0.5, 0.4, 0.3])
+    before = snapshot(files)
+    assert_error(train([], "--resume", "-num_epochs", 2), f"-num_epochs 2: {files[LAST]} has 3 epochs already; ")
+    assert snapshot(files) == before
+    assert train([], "--resume", "-num_epochs", 3).returncode == 0  # which ends it there
+
+
 def test_a_run_that_goes_on_does_not_pass_for_finished_when_it_is_stopped(train, files):
     train([0.5, 0.6, 0.6])
     assert train([0.4], "--resume", "-patience", 3).returncode == 130

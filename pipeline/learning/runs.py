@@ -8,7 +8,7 @@ from pipeline.learning import checkpoints, curves, devices
 from pipeline.learning.history import best_epoch, kept_epoch, write_epochs
 from pipeline.learning.planning import WAYS_OUT, PlannedRun
 from pipeline.learning.transfer import weights_fingerprint
-from pipeline.messages import note
+from pipeline.messages import counted, note
 from pipeline.plain_values import is_plain_number
 
 # What a finished training has in its record, as functions of its Epochs and of which one is kept.
@@ -45,7 +45,7 @@ class Run(PlannedRun):
         """Return the checkpoint of the last whole epoch; None where no epoch was finished.
 
         Completes what an interruption left behind. Raises UserError where it was trained with another configuration or
-        on other data, or where the best epoch's weights are gone.
+        on other data, for more epochs than are asked for, or where the best epoch's weights are gone.
         """
         if not self.resumable.exists():
             if self.model.exists():
@@ -54,6 +54,11 @@ class Run(PlannedRun):
         checkpoint = checkpoints.load(self.resumable)
         if checkpoint.options:
             self._require_same(data, checkpoint.options, self.resumable)
+        trained, asked = len(checkpoint.history or ()), self.config.num_epochs
+        if trained > asked:
+            raise UserError(
+                f"-num_epochs {asked}: {self.resumable} has {counted(trained, 'epoch')} already; give as many or more"
+            )
         if not self._can_go_on(checkpoint):
             raise UserError(f"{self.resumable}: holds no training to go on with; {WAYS_OUT}")
         if processes.is_main():
@@ -118,10 +123,8 @@ class Run(PlannedRun):
         optimizer = checkpoint.optimizer or self.config.freeze_backbone
         if not (checkpoint.history and checkpoint.options and optimizer and checkpoint.preprocessing):
             return False
-        return (
-            checkpoint.image_shape == list(self.config.image_shape)
-            and not (self.config.length_is_fixed and len(checkpoint.history) > self.config.num_epochs)
-            and not (self.config.freeze_backbone and checkpoint.fresh_weights is None)
+        return checkpoint.image_shape == list(self.config.image_shape) and not (
+            self.config.freeze_backbone and checkpoint.fresh_weights is None
         )
 
     def _complete(self, checkpoint):
