@@ -91,7 +91,8 @@ def create_argparser():
 def held_out_proportion(text):
     """Read a proportion between 0 and 0.5 as an exact fraction: 0.1 is 1/10, not the float beside it."""
     try:
-        proportion = Fraction(text)
+        # A float first, which has bounds: as a fraction 1e-999999999 would fill the memory.
+        proportion = Fraction(text) if "/" in text or 0 < float(text) < 0.5 else Fraction(0)
     except (ValueError, ZeroDivisionError):
         proportion = Fraction(0)
     if not 0 < proportion < Fraction(1, 2):

@@ -296,6 +296,14 @@ def test_fewer_than_two_classes_are_an_error(tmp_path, call_script, class_folder
     assert result.stderr.count("note: ") == ("bin" in counts)
 
 
+def test_of_classes_without_a_readable_image_it_is_said_how_many_files_were_left_out(data, call_script):
+    files = list((data / "no").iterdir())
+    for path in files:
+        path.write_text("not an image")
+    result = call_script(SCRIPT, "-dir", data)
+    assert error_places(result) == [str(data)] and f"({len(files)} files left out, see above)" in result.stderr
+
+
 @pytest.mark.parametrize("option", ["-proj_dir", "-group_csv"])
 def test_an_empty_path_is_an_error(data, call_script, option, monkeypatch, contents):
     monkeypatch.chdir(data)

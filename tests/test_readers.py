@@ -44,7 +44,7 @@ def test_a_number_is_read(reader, text, value):
         (number(above=0), ["0", "-0.1", "inf", "nan", "", "x"]),
         (number(at_least=0, below=1), ["-0.1", "1", "inf"]),
         (number(above=0, at_most=1), ["0", "1.1", "-inf"]),
-        (held_out_proportion, ["0", "0.5", "-0.1", "1", "10%", "nan", "inf", "1/0", ""]),
+        (held_out_proportion, ["0", "0.5", "-0.1", "1", "10%", "nan", "inf", "1/0", "1e-999999999", ""]),
     ],
 )
 def test_what_is_no_such_number_is_refused(reader, texts):

@@ -12,7 +12,7 @@ from pipeline import files, image_files, image_table, image_values, thumbnails
 from pipeline.errors import UserError
 from pipeline.file_names import FileNames, caseless, composed
 from pipeline.image_table import COLUMNS, GROUP_COLUMNS, usable
-from pipeline.messages import note_each
+from pipeline.messages import counted, note_each
 from pipeline.partitioning import duplicates, folders, intake
 from pipeline.progress import map_in_threads
 from pipeline.project import is_plain_file_name
@@ -184,7 +184,9 @@ def _check_classes(project, images, labels_csv):
                 "give the folder that holds one folder of images per class, or a table of labels with "
                 f"-labels_csv{meant}"
             )
-        raise UserError(f"{project.root}: images of fewer than two classes in it; {way_out}")
+        count = int((images["left_out"] != "").sum())
+        left_out = f" ({counted(count, 'file')} left out, see above)" if count else ""
+        raise UserError(f"{project.root}: images of fewer than two classes in it{left_out}; {way_out}")
     if not labels_csv:
         folders.tell_without_images(project, set(class_names))
     alike = [list(names) for _, names in itertools.groupby(sorted(class_names, key=caseless), key=caseless)]
