@@ -91,6 +91,13 @@ def test_a_class_that_is_mapped_twice_is_an_error(validate, tmp_path):
     assert (error_places(result), found) == ([f"{table}, line 4"], None)
 
 
+def test_a_map_that_leaves_out_every_class_is_an_error(validate, tmp_path):
+    table = tmp_path / "map.csv"
+    table.write_text("external,class\nno,\nYES,\n")
+    result, found = validate("-class_map", table)
+    assert (error_places(result), found) == ([f"-class_map {table}"], None)
+
+
 def test_the_columns_of_a_table_of_labels_can_be_named(validate, elsewhere, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("scan,finding\n" + "".join(f"no/no{n}.png,yes\nYES/YES{n}.png,no\n" for n in range(3)))

@@ -34,6 +34,10 @@ def predict_external(ensemble, images, task, command_line):
     place, batch_size, sample_count = task.external, task.images_at_once, task.mc_samples
     labels = class_indices(images["class_name"], ensemble.class_names, place, task.class_map)
     images, labels = images[labels >= 0], labels[labels >= 0]
+    if not len(images):
+        raise UserError(
+            f"-class_map {task.class_map}: leaves out every class of {place}; give one a class of the model"
+        )
     known = known_to(ensemble, images)
     if known.any():
         twins = listed(list(images["source"][known])[:3]) + (", ..." if known.sum() > 3 else "")
