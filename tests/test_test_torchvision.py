@@ -369,13 +369,17 @@ def test_pictures_of_new_images_do_not_become_a_class(call_script, trained, tmp_
 
 
 def test_a_model_whose_training_was_stopped_says_so(call_script, trained):
-    path = trained / "models" / "small.pth.tar"
+    path, last = (trained / "models" / f"small{suffix}" for suffix in (".pth.tar", ".last.pth.tar"))
+    result = call_script(SCRIPT, "-dir", trained, "-save", last.name)  # of which the model says that it is finished
+    assert (result.returncode, result.stderr) == (0, "")
     options = {"maximum number of epochs": 256}
     torch.save({**torch.load(path, weights_only=True), "finished": False, "epoch": 1, "options": options}, path)
     result = call_script(SCRIPT, "-dir", trained)
     assert result.returncode == 0
     # The last epoch is that of the state to resume from.
     assert result.stderr.startswith(f"note: {path}: the training was not finished, stopped at epoch 2 of 256; ")
+    result = call_script(SCRIPT, "-dir", trained, "-save", last.name)
+    assert result.stderr.startswith(f"note: {last}: the training was not finished, stopped at epoch 2 of 256; ")
     preds, results = (trained / f"small_{name}.json" for name in ("preds", "results"))
     assert read_strictly(preds)["training"] == "stopped at epoch 2 of 256"
     result = call_script("calc_model_performance.py", preds, results)

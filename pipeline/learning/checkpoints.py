@@ -173,8 +173,11 @@ def _without_prefix(state_dict):
 def interruption(checkpoint, path):
     """Return "stopped at epoch 9 of 256" for the Checkpoint in `path` if its training has not ended by itself, else "".
 
-    A file that does not say whether it has is taken for finished.
+    A file that does not say whether it has is taken for finished. For NAME.last.pth.tar the model beside it says so.
     """
+    model = path.with_name(path.name.removesuffix(LAST_SUFFIX) + MODEL_SUFFIX)
+    if path.name.endswith(LAST_SUFFIX) and model.is_file():
+        return interruption(load(model), model)
     if checkpoint.finished is not False:
         return ""
     reached, last = checkpoint.epoch, path.with_name(path.name.removesuffix(MODEL_SUFFIX) + LAST_SUFFIX)
