@@ -5,6 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from conftest import error_places
 from PIL import Image
 
 PARTITIONS = ("train", "val", "test")
@@ -140,3 +141,16 @@ def test_a_model_is_not_tested_on_what_it_has_seen(trained, call_script):
     assert not (trained / "small_preds.json").exists()
     assert call_script("test_torchvision.py", "-dir", trained, "-split", "train").returncode == 0
     assert json.loads((trained / "small_train_preds.json").read_text())["split"] == "train"
+
+
+def test_validation_images_of_another_split_that_the_model_has_trained_on_are_refused(trained, call_script):
+    """They would choose a threshold by probabilities that the model has fitted."""
+    assert call_script("test_torchvision.py", "-dir", trained, "-split", "val").returncode == 0
+    tables = [trained / "csv" / f"{partition}.csv" for partition in ("train", "val")]
+    train, val = (path.read_text(encoding="utf-8").splitlines(keepends=True) for path in tables)
+    for path, lines in zip(tables, ([*train[1:], val[0]], [*val[1:], train[0]]), strict=True):
+        path.write_text("".join(lines), encoding="utf-8")
+    result = call_script("test_torchvision.py", "-dir", trained, "-split", "val")
+    assert error_places(result) == [str(tables[1])]
+    assert "has seen 1 of its 5 images in training" in result.stderr and "-split train" in result.stderr
+    assert call_script("test_torchvision.py", "-dir", trained).returncode == 0  # the test images are the same

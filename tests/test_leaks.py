@@ -82,6 +82,16 @@ def test_leaks_that_are_kept_are_recorded_and_can_be_tested(data, call_script):
     assert tested.returncode == 0 and "has seen 1 of its 12 images" in tested.stderr
 
 
+def test_a_split_that_keeps_leaks_does_not_excuse_a_model_of_another_split(data, call_script):
+    call_script(SCRIPT, "-dir", data, "-partitions", "redrawn")
+    call_script("organize_files.py", data)
+    small = ("-architecture", "shufflenet_v2_x0_5", "-img_shape", 3, 32, 32, "-num_epochs", 1)
+    assert call_script("train_torchvision.py", "-dir", data, *small).returncode == 0
+    assert call_script(SCRIPT, "-dir", data, "-partitions", "kept", "--keep_leaks").returncode == 0
+    result = call_script("test_torchvision.py", "-dir", data)
+    assert error_places(result) == [str(data / "csv" / "test.csv")] and "the split has changed" in result.stderr
+
+
 def test_a_validation_part_that_is_given_gives_way_to_test_and_not_to_training(data, call_script, class_folders):
     class_folders(data / "valid", {"no": 4, "yes": 4}, seed=2)
     shutil.copy(data / "Testing" / "no" / "no1.png", data / "valid" / "no" / "in_test.png")

@@ -110,6 +110,10 @@ def test_no_threshold_is_better_and_the_figures_are_what_it_gives(images, min_se
             "is of fold 2, the predictions measured of fold 0",
             "is of checkpoint other.pth.tar, the predictions measured of checkpoint m.pth.tar",
         ]),
+        ({"fold": 0, "checkpoint": "m.pth.tar", "weights": ["earlier"]}, [
+            "is of other weights than the predictions measured: the model was trained again, or further, in between; "
+            "predict both again"
+        ]),
     ],
 )  # fmt: skip
 def test_what_may_not_choose_is_refused(changes, expected):
@@ -117,6 +121,7 @@ def test_what_may_not_choose_is_refused(changes, expected):
     for name, value in changes.items():
         setattr(chosen, name, value)
     measured = random_two_class(1, split="test", prefix="test", fold=0, checkpoint="m.pth.tar")
+    measured.weights = ["later"]
     with pytest.raises(UserError) as error:
         chosen_threshold(chosen, VAL, measured)
     assert list(error.value.faults) == [f"-threshold_from {VAL}: {fault}" for fault in expected]

@@ -21,26 +21,34 @@ def seen_in_training(checkpoints, content_hashes):
 
 
 def require_unseen(classifier, project, split, fold, content_hashes):
-    """Raise UserError where a Classifier was trained or tuned on images of a Split; a note if the split keeps leaks.
+    """Raise UserError where a Classifier was trained or tuned on test images, or trained on validation images.
 
-    `content_hashes` are those of the split's files. A checkpoint that does not say what it has seen gets a note.
+    The latter only where the split is another one than the model was trained on. Where that very split keeps leaks, a
+    note tells of the test images. `content_hashes` are those of the files of `split`, a Split. A checkpoint that does
+    not say what it has seen gets a note.
     """
+    checkpoint, has_changed = classifier.checkpoint, _split_has_changed(classifier.checkpoint, project, fold)
+    if split.partition == "val" and not has_changed:
+        return
     tell_unknown(classifier)
-    checkpoint = classifier.checkpoint
-    part_of = {one: part for part, hashes in (checkpoint.seen_images or {}).items() for one in hashes or []}
+    seen_images = checkpoint.seen_images or {}
+    if split.partition == "val":  # an earlier training does not say which of its images it has only been tuned on
+        seen_images = {"train": seen_images.get("train")}
+    part_of = {one: part for part, hashes in seen_images.items() for one in hashes or []}
     found = [(name, part_of[one]) for name, one in zip(split.file_names, content_hashes, strict=True) if one in part_of]
     if not found:
         return
     parts = " and ".join(dict.fromkeys(WORDS.get(part, part) for _, part in found))
     names = ", ".join(name for name, _ in found[:3]) + (", ..." if len(found) > 3 else "")
-    changed = "; the split has changed since" if _split_has_changed(checkpoint, project, fold) else ""
+    changed = "; the split has changed since" if has_changed else ""
     fault = (
         f"{split.path}: the model {classifier.path} has seen {len(found)} of its {len(content_hashes)} images in "
         f"{parts} ({names}){changed}; testing on them proves nothing"
     )
     record = split_files.read_split_record(project.csv / "split.json")
-    if not (record and record.leaks_kept):
-        raise UserError(f"{fault}; use a model trained on this split, or -split train or val")
+    if has_changed or not (record and record.leaks_kept):
+        others = "train" if split.partition == "val" else "train or val"
+        raise UserError(f"{fault}; use a model trained on this split, or -split {others}")
     note(f"{fault}, and they are tested since --keep_leaks has made this split")
 
 

@@ -84,8 +84,8 @@ def predict_folds(task, device, command_line, explain, doubtful):
 def predict_partition(task, fold, device, command_line):
     """Predict the partition that a Task means with the model of a fold, or for the fold "all" with all folds' models.
 
-    Returns the Ensemble, the partition's ImageSet and the Predictions. Raises UserError where the partition is test
-    and a model has seen one of the images in training, unless the split was made with --keep_leaks.
+    Returns the Ensemble, the partition's ImageSet and the Predictions. Raises UserError where a model
+    has seen test or validation images in training that it must not have seen, see seen.require_unseen.
     """
     project, partition = task.project, task.partition
     folds = split_files.chosen_folds(project, fold)
@@ -94,7 +94,7 @@ def predict_partition(task, fold, device, command_line):
     batch_size, sample_count = task.images_at_once, task.mc_samples
     with memory_shortage_named(batch_size, ensemble.views[0].image_shape):
         sets = [image_sets.load_image_set(project, split, view, device) for view in ensemble.views]
-        if partition == "test":
+        if partition != "train":
             for member, its_fold in zip(ensemble.members, folds, strict=True):
                 require_unseen(member, project, split, its_fold, sets[0].content_hashes)
         torch.manual_seed(inference.SAMPLING_SEED)

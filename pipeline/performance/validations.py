@@ -105,10 +105,17 @@ def _faults_of_one_model(validation, part, file):
             f"{file}: names no split, and its images may be the measured ones; "
             "predict with test_torchvision.py -split val"
         )
-    for what, theirs, ours in (
-        ("fold", validation.fold, part.fold),
-        ("checkpoint", validation.checkpoint, part.checkpoint),
-    ):
-        if None not in (theirs, ours) and theirs != ours:
-            faults.append(f"{file}: is of {what} {theirs}, the predictions measured of {what} {ours}")
-    return faults
+    others = [
+        f"{file}: is of {what} {theirs}, the predictions measured of {what} {ours}"
+        for what, theirs, ours in (
+            ("fold", validation.fold, part.fold),
+            ("checkpoint", validation.checkpoint, part.checkpoint),
+        )
+        if None not in (theirs, ours) and theirs != ours
+    ]
+    if not others and None not in (validation.weights, part.weights) and validation.weights != part.weights:
+        others = [
+            f"{file}: is of other weights than the predictions measured: the model was trained again, or further, in "
+            "between; predict both again"
+        ]
+    return faults + others
