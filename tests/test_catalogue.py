@@ -290,3 +290,20 @@ def test_of_a_folder_above_the_class_folders_the_right_one_is_named(tmp_path, cl
     result = call_script("partition_datasets.py", "-proj_dir", tmp_path / "download")
     assert result.returncode == 2
     assert f"did you mean {tmp_path / 'download' / 'scans'}?" in result.stderr
+
+
+def test_where_copied_class_folders_are_no_longer_as_bin_it_is_told(tmp_path, class_folders, call_script):
+    data = class_folders(tmp_path / "data", {"no": 10, "yes": 10})
+    call_script("partition_datasets.py", "-dir", data)
+    call_script("organize_files.py", data, "--copy")
+    assert call_script("partition_datasets.py", "-dir", data).stderr == ""
+    (data / "no" / "no0.png").unlink()
+    (data / "bin" / "yes3.png").write_bytes((data / "yes" / "yes3.png").read_bytes() + b"\0")  # the same image
+    result = call_script("partition_datasets.py", "-dir", data)
+    gone, changed = result.stderr.splitlines()
+    assert gone.startswith(f"note: {data / 'no' / 'no0.png'}: is gone, ") and str(data / "bin" / "no0.png") in gone
+    assert changed.startswith(f"note: {data / 'yes' / 'yes3.png'}: ") and str(data / "bin" / "yes3.png") in changed
+    (data / "bin" / "no0.png").unlink()
+    (data / "bin" / "yes3.png").unlink()
+    result = call_script("partition_datasets.py", "-dir", data)
+    assert [line for line in result.stderr.splitlines() if "yes3" in line] == []

@@ -229,3 +229,49 @@ def test_subfolders_that_make_the_split_impossible_are_an_error_that_names_the_o
         assert result.returncode == 2 and "-subfolders ungrouped" in result.stderr
     assert not (tmp_path / "images.csv").exists()
     assert call_script(SCRIPT, "-dir", tmp_path, "-subfolders", "ungrouped").returncode == 0
+
+
+@pytest.fixture
+def corrected(tmp_path, class_folders, call_script):
+    """Return correct(*options of organize): a project of two classes, one label of which was corrected, no0 to yes."""
+
+    def correct(*options):
+        data = class_folders(tmp_path / "data", {"no": 10, "yes": 10})
+        (tmp_path / "doubtful.csv").write_text("image,class,given_class\nno0.png,yes,no\n")
+        (tmp_path / "groups.csv").write_text("no0.png,7\nno1.png,7\n")
+        for script, *arguments in (
+            (SCRIPT, "-dir", data, "-group_csv", tmp_path / "groups.csv"),
+            ("organize_files.py", data, *options),
+            (SCRIPT, "-dir", data, "-labels_csv", tmp_path / "doubtful.csv"),
+        ):
+            assert call_script(script, *arguments).returncode == 0
+        return data
+
+    return correct
+
+
+def in_images_csv(data, *columns):
+    """Return {name in bin/: what images.csv says in the columns}."""
+    table = pd.read_csv(data / "csv" / "images.csv", keep_default_na=False, dtype=str)
+    return dict(zip(table["file_name"], zip(*(table[column] for column in columns), strict=True), strict=True))
+
+
+def test_what_is_remembered_of_an_image_is_not_said_of_another_one_that_comes_under_its_name(
+    corrected, call_script, class_folders
+):
+    data = corrected()
+    class_folders(data, {"no": 1}, seed=1)  # another no/no0.png than the one in bin/
+    for script, *arguments in ((SCRIPT, "-dir", data), ("organize_files.py", data), (SCRIPT, "-dir", data, "-seed", 1)):
+        assert call_script(script, *arguments).returncode == 0
+        said = in_images_csv(data, "class_name", "known_group", "corrected_from")
+        assert (said["no0.png"], said["no_no0.png"]) == (("yes", "7", "no"), ("no", "", ""))
+    assert len(said) == 21
+
+
+def test_a_correction_holds_where_copies_are_deleted_and_copied_again(corrected, call_script):
+    data = corrected("--copy")
+    shutil.rmtree(data / "bin")
+    assert call_script(SCRIPT, "-dir", data).returncode == 0
+    assert in_images_csv(data, "class_name", "known_group", "corrected_from")["no0.png"] == ("yes", "7", "no")
+    assert call_script("organize_files.py", data).returncode == 0
+    assert (data / "bin" / "no0.png").is_file() and (data / "no" / "no0.png").is_file()

@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.file_names import FileNames, caseless, composed
 from pipeline.image_table import COLUMNS, GROUP_COLUMNS, usable
 from pipeline.messages import counted, note_each
-from pipeline.partitioning import duplicates, folders, intake
+from pipeline.partitioning import duplicates, folders, intake, moving
 from pipeline.progress import map_in_threads
 from pipeline.project import is_plain_file_name
 from pipeline.remarks import NO_CONTRAST, SEVERAL_PAGES, Remarks
@@ -40,11 +40,15 @@ def find_images(project, choices, forget_groups=False):
     in_bin = {entry.name for entry in folders.entries(project.bin)} if project.bin.is_dir() else set()
     known = images_in_bin(project, earlier, in_bin)
     walked = folders.walk(project)
-    labels = intake.read_labels(walked, earlier, known, choices)
+    labels, of_bin = intake.read_labels(walked, earlier, known, choices)
     waiting = earlier[~earlier["source"].isin(known["source"])]
     group_of = dict(zip(map(composed, waiting["source"]), waiting["known_group"], strict=True))
-    known = label_known(known, labels)
+    known = label_known(known, of_bin)
     found = inspect_files(walked, labels, group_of, known)
+    if not choices.table:
+        found = corrected_again(found, waiting)
+    if moving.was_copied(project):
+        _tell_copies(project, known, walked, found)
     images = assign_bin_names(known, found, in_bin)
     _tell_left_out(project, images)
     remarks = Remarks()
@@ -86,10 +90,10 @@ def images_in_bin(project, earlier, in_bin):
 
 
 def label_known(known, labels):
-    """Return the table of images in bin/ with what `labels`, as intake.read_labels returns them, now say of them."""
+    """Return the table of images in bin/ with what `labels`, {name, letters composed: Label}, now say of them."""
     rows = []
     for row in known.to_dict("records"):
-        label = labels.get(composed(row["source"]))
+        label = labels.get(composed(row["file_name"]))
         if label is None:
             row["left_out"] = image_table.NOT_CHOSEN
         elif label.left_out:
@@ -127,6 +131,20 @@ def inspect_files(walked, labels, group_of, already_known):
     known = set(zip(map(composed, already_known["source"]), already_known["content_hash"], strict=True))
     keys = zip(map(composed, found["source"]), found["content_hash"], strict=True)
     return found[np.array([key not in known for key in keys], dtype=bool)]
+
+
+def corrected_again(found, waiting):
+    """Return the table of files with the corrections of the same images in an earlier one: those that have left bin/.
+
+    So it is where bin/ was deleted after `organize_files.py --copy`.
+    """
+    of_image = {(composed(row.source), row.content_hash): row for row in waiting.itertuples() if row.corrected_from}
+    rows = found.to_dict("records") if of_image else []
+    for row in rows:
+        earlier = of_image.get((composed(row["source"]), row["content_hash"]))
+        if earlier is not None:
+            row |= {"class_name": earlier.class_name, "corrected_from": earlier.corrected_from}
+    return _table(rows) if of_image else found
 
 
 def assign_bin_names(known, found, in_bin=()):
@@ -170,6 +188,24 @@ def _tell_left_out(project, images):
         shown = places if len(places) <= MOST_OF_A_REASON else [f"{places[0]} and {len(places) - 1} more"]
         notes += [f"left out: {place}: {reason}" for place in shown]
     note_each(notes, "images.csv has every one")
+
+
+def _tell_copies(project, known, walked, found):
+    """Tell where class folders that were copied are no longer as bin/, which counts: it may not be what is meant."""
+    in_bin = {composed(row.source): project.bin / row.file_name for row in known.itertuples()}
+    there = set(map(composed, walked))
+    note_each(
+        f"{project.root / source}: is gone, but not its copy {copy}, which counts; delete that too if it is to leave "
+        "the split"
+        for source, copy in in_bin.items()
+        if source not in there and (project.root / source).parent.is_dir()
+    )
+    note_each(
+        f"{project.root / row.source}: is no longer the same as its copy {in_bin[composed(row.source)]}; both count; "
+        "delete one of them"
+        for row in usable(found).itertuples()
+        if composed(row.source) in in_bin
+    )
 
 
 def _check_classes(project, images, labels_csv):

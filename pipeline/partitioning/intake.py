@@ -98,7 +98,10 @@ def given_partitions(images, choices):
 
 
 def read_labels(walked, earlier, in_bin, choices):
-    """Return {source, letters composed: Label} of the files that the user has chosen; print what was passed over.
+    """Return the Labels of what the user has chosen, of files and of images in bin/; print what was passed over.
+
+    Two dicts, {source: Label} and {name in bin/: Label}, letters composed. A file may have come into the place of an
+    image that lies in bin/ by now, and is another one: what is remembered of that image is not true of the file.
 
     Args:
         walked: {source: path} of all files, as folders.walk finds them.
@@ -108,52 +111,57 @@ def read_labels(walked, earlier, in_bin, choices):
             are of images in bin/, wherever labels come from.
     """
     if choices.labels_csv:
-        labels = _remembered(earlier)
+        labels, new = {row.source: _remembered(row) for row in earlier.itertuples() if row.class_name}, {}
         if choices.table:
             bin_names = dict(zip(in_bin["source"], in_bin["file_name"], strict=True))
             names_of = {source: [bin_names[source]] if source in bin_names else [] for source in (*bin_names, *walked)}
-            labels |= label_table.read(choices.table, choices.columns, names_of)
+            new = label_table.read(choices.table, choices.columns, names_of)
+        labels |= new
         _tell_unlabelled(walked, labels, choices.labels_csv)
     else:
-        labels = folders.read_labels(dict.fromkeys([*in_bin["source"], *walked])) | _remembered(in_bin)
+        labels, new = folders.read_labels(dict.fromkeys([*in_bin["source"], *walked])), {}
+    of_bin, source_of = {}, {}
+    for row in in_bin.itertuples():
+        label = new.get(row.source) or (_remembered(row) if row.class_name else labels.get(row.source))
+        if label is not None:
+            of_bin[composed(row.file_name)], source_of[composed(row.file_name)] = label, composed(row.source)
     if choices.doubtful_labels:
-        labels |= _corrected(labels, in_bin, choices.doubtful_labels)
+        class_names = {label.class_name for label in (*labels.values(), *of_bin.values())}
+        of_bin |= _corrected(of_bin, class_names, choices.doubtful_labels)
     # Copies may spell names with decomposed letters.
     labels = {composed(source): label for source, label in labels.items()}
-    chosen = {source: label for source, label in labels.items() if _is_chosen(source, choices.files)}
-    if labels and not chosen:
-        example = next(iter(labels))
+    sources = dict.fromkeys([*labels, *source_of.values()])
+    chosen = {source: None for source in sources if _is_chosen(source, choices.files)}
+    if sources and not chosen:
+        example = next(iter(sources))
         raise UserError(
-            f"-files {' '.join(choices.files)}: none of {counted(len(labels), 'file')} has such a name ({example}, "
+            f"-files {' '.join(choices.files)}: none of {counted(len(sources), 'file')} has such a name ({example}, "
             "say); correct the pattern, or give -files '*' for all"
         )
-    if len(chosen) < len(labels):
-        print(f"-files {' '.join(choices.files)}: {len(chosen)} of {len(labels)} files")
+    if len(chosen) < len(sources):
+        print(f"-files {' '.join(choices.files)}: {len(chosen)} of {len(sources)} files")
     folders.tell_pairs(chosen)
-    return chosen
+    return (
+        {source: label for source, label in labels.items() if source in chosen},
+        {name: label for name, label in of_bin.items() if source_of[name] in chosen},
+    )
 
 
-def _corrected(labels, in_bin, path):
-    """Return {source: Label} of the images in bin/ that a table of doubtful labels corrects; print how many."""
-    sources = zip(in_bin["file_name"], in_bin["source"], strict=True)
-    source_of = {composed(name): source for name, source in sources if source in labels}
+def _corrected(labels, class_names, path):
+    """Return {name in bin/: Label} of those of `labels` that a table of doubtful labels corrects; print how many."""
     corrected, changed = {}, 0
-    for name, class_name in corrections.read(path, source_of, {row.class_name for row in labels.values()}).items():
-        label = labels[source_of[name]]
+    for name, class_name in corrections.read(path, labels, class_names).items():
+        label = labels[name]
         first = label.corrected_from or label.class_name
         changed += class_name != label.class_name
         before = first if class_name != first else ""
-        corrected[source_of[name]] = replace(label, class_name=class_name, corrected_from=before)
+        corrected[name] = replace(label, class_name=class_name, corrected_from=before)
     print(f"{path}: {counted(changed, 'label')} corrected, {len(corrected) - changed} confirmed")
     return corrected
 
 
-def _remembered(images):
-    return {
-        row.source: Label(row.class_name, row.given_partition, row.known_group, corrected_from=row.corrected_from)
-        for row in images.itertuples()
-        if row.class_name
-    }
+def _remembered(row):
+    return Label(row.class_name, row.given_partition, row.known_group, corrected_from=row.corrected_from)
 
 
 def _sound(choices):
