@@ -51,10 +51,11 @@ class Project:
         }
 
     def require_organized(self):
-        """Raise UserError unless organize_files.py has been here."""
-        if self.bin.is_dir() and self.csv.is_dir():
+        """Raise UserError unless organize_files.py has been here, and has moved the tables too, images.csv last."""
+        waiting = (self.root / "images.csv").exists() and not (self.csv / "images.csv").exists()
+        if self.bin.is_dir() and self.csv.is_dir() and not waiting:
             return
-        if (self.root / "images.csv").exists():
+        if waiting:
             organize = script_command("organize_files.py", self.root)
             raise UserError(f"{self.root}: not organized yet; run: {organize}")
         raise UserError(

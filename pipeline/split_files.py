@@ -132,7 +132,10 @@ def read_split(project, partition, fold=None):
         if not is_plain_file_name(file_name):
             faults.append(f"{where}: {file_name!r} is not a plain file name; images lie in {project.bin} itself")
         elif found is None:
-            faults.append(f"{where}: {file_name!r} is not in {project.bin}; put it back or remove the line")
+            faults.append(
+                f"{where}: {file_name!r} is not in {project.bin}; run organize_files.py if it is still in its class "
+                "folder, else put it back or remove the line"
+            )
         first_line = first_line_of.setdefault(composed(file_name), line)
         if first_line != line:
             faults.append(f"{where}: {file_name!r} stands in line {first_line} already; remove one")

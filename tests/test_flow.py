@@ -1,6 +1,7 @@
 """The flow of images in a report, against a count of what was put into the folders."""
 
 import csv
+import re
 import shutil
 
 import numpy as np
@@ -157,3 +158,41 @@ def test_many_classes_are_a_range():
     assert flow.diagram(flow.Flow(78, {}, part, {None: dict.fromkeys(("train", "val", "test"), part)})).branches[
         0
     ].lines == ("12 classes of 6 to 12 images",)
+
+
+def seed_told(root, *paths):
+    """Return the random seed of the split that the printed page names, and its warnings."""
+    page = (root / "m_results.md").read_text(encoding="utf-8")
+    return re.findall(r"random seed (\d+)", page), page.partition("## Warnings")[2].partition("## ")[0]
+
+
+@pytest.mark.parametrize("folds", [None, 2])
+@pytest.mark.parametrize("again", [("-seed", 1), ("-folds", 3)])
+def test_a_split_of_later_is_not_told_as_that_of_the_predictions(
+    tmp_path, class_folders, split, report, call_script, folds, again
+):
+    root = split(class_folders(tmp_path / "data", {"no": 20, "yes": 20}), *(["-folds", folds] if folds else []))
+    paths = [predict(root, fold) for fold in (range(folds) if folds else [None])]
+    text = report(root, *paths).text
+    assert seed_told(root)[0] == ["0"] and "test.csv" in text
+    assert call_script("partition_datasets.py", "-dir", root, *again).returncode == 0
+    text = report(root, *paths).text
+    seeds, warnings = seed_told(root)
+    assert seeds == [] and "m_preds.json: the split" in text.replace("m_fold_0_preds.json, m_fold_1_", "m_")
+    assert "test.csv" not in text and "is missing" not in warnings
+
+
+def test_leaks_that_another_split_keeps_are_not_those_of_the_predictions(
+    tmp_path, class_folders, split, report, call_script
+):
+    root = tmp_path / "data"
+    class_folders(root / "train", {"no": 10, "yes": 10})
+    class_folders(root / "test", {"no": 4, "yes": 4}, seed=1)
+    shutil.copy(root / "test" / "no" / "no0.png", root / "train" / "no" / "twin.png")
+    path = predict(split(root, "--keep_leaks", "-val_test_prop", 0.2))
+    report(root, path)
+    assert "These leaks were kept" in seed_told(root)[1]
+    path = predict(split(root, "-partitions", "redrawn"))
+    assert call_script("partition_datasets.py", "-dir", root, "--keep_leaks", "-partitions", "kept").returncode == 0
+    report(root, path)
+    assert "These leaks were kept" not in seed_told(root)[1]

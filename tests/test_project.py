@@ -44,6 +44,9 @@ def test_a_project_that_is_not_organized_says_what_to_run(tmp_path):
         Project(root).require_organized()
     (root / "bin").mkdir()
     (root / "csv").mkdir()
+    with pytest.raises(UserError, match="not organized yet"):  # it was stopped before the tables were moved
+        Project(root).require_organized()
+    (root / "images.csv").rename(root / "csv" / "images.csv")
     Project(root).require_organized()
 
 

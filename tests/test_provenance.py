@@ -233,3 +233,17 @@ def test_a_gallery_that_is_gone_is_an_error_and_no_path_leads_outside(call_scrip
     result = call_script(SCRIPT, tmp_path / "preds.json", tmp_path / "r_results.json", "--report")
     assert result.returncode == 0
     assert "no training records of ../../x beside preds.json" in Page(tmp_path / "r_report.html").text
+
+
+def test_a_training_of_later_is_not_told_as_that_of_the_predictions(call_script, tmp_path):
+    (tmp_path / "results").mkdir()
+    record, results = tmp_path / "results" / "m_hyperparameters.json", tmp_path / "m_results.json"
+    random_two_class(0, split="test", checkpoint="m.pth.tar", weights=["first"]).write(tmp_path / "m_preds.json")
+    for weights, is_shown in ((None, True), ("first", True), ("second", False)):
+        record.write_text(json.dumps({"optimizer": "Adagrad", "weights hash": weights}))
+        assert call_script(SCRIPT, tmp_path / "m_preds.json", results, "--report").returncode == 0
+        page = results.with_suffix(".md").read_text(encoding="utf-8")
+        assert ("Adagrad" in Page(tmp_path / "m_report.html").text, "was trained again" in page) == (
+            is_shown,
+            not is_shown,
+        )

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from collections import OrderedDict
 
 import pytest
@@ -312,6 +313,21 @@ def test_resume_on_another_split_is_an_error(train, project):
     (project / "csv" / "train.csv").write_text("".join(lines[:-1]))
     result = train([], "--resume")
     assert_error(result, "the split files: ")
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_resume_on_images_that_were_changed_in_bin_is_an_error(train, project, files, finished):
+    train([0.5, 0.4, 0.6, 0.6] if finished else [0.5, 0.4])
+    shutil.copy(project / "bin" / "train é1.png", project / "bin" / "train é0.png")
+    assert_error(train([], "--resume"), f"the images: not as when {files[HYPERPARAMETERS if finished else LAST]} was")
+
+
+def test_a_training_that_was_recorded_without_what_the_images_hold_goes_on(train, files):
+    train([0.5, 0.4])
+    state = torch.load(files[LAST], weights_only=True)
+    del state["options"]["images fingerprint"]
+    torch.save(state, files[LAST])
+    assert train([0.6, 0.6], "--resume").returncode == 0
 
 
 @pytest.mark.parametrize("finished", [False, True])

@@ -1,6 +1,7 @@
 """The checkpoint file (.pth.tar): the only place that saves it, loads it and says what is in it."""
 
 import errno
+import hashlib
 import platform
 import re
 import warnings
@@ -168,6 +169,15 @@ def _without_prefix(state_dict):
     while state_dict and (prefix := next((p for p in PREFIXES if all(n.startswith(p) for n in state_dict)), None)):
         state_dict = {name.removeprefix(prefix): weights for name, weights in state_dict.items()}
     return state_dict
+
+
+def weights_hash(state_dict):
+    """Return a SHA-256 of weights and their names, as hexadecimal digits; predictions and training records hold it."""
+    digest = hashlib.sha256()
+    for name, weights in state_dict.items():
+        digest.update(name.encode())
+        digest.update(weights.cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def interruption(checkpoint, path):

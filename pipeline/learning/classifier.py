@@ -1,6 +1,5 @@
 """A trained model, ready to predict: for the scripts, and for Python programs."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -58,12 +57,8 @@ class Classifier:
 
     @cached_property
     def weights_hash(self):
-        """A SHA-256 of the weights and their names, by which the model is known whatever its file is called."""
-        digest = hashlib.sha256()
-        for name, weights in self.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(weights.cpu().reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        """The checkpoints.weights_hash, by which the model is known whatever its file is called."""
+        return checkpoints.weights_hash(self.model.state_dict())
 
     @cached_property
     def last_layer(self):

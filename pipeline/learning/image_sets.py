@@ -106,6 +106,11 @@ class TrainingData:
     split_fingerprint: str  # see split_files.fingerprint
     train_groups: list = None  # of the training images, parallel to them: texts, see image_table.groups_in
 
+    @property
+    def images_fingerprint(self):
+        """A hash of what the images hold, which may change while the split files stay the same."""
+        return files.content_hash(" ".join(self.train.content_hashes + self.val.content_hashes).encode())
+
 
 def load_training_data(project, fold, preprocessing, device):
     """Read the training and the validation images of a project; see `load_image_set`."""

@@ -88,7 +88,8 @@ class Run(PlannedRun):
 
         `reference` is what the model keeps to compare new images with, see familiarity.reference_of.
         """
-        replace(checkpoints.load(self.model), finished=True, reference=reference).save(self.model)
+        model = replace(checkpoints.load(self.model), finished=True, reference=reference)
+        model.save(self.model)
         series = {
             "loss values": "loss",
             "accuracy values": "accuracy",
@@ -97,6 +98,7 @@ class Run(PlannedRun):
         }
         values = {name: [[epoch.epoch, getattr(epoch, key)] for epoch in history] for name, key in series.items()}
         hyperparameters = record | {name: result(history, self.config.keep) for name, result in RESULTS.items()}
+        hyperparameters["weights hash"] = checkpoints.weights_hash(model.state_dict)
         files.write_json(self.losses, values)
         if not self.config.freeze_backbone:
             self.draw_curves(history)
@@ -109,8 +111,12 @@ class Run(PlannedRun):
         ours = (
             ("the class names", "class names", data.class_names),
             ("the split files", "split fingerprint", data.split_fingerprint),
+            ("the images", "images fingerprint", data.images_fingerprint),
             ("-weights", "weights fingerprint", weights_fingerprint(self.config.weights)),
         )
+        if "images fingerprint" not in recorded or recorded.get("split fingerprint") != data.split_fingerprint:
+            # Earlier versions have written none; and other split files have other images.
+            recorded = recorded | {"images fingerprint": data.images_fingerprint}
         faults = self.choice_faults(recorded, path) + [
             f"{what}: not as when {path} was trained; give the same, {WAYS_OUT}"
             for what, name, value in ours

@@ -61,6 +61,7 @@ class Training:
             "training images": len(self.data.train),
             "validation images": len(self.data.val),
             "split fingerprint": self.data.split_fingerprint,
+            "images fingerprint": self.data.images_fingerprint,
             "weights fingerprint": transfer.weights_fingerprint(self.config.weights),
             "image mean": self.start.preprocessing.mean,
             "image standard deviation": self.start.preprocessing.std,

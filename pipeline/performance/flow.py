@@ -174,19 +174,12 @@ def _sentences(flow, sources):
     split = predictions[0].split
     if split == "external":
         sentences.append("The images that were tested here come from elsewhere, and are not among these.")
-    elif split and any(_other_images(flow.partitions[one.fold][split], one) for one in predictions):
+    elif any(source.split_changed for source in sources):
         sentences.append(
             f"The {LONG_NAMES[split]} images of these predictions are not those of the split that lies beside them: it "
             "was changed since, or is another one."
         )
     return sentences
-
-
-def _other_images(part, predictions):
-    names = predictions.file_names
-    if predictions.members is not None:  # where groups are counted, names are theirs
-        names = [name for images in predictions.members for name in images]
-    return names is not None and set(map(composed, names)) != part.file_names
 
 
 def _part(rows, path, class_names):

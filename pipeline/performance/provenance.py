@@ -1,5 +1,6 @@
 """Where predictions come from: what lies beside them in the project folder, as sections of a page."""
 
+import contextlib
 import platform
 import re
 from dataclasses import dataclass
@@ -9,12 +10,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline import files
 from pipeline.errors import UserError, require_none
-from pipeline.messages import in_words
+from pipeline.file_names import composed
+from pipeline.messages import in_words, listed
 from pipeline.performance import flow
 from pipeline.performance.pages import Picture, Section, Table
 from pipeline.predictions import Predictions
-from pipeline.project import MODEL_SUFFIX, PARTITIONS, Project, is_plain_file_name
-from pipeline.split_files import SplitRecord, read_split_record
+from pipeline.project import MODEL_SUFFIX, PARTITIONS, Project, is_plain_file_name, split_tables
+from pipeline.split_files import SplitRecord, read_rows, read_split_record
 
 OF_EPOCHS = ("number of epochs", "best epoch", "kept epoch")  # in a training record
 
@@ -27,6 +29,8 @@ class Source:
     path: Path
     split: SplitRecord | None
     training: dict  # the training record of the model, where there is one
+    split_changed: bool = False  # the split that lies beside the predictions is not theirs, and `split` is None
+    trained_since: bool = False  # the training record there is that of other weights, and `training` is empty
 
     @property
     def root(self):
@@ -60,10 +64,10 @@ class Source:
         """Return [(path in the project folder, SHA-256)] of what the predictions come from, and their own."""
         split = Path("csv", "" if self.predictions.fold is None else f"fold_{self.predictions.fold}")
         checkpoint = self.predictions.checkpoint or ""
+        of_split = [Path("csv", "images.csv"), *(split / f"{partition}.csv" for partition in PARTITIONS)]
         paths = [
-            Path("csv", "images.csv"),
-            *(split / f"{partition}.csv" for partition in PARTITIONS),
-            *([Path("models", checkpoint)] if is_plain_file_name(checkpoint) else []),
+            *([] if self.split_changed else of_split),
+            *([Path("models", checkpoint)] if is_plain_file_name(checkpoint) and not self.trained_since else []),
             Path(self.path.name),
         ]
         return [
@@ -82,9 +86,10 @@ class Source:
 
 
 def read(parts, paths, for_report):
-    """Return a Source for each of the Predictions `parts`, read from `paths`; training records only for a report.
+    """Return a Source for each of the Predictions `parts`, read from `paths`.
 
-    Raises UserError, with a line a fault, where a record is damaged or, for a report, a gallery is missing.
+    Raises UserError, with a line a fault, where the record of the split is damaged or, for a report, that of a training
+    is, or a gallery is missing.
     """
     sources, faults = [], []
     for part, path in zip(parts, paths, strict=True):
@@ -94,13 +99,44 @@ def read(parts, paths, for_report):
             )
         try:
             split = read_split_record(path.parent / "csv" / "split.json")
+            changed = _split_has_changed(part, path.parent)
             record = path.parent / "results" / f"{_model_name(part)}_hyperparameters.json"
-            known = for_report and is_plain_file_name(record.name) and record.is_file()
-            sources.append(Source(part, path, split, _training_record(record) if known else {}))
+            training = {}
+            if is_plain_file_name(record.name) and record.is_file():
+                with contextlib.nullcontext() if for_report else contextlib.suppress(UserError):
+                    training = _training_record(record)
+            weights = training.get("weights hash")
+            since = None not in (weights, part.weights) and [weights] != part.weights
+            split, training = None if changed else split, {} if since else training
+            sources.append(Source(part, path, split, training, changed, since))
         except UserError as error:
             faults += error.faults
     require_none(faults)
     return sources
+
+
+def _split_has_changed(predictions, root):
+    """Tell whether the split files in a project folder give the predictions' partition other images, or labels.
+
+    False where none are there, and for images from elsewhere.
+    """
+    project, names = Project(root), predictions.members or [[name] for name in predictions.file_names or []]
+    folders = project.fold_folders()
+    together = predictions.fold is None and len(predictions.weights or ()) > 1  # of all folds' models
+    folder = folders[min(folders)] if together and folders else project.split_folder(predictions.fold)
+    path = folder / f"{predictions.split}.csv"
+    is_split = folders or any(map(Path.exists, split_tables(project.csv)))
+    if predictions.split not in PARTITIONS or not names or not is_split:
+        return False
+    if not path.exists():
+        return True
+    predicted = {
+        (composed(name), int(label)) for each, label in zip(names, predictions.labels, strict=True) for name in each
+    }
+    try:
+        return {(composed(name), label) for name, label in read_rows(path)} != predicted
+    except UserError:  # it is damaged
+        return True
 
 
 def _training_record(path):
@@ -112,7 +148,7 @@ def _training_record(path):
 
 def folds_of_split(sources):
     """Return the numbers of the folds that the project of the Sources is split into; none where they are not there."""
-    return {fold for source in sources for fold in Project(source.root).fold_folders()}
+    return {fold for source in sources if not source.split_changed for fold in Project(source.root).fold_folders()}
 
 
 def leaks_kept(sources):
@@ -121,7 +157,7 @@ def leaks_kept(sources):
 
 
 def split_sections(sources):
-    """Return the section on how the images were split, if there is a record of it: [Section] or []."""
+    """Return the section on how the images were split, and what has changed since, if it is known: [Section] or []."""
     sentences, commands = _split(sources)
     return [Section("Where this comes from", sentences, commands=commands)] if sentences else []
 
@@ -153,7 +189,8 @@ def _training(sources):
     """Return the section on how the models were trained: their curves and settings."""
     recorded = [source for source in sources if source.training]
     missing = [f"{source.model} beside {source.path.name}" for source in sources if not source.training]
-    sentences = [f"There are no training records of {', of '.join(missing)}."] if missing else []
+    of = " of these weights" if any(source.trained_since for source in sources) else ""
+    sentences = [f"There are no training records{of} of {', of '.join(missing)}."] if missing else []
     curves = [source.curve(quantity) for quantity in ("loss", "accuracy") for source in recorded]
     curves = [picture for picture in curves if picture.path.is_file()]
     tables = [_settings(recorded)] if recorded else []
@@ -219,12 +256,24 @@ def _origin(sources, command):
 
 
 def _split(sources):
-    """Return the sentences on how the images were split, and the command lines that did it; mostly one of each."""
+    """Return the sentences on how the images were split and what has changed since, and the splits' command lines."""
     known = [source for source in sources if source.split]
     sentences = [
         f"The images were split on {source.split.date[:10]} (UTC) with the random seed {source.split.seed}."
         for source in known
     ]
+    changed = [source.path.name for source in sources if source.split_changed]
+    if changed:
+        sentences.append(
+            f"{listed(changed)}: the split that lies beside was changed after predicting, or is another one, and how "
+            "these images were split is not known."
+        )
+    since = [f"{source.path.name} ({source.model})" for source in sources if source.trained_since]
+    if since:
+        sentences.append(
+            f"{listed(since)}: the model was trained again, or further, after predicting; test it again for what it "
+            "is now."
+        )
     commands = [source.relative(source.split.command_line) for source in known]
     return list(dict.fromkeys(sentences)), list(dict.fromkeys(commands))
 
