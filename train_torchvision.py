@@ -84,7 +84,9 @@ def main(argv=None):
         note(f"--resume: {project.models} has no training called {name} to go on with; it starts now")
     for run in runs:
         # Several runs that are started again go on where they stopped, without being asked to.
-        run.prepare(may_exist=options.resume or options.overwrite or len(runs) > 1)
+        goes_on = len(runs) > 1 and (run.resumable.exists() or run.model.exists())
+        run.prepare(may_exist=options.resume or options.overwrite or goes_on)
+    planning.require_ours(project, runs, name if len(configs) > 1 else None)
     if len(runs) == 1 and not options.overwrite:
         runs[0].require_same_choices()
     # The rest is imported only now, so that --help and what is wrong with options and folder are told at once.

@@ -95,6 +95,23 @@ def plan_runs(project, configs, folds, file_name):
     ]
 
 
+def require_ours(project, runs, sweep):
+    """Raise UserError for each file of another origin that the runs, or the sweep of this name, would replace unasked.
+
+    `sweep` is None where there is none. What trainings of these names have left is asked about in PlannedRun.prepare.
+    """
+    pictures, tables = [run.augmented for run in runs if run.config.augment != "none"], []
+    if sweep is not None:
+        pictures.append(project.results / f"{sweep}_sweep.png")
+        tables.append(project.results / f"{sweep}_sweep.csv")
+    foreign = [path for path in pictures if path.is_file() and not files.has_mark(path)]
+    foreign += [path for path in tables if path.is_file() and not path.read_bytes().startswith(b"model name")]
+    require_none(
+        f"{path}: was not written by train_torchvision.py; rename it, or give another -model_save_name"
+        for path in foreign
+    )
+
+
 def run_name(name, one, with_recipe=False):
     """Return the name of one run of the sweep called `name`."""
     recipe = f"_{one.recipe}" if with_recipe else ""
