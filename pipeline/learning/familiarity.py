@@ -26,9 +26,9 @@ def reference_of(checkpoint, training, store):
     (float16 (m, d), of length 1) and names of at most MOST_REFERENCES training images, and distances, the ascending
     ones of the validation images (float32 (n,)).
     """
-    model = checkpoint.build_model().to(training.train_set.device)
-    layer = last_layer(model, checkpoint)
-    count = len(training.train_set)
+    train, val = training.data.train, training.data.val
+    model = checkpoint.build_model().to(train.device)
+    layer, count = last_layer(model, checkpoint), len(train)
     chosen = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:MOST_REFERENCES].sort().values
 
     def seen_in(images, indices):
@@ -37,10 +37,10 @@ def reference_of(checkpoint, training, store):
         source, precision = transfer.features_source(training.config), training.config.precision
         return torch.from_numpy(store.features(model, layer, images, precision, source)).mean(dim=0)[indices]
 
-    features = _normalized(seen_in(training.train_set, chosen)).half()
-    validated = _normalized(seen_in(training.val_set, torch.arange(len(training.val_set))))
+    features = _normalized(seen_in(train, chosen)).half()
+    validated = _normalized(seen_in(val, torch.arange(len(val))))
     distances, _ = _nearest(validated, features)
-    names = [training.train_set.paths[index].name for index in chosen.tolist()]
+    names = [train.paths[index].name for index in chosen.tolist()]
     return {"features": features, "names": names, "distances": distances.sort().values}
 
 
@@ -58,11 +58,11 @@ def predict_and_compare(classifier, pixels, sample_count):
     """
     model, preprocessing, reference = classifier.model, classifier.preprocessing, classifier.checkpoint.reference
     if reference is None:
-        return inference.predict(model, [pixels], preprocessing, sample_count)
+        return inference.predict(model, pixels, preprocessing, sample_count)
     with inputs_of(classifier.last_layer) as taken:
-        outputs = inference.predict(model, [pixels], preprocessing)
+        outputs = inference.predict(model, pixels, preprocessing)
     if sample_count is not None:
-        outputs = inference.predict(model, [pixels], preprocessing, sample_count)
+        outputs = inference.predict(model, pixels, preprocessing, sample_count)
     seen = torch.stack(taken).mean(dim=0)  # over the image and, where it was predicted too, its mirror image
     seen = seen.flatten(2).mean(dim=2) if seen.ndim > 2 else seen
     _require_same_width(classifier, seen)
