@@ -102,20 +102,20 @@ def read_labels(walked, earlier, in_bin, choices):
 
     Args:
         walked: {source: path} of all files, as folders.walk finds them.
-        earlier: the table of the images of earlier splits.
-        in_bin: those of it that lie in bin/.
+        earlier: ImageRows of the images of earlier splits.
+        in_bin: those of them that lie in bin/.
         choices: the Choices. Images of earlier splits that are not in a table of labels keep their label. Corrections
             are of images in bin/, wherever labels come from.
     """
     if choices.labels_csv:
         labels = _remembered(earlier)
         if choices.table:
-            bin_names = dict(zip(in_bin["source"], in_bin["file_name"], strict=True))
-            names_of = {source: [bin_names[source]] if source in bin_names else [] for source in (*bin_names, *walked)}
+            bin_names = {row.source: [row.file_name] for row in in_bin}
+            names_of = bin_names | {source: [] for source in walked if source not in bin_names}
             labels |= label_table.read(choices.table, choices.columns, names_of)
         _tell_unlabelled(walked, labels, choices.labels_csv)
     else:
-        labels = folders.read_labels(dict.fromkeys([*in_bin["source"], *walked])) | _remembered(in_bin)
+        labels = folders.read_labels(dict.fromkeys([*(row.source for row in in_bin), *walked])) | _remembered(in_bin)
     if choices.doubtful_labels:
         labels |= _corrected(labels, in_bin, choices.doubtful_labels)
     # Copies may spell names with decomposed letters.
@@ -135,8 +135,7 @@ def read_labels(walked, earlier, in_bin, choices):
 
 def _corrected(labels, in_bin, path):
     """Return {source: Label} of the images in bin/ that a table of doubtful labels corrects; print how many."""
-    sources = zip(in_bin["file_name"], in_bin["source"], strict=True)
-    source_of = {composed(name): source for name, source in sources if source in labels}
+    source_of = {composed(row.file_name): row.source for row in in_bin if row.source in labels}
     corrected, changed = {}, 0
     for name, class_name in corrections.read(path, source_of, {row.class_name for row in labels.values()}).items():
         label = labels[source_of[name]]
@@ -148,10 +147,10 @@ def _corrected(labels, in_bin, path):
     return corrected
 
 
-def _remembered(images):
+def _remembered(rows):
     return {
         row.source: Label(row.class_name, row.given_partition, row.known_group, corrected_from=row.corrected_from)
-        for row in images.itertuples()
+        for row in rows
         if row.class_name
     }
 
