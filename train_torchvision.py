@@ -37,13 +37,7 @@ def create_argparser():
         "python train_torchvision.py -project_directory DIR -num_epochs 256 -num_classes 2 -learning_rate 0.001 "
         "-patience 5 -batch_size 25 -model_save_name resnet_1.pth.tar -img_shape 3 224 224 -architecture resnet18",
     )
-    groups = {
-        config.DATA: parser.add_argument_group("data"),
-        config.MODEL: parser.add_argument_group("model and training (several values: a sweep over all combinations)"),
-        config.STOP: parser.add_argument_group("when to stop"),
-        config.RUN: parser.add_argument_group("run"),
-        config.PARTS: parser.add_argument_group("single parts of a recipe (--no-NAME turns one of the switches off)"),
-    }
+    groups = {name: parser.add_argument_group(name) for name in config.GROUPS}
     # fmt: off
     data, run = groups[config.DATA], groups[config.RUN]
     add_option(data, "-project_directory", "-proj_dir", "-dir", metavar="DIR", required=True, type=folder_path,

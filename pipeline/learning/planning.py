@@ -29,9 +29,10 @@ class PlannedRun:
         self.lock = models / f".{self.name}.lock"
         self.augmented, self.epochs = self._result("augmented.png"), self._result("epochs.csv")
         self.hyperparameters, self.losses = self._result("hyperparameters.json"), self._result("loss_values.json")
-        # What the run leaves: of steps also a state to go on with, and curves.
-        self.of_steps = [self.last, self._result("accuracy.png"), self._result("loss.png")]
-        self.files = [self.model, self.hyperparameters, self.losses, self.epochs, *([] if at_once else self.of_steps)]
+        # What the run leaves, and what one of this name may have left: of steps also a state to go on with, and curves.
+        of_steps = [self.last, self._result("accuracy.png"), self._result("loss.png")]
+        self.files = [self.model, self.hyperparameters, self.losses, self.epochs, *([] if at_once else of_steps)]
+        self.possible_files = list(dict.fromkeys([*self.files, *of_steps]))
 
     def _result(self, ending):
         return self.project.results / f"{self.name}_{ending}"
@@ -39,7 +40,7 @@ class PlannedRun:
     @property
     def existing(self):
         """The files that an earlier run of this name left."""
-        return [path for path in dict.fromkeys([*self.files, *self.of_steps]) if path.exists()]
+        return [path for path in self.possible_files if path.exists()]
 
     def prepare(self, may_exist):
         """Create the folders; UserError where an earlier run of this name left something and that is not expected.

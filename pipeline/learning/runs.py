@@ -69,7 +69,7 @@ class Run(PlannedRun):
         """Save the state after an epoch, a Checkpoint, and as the model too if its weights are to be kept so far."""
         if len(checkpoint.history) == 1:
             # The records of an earlier run of this name; its model stays until there is a new one.
-            for path in [*self.files, *self.of_steps]:
+            for path in self.possible_files:
                 if path not in (self.model, self.resumable):
                     path.unlink(missing_ok=True)
         if self.resumable != self.model:
