@@ -208,10 +208,8 @@ def grid(chosen):
     if "image_shape" in chosen:
         chosen = chosen | {"image_shape": tuple(chosen["image_shape"])}
     swept = {"recipe": ["published"]} | {name: values for name, values in chosen.items() if name in several}
-    configs = {}
-    for values in itertools.product(*swept.values()):
-        combination = chosen | dict(zip(swept, values, strict=True))
-        configs[configuration(combination)] = None
+    combinations = itertools.product(*swept.values())
+    configs = [configuration(chosen | dict(zip(swept, values, strict=True))) for values in combinations]
     freezing = "--freeze_backbone" if chosen.get("freeze_backbone") else f"-recipe {in_words(swept['recipe'])}"
     require_none(
         f"{entry.metadata['option'].name}: has no effect with {freezing}, which fits the last layer by logistic "

@@ -223,17 +223,16 @@ def print_epoch(history):
 
 def print_hyperparameters(run, hyperparameters):
     """Print the published table of hyperparameters, and where everything is; of a fitted last layer without epochs."""
-    names = ("batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience", "last layer")
-    names = names if not run.config.freeze_backbone else [name for name in names if name != "number of epochs"]
+    names = ["batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience", "last layer"]
+    best, kept = (f"best epoch: {hyperparameters['best epoch']}, ", f" epoch {hyperparameters['kept epoch']}")
+    if run.config.freeze_backbone:
+        names.remove("number of epochs")
+        best = kept = ""
     shown = [(name, in_words(hyperparameters[name])) for name in names if hyperparameters.get(name) is not None]
     print(f"\nHyperparameters of {run.name} ({run.config.architecture})\n")
     print(format_table(["hyperparameter", "value"], shown))
-    loss, kept = f"validation loss {hyperparameters['minimum validation loss']:.4f}", "saved"
-    if not run.config.freeze_backbone:
-        loss, kept = (
-            f"best epoch: {hyperparameters['best epoch']}, {loss}",
-            f"saved epoch {hyperparameters['kept epoch']}",
-        )
-    print(f"\n{loss}\n{kept} as {run.model}\nwrote:")
+    print(
+        f"\n{best}validation loss {hyperparameters['minimum validation loss']:.4f}\nsaved{kept} as {run.model}\nwrote:"
+    )
     for path in run.files[1:]:
         print(f"  {path}")

@@ -44,7 +44,8 @@ class Choices:
         )
         record = split_files.read_split_record(project.tables / "split.json")
         earlier = _sound(record.choices if record else {})
-        if given.get("files"):
+        given = {name: value for name, value in given.items() if value is not None}
+        if "files" in given:
             given["files"] = tuple(given["files"])
         if table is not None and corrections.is_in(table):
             if columns:
@@ -52,11 +53,9 @@ class Choices:
             given["doubtful_labels"] = table  # which leaves it as it is where labels come from
         elif table is not None:
             given |= {"table": table, "labels_csv": table.name}
-        kept = {name: value for name, value in earlier.items() if given.get(name) is None}
-        chosen = cls(
-            **kept, columns=dict(columns), **{name: value for name, value in given.items() if value is not None}
-        )
-        if chosen.labels_csv and given.get("subfolders"):
+        kept = {name: value for name, value in earlier.items() if name not in given}
+        chosen = cls(**kept, columns=dict(columns), **given)
+        if chosen.labels_csv and "subfolders" in given:
             raise UserError(
                 f"-subfolders {given['subfolders']}: has no effect, since labels come from {chosen.labels_csv} and not "
                 "from folders; leave it out"
