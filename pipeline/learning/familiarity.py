@@ -19,23 +19,23 @@ UNLIKE_FROM = 95.0  # percentile; of new images of the same kind, 5% are beyond 
 FEWEST_VALIDATED = 19  # validation images, below which no percentile reaches UNLIKE_FROM
 
 
-def reference_of(checkpoint, training, store):
-    """Return what a finished model's Checkpoint keeps to compare new images with, of a Training's images.
+def reference_of(training, store):
+    """Return what the checkpoint of a finished Training keeps to compare new images with its own.
 
     Where only the last layer was fitted, the FeatureStore `store` has their features already. A dict of features
     (float16 (m, d), of length 1) and names of at most MOST_REFERENCES training images, and distances, the ascending
     ones of the validation images (float32 (n,)).
     """
-    train, val = training.data.train, training.data.val
-    model = checkpoint.build_model().to(train.device)
-    layer, count = last_layer(model, checkpoint), len(train)
+    config, data, model = training.config, training.data, training.model
+    train, val, count = data.train, data.val, len(data.train)
+    layer = models.layer_of(model, models.head_names(config.architecture, len(data.class_names), config.image_shape))
     chosen = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:MOST_REFERENCES].sort().values
 
     def seen_in(images, indices):
-        if not training.config.freeze_backbone:
+        if not config.freeze_backbone:
             return _means(model, layer, images, indices)
-        source, precision = transfer.features_source(training.config), training.config.precision
-        return torch.from_numpy(store.features(model, layer, images, precision, source)).mean(dim=0)[indices]
+        found = store.features(model, layer, images, config.precision, transfer.features_source(config))
+        return torch.from_numpy(found).mean(dim=0)[indices]
 
     features = _normalized(seen_in(train, chosen)).half()
     validated = _normalized(seen_in(val, torch.arange(len(val))))

@@ -83,12 +83,12 @@ class Run(PlannedRun):
         for quantity in ("loss", "accuracy"):
             curves.draw_curves(self._result(f"{quantity}.png"), history, quantity, self.config.keep)
 
-    def finish(self, record, history, reference):
-        """Mark the model as finished, write the records and draw the curves; return the hyperparameters.
+    def finish(self, kept, record, history):
+        """Save the model, the Checkpoint `kept`, as finished, write the records and draw the curves.
 
-        `reference` is what the model keeps to compare new images with, see familiarity.reference_of.
+        Returns the hyperparameters.
         """
-        replace(checkpoints.load(self.model), finished=True, reference=reference).save(self.model)
+        replace(kept, finished=True).save(self.model)
         series = {
             "loss values": "loss",
             "accuracy values": "accuracy",

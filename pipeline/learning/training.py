@@ -49,8 +49,9 @@ def train(run, data, command_line, overwrite, store):
     if not processes.is_main():
         return record
     kept = checkpoints.complete(checkpoints.load(run.model), run.model, class_names=data.class_names)
-    reference = familiarity.reference_of(kept, training, store)
-    hyperparameters = run.finish(record, training.history, reference)
+    kept.load_weights(training.model, run.model)
+    kept.reference = familiarity.reference_of(training, store)
+    hyperparameters = run.finish(kept, record, training.history)
     print_hyperparameters(run, hyperparameters)
     return hyperparameters
 
