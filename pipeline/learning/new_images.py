@@ -133,8 +133,6 @@ def find_files(place, written=()):
     """
     if place.is_file():
         return {place.name: ""}
-    if not place.is_dir():
-        raise UserError(f"-images {place}: no such file or folder; check the name")
     found, visited = {}, set()
 
     def name_below(path):

@@ -23,7 +23,7 @@ def require(task):
         model_files.find_all(task.save, task.project, task.fold)
     for option in ("images", "external", "labels_csv", "class_map", "operating_point"):
         place = getattr(task, option)
-        if place is not None and not place.exists():
+        if place is not None and not (place.is_file() or place.is_dir()):
             raise UserError(f"-{option} {place}: no such file or folder; check the name")
     if task.name == tasks.NEW and task.out is not None:
         _require_ours(task.out, _is_table)

@@ -22,25 +22,23 @@ def load_ensemble(task, device, fold, class_names=None):
 
     Raises UserError where the options, or `class_names` of a project, contradict a file.
     """
-    paths = model_files.find_all(task.save, task.project, fold)
-    return Ensemble.of([_load(path, task, device, class_names) for path in paths])
-
-
-def _load(path, task, device, class_names):
-    checkpoint = checkpoints.complete(
-        checkpoints.load(path),
-        path,
-        architecture=task.architecture and resolve_architecture(task.architecture),
-        class_count=task.classes,
-        image_shape=task.img_size,
-        preprocessing=task.preprocessing,
-        class_names=class_names,
-        positive_class=task.positive_class,
-    )
-    classifier = Classifier.from_checkpoint(checkpoint, path, device)
-    if classifier.interruption:
-        note(f"{path}: the training was not finished, {classifier.interruption}; --resume goes on")
-    return classifier
+    classifiers = []
+    for path in model_files.find_all(task.save, task.project, fold):
+        checkpoint = checkpoints.complete(
+            checkpoints.load(path),
+            path,
+            architecture=task.architecture and resolve_architecture(task.architecture),
+            class_count=task.classes,
+            image_shape=task.img_size,
+            preprocessing=task.preprocessing,
+            class_names=class_names,
+            positive_class=task.positive_class,
+        )
+        classifier = Classifier.from_checkpoint(checkpoint, path, device)
+        if classifier.interruption:
+            note(f"{path}: the training was not finished, {classifier.interruption}; --resume goes on")
+        classifiers.append(classifier)
+    return Ensemble.of(classifiers)
 
 
 def operating_point_of(task, ensemble):
