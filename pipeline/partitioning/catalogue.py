@@ -194,8 +194,6 @@ def _inspect(path, row):
             )
     except image_files.UnreadableImage as reason:
         return row._replace(left_out=str(reason))
-    except MemoryError:
-        return row._replace(left_out="too large for this machine's memory")
 
 
 def _labelled(row, labels):
