@@ -78,21 +78,16 @@ def start_or_resume(run, data, overwrite):
     if not config.freeze_backbone:
         models.require_batch_size(model, min(config.batch_size, len(data.train)), processes.count())
     last = None if overwrite else run.load_last(data)
-    if config.freeze_backbone:
-        last = None  # it is ours, and fitted again in seconds
-    if last is not None:
-        start = transfer.start_of(last)
-        last.load_weights(model, run.last)
-    else:
-        start = transfer.new_start(model, config, data)
-    training = make_training(config, data, model, start)
-    if last is not None:
-        try:
-            optimization.restore(training.optimizer, last.optimizer)
-        except ValueError as error:
-            raise UserError(f"{run.last}: holds {error}; start again with --overwrite") from None
-        training.history = last.history
-        print(f"going on after epoch {last.epoch} of {run.last}")
+    if last is None or config.freeze_backbone:  # then it is ours, and fitted again in seconds
+        return make_training(config, data, model, transfer.new_start(model, config, data))
+    last.load_weights(model, run.last)
+    training = make_training(config, data, model, transfer.start_of(last))
+    try:
+        optimization.restore(training.optimizer, last.optimizer)
+    except ValueError as error:
+        raise UserError(f"{run.last}: holds {error}; start again with --overwrite") from None
+    training.history = last.history
+    print(f"going on after epoch {last.epoch} of {run.last}")
     return training
 
 
