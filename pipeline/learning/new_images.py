@@ -96,9 +96,8 @@ def predict_files(ensemble, task, remarks, explain, point):
         table = _table(ensemble, images, outputs, task.mc_samples, point)
         if explain and pixels:
             chosen = table[table["error"] == ""]
-            classes = chosen["predicted_class"].map(ensemble.class_names.index).tolist()
-            shown = [row[f"probability_{row['predicted_class']}"] for row in chosen.to_dict("records")]
-            explain(ensemble.members[0], folder, chosen["file_name"], pixels[0], classes, shown)
+            shown = chosen[[f"probability_{name}" for name in ensemble.class_names]].to_numpy(dtype=np.float64)
+            explain(ensemble.members[0], folder, chosen["file_name"], pixels[0], shown)
         yield table
 
 

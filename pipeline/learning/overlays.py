@@ -45,31 +45,32 @@ def beside(out):
     return functools.partial(write_overlays, folder)
 
 
-def write_overlays(target, classifier, folder, names, pixels, classes, probabilities):
+def write_overlays(target, classifier, folder, names, pixels, probabilities):
     """Write TARGET/NAME.png for each of the files `names` in a folder: the image and what `explain` finds in it.
 
-    `pixels` are those of the files, as for `explain`; `classes` the indices of their predicted classes, and
-    `probabilities` those of these classes. Where one cannot be read any more or written (a name too long, or a file of
-    another origin in its place) there is a note, and the others are.
+    `pixels` are those of the files, as for `explain`; `probabilities`, float (n, classes), what is predicted. Where one
+    cannot be read any more or written (a name too long, or a file of another origin in its place) there is a note, and
+    the others are.
     """
-    found = torch.tensor(classes, device=pixels.device)
+    found = torch.from_numpy(probabilities.argmax(axis=1)).to(pixels.device)
     heat = explain(classifier.model, pixels, classifier.preprocessing, found).numpy()
     scale = scale_label(classifier.model, classifier.preprocessing)
 
     def write(task):
-        name, heat, predicted, probability = task
+        name, heat, probabilities = task
         path = Path(target, f"{name}.png")
         try:
             if path.is_file() and not files.has_mark(path):
                 raise FileExistsError(errno.EEXIST, "was not written by test_torchvision.py", str(path))
             path.parent.mkdir(parents=True, exist_ok=True)
             image = decode(folder / name, classifier.preprocessing)
-            caption = f"predicted: {shortened(classifier.class_names[predicted], 40)} ({probability:.2f})"
+            predicted = shortened(classifier.class_names[probabilities.argmax()], 40)
+            caption = f"predicted: {predicted} ({probabilities.max():.2f})"
             tiles.save(explained(image, overlay(image, heat), name, caption, scale), path)
         except (image_files.UnreadableImage, OSError) as error:
             note(f"{path}: {getattr(error, 'strerror', None) or error}; the file has no such picture")
 
-    map_in_threads(write, list(zip(names, heat, classes, probabilities, strict=True)))
+    map_in_threads(write, list(zip(names, heat, probabilities, strict=True)))
 
 
 def explained(image, laid, name, caption, scale):
