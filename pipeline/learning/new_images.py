@@ -1,6 +1,7 @@
 """Predictions for image files without labels, of a folder of any size."""
 
 import contextlib
+import itertools
 import os
 import sys
 
@@ -102,7 +103,7 @@ def predict_files(ensemble, task, remarks, explain, point):
 
 
 def predicted_batches(ensemble, names, load, task):
-    """Predict image files with an Ensemble, `load(name)` a LoadedImage, in batches of the size that a Task says.
+    """Predict image files with an Ensemble, in batches of the size that a Task says; `load(name)` is a LoadedImage.
 
     Images are read a batch ahead of the model, so that memory does not grow with their number (except for their names).
 
@@ -132,7 +133,7 @@ def find_files(place, written=()):
     """
     if place.is_file():
         return {place.name: ""}
-    found, visited = {}, set()
+    found, visited, ours = {}, set(), {path.name: os.path.realpath(path) for path in written}
 
     def name_below(path):
         return os.path.relpath(path, place).replace(os.sep, "/")
@@ -152,9 +153,10 @@ def find_files(place, written=()):
             continue
         visited.add((status.st_dev, status.st_ino))
         below[:] = sorted(name for name in below if not is_hidden(name))
-        found |= {name_below(os.path.join(folder, name)): "" for name in file_names if not is_hidden(name)}
-    for path in written:
-        found.pop(name_below(path), None)
+        for name in itertools.filterfalse(is_hidden, file_names):
+            path = os.path.join(folder, name)
+            if name not in ours or os.path.realpath(path) != ours[name]:
+                found[name_below(path)] = ""
     if not found:
         raise UserError(f"-images {place}: no files in it; give a folder with images")
     return dict(sorted(found.items(), key=lambda entry: entry[0].split("/")))

@@ -135,7 +135,7 @@ def common_split(project, partition, folds):
 
 
 def labelled_predictions(ensemble, outputs, labels, sample_count, **known):
-    """Return the Predictions of an Ensemble for images whose class indices, and what else is `known`, are given."""
+    """Return the Predictions of an Ensemble for images of known class indices; `known` are further fields of it."""
     interruptions = [
         f"{member.path.name}: {member.interruption}" if ensemble.several else member.interruption
         for member in ensemble.members
