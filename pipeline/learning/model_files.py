@@ -7,11 +7,14 @@ from pipeline.errors import UserError, require_none
 from pipeline.messages import MOST_LINES
 from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
-UNNAMED = "-save: give the checkpoint to use, such as DIR/models/NAME.pth.tar"
-
 
 def find_all(name, project, fold):
-    """Return the paths of the models of all folds for the fold "all", as find_folds does, else that of `find`."""
+    """Return the paths of the models of all folds for the fold "all", as find_folds does, else that of `find`.
+
+    Raises UserError, too, where neither a name nor a project says which.
+    """
+    if name is None and project is None:
+        raise UserError("-save: give the checkpoint to use, such as DIR/models/NAME.pth.tar")
     return find_folds(name, project) if fold == "all" else [find(name, project, fold)]
 
 
@@ -27,8 +30,6 @@ def find(name, project, fold=None):
     `name` is a file name in the project's models/ or a path; None means the only model there is. With a fold, the
     model of that fold. `project` may be None. Raises UserError where there is none, or more than one to choose from.
     """
-    if name is None and project is None:
-        raise UserError(UNNAMED)
     if name is None:
         found = _models_of(project, fold)
         if len(found) != 1:
@@ -58,8 +59,6 @@ def find_folds(name, project):
     Raises UserError where there are none, those of several names to choose from, or one is missing; and where one is of
     a fold that the project does not have: it comes from an earlier split.
     """
-    if name is None and project is None:
-        raise UserError(UNNAMED)
     places = [project.models / (name or "*")] if project else []
     places += [Path(name)] if name else []
     place = next(filter(_folds_at, places), places[0])
