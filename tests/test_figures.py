@@ -117,3 +117,9 @@ def test_a_value_and_its_limits_are_told_apart():
     close = Figure(0.99989, [0.9992, 0.99998])
     assert figures.telling_decimals(close) == 5
     assert len({figures.percent(value, 5) for value in (close.value, *close.interval)}) == 3
+
+
+def test_a_function_of_a_figure_keeps_its_limits_in_order_and_what_is_undefined():
+    assert Figure(0.2, [0.1, 0.4]).mapped(lambda value: 1 - value) == Figure(0.8, [0.6, 0.9])
+    undefined = Figure(None, reason="no image")
+    assert undefined.mapped(lambda value: 1 - value) is undefined

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import UserError, require_none
-from pipeline.performance.figures import Figure, Undefined, Z, difference_of
+from pipeline.performance.figures import Figure, Undefined, Z, around, difference_of
 from pipeline.performance.grouped import design_effect, sign_flip_test
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.roc import area_figure, correlation, curves_of_folds, paired_difference
@@ -121,8 +121,7 @@ def paired_difference_interval(only_first, only_second, count, effect=1.0):
     """
     only_first, only_second, count = only_first / effect, only_second / effect, count / effect
     first, second = (only_first + 1) / (count + 2), (only_second + 1) / (count + 2)
-    half_width = Z * np.sqrt((first + second - (first - second) ** 2) / (count + 2))
-    return [float(max(first - second - half_width, -1)), float(min(first - second + half_width, 1))]
+    return around(first - second, Z * np.sqrt((first + second - (first - second) ** 2) / (count + 2)))
 
 
 def _compare_areas(name, ours, other):

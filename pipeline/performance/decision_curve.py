@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.performance.figures import Figure, difference_of
+from pipeline.performance.figures import difference_of
 from pipeline.performance.grouped import correlations, proportion
 from pipeline.performance.metrics import OneAgainstRest
 
@@ -60,11 +60,6 @@ def _balance(gains, gain, losses, loss, groups):
     """
     outcomes = np.stack([gains, losses], axis=1)
     together = correlations(outcomes, np.ones_like(outcomes), groups)[0, 1]
-    gained, lost = (
-        _times(proportion(each, groups), weight) for each, weight in zip(outcomes.T, (gain, loss), strict=True)
-    )
+    gained = proportion(gains, groups).mapped(lambda fraction: gain * fraction)
+    lost = proportion(losses, groups).mapped(lambda fraction: loss * fraction)
     return difference_of(gained, lost, min(float(together), 0.0))
-
-
-def _times(figure, weight):
-    return Figure(weight * figure.value, [weight * limit for limit in figure.interval])

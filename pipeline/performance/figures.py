@@ -26,6 +26,12 @@ class Figure:
     total: int | None = None
     reason: str = ""  # why the value is undefined, or only its interval
 
+    def mapped(self, function):
+        """Return the Figure of a monotone function of its value, from its limits; an undefined one as it is."""
+        if self.value is None:
+            return self
+        return Figure(function(self.value), sorted(map(function, self.interval)))
+
     @property
     def counts(self):
         """The images behind a proportion, "15 of 16"; "" for another figure."""
@@ -51,6 +57,17 @@ def exact_interval(count, total):
     lower = special.betaincinv(count, total - count + 1, tail) if count > 0 else 0
     upper = special.betaincinv(count + 1, total - count, 1 - tail) if count < total else 1
     return [float(lower), float(upper)]
+
+
+def around(value, half_width, lowest=-1):
+    """Return the interval value -+ half_width, cut at `lowest` and at 1."""
+    return [float(max(value - half_width, lowest)), float(min(value + half_width, 1))]
+
+
+def around_logit(fraction, error):
+    """Return the interval of a fraction, not 0 or 1, with a standard error, symmetric on the logit scale."""
+    half_width = Z * error / (fraction * (1 - fraction))
+    return special.expit(special.logit(fraction) + np.array([-half_width, half_width])).tolist()
 
 
 def mean_of(figures, correlations=None):

@@ -13,7 +13,7 @@ from scipy import special, stats
 from sklearn import metrics
 
 from pipeline.performance.calibration import reliability_bins
-from pipeline.performance.figures import Figure, Undefined, Z, exact_interval, mean_of
+from pipeline.performance.figures import Figure, Undefined, Z, around, around_logit, exact_interval, mean_of
 from pipeline.performance.grouped import (
     ALIKE,
     FEWEST_GROUPS,
@@ -229,8 +229,7 @@ def mean_ratio(predictions, numerator, denominator):
     variance = variance_of_sum(((above - ratios * below) / totals).mean(axis=1), groups)
     if variance == 0 or mean in (0, 1):
         return Figure(mean, reason=ALIKE)
-    half_width = Z * np.sqrt(variance) / (mean * (1 - mean))
-    return Figure(mean, special.expit(special.logit(mean) + np.array([-half_width, half_width])).tolist())
+    return Figure(mean, around_logit(mean, np.sqrt(variance)))
 
 
 def confusion_matrix(labels, predictions, class_count):
@@ -286,8 +285,7 @@ def kappa_large_sample_interval(matrix):
     variance -= (observed * expected - 2 * expected + observed) ** 2
     # What is 0 in exact arithmetic comes out as 1e-17, and its root as 1e-8.
     variance = variance if variance > ROUNDING else 0
-    half_width = Z * np.sqrt(variance / matrix.sum()) / (1 - expected) ** 2
-    return [float(max(kappa - half_width, -1)), float(min(kappa + half_width, 1))]
+    return around(kappa, Z * np.sqrt(variance / matrix.sum()) / (1 - expected) ** 2)
 
 
 def accuracy_test(correct, groups, rate):

@@ -60,7 +60,7 @@ def _overall(results):
         "No Information Rate": Figure(results.no_information_rate),
         "Accuracy P-Value": Figure(results.accuracy_p_value),
         **_with_intervals({"Cohen's Kappa": results.kappa}),
-        "Cohen's Kappa 95% Interval (Fleiss, Cohen and Everitt)": _interval(results.kappa_large_sample),
+        "Cohen's Kappa 95% Interval (Fleiss, Cohen and Everitt)": results.kappa_large_sample_interval,
         "McNemar P-Value": results.symmetry_p_value,
         **_with_intervals(of_pairs | {"Log Loss": results.log_loss}),
         "Confidence Calibration Error": Figure(results.confidence_error),
@@ -88,7 +88,7 @@ def _one_class(figures, undefined, of=""):
     counts = confusion_matrix(one.truth, one.finding, 2).tolist()
     (true_negatives, false_positives), (false_negatives, true_positives) = counts
     values |= _with_intervals(figures.calibration_line)
-    values["ROC-AUC 95% Interval (DeLong)"] = _interval(figures.auc_delong)
+    values["ROC-AUC 95% Interval (DeLong)"] = figures.delong_interval
     if figures.auc_pooled is not None:
         values |= {
             "ROC-AUC (pooled)": figures.auc_pooled,

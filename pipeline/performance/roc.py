@@ -11,10 +11,10 @@ from functools import cached_property
 from itertools import permutations
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, stats
 
-from pipeline.performance.figures import Figure, Undefined, Z
-from pipeline.performance.grouped import FEWEST_GROUPS, most_design_effect, sizes_of, widening
+from pipeline.performance.figures import Figure, Undefined, Z, around, around_logit
+from pipeline.performance.grouped import FEWEST_GROUPS, most_design_effect, sizes_of, sums_of, widening
 from pipeline.performance.metrics import OneAgainstRest
 
 # A variance below this is 0 but for rounding: one exchanged pair among 100,000 images of each class gives 1e-20.
@@ -47,19 +47,16 @@ class Curve:
     @cached_property
     def placements(self):
         """For each image of the class the fraction of the others that it is above, and for each other the reverse."""
-        return _placements(self.truth, self.scores)
+        of_class, others = self.scores[self.truth], self.scores[~self.truth]
+        return _fraction_below(of_class, others), 1 - _fraction_below(others, of_class)
 
     @property
     def area(self):
+        """The probability that an image of the class scores above another one, ties counting half.
+
+        The Mann-Whitney statistic over the number of pairs: Hanley and McNeil, Radiology 143 (1982) 29.
+        """
         return float(self.placements[0].mean())
-
-
-def roc_auc(truth, scores):
-    """Return the area: the probability that an image of the class scores above another one, ties counting half.
-
-    The Mann-Whitney statistic over the number of pairs: Hanley and McNeil, Radiology 143 (1982) 29.
-    """
-    return float(_placements(truth, scores)[0].mean())
 
 
 def curves_of_folds(one, weight=1.0):
@@ -123,21 +120,17 @@ def mean_area(curves):
     return Figure(mean, [_lower_limit(mean, curves, effect), 1 - _lower_limit(1 - mean, curves, effect)])
 
 
-def delong_interval(curves):
-    """Return DeLong's interval [lower, upper] of the mean area, each image taken by itself.
+def delong_interval(one):
+    """Return DeLong's interval [lower, upper] of the mean area of a class (OneAgainstRest), each image by itself.
 
     One curve: cut at 0 and 1, as R's pROC::ci.auc gives it; a point where the classes are separated without overlap.
     Several: mean -+ z sqrt(sum of their variances) / number, on the logit scale. Undefined for fewer than two images
     of the class or two others. DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837.
     """
-    if any(min(curve.counts) < 2 for curve in curves):
-        raise Undefined("needs two images of the class and two others")
-    mean = _mean(curves)
-    half_width = Z * np.sqrt(_independent_variance(curves))
-    if len(curves) == 1 or not 0 < mean < 1:
-        return [float(max(mean - half_width, 0)), float(min(mean + half_width, 1))]
-    half_width /= mean * (1 - mean)
-    return special.expit(special.logit(mean) + np.array([-half_width, half_width])).tolist()
+    curves = curves_of_folds(one)
+    _require_two_of_each(curves)
+    mean, error = _mean(curves), np.sqrt(_independent_variance(curves))
+    return around(mean, Z * error, lowest=0) if len(curves) == 1 or not 0 < mean < 1 else around_logit(mean, error)
 
 
 def area_design_effect(curves):
@@ -178,8 +171,7 @@ def paired_difference(curves, other_curves):
     alike), for fewer than two images of the class or of others, and for fewer than FEWEST_GROUPS groups of them where
     images come in groups: of two groups with images of both classes the variance is far too small.
     """
-    if any(min(curve.counts) < 2 for curve in curves):
-        raise Undefined("needs two images of the class and two others")
+    _require_two_of_each(curves)
     groups = np.concatenate([curve.groups for curve in curves])
     in_groups = len(np.unique(groups)) < len(groups)
     if in_groups and any(min(curve.group_counts) < FEWEST_GROUPS for curve in curves):
@@ -192,7 +184,7 @@ def paired_difference(curves, other_curves):
         raise Undefined("the difference has no variance on these images")
     error = np.sqrt(variance) * widening(len(np.unique(groups)), len(groups))
     p_value = float(2 * stats.norm.sf(abs(difference) / error))
-    return difference, [float(max(difference - Z * error, -1)), float(min(difference + Z * error, 1))], p_value
+    return difference, around(difference, Z * error), p_value
 
 
 def correlation(curves, other_curves):
@@ -200,9 +192,9 @@ def correlation(curves, other_curves):
 
     0 where one of them has no variance.
     """
-    _, group = sizes_of(np.concatenate([curve.groups for curve in curves]))
+    groups = np.concatenate([curve.groups for curve in curves])
     ours, theirs = (
-        np.bincount(group, weights=np.concatenate([_components(curve, curve.groups) for curve in each]))
+        sums_of(np.concatenate([_components(curve, curve.groups) for curve in each]), groups)
         for each in (curves, other_curves)
     )
     size = np.sqrt((ours @ ours) * (theirs @ theirs))
@@ -214,11 +206,9 @@ def _mean(curves):
     return float(np.average([curve.area for curve in curves], weights=[curve.weight for curve in curves]))
 
 
-def _placements(truth, scores):
-    if truth.all() or not truth.any():
-        raise Undefined(BOTH)
-    of_class, others = scores[truth], scores[~truth]
-    return _fraction_below(of_class, others), 1 - _fraction_below(others, of_class)
+def _require_two_of_each(curves):
+    if any(min(curve.counts) < 2 for curve in curves):
+        raise Undefined("needs two images of the class and two others")
 
 
 def _fraction_below(scores, others):
@@ -247,8 +237,7 @@ def _components(curve, groups):
 
 
 def _variance(groups, components):
-    _, group = sizes_of(groups)
-    return float((np.bincount(group, weights=components) ** 2).sum())
+    return float((sums_of(components, groups) ** 2).sum())
 
 
 def _independent_variance(curves):

@@ -30,7 +30,7 @@ from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.ordered import Ordered
 from pipeline.performance.predictive_values import PredictiveValues
 from pipeline.performance.referral import Referral
-from pipeline.performance.roc import area_figure, curves_of_folds, delong_interval, pairwise_area, roc_auc
+from pipeline.performance.roc import area_figure, delong_interval, pairwise_area
 from pipeline.performance.subgroups import Subgroups
 from pipeline.performance.temperature import FittedTemperature
 from pipeline.performance.thresholds import Threshold
@@ -77,7 +77,7 @@ class OneClass(ClassFigures):
     against_rest: OneAgainstRest
     calibration_intercept: Figure
     calibration_slope: Figure
-    auc_delong: Figure  # the same area with the interval of DeLong, images taken as independent
+    delong_interval: Figure  # of the area, images taken as independent; its value is [lower, upper]
     auc_pooled: Figure | None = None  # of all folds' images ranked in one list
     average_precision_pooled: Figure | None = None
 
@@ -111,7 +111,7 @@ class Results:
     no_information_rate: float
     accuracy_p_value: float  # of the accuracy being above the no-information rate
     kappa: Figure
-    kappa_large_sample: Figure  # the same with the interval of Fleiss, Cohen and Everitt
+    kappa_large_sample_interval: Figure  # the interval of Fleiss, Cohen and Everitt; its value is [lower, upper]
     symmetry_p_value: Figure  # of classes being taken for one another equally often
     pairwise_auc: Figure | None  # Hand and Till's M; None for two classes
     log_loss: Figure
@@ -194,7 +194,7 @@ def summarize(predictions, **more):
         no_information_rate=rate,
         accuracy_p_value=metrics.accuracy_test(correct, groups, rate),
         kappa=figure_of(metrics.cohen_kappa, matrix, interval=lambda _: metrics.kappa_interval(matrix, accuracy)),
-        kappa_large_sample=figure_of(metrics.cohen_kappa, matrix, interval=metrics.kappa_large_sample_interval),
+        kappa_large_sample_interval=figure_of(metrics.kappa_large_sample_interval, matrix),
         symmetry_p_value=figure_of(metrics.symmetry_test, matrix, labels - predictions.predictions, groups),
         pairwise_auc=pairwise_area(predictions) if len(classes) > 2 else None,
         log_loss=log_loss(labels, probabilities, groups),
@@ -238,13 +238,9 @@ def _one_class(predictions, index):
     pooled = {}
     if predictions.folds is not None:
         one_fold = replace(one, folds=np.zeros_like(one.folds))
-        pooled["auc_pooled"] = figure_of(roc_auc, one.truth, one.probability)
+        pooled["auc_pooled"] = area_figure([one_fold])
         pooled["average_precision_pooled"] = metrics.average_precision(one_fold)
-    auc, (intercept, slope) = figures["auc"], intercept_and_slope(predictions, index)
-
-    def delong():
-        return delong_interval(curves_of_folds(one))
-
+    intercept, slope = intercept_and_slope(predictions, index)
     return OneClass(
         **figures,
         **pooled,
@@ -252,7 +248,7 @@ def _one_class(predictions, index):
         against_rest=one,
         calibration_intercept=intercept,
         calibration_slope=slope,
-        auc_delong=auc if auc.value is None else figure_of(lambda: auc.value, interval=delong),
+        delong_interval=figure_of(delong_interval, one),
     )
 
 
