@@ -6,6 +6,7 @@ from made_predictions import multiclass, random_two_class, two_class
 
 from pipeline.errors import UserError
 from pipeline.performance import folds
+from pipeline.performance.figures import Figure
 
 PATHS = [f"fold_{number}.json" for number in range(3)]
 
@@ -67,8 +68,8 @@ def test_the_spread_by_hand():
     found = folds.cross_validation(parts)
     assert [(fold.number, fold.checkpoint) for fold in found.folds] == [(0, "m_fold_0.pth.tar"), (1, None)]
     assert [(fold.accuracy.counts, fold.auc.value) for fold in found.folds] == [("2 of 4", 0.75), ("4 of 4", 1.0)]
-    assert found.accuracy == folds.Spread(0.5, 1.0, 0.75, pytest.approx(0.5 / 2**0.5))
-    assert found.auc.mean == 0.875
+    assert list(found.accuracy.value.values()) == [0.5, 1.0, 0.75, pytest.approx(0.5 / 2**0.5)]
+    assert found.auc.value["mean"] == 0.875
 
 
 @pytest.mark.parametrize(("of_split", "missing"), [((), [1]), (range(5), [1, 3, 4])])
@@ -87,4 +88,4 @@ def test_a_fold_with_one_class_leaves_the_spread_undefined():
     parts = [two_class([0, 0], [0.1, 0.2], fold=0), two_class([0, 1], [0.1, 0.9], fold=1)]
     found = folds.cross_validation(parts)
     assert found.folds[0].auc.reason == "needs images of the class and of another one"
-    assert found.auc == folds.Spread(reason="undefined for a fold")
+    assert found.auc == Figure(None, reason="undefined for a fold")

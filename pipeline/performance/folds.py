@@ -1,7 +1,7 @@
 """Several predictions files as one: the folds of a cross-validation pooled, and the spread between them."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -10,9 +10,11 @@ from pipeline.errors import require_none
 from pipeline.messages import MOST_NAMES, listed
 from pipeline.performance.figures import Figure
 from pipeline.performance.grouped import proportion
-from pipeline.performance.metrics import OneAgainstRest
-from pipeline.performance.roc import area_figure
+from pipeline.performance.roc import area_of
 from pipeline.predictions import OF_EACH_IMAGE, Predictions
+
+# How far a figure varies between the folds; the standard deviation is that with n - 1.
+SPREAD = ("minimum", "maximum", "mean", "standard deviation")
 
 
 @dataclass(frozen=True)
@@ -26,27 +28,12 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How far a figure varies between the folds; all None where it is undefined for one of them."""
-
-    minimum: float | None = None
-    maximum: float | None = None
-    mean: float | None = None
-    standard_deviation: float | None = None  # with n - 1
-    reason: str = ""
-
-    def named(self):
-        """Return {name: value}."""
-        return {name.replace("_", " "): value for name, value in asdict(self).items() if name != "reason"}
-
-
-@dataclass(frozen=True)
 class CrossValidation:
     """The folds, in the order of their numbers, and the spread between them."""
 
     folds: list[Fold]
-    accuracy: Spread
-    auc: Spread
+    accuracy: Figure  # its value is {name: value between the folds}, see SPREAD
+    auc: Figure
     missing: list[int]  # numbers of folds that are not here
 
 
@@ -89,7 +76,7 @@ def cross_validation(parts, of_split=()):
     numbers, folds = {part.fold for part in parts}, []
     for part in sorted(parts, key=lambda part: part.fold):
         accuracy = proportion(part.labels == part.predictions, part.group_numbers())
-        folds.append(Fold(part.fold, part.checkpoint, accuracy, area_figure([*OneAgainstRest.shown(part).values()])))
+        folds.append(Fold(part.fold, part.checkpoint, accuracy, area_of(part)))
     spreads = (_spread([getattr(fold, name) for fold in folds]) for name in ("accuracy", "auc"))
     return CrossValidation(folds, *spreads, missing=sorted({*range(max(numbers)), *of_split} - numbers))
 
@@ -97,8 +84,9 @@ def cross_validation(parts, of_split=()):
 def _spread(figures):
     values = [figure.value for figure in figures]
     if None in values:
-        return Spread(reason="undefined for a fold")
-    return Spread(min(values), max(values), float(np.mean(values)), float(np.std(values, ddof=1)))
+        return Figure(None, reason="undefined for a fold")
+    measures = min(values), max(values), float(np.mean(values)), float(np.std(values, ddof=1))
+    return Figure(dict(zip(SPREAD, measures, strict=True)))
 
 
 def _faults(parts, paths, each_image_once):

@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.messages import counted
 from pipeline.performance.decision_curve import THRESHOLDS
 from pipeline.performance.figures import p_value, percent, points, ratio, score, signed, signed_span, span
+from pipeline.performance.folds import SPREAD
 from pipeline.performance.pages import Section, Table
 from pipeline.performance.referral import uncertainty_source
 from pipeline.performance.table_cells import (
@@ -132,9 +133,12 @@ def decision_curve(results):
 
 
 def folds(results):
-    folds, accuracy, auc = (getattr(results.cross_validation, name) for name in ("folds", "accuracy", "auc"))
-    rows = [(fold.number, fold.accuracy.total, with_span(fold.accuracy), with_span(fold.auc, score)) for fold in folds]
-    rows += [(name, "", percent(value), score(auc.named()[name])) for name, value in accuracy.named().items()]
+    found = results.cross_validation
+    rows = [
+        (fold.number, fold.accuracy.total, with_span(fold.accuracy), with_span(fold.auc, score)) for fold in found.folds
+    ]
+    accuracy, area = (figure.value or {} for figure in (found.accuracy, found.auc))
+    rows += [(name, "", percent(accuracy.get(name)), score(area.get(name))) for name in SPREAD]
     table = Table(["fold", f"{results.unit}s", "Accuracy", "ROC-AUC"], rows)
     return Section("Folds, with 95% intervals", tables=[table])
 
@@ -170,7 +174,7 @@ def referral(results):
 
 def comparison(results):
     other = results.comparison
-    how = "exact McNemar" if results.group_count in (None, results.count) else SIGN_FLIPS
+    how = SIGN_FLIPS if results.in_groups else "exact McNemar"
     difference, test = other.difference, f"{p_value(other.p_value)} ({how})"
     change = points(difference.value), signed_span(difference.interval, 100, 1)
     rows = [("Accuracy", percent(other.here), percent(other.there), *change, test)]

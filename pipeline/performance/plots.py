@@ -33,7 +33,7 @@ def drawings(results, results_path, for_report=False):
     if len(results.classes) <= CLASSES_IN_TEXT:
         correct = ", ".join(f"{one.sensitivity.counts} {units} of {one.name}" for one in results.classes)
     reliability = "How often what was predicted came true, over its probability"
-    reliability += f"; calibration error {score(_reliability(results)[1])}"
+    reliability += f"; calibration error {score(results.calibration_error)}"
     roc = f"ROC curve of {of_class}, sensitivity over 1 - specificity; area {score(results.main.auc.value)}."
     average = score(results.main.average_precision.value)
     drawn = [
@@ -143,7 +143,7 @@ def draw_reliability(path, results):
 
     The probability is that of the positive class; for more than two classes, that of the predicted class.
     """
-    bins, error = _reliability(results)
+    bins = results.reliability
     if results.positive is None:
         fraction, what = "fraction predicted correctly", "the most probable class"
     else:
@@ -154,8 +154,7 @@ def draw_reliability(path, results):
     means = np.array([one.mean_probability for one in bins])
     observed = np.array([one.observed.value for one in bins])
     limits = np.array([one.observed.interval for one in bins])
-    label = "observed, with 95% interval"
-    label += f" (calibration error {score(error)})"
+    label = f"observed, with 95% interval (calibration error {score(results.calibration_error)})"
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="perfectly calibrated")
     axes.errorbar(
         means, observed, yerr=np.abs(limits.T - observed).tolist(), fmt="o", color=COLORS[0], capsize=3,
@@ -215,13 +214,6 @@ def draw_decision_curve(path, results):
     axes.grid(alpha=0.3)
     legend_above(axes, "Decision curve")
     save_figure(figure, path)
-
-
-def _reliability(results):
-    """Return the Bins that are shown, and their calibration error."""
-    if results.positive is None:
-        return results.confidence_bins, results.confidence_error
-    return results.main.against_rest.reliability, results.main.calibration_error.value
 
 
 def _square_axes(x_label, y_label):

@@ -60,10 +60,9 @@ def _meaning(results):
 
 
 def _for_half_the_interval(results):
-    number, groups = results.number_to_halve, results.group_count
-    in_groups = ""
-    if groups not in (None, results.count):
-        in_groups = f" in {counted(math.ceil(number * groups / results.count), 'group')}"
+    number, in_groups = results.number_to_halve, ""
+    if results.in_groups:
+        in_groups = f" in {counted(math.ceil(number * results.group_count / results.count), 'group')}"
     return f"To halve this interval, test about {counted(number, results.unit)}{in_groups}."
 
 

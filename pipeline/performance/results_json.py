@@ -1,10 +1,11 @@
 """The results JSON: the one place where Results become its keys and values."""
 
 import math
-from dataclasses import astuple, replace
+from dataclasses import astuple
 
 from pipeline.messages import in_words
 from pipeline.operating_point import KEY, OperatingPoint
+from pipeline.performance.calibration import calibration_error
 from pipeline.performance.cautions import cautions
 from pipeline.performance.decision_curve import THRESHOLDS
 from pipeline.performance.figures import Figure
@@ -27,7 +28,7 @@ def as_json(results):
     """
     predictions, undefined = results.predictions, {}
     overall = _values(_overall(results), undefined)
-    main = _one_class(replace(results.main, brier_score=results.brier_score), undefined)
+    main = _one_class(results.main, undefined)
     per_class = {
         one.name: {"n": int(one.against_rest.truth.sum())} | _one_class(one, undefined, f" ({one.name})")
         for one in results.classes
@@ -63,7 +64,7 @@ def _overall(results):
         "Cohen's Kappa 95% Interval (Fleiss, Cohen and Everitt)": results.kappa_large_sample_interval,
         "McNemar P-Value": results.symmetry_p_value,
         **_with_intervals(of_pairs | {"Log Loss": results.log_loss}),
-        "Confidence Calibration Error": Figure(results.confidence_error),
+        "Confidence Calibration Error": Figure(calibration_error(results.confidence_bins)),
         "Calibration Error If Calibrated": Figure(results.error_if_calibrated),
         "Confidence Reliability Diagram": Figure(_bins(results.confidence_bins)),
         "Most Confident Errors": Figure(_errors(results.errors), reason=NO_FILE_NAMES),
@@ -181,10 +182,9 @@ def operating_point(results):
 
 def _temperature(results, undefined):
     fitted, before = results.temperature, results.uncalibrated
-    one = before.confidence_error if results.positive is None else before.main.calibration_error.value
     figures = {
-        "Log Loss Before": before.log_loss, "Brier Score Before": before.brier_score,
-        "Calibration Error Before": Figure(one),
+        "Log Loss Before": before.log_loss, "Brier Score Before": before.main.brier_score,
+        "Calibration Error Before": Figure(before.calibration_error),
         **_with_intervals({"Log Loss Change": results.change_in_log_loss}),
     }  # fmt: skip
     return {
@@ -205,8 +205,6 @@ def _folds(cross_validation, undefined):
             **_values(area, undefined, f" (fold {fold.number})"),
         })  # fmt: skip
     between = {"Accuracy": cross_validation.accuracy, "ROC-AUC": cross_validation.auc}
-    for name, spread in between.items():
-        between[name] = Figure(None if spread.reason else spread.named(), reason=spread.reason)
     return {"Folds": folds, "Between Folds": _values(between, undefined, " (between folds)")}
 
 

@@ -78,6 +78,11 @@ def area_figure(ones):
         return Figure(None, reason=str(reason))
 
 
+def area_of(predictions):
+    """Return area_figure of the positive class of Predictions, or of all where they take each in turn."""
+    return area_figure([*OneAgainstRest.shown(predictions).values()])
+
+
 def pairwise_area(predictions):
     """Return the Figure of Hand and Till's M of Predictions of three classes or more.
 

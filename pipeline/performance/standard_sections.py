@@ -136,7 +136,7 @@ def _row_of(one, names):
 def tests(results):
     symmetry = "McNemar's test" if len(results.classes) == 2 else "Bowker's test (McNemar's for more than two classes)"
     largest = "exact binomial, one-sided"
-    if results.group_count not in (None, results.count):
+    if results.in_groups:
         largest = "binomial of the effective number, one-sided"
         symmetry = SIGN_FLIPS if len(results.classes) == 2 else symmetry
     rate = percent(results.no_information_rate)
@@ -149,19 +149,16 @@ def tests(results):
 
 
 def calibration(results):
-    whose = results.positive or "all classes"
-    shown, of = (results.confidence_error, "of the most probable class")
-    if results.positive is not None:
-        shown, of = results.main.calibration_error.value, results.positive
+    positive, brier = results.positive, results.main.brier_score
     expected, largest = (score(value) for value in results.error_if_calibrated)
     rows = [
         ("Log Loss", score(results.log_loss.value), interval_of(results.log_loss)),
-        (f"Brier Score ({whose})", score(results.brier_score.value), interval_of(results.brier_score)),
-        (f"Calibration Error ({of})", score(shown), ""),
+        (f"Brier Score ({positive or 'all classes'})", score(brier.value), interval_of(brier)),
+        (f"Calibration Error ({positive or 'of the most probable class'})", score(results.calibration_error), ""),
     ]
-    if results.positive is not None:
+    if positive is not None:
         rows += [
-            (f"{name} ({results.positive})", score(figure.value), interval_of(figure))
+            (f"{name} ({positive})", score(figure.value), interval_of(figure))
             for name, figure in results.main.calibration_line.items()
         ]
     header, sentences = COLUMNS, []
@@ -171,12 +168,12 @@ def calibration(results):
             (*row, before[1])
             for row, before in zip(rows, calibration(results.uncalibrated).tables[0].rows, strict=True)
         ]
-    alike = ", those of a group alike" if results.group_count not in (None, results.count) else ""
+    alike = ", those of a group alike" if results.in_groups else ""
     note = (
         f"A perfectly calibrated model would show a calibration error of {expected} on average with "
         f"{counted(results.count, results.unit)}{alike}, and more than {largest} in one case of twenty."
     )
-    if results.positive is not None:
+    if positive is not None:
         note += (
             " Its intercept would be 0 (above 0: the probabilities are too low) and its slope 1 (below 1: they are too "
             "extreme)."

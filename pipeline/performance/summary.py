@@ -30,7 +30,7 @@ from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.ordered import Ordered
 from pipeline.performance.predictive_values import PredictiveValues
 from pipeline.performance.referral import Referral
-from pipeline.performance.roc import area_figure, delong_interval, pairwise_area
+from pipeline.performance.roc import area_figure, area_of, delong_interval, pairwise_area
 from pipeline.performance.subgroups import Subgroups
 from pipeline.performance.temperature import FittedTemperature
 from pipeline.performance.thresholds import Threshold
@@ -115,12 +115,8 @@ class Results:
     symmetry_p_value: Figure  # of classes being taken for one another equally often
     pairwise_auc: Figure | None  # Hand and Till's M; None for two classes
     log_loss: Figure
-    brier_score: Figure  # of the positive class; of all classes where each is taken in turn
     confidence_bins: list[Bin]  # of the most probable class
-    confidence_error: float
-    error_if_calibrated: (
-        list  # mean and 95th percentile of the calibration error shown, of a perfectly calibrated model
-    )
+    error_if_calibrated: list  # mean and 95th percentile of calibration_error, of a perfectly calibrated model
     errors: list[ConfidentError] | None  # the most confident ones; None without file names
     not_most_probable: int  # predictions that are not the most probable class
     thresholds: tuple[Threshold, ...] = ()  # one, or one a fold
@@ -156,6 +152,11 @@ class Results:
         return None if groups is None else len(set(groups))
 
     @property
+    def in_groups(self):
+        """Whether some of what is counted belongs together, as far as is known."""
+        return self.group_count not in (None, self.count)
+
+    @property
     def positive(self):
         """The name of the positive class; None where each class is taken in turn."""
         return self.predictions.positive_class
@@ -164,6 +165,16 @@ class Results:
     def shown_classes(self):
         """The positive class, or each where every class is taken in turn."""
         return [one for one in self.classes if self.positive in (None, one.name)]
+
+    @property
+    def reliability(self):
+        """The reliability diagram shown: of the positive class or, where each is taken in turn, the most probable."""
+        return self.confidence_bins if self.positive is None else self.main.against_rest.reliability
+
+    @property
+    def calibration_error(self):
+        """That of the reliability diagram shown."""
+        return calibration_error(self.reliability)
 
 
 def summarize(predictions, **more):
@@ -175,13 +186,10 @@ def summarize(predictions, **more):
     correct = predictions.predictions == labels
     accuracy = proportion(correct, groups)
     highest = probabilities.max(axis=1)
-    confidence_bins = reliability_bins(probabilities.argmax(axis=1) == labels, highest, groups)
     if predictions.positive_class is None:
         main, shown = _means(classes, predictions), highest
-        brier = multiclass_brier_score(labels, probabilities, groups)
     else:
         main = classes[predictions.class_names.index(predictions.positive_class)]
-        brier = main.brier_score
         shown = main.against_rest.probability
     rate = metrics.no_information_rate(matrix)
     return Results(
@@ -198,9 +206,7 @@ def summarize(predictions, **more):
         symmetry_p_value=figure_of(metrics.symmetry_test, matrix, labels - predictions.predictions, groups),
         pairwise_auc=pairwise_area(predictions) if len(classes) > 2 else None,
         log_loss=log_loss(labels, probabilities, groups),
-        brier_score=brier,
-        confidence_bins=confidence_bins,
-        confidence_error=calibration_error(confidence_bins),
+        confidence_bins=reliability_bins(probabilities.argmax(axis=1) == labels, highest, groups),
         error_if_calibrated=error_if_calibrated(shown, groups),
         errors=most_confident_errors(predictions),
         not_most_probable=int((predictions.probabilities_of_predictions() < highest).sum()),
@@ -257,7 +263,7 @@ def _means(classes, predictions):
 
     Sensitivity, precision and average precision are of other images in each class, so that their intervals give that of
     the mean; the area and the figures of metrics.MEAN_RATIOS have their own. The balanced accuracy is the mean
-    sensitivity.
+    sensitivity, and the Brier score that of all classes together.
     """
     means = {}
     for each in fields(ClassFigures):
@@ -266,7 +272,7 @@ def _means(classes, predictions):
         if reason:
             means[each.name] = Figure(None, reason=reason)
         elif each.name == "auc":
-            means[each.name] = area_figure([one.against_rest for one in classes])
+            means[each.name] = area_of(predictions)
         elif each.name in OF_LABEL:
             means[each.name] = metrics.mean_fraction(values, predictions, predictions.labels)
         elif each.name in OF_FINDING:
@@ -277,4 +283,7 @@ def _means(classes, predictions):
             means[each.name] = metrics.mean_ratio(predictions, *metrics.MEAN_RATIOS[each.name])
         else:
             means[each.name] = Figure(float(np.mean([figure.value for figure in values])))
-    return ClassFigures(**means | {"balanced_accuracy": means["sensitivity"]})
+    means["balanced_accuracy"] = means["sensitivity"]
+    labels, groups = predictions.labels, predictions.group_numbers()
+    means["brier_score"] = multiclass_brier_score(labels, predictions.probabilities, groups)
+    return ClassFigures(**means)
