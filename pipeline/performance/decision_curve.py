@@ -34,10 +34,10 @@ def measure(predictions, thresholds=THRESHOLDS):
     bad as a true positive is good. Vickers and Elkin, Medical Decision Making 26 (2006) 565. Less that of treating all
     it is (TN x p / (1 - p) - FN) / n. Raises UserError for several classes.
     """
-    names = predictions.class_names
     if predictions.positive_class is None:
-        raise UserError(f"--decision_curve: is of one positive class, and there are {len(names)} classes; leave it out")
-    one = OneAgainstRest.of(predictions, names.index(predictions.positive_class))
+        count = len(predictions.class_names)
+        raise UserError(f"--decision_curve: is of one positive class, and there are {count} classes; leave it out")
+    one = OneAgainstRest.of_positive(predictions)
     odds, model, difference = thresholds / (1 - thresholds), [], []
     for threshold, weight in zip(thresholds, odds, strict=True):
         treated = one.probability >= threshold

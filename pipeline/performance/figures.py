@@ -48,12 +48,12 @@ def figure_of(function, *arguments, interval=None):
         return Figure(value, reason=str(reason))
 
 
-def exact_interval(count, total):
+def exact_interval(count, total, tail=(1 - CONFIDENCE) / 2):
     """Return the exact interval of a proportion: Clopper and Pearson, Biometrika 26 (1934) 404; R's binom.test.
 
-    As quantiles of the beta distribution, so that neither number need be whole: see grouped.proportion.
+    As quantiles of the beta distribution, so that neither number need be whole: see grouped.proportion. Either limit is
+    also that of an interval with one limit only, which is wrong with the probability `tail`.
     """
-    tail = (1 - CONFIDENCE) / 2
     lower = special.betaincinv(count, total - count + 1, tail) if count > 0 else 0
     upper = special.betaincinv(count + 1, total - count, 1 - tail) if count < total else 1
     return [float(lower), float(upper)]

@@ -25,6 +25,7 @@ from pipeline.performance.grouped import (
 )
 
 NO_IMAGE, NO_OTHER = "no image of the class", "no image of another class"
+ONE_CLASS = "all labels and predictions are one class"
 NEVER, ALWAYS = "the class was never predicted", "no other class was ever predicted"
 ROUNDING = 1e-14  # a variance below this is 0 but for rounding
 
@@ -49,6 +50,11 @@ class OneAgainstRest:
             predictions.group_numbers(),
             predictions.fold_numbers(),
         )
+
+    @classmethod
+    def of_positive(cls, predictions):
+        """Return it for the positive class of Predictions."""
+        return cls.of(predictions, predictions.class_names.index(predictions.positive_class))
 
     @classmethod
     def shown(cls, predictions):
@@ -143,9 +149,9 @@ def detection_prevalence(one):
 
 def balanced_accuracy(one):
     """Return the mean of sensitivity and specificity. (Of several classes it is the mean sensitivity.)"""
-    if reason := one_sided(one):
-        return Figure(None, reason=reason)
-    return mean_of([sensitivity(one), specificity(one)], correlations=one.correlations(one.finding, ~one.finding))
+    return _unless(one_sided(one)) or mean_of(
+        [sensitivity(one), specificity(one)], correlations=one.correlations(one.finding, ~one.finding)
+    )
 
 
 def average_precision(one):
@@ -237,36 +243,23 @@ def confusion_matrix(labels, predictions, class_count):
     return metrics.confusion_matrix(labels, predictions, labels=range(class_count))
 
 
-def accuracy(matrix):
-    """Return the fraction of images whose predicted class is the true one; `matrix` as confusion_matrix gives it."""
-    return float(np.trace(matrix) / matrix.sum())
-
-
 def no_information_rate(matrix):
     """Return the accuracy of always answering with the class that has most images, as R's caret defines it."""
     return float(matrix.sum(axis=1).max() / matrix.sum())
 
 
-def cohen_kappa(matrix):
-    """Return the agreement of labels and predictions beyond chance: (observed - expected) / (1 - expected).
+def cohen_kappa(matrix, accuracy):
+    """Return the Figure of the agreement of labels and predictions beyond chance: (observed - chance) / (1 - chance).
 
-    Undefined where chance always agrees. Cohen, Educational and Psychological Measurement 20 (1960) 37.
+    `accuracy`, a Figure, is what is observed, and the interval is the same of its limits. As Cohen's own, it takes the
+    agreement by chance as known; it is never a point, and never below -1. Undefined where chance always agrees. Cohen,
+    Educational and Psychological Measurement 20 (1960) 37.
     """
-    if np.count_nonzero(matrix) == 1 and np.trace(matrix):
-        raise Undefined("all labels and predictions are one class")
-    expected = _agreement_by_chance(matrix)
-    return (accuracy(matrix) - expected) / (1 - expected)
-
-
-def kappa_interval(matrix, accuracy):
-    """Return the interval of Cohen's kappa: its definition, applied to the limits of the Figure of the accuracy.
-
-    As Cohen's own (1960), it takes the agreement by chance as known; it is never a point, and never below -1. Undefined
-    where kappa is.
-    """
-    cohen_kappa(matrix)
-    expected = _agreement_by_chance(matrix)
-    return [max((limit - expected) / (1 - expected), -1.0) for limit in accuracy.interval]
+    if _chance_always_agrees(matrix):
+        return Figure(None, reason=ONE_CLASS)
+    fractions = matrix / matrix.sum()
+    chance = float(fractions.sum(axis=1) @ fractions.sum(axis=0))
+    return accuracy.mapped(lambda observed: max((observed - chance) / (1 - chance), -1.0))
 
 
 def kappa_large_sample_interval(matrix):
@@ -275,17 +268,18 @@ def kappa_large_sample_interval(matrix):
     The variance is that of Fleiss, Cohen and Everitt, Psychological Bulletin 72 (1969) 323, equation 13. It is 0, and
     the interval a point, where all predictions are right or all are one class. Undefined where kappa is.
     """
-    kappa = cohen_kappa(matrix)
+    if _chance_always_agrees(matrix):
+        raise Undefined(ONE_CLASS)
     fractions = matrix / matrix.sum()
     true, predicted = fractions.sum(axis=1), fractions.sum(axis=0)
-    observed, expected = accuracy(matrix), true @ predicted
+    observed, expected = np.trace(matrix) / matrix.sum(), true @ predicted
     on_diagonal = np.diag(fractions) @ (1 - expected - (true + predicted) * (1 - observed)) ** 2
     off_diagonal = fractions * (predicted[:, None] + true[None, :]) ** 2 * (1 - np.eye(len(fractions)))
     variance = on_diagonal + (1 - observed) ** 2 * off_diagonal.sum()
     variance -= (observed * expected - 2 * expected + observed) ** 2
     # What is 0 in exact arithmetic comes out as 1e-17, and its root as 1e-8.
     variance = variance if variance > ROUNDING else 0
-    return around(kappa, Z * np.sqrt(variance / matrix.sum()) / (1 - expected) ** 2)
+    return around((observed - expected) / (1 - expected), Z * np.sqrt(variance / matrix.sum()) / (1 - expected) ** 2)
 
 
 def accuracy_test(correct, groups, rate):
@@ -327,9 +321,8 @@ def symmetry_test(matrix, differences, groups):
     return float(stats.chi2.sf((difference**2 / total).sum(), len(total)))
 
 
-def _agreement_by_chance(matrix):
-    fractions = matrix / matrix.sum()
-    return float(fractions.sum(axis=1) @ fractions.sum(axis=0))
+def _chance_always_agrees(matrix):
+    return np.count_nonzero(matrix) == 1 and np.trace(matrix) > 0
 
 
 def one_sided(one):

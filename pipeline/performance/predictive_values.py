@@ -43,7 +43,7 @@ def predictive_values(predictions, prevalences):
         raise UserError(
             f"-prevalence: with {len(predictions.class_names)} classes no one of them is positive; leave it out"
         )
-    one = OneAgainstRest.of(predictions, predictions.class_names.index(predictions.positive_class))
+    one = OneAgainstRest.of_positive(predictions)
     positive = _likelihood_ratio(one, one.finding, NEVER, NO_FALSE_POSITIVE)
     negative = _likelihood_ratio(one, ~one.finding, ALWAYS, NO_TRUE_NEGATIVE)
     at = [_at(prevalence, positive, negative) for prevalence in prevalences]

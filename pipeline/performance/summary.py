@@ -201,7 +201,7 @@ def summarize(predictions, **more):
         number_to_halve=number_to_halve(correct, groups),
         no_information_rate=rate,
         accuracy_p_value=metrics.accuracy_test(correct, groups, rate),
-        kappa=figure_of(metrics.cohen_kappa, matrix, interval=lambda _: metrics.kappa_interval(matrix, accuracy)),
+        kappa=metrics.cohen_kappa(matrix, accuracy),
         kappa_large_sample_interval=figure_of(metrics.kappa_large_sample_interval, matrix),
         symmetry_p_value=figure_of(metrics.symmetry_test, matrix, labels - predictions.predictions, groups),
         pairwise_auc=pairwise_area(predictions) if len(classes) > 2 else None,
