@@ -81,7 +81,7 @@ def test_the_page_and_the_picture_show_it(tmp_path):
     row = next(line for line in page.splitlines() if line.startswith("| predictive entropy"))
     assert f"| {ranking.errors_referred.value} of {found.errors} " in row
     assert f"{100 * ranking.gain.value:+.1f} points" in row
-    plots.draw_referral(tmp_path / "referral.png", results)
+    plots.save(plots.draw_referral, results, tmp_path / "referral.png")
     assert (tmp_path / "referral.png").read_bytes().startswith(b"\x89PNG")
     assert ranking.gain.value > 0  # those near the threshold are wrong more often
 
