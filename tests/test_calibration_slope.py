@@ -89,10 +89,10 @@ def test_the_slope_of_folds_is_nearly_that_of_the_conditional_likelihood():
 
 def test_a_shift_between_folds_is_no_slope():
     parts = [random_two_class(seed, counts=(40, 40), prefix=f"{seed}_", fold=seed) for seed in range(2)]
-    plain = intercept_and_slope(folds.pool(parts, "ab"), 1)[1].value
+    plain = intercept_and_slope(folds.pool(parts), 1)[1].value
     logits = special.logit(parts[1].probabilities[:, 1]) + 3
     parts[1].probabilities = np.column_stack([special.expit(-logits), special.expit(logits)])
-    assert intercept_and_slope(folds.pool(parts, "ab"), 1)[1].value == pytest.approx(plain, rel=1e-5)
+    assert intercept_and_slope(folds.pool(parts), 1)[1].value == pytest.approx(plain, rel=1e-5)
 
 
 @pytest.mark.parametrize(

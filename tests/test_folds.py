@@ -8,20 +8,21 @@ from pipeline.errors import UserError
 from pipeline.performance import folds
 from pipeline.performance.figures import Figure
 
-PATHS = [f"fold_{number}.json" for number in range(3)]
-
 
 @pytest.fixture
 def parts():
-    return [random_two_class(n, prefix=f"{n}_", fold=n, checkpoint=f"m_{n}.pth.tar") for n in range(3)]
+    return [
+        random_two_class(n, prefix=f"{n}_", fold=n, checkpoint=f"m_{n}.pth.tar", path=f"fold_{n}.json")
+        for n in range(3)
+    ]
 
 
 def test_one_part_stays_as_it_is(parts):
-    assert folds.pool(parts[:1], PATHS[:1]) is parts[0]
+    assert folds.pool(parts[:1]) is parts[0]
 
 
 def test_all_images_are_measured_at_once(parts):
-    pooled = folds.pool(parts, PATHS)
+    pooled = folds.pool(parts)
     assert len(pooled.labels) == 78
     assert pooled.file_names == [name for part in parts for name in part.file_names]
     assert np.array_equal(pooled.probabilities[26:52], parts[1].probabilities)
@@ -45,16 +46,16 @@ def test_what_are_no_folds_of_one_cross_validation_is_refused(parts, changes, fi
     for name, value in changes.items():
         setattr(parts[1], name, value)
     with pytest.raises(UserError) as error:
-        folds.pool(parts, PATHS)
+        folds.pool(parts)
     (fault,) = error.value.faults
     assert fault.startswith(file) and what in fault and ";" in fault
 
 
 def test_of_several_kinds_of_faults_the_first_is_named_once_with_its_files(parts):
     """As the pattern NAME_fold_*_preds.json finds them after -split val of all folds."""
-    others = [replace(part, split="val") for part in parts]
+    others = [replace(part, split="val", path=f"val_{part.path}") for part in parts]
     with pytest.raises(UserError) as error:
-        folds.pool([*parts, *others], [*PATHS, *(f"val_{path}" for path in PATHS)])
+        folds.pool([*parts, *others])
     (fault,) = error.value.faults
     assert fault.startswith("val_fold_0.json, val_fold_1.json, val_fold_2.json: split 'val'")
     assert "-threshold_from" in fault

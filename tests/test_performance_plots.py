@@ -82,7 +82,7 @@ def test_the_settings_of_other_pictures_stay(tmp_path):
 
 def test_the_mean_precision_of_folds_has_the_mean_area():
     parts = [random_two_class(number, prefix=f"{number}_", fold=number) for number in range(3)]
-    results = summarize(folds.pool(parts, ["a", "b", "c"]))
+    results = summarize(folds.pool(parts))
     mean, *of_folds = plots.draw_precision_recall(results).axes[0].get_lines()
     assert [line.get_label() for line in of_folds][:1] == ["each of 3 folds"]
     recall, precision = mean.get_data()

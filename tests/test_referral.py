@@ -100,16 +100,16 @@ def test_the_picture_is_of_a_report_or_of_asked_uncertainty_and_names_it(tmp_pat
 
 
 def test_folds_are_pooled_where_all_say_how_unsure_they_are():
-    folds = [random_two_class(seed, prefix=f"fold_{seed}_", fold=seed) for seed in range(3)]
-    assert pool(folds, ["a", "b", "c"]).sample_count is None
+    folds = [random_two_class(seed, prefix=f"fold_{seed}_", fold=seed, path="abc"[seed]) for seed in range(3)]
+    assert pool(folds).sample_count is None
     for number, fold in enumerate(folds):
         fold.sample_count = 7
         fold.predictive_entropy = np.full(26, number / 10)
         fold.mutual_information = np.full(26, number / 100)
-    pooled = pool(folds, ["a", "b", "c"])
+    pooled = pool(folds)
     assert pooled.sample_count == 7
     assert pooled.predictive_entropy.tolist() == [0.0] * 26 + [0.1] * 26 + [0.2] * 26
     assert pooled.mutual_information.tolist() == [0.0] * 26 + [0.01] * 26 + [0.02] * 26
     folds[1].sample_count = 8
     with pytest.raises(UserError, match="b: number of Monte Carlo samples 8, in a 7; pool the folds of one model only"):
-        pool(folds, ["a", "b", "c"])
+        pool(folds)

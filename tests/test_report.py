@@ -149,7 +149,7 @@ def test_a_threshold_says_where_it_came_from_and_what_it_gave():
 
 def test_folds_are_listed_with_their_spread():
     parts = [random_two_class(n, prefix=f"{n}_", fold=n) for n in range(3)]
-    text = page(folds.pool(parts, ["a", "b", "c"]), cross_validation=folds.cross_validation(parts))
+    text = page(folds.pool(parts), cross_validation=folds.cross_validation(parts))
     assert text.startswith("# Performance on 78 test images of 3 folds\n")
     for word in ("| 0 ", "| 2 ", "| minimum ", "| maximum ", "| mean ", "| standard deviation "):
         assert f"\n{word}" in text
@@ -158,7 +158,7 @@ def test_folds_are_listed_with_their_spread():
 def test_images_of_a_fold_without_a_class_are_not_counted_beside_the_area():
     """The first fold has 12 images of yes and none of no: no model has ranked them among others."""
     parts = [random_two_class(n, counts=(8 if n else 0, 12), prefix=f"{n}_", fold=n) for n in range(3)]
-    text = page(folds.pool(parts, ["a", "b", "c"]), cross_validation=folds.cross_validation(parts))
+    text = page(folds.pool(parts), cross_validation=folds.cross_validation(parts))
     (line,) = [line for line in text.splitlines() if line.startswith("| ROC-AUC (yes)")]
     assert line.split("|")[-2].strip() == "24 and 16"
 

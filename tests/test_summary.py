@@ -44,7 +44,7 @@ def test_means_over_classes_have_intervals_that_hold_them():
 def test_areas_are_means_over_folds_and_the_pooled_ones_stand_beside_them():
     parts = [random_two_class(seed, prefix=f"{seed}_", fold=seed) for seed in range(3)]
     parts[1].probabilities = np.column_stack([1 - parts[1].probabilities[:, 1] / 9, parts[1].probabilities[:, 1] / 9])
-    main = summarize(folds.pool(parts, "abc")).main
+    main = summarize(folds.pool(parts)).main
     areas = [roc_auc_score(part.labels, part.probabilities[:, 1]) for part in parts]
     assert main.auc.value == pytest.approx(np.mean(areas))
     assert main.auc_pooled.value < main.auc.value

@@ -65,15 +65,15 @@ def compare(measured, other):
     )
 
 
-def matched(measured, other, place):
+def matched(measured, other):
     """Return `other` with its images in the order of `measured`, matched by file name.
 
     By position where one of the two has no file names. `measured` are the predictions as they were read, which no
-    threshold and no temperature has changed; `place` names the other ones in messages. Raises UserError, with a line a
-    fault, for other classes, images that only one of the two has, labels that differ, groups of the same name that hold
-    other images, and the same model's predictions: there is nothing to compare then.
+    threshold and no temperature has changed. Raises UserError, with a line a fault, for other classes, images that only
+    one of the two has, labels that differ, groups of the same name that hold other images, and the same model's
+    predictions: there is nothing to compare then.
     """
-    place = f"-compare {place}"
+    place = f"-compare {other.path}"
     if other.class_names != measured.class_names:
         theirs, ours = ", ".join(other.class_names), ", ".join(measured.class_names)
         raise UserError(f"{place}: its classes are {theirs}, those of the predictions measured {ours}")

@@ -24,14 +24,13 @@ class Source:
     """A predictions file and what is known of how it came about."""
 
     predictions: Predictions
-    path: Path
     split: SplitRecord | None
     training: dict  # the training record of the model, where there is one
 
     @property
     def root(self):
         """The project folder."""
-        return self.path.parent
+        return self.predictions.path.parent
 
     @property
     def model(self):
@@ -64,7 +63,7 @@ class Source:
             Path("csv", "images.csv"),
             *(split / f"{partition}.csv" for partition in PARTITIONS),
             *([Path("models", checkpoint)] if is_plain_file_name(checkpoint) else []),
-            Path(self.path.name),
+            Path(self.predictions.path.name),
         ]
         return [
             (path.as_posix(), files.content_hash((self.root / path).read_bytes()))
@@ -81,22 +80,23 @@ class Source:
         return Picture(self.root / "results" / f"{self.model}_{quantity}.png", text)
 
 
-def read(parts, paths, for_report):
-    """Return a Source for each of the Predictions `parts`, read from `paths`; training records only for a report.
+def read(parts, for_report):
+    """Return a Source for each of the Predictions `parts`; training records only for a report.
 
     Raises UserError, with a line a fault, where a record is damaged or, for a report, a gallery is missing.
     """
     sources, faults = [], []
-    for part, path in zip(parts, paths, strict=True):
-        if for_report and part.gallery and not (path.parent / part.gallery).is_file():
+    for part in parts:
+        folder = part.path.parent
+        if for_report and part.gallery and not (folder / part.gallery).is_file():
             faults.append(
-                f"{path.parent / part.gallery}: no such file, which {path} names; predict with --explain again"
+                f"{folder / part.gallery}: no such file, which {part.path} names; predict with --explain again"
             )
         try:
-            split = read_split_record(path.parent / "csv" / "split.json")
-            record = path.parent / "results" / f"{_model_name(part)}_hyperparameters.json"
+            split = read_split_record(folder / "csv" / "split.json")
+            record = folder / "results" / f"{_model_name(part)}_hyperparameters.json"
             known = for_report and is_plain_file_name(record.name) and record.is_file()
-            sources.append(Source(part, path, split, _training_record(record) if known else {}))
+            sources.append(Source(part, split, _training_record(record) if known else {}))
         except UserError as error:
             faults += error.faults
     require_none(faults)
@@ -152,7 +152,7 @@ def _galleries(sources):
 def _training(sources):
     """Return the section on how the models were trained: their curves and settings."""
     recorded = [source for source in sources if source.training]
-    missing = [f"{source.model} beside {source.path.name}" for source in sources if not source.training]
+    missing = [f"{source.model} beside {source.predictions.path.name}" for source in sources if not source.training]
     sentences = [f"There are no training records of {', of '.join(missing)}."] if missing else []
     curves = [source.curve(quantity) for quantity in ("loss", "accuracy") for source in recorded]
     curves = [picture for picture in curves if picture.path.is_file()]
