@@ -13,7 +13,7 @@ from pipeline.messages import in_words
 from pipeline.performance import flow
 from pipeline.performance.pages import Picture, Section, Table
 from pipeline.predictions import Predictions
-from pipeline.project import MODEL_SUFFIX, PARTITIONS, Project, is_plain_file_name
+from pipeline.project import MODEL_SUFFIX, Project, is_plain_file_name, split_tables
 from pipeline.split_files import SplitRecord, read_split_record
 
 OF_EPOCHS = ("number of epochs", "best epoch", "kept epoch")  # in a training record
@@ -57,26 +57,24 @@ class Source:
 
     def fingerprints(self):
         """Return [(path in the project folder, SHA-256)] of what the predictions come from, and their own."""
-        split = Path("csv", "" if self.predictions.fold is None else f"fold_{self.predictions.fold}")
-        checkpoint = self.predictions.checkpoint or ""
+        project, checkpoint = Project(self.root), self.predictions.checkpoint or ""
         paths = [
-            Path("csv", "images.csv"),
-            *(split / f"{partition}.csv" for partition in PARTITIONS),
-            *([Path("models", checkpoint)] if is_plain_file_name(checkpoint) else []),
-            Path(self.predictions.path.name),
+            project.csv / "images.csv",
+            *split_tables(project.split_folder(self.predictions.fold)),
+            *([project.models / checkpoint] if is_plain_file_name(checkpoint) else []),
+            self.predictions.path,
         ]
         return [
-            (path.as_posix(), files.content_hash((self.root / path).read_bytes()))
+            (path.relative_to(self.root).as_posix(), files.content_hash(path.read_bytes()))
             for path in paths
-            if (self.root / path).is_file()
+            if path.is_file()
         ]
 
     def curve(self, quantity):
         """Return the Picture of the training's loss or accuracy."""
-        known = [
-            f"{name} {self.training[name]}" for name in ("best epoch", "number of epochs") if name in self.training
-        ]
-        text = f"{'; '.join([f'{self.label}: {quantity} by epoch, training and validation', *known])}."
+        known = [name for name in ("best epoch", "number of epochs") if name in self.training]
+        epochs = "".join(f"; {name} {self.training[name]}" for name in known)
+        text = f"{self.label}: {quantity} by epoch, training and validation{epochs}."
         return Picture(self.root / "results" / f"{self.model}_{quantity}.png", text)
 
 
@@ -87,11 +85,9 @@ def read(parts, for_report):
     """
     sources, faults = [], []
     for part in parts:
-        folder = part.path.parent
-        if for_report and part.gallery and not (folder / part.gallery).is_file():
-            faults.append(
-                f"{folder / part.gallery}: no such file, which {part.path} names; predict with --explain again"
-            )
+        folder, gallery = part.path.parent, part.gallery and part.path.with_name(part.gallery)
+        if for_report and gallery and not gallery.is_file():
+            faults.append(f"{gallery}: no such file, which {part.path} names; predict with --explain again")
         try:
             split = read_split_record(folder / "csv" / "split.json")
             record = folder / "results" / f"{_model_name(part)}_hyperparameters.json"
@@ -169,12 +165,9 @@ def _settings(sources):
     rows = []
     for name in names:
         if name not in ("command line", "fresh weights"):
-            values = [source.training.get(name) for source in sources]
-            values = [
-                "" if value is None else source.relative(in_words(_rounded(value), ", "))
-                for source, value in zip(sources, values, strict=True)
-            ]
-            rows.append((name, *(values if len(set(values)) > 1 else values[:1])))
+            values = [(source, source.training.get(name)) for source in sources]
+            cells = ["" if value is None else each.relative(in_words(_rounded(value), ", ")) for each, value in values]
+            rows.append((name, *(cells if len(set(cells)) > 1 else cells[:1])))
     if len(sources) == 1:
         return Table(["setting", "value"], rows, f"How {sources[0].model} was trained")
     caption = "How the models were trained; a value given once holds for all"

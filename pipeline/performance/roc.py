@@ -58,6 +58,21 @@ class Curve:
         """
         return float(self.placements[0].mean())
 
+    def components(self, groups):
+        """Return what each image adds to the area's deviation, float (n,).
+
+        The sum over groups of the squares of their sums is the area's variance: Obuchowski, Biometrics 53 (1997) 567.
+        With m images of the class in g of the groups it is sqrt(g / (g - 1)) (placement - area) / m, and likewise for
+        the others. (Her covariance of the two has the factor G / (G - 1) of all groups, here the geometric mean of
+        theirs, so that the variance is never negative.) For single images it is DeLong's variance.
+        """
+        parts = np.empty(len(self.truth))
+        for mask, placements in zip((self.truth, ~self.truth), self.placements, strict=True):
+            group_count = len(np.unique(groups[mask]))
+            factor = np.sqrt(group_count / max(group_count - 1, 1)) / len(placements)
+            parts[mask] = factor * (placements - placements.mean())
+        return self.weight * parts
+
 
 def curves_of_folds(one, weight=1.0):
     """Return the Curves of a class (OneAgainstRest), one a fold that has images of it and others.
@@ -144,16 +159,14 @@ def area_design_effect(curves):
     1 or more; at most what it is where all images of a group, and all classes, are alike, and taken as that where no
     curve has any variance, or one is of fewer than FEWEST_GROUPS groups with images of the class, or of others.
     """
-    groups = np.concatenate([curve.groups for curve in curves])
+    groups = _groups(curves)
     sizes, _ = sizes_of(groups)
     most, independent = most_design_effect(sizes), _independent_variance(curves)
     few = any(min(curve.group_counts) < FEWEST_GROUPS for curve in curves)
     if most == 1 or independent < ROUNDING or few:
         return most
-    images = sum(len(curve.truth) for curve in curves)
-    components = np.concatenate([_components(curve, curve.groups) for curve in curves])
-    ratio = _variance(groups, components) / independent
-    return float(np.clip(ratio * widening(len(sizes), images) ** 2, 1, most))
+    ratio = _variance(groups, _components(curves)) / independent
+    return float(np.clip(ratio * widening(len(sizes), len(groups)) ** 2, 1, most))
 
 
 def one_list_deviation(curves):
@@ -177,14 +190,12 @@ def paired_difference(curves, other_curves):
     images come in groups: of two groups with images of both classes the variance is far too small.
     """
     _require_two_of_each(curves)
-    groups = np.concatenate([curve.groups for curve in curves])
+    groups = _groups(curves)
     in_groups = len(np.unique(groups)) < len(groups)
     if in_groups and any(min(curve.group_counts) < FEWEST_GROUPS for curve in curves):
         raise Undefined("needs images of the class, and others, from three groups each")
-    pairs = list(zip(curves, other_curves, strict=True))
-    difference = sum(ours.weight * (ours.area - theirs.area) for ours, theirs in pairs)
-    components = [_components(ours, ours.groups) - _components(theirs, theirs.groups) for ours, theirs in pairs]
-    variance = _variance(groups, np.concatenate(components))
+    difference = sum(ours.weight * (ours.area - theirs.area) for ours, theirs in zip(curves, other_curves, strict=True))
+    variance = _variance(groups, _components(curves) - _components(other_curves))
     if variance < ROUNDING:
         raise Undefined("the difference has no variance on these images")
     error = np.sqrt(variance) * widening(len(np.unique(groups)), len(groups))
@@ -197,11 +208,7 @@ def correlation(curves, other_curves):
 
     0 where one of them has no variance.
     """
-    groups = np.concatenate([curve.groups for curve in curves])
-    ours, theirs = (
-        sums_of(np.concatenate([_components(curve, curve.groups) for curve in each]), groups)
-        for each in (curves, other_curves)
-    )
+    ours, theirs = (sums_of(_components(each), _groups(curves)) for each in (curves, other_curves))
     size = np.sqrt((ours @ ours) * (theirs @ theirs))
     return 0.0 if size < ROUNDING else float(ours @ theirs / size)
 
@@ -226,19 +233,12 @@ def _fraction_below(scores, others):
     return (below + not_above) / (2 * len(others))
 
 
-def _components(curve, groups):
-    """Return what each image adds to the area's deviation, float (n,): the sum of squares over groups is its variance.
+def _groups(curves):
+    return np.concatenate([curve.groups for curve in curves])
 
-    Obuchowski, Biometrics 53 (1997) 567: with m images of the class in g of the groups, sqrt(g / (g - 1)) (placement -
-    area) / m, and likewise for the others. (Her covariance of the two has the factor G / (G - 1) of all groups, here
-    the geometric mean of theirs, so that the variance is never negative.) For single images it is DeLong's variance.
-    """
-    parts = np.empty(len(curve.truth))
-    for mask, placements in zip((curve.truth, ~curve.truth), curve.placements, strict=True):
-        group_count = len(np.unique(groups[mask]))
-        factor = np.sqrt(group_count / max(group_count - 1, 1)) / len(placements)
-        parts[mask] = factor * (placements - placements.mean())
-    return curve.weight * parts
+
+def _components(curves):
+    return np.concatenate([curve.components(curve.groups) for curve in curves])
 
 
 def _variance(groups, components):
@@ -247,7 +247,7 @@ def _variance(groups, components):
 
 def _independent_variance(curves):
     """Return DeLong's variance of the mean area, as if no image stood in two curves."""
-    return sum(float((_components(curve, np.arange(len(curve.truth))) ** 2).sum()) for curve in curves)
+    return sum(float((curve.components(np.arange(len(curve.truth))) ** 2).sum()) for curve in curves)
 
 
 def _lower_limit(area, curves, effect):

@@ -244,8 +244,8 @@ def _one_class(predictions, index):
     pooled = {}
     if predictions.folds is not None:
         one_fold = replace(one, folds=np.zeros_like(one.folds))
-        pooled["auc_pooled"] = area_figure([one_fold])
-        pooled["average_precision_pooled"] = metrics.average_precision(one_fold)
+        average_precision = metrics.average_precision(one_fold)
+        pooled = {"auc_pooled": area_figure([one_fold]), "average_precision_pooled": average_precision}
     intercept, slope = intercept_and_slope(predictions, index)
     return OneClass(
         **figures,
