@@ -71,6 +71,16 @@ class Predictions:
         """The number of images, also where groups are counted."""
         return len(self.labels) if self.members is None else sum(map(len, self.members))
 
+    @property
+    def group_count(self):
+        """The number of groups that the images come in; None where that is not known."""
+        return None if self.groups is None else len(set(self.groups))
+
+    @property
+    def correct(self):
+        """Whether each image's predicted class is the true one, bool (n,)."""
+        return self.predictions == self.labels
+
     def probabilities_of_predictions(self):
         """Return the probability of each image's predicted class, float (n,)."""
         return self.probabilities[np.arange(len(self.labels)), self.predictions]

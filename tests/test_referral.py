@@ -5,7 +5,7 @@ import pytest
 from made_predictions import random_two_class, two_class
 
 from pipeline.errors import UserError
-from pipeline.performance import pages, plots, referral, report, summary
+from pipeline.performance import pages, plots, referral, report, summary, units
 from pipeline.performance.figures import Figure, exact_interval
 from pipeline.performance.folds import pool
 from pipeline.performance.results_json import as_json
@@ -50,6 +50,8 @@ def test_what_is_undefined_is_said():
     for ranking in referral.referral(unsure([1] * 21, [0.9] * 21, np.arange(21))).rankings:
         for figure in (ranking.errors_referred, ranking.rest, ranking.gain, ranking.p_value):
             assert figure == Figure(None, reason="fewer than 20 images would be left")
+    (of_groups,) = units.of_groups([two_class([1] * 21, [0.9] * 21, groups=[f"g{number}" for number in range(21)])])
+    assert referral.referral(of_groups).rankings[0].rest.reason == "fewer than 20 groups would be left"
     for ranking in referral.referral(unsure([1] * 30, [0.9] * 30, np.arange(30))).rankings:
         assert ranking.gain.value == 0
         assert ranking.p_value.reason == "no prediction is wrong"

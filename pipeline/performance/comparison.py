@@ -48,7 +48,7 @@ def compare(measured, other):
     on one scale: where a fold of `measured` was tested by several models of `other`, which was split otherwise, each
     area is that of its own folds, and their difference has no interval.
     """
-    here, there = (model.predictions == model.labels for model in (measured, other))
+    here, there = measured.correct, other.correct
     count, only_here, only_there = len(here), int((here & ~there).sum()), int((~here & there).sum())
     differences, groups = here.astype(int) - there, measured.group_numbers()
     interval = paired_difference_interval(only_here, only_there, count, design_effect(differences, groups))

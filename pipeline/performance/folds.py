@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.errors import require_none
 from pipeline.messages import MOST_NAMES, listed
 from pipeline.performance.figures import Figure
-from pipeline.performance.grouped import proportion
+from pipeline.performance.metrics import accuracy
 from pipeline.performance.roc import area_of
 from pipeline.predictions import OF_EACH_IMAGE, Predictions
 
@@ -76,8 +76,7 @@ def cross_validation(parts, of_split=()):
     """
     numbers, folds = {part.fold for part in parts}, []
     for part in sorted(parts, key=lambda part: part.fold):
-        accuracy = proportion(part.labels == part.predictions, part.group_numbers())
-        folds.append(Fold(part.fold, part.checkpoint, accuracy, area_of(part)))
+        folds.append(Fold(part.fold, part.checkpoint, accuracy(part), area_of(part)))
     spreads = (_spread([getattr(fold, name) for fold in folds]) for name in ("accuracy", "auc"))
     return CrossValidation(folds, *spreads, missing=sorted({*range(max(numbers)), *of_split} - numbers))
 

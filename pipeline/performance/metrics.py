@@ -202,9 +202,8 @@ def mean_fraction(figures, predictions, classes):
     `figures` are those of each class, and `classes`, int (n,), the images that they are of: the labels for the
     sensitivity, the predictions for the precision. Where groups have images of several classes, these go together.
     """
-    correct = predictions.predictions == predictions.labels
     among = classes[:, np.newaxis] == np.arange(len(predictions.class_names))
-    together = correlations(correct[:, np.newaxis], among, predictions.group_numbers())
+    together = correlations(predictions.correct[:, np.newaxis], among, predictions.group_numbers())
     return mean_of(figures, correlations=together)
 
 
@@ -241,6 +240,11 @@ def mean_ratio(predictions, numerator, denominator):
 def confusion_matrix(labels, predictions, class_count):
     """Return counts (classes, classes): row the true class, column the predicted one."""
     return metrics.confusion_matrix(labels, predictions, labels=range(class_count))
+
+
+def accuracy(predictions):
+    """Return the Figure of the fraction of images whose predicted class is the true one."""
+    return proportion(predictions.correct, predictions.group_numbers())
 
 
 def no_information_rate(matrix):

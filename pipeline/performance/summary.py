@@ -25,7 +25,7 @@ from pipeline.performance.comparison import Comparison
 from pipeline.performance.decision_curve import DecisionCurve
 from pipeline.performance.figures import Figure, figure_of, mean_of, missing_of
 from pipeline.performance.folds import CrossValidation
-from pipeline.performance.grouped import number_to_halve, proportion
+from pipeline.performance.grouped import number_to_halve
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.ordered import Ordered
 from pipeline.performance.predictive_values import PredictiveValues
@@ -147,9 +147,8 @@ class Results:
 
     @property
     def group_count(self):
-        """The number of groups that the images come in; None where that is not known."""
-        groups = self.predictions.groups
-        return None if groups is None else len(set(groups))
+        """The number of groups that they come in; None where that is not known."""
+        return self.predictions.group_count
 
     @property
     def in_groups(self):
@@ -183,8 +182,7 @@ def summarize(predictions, **more):
     classes = [_one_class(predictions, index) for index in range(len(predictions.class_names))]
     labels, probabilities = predictions.labels, predictions.probabilities
     matrix = metrics.confusion_matrix(labels, predictions.predictions, len(classes))
-    correct = predictions.predictions == labels
-    accuracy = proportion(correct, groups)
+    accuracy = metrics.accuracy(predictions)
     highest = probabilities.max(axis=1)
     if predictions.positive_class is None:
         main, shown = _means(classes, predictions), highest
@@ -198,14 +196,14 @@ def summarize(predictions, **more):
         main=main,
         classes=classes,
         accuracy=accuracy,
-        number_to_halve=number_to_halve(correct, groups),
+        number_to_halve=number_to_halve(predictions.correct, groups),
         no_information_rate=rate,
-        accuracy_p_value=metrics.accuracy_test(correct, groups, rate),
+        accuracy_p_value=metrics.accuracy_test(predictions.correct, groups, rate),
         kappa=metrics.cohen_kappa(matrix, accuracy),
         kappa_large_sample_interval=figure_of(metrics.kappa_large_sample_interval, matrix),
         symmetry_p_value=figure_of(metrics.symmetry_test, matrix, labels - predictions.predictions, groups),
         pairwise_auc=pairwise_area(predictions) if len(classes) > 2 else None,
-        log_loss=log_loss(labels, probabilities, groups),
+        log_loss=log_loss(predictions),
         confidence_bins=reliability_bins(probabilities.argmax(axis=1) == labels, highest, groups),
         error_if_calibrated=error_if_calibrated(shown, groups),
         errors=most_confident_errors(predictions),
@@ -222,7 +220,7 @@ def most_confident_errors(predictions):
     if predictions.file_names is None:
         return None
     probability = predictions.probabilities_of_predictions()
-    wrong = np.flatnonzero(predictions.predictions != predictions.labels)
+    wrong = np.flatnonzero(~predictions.correct)
     wrong = wrong[np.argsort(-probability[wrong], kind="stable")]
     _, first, counts = np.unique(predictions.group_numbers()[wrong], return_index=True, return_counts=True)
     order, names = np.argsort(first), predictions.class_names
@@ -284,6 +282,5 @@ def _means(classes, predictions):
         else:
             means[each.name] = Figure(float(np.mean([figure.value for figure in values])))
     means["balanced_accuracy"] = means["sensitivity"]
-    labels, groups = predictions.labels, predictions.group_numbers()
-    means["brier_score"] = multiclass_brier_score(labels, predictions.probabilities, groups)
+    means["brier_score"] = multiclass_brier_score(predictions)
     return ClassFigures(**means)

@@ -12,7 +12,7 @@ from pipeline.errors import UserError, require_none
 from pipeline.messages import in_words
 from pipeline.performance.figures import CONFIDENCE, Figure, exact_interval, score
 from pipeline.performance.grouped import design_effect, proportion
-from pipeline.performance.metrics import OneAgainstRest, sensitivity, specificity
+from pipeline.performance.metrics import OneAgainstRest, accuracy, sensitivity, specificity
 
 LEVEL = 1 - CONFIDENCE  # of a test for a guaranteed sensitivity
 
@@ -83,7 +83,8 @@ def _choose(validation, pool, rule, fold):
             allowed = _shown(one, thresholds, rule.min_sensitivity, validation.unit)
         order = np.lexsort((sensitivities, np.where(allowed, specificities, -1)))
     value = float(thresholds[order[-1]])
-    one = OneAgainstRest.of_positive(apply(validation, value))
+    chosen = apply(validation, value)
+    one = OneAgainstRest.of_positive(chosen)
     return Threshold(
         value=value,
         rule=str(rule),
@@ -92,7 +93,7 @@ def _choose(validation, pool, rule, fold):
         fold=fold,
         sensitivity=sensitivity(one),
         specificity=specificity(one),
-        accuracy=proportion(one.finding == one.truth, one.groups),
+        accuracy=accuracy(chosen),
     )
 
 
@@ -103,11 +104,11 @@ def where_chosen(pool, points):
     each, but it is of one group, so that the interval is as wide as if it counted once.
     """
     chose = [apply(chooser, point.value) for chooser, point in zip(pool.of_parts, points, strict=True)]
-    labels, predicted = (np.concatenate([getattr(one, name) for one in chose]) for name in ("labels", "predictions"))
+    labels, correct = (np.concatenate([getattr(one, name) for one in chose]) for name in ("labels", "correct"))
     groups = chose[0].group_numbers() if len(chose) == 1 else np.concatenate([one.groups for one in chose])
     positive = labels == chose[0].class_names.index(chose[0].positive_class)
     return {
-        name: proportion((predicted == labels)[among], groups[among])
+        name: proportion(correct[among], groups[among])
         for name, among in (("sensitivity", positive), ("specificity", ~positive))
     }
 
