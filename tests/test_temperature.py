@@ -76,7 +76,7 @@ def test_no_fold_is_calibrated_by_the_images_it_tests():
             np.concatenate([getattr(one, name) for one in others]) for name in ("labels", "probabilities")
         )
         assert value == pytest.approx(temperature.fit(labels, probabilities))
-    after = fitted.apply_all(parts)
+    after = temperature.apply(parts, fitted.of_parts)
     change = temperature.change_in_log_loss(parts[0], after[0])
     losses = [log_loss(one.labels, one.probabilities) for one in (after[0], parts[0])]
     assert change.value == pytest.approx(losses[0] - losses[1]) and change.value < 0

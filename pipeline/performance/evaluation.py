@@ -58,7 +58,7 @@ def _choose(request, parts, before):
     fitted, more = None, {}
     if request.calibrate_from:
         fitted = temperature.choose(_validation(request, parts, "calibrate_from"))
-        parts = fitted.apply_all(parts)
+        parts = temperature.apply(parts, fitted.of_parts)
         after = folds.pool(parts)
         more["temperature"], more["uncalibrated"] = fitted, summary.summarize(before)
         more["change_in_log_loss"] = temperature.change_in_log_loss(before, after)

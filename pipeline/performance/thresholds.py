@@ -59,11 +59,9 @@ def choose_all(parts, pool, rule=None):
     rule, count = rule or Rule(), len(pool.everything.class_names)
     if count != 2:
         raise UserError(f"{pool.option} {pool.names}: with {count} classes there is no single threshold; leave it out")
-    chosen = [
-        _choose(chooser, pool, rule, fold)
-        for chooser, fold in [(pool.everything, None), *zip(pool.of_parts, [part.fold for part in parts], strict=True)]
-    ]
-    return chosen[1:], chosen[0]
+    for_new_images = _choose(pool.everything, pool, rule, None)
+    choosers = zip(pool.of_parts, parts, strict=True)
+    return [_choose(chooser, pool, rule, part.fold) for chooser, part in choosers], for_new_images
 
 
 def _choose(validation, pool, rule, fold):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import require_none
-from pipeline.performance import folds
+from pipeline.performance import folds, temperature
 from pipeline.predictions import Predictions
 
 
@@ -20,7 +20,9 @@ class Pool:
 
     def calibrated(self, fitted):
         """Return the Pool with the values of a FittedTemperature of the same parts applied."""
-        return replace(self, everything=fitted.apply(self.everything), of_parts=fitted.apply_all(self.of_parts))
+        values = [fitted.value, *fitted.of_parts]
+        everything, *of_parts = temperature.apply([self.everything, *self.of_parts], values)
+        return replace(self, everything=everything, of_parts=of_parts)
 
 
 def pool(validations, parts, option):
