@@ -108,17 +108,11 @@ def _thresholds_of_folds(results):
 
 
 def decision_curve(results):
-    curve = results.decision_curve
-    rows = []
+    curve, rows = results.decision_curve, []
     for threshold in SHOWN_THRESHOLDS:
         at = int(np.searchsorted(THRESHOLDS, threshold))
-        model, difference = (
-            f"{signed(value)}; {signed_span(limits)}"
-            for value, limits in (
-                (curve.model[at], curve.limits[at]),
-                (curve.difference[at], curve.difference_limits[at]),
-            )
-        )
+        model = f"{signed(curve.model[at])}; {signed_span(curve.limits[at])}"
+        difference = f"{signed(curve.difference[at])}; {signed_span(curve.difference_limits[at])}"
         rows.append((percent(threshold), model, signed(curve.treat_all[at]), difference))
     sentence = (
         f"The net benefit of treating from a threshold probability of {results.positive} on: true positives per "

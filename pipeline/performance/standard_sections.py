@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.messages import counted
-from pipeline.performance.figures import p_value, percent, score, signed, signed_span
+from pipeline.performance.figures import Figure, p_value, percent, score, signed, signed_span, span
 from pipeline.performance.pages import Section, Table
 from pipeline.performance.table_cells import (
     ALL_IN_JSON,
@@ -11,7 +11,6 @@ from pipeline.performance.table_cells import (
     MOST_ROWS,
     SIGN_FLIPS,
     columns,
-    interval_of,
     metric_row,
     with_span,
 )
@@ -67,17 +66,16 @@ def main_figures(results, pictures):
 
 
 def each_class(results):
-    rows, shown, many = [], results.classes, len(results.classes) > MOST_CLASSES
-    if many:
+    shown, title, notes = results.classes, "Each class against the rest, with 95% intervals", []
+    if len(shown) > MOST_CLASSES:
         shown = sorted(shown, key=lambda one: 2 if one.sensitivity.value is None else one.sensitivity.value)[:MOST_ROWS]
+        title = f"The {MOST_ROWS} of {len(results.classes)} classes with the lowest sensitivity, with 95% intervals"
+        notes = [ALL_IN_JSON]
+    rows = []
     for one in shown:
         proportions = [with_span(figure, counts=True) for figure in (one.sensitivity, one.specificity)]
         rows.append((one.name, *proportions, with_span(one.auc, score)))
-    table = Table(["class", "Sensitivity", "Specificity", "ROC-AUC"], rows)
-    if many:
-        title = f"The {MOST_ROWS} of {len(results.classes)} classes with the lowest sensitivity, with 95% intervals"
-        return Section(title, tables=[table], notes=[ALL_IN_JSON])
-    return Section("Each class against the rest, with 95% intervals", tables=[table])
+    return Section(title, tables=[Table(["class", "Sensitivity", "Specificity", "ROC-AUC"], rows)], notes=notes)
 
 
 def confusion_matrix(results):
@@ -141,44 +139,43 @@ def tests(results):
         symmetry = SIGN_FLIPS if len(results.classes) == 2 else symmetry
     rate = percent(results.no_information_rate)
     rows = [
-        (f"accuracy above the no-information rate, {rate}", largest, results.accuracy_p_value),
-        ("errors equally frequent in both directions", symmetry, results.symmetry_p_value.value),
+        (f"accuracy above the no-information rate, {rate}", largest, p_value(results.accuracy_p_value)),
+        ("errors equally frequent in both directions", symmetry, p_value(results.symmetry_p_value.value)),
     ]
-    rows = [(question, test, p_value(value)) for question, test, value in rows]
     return Section("Tests", tables=[Table(["question", "test", "p"], rows)])
 
 
 def calibration(results):
-    positive, brier = results.positive, results.main.brier_score
     expected, largest = (score(value) for value in results.error_if_calibrated)
-    rows = [
-        ("Log Loss", score(results.log_loss.value), interval_of(results.log_loss)),
-        (f"Brier Score ({positive or 'all classes'})", score(brier.value), interval_of(brier)),
-        (f"Calibration Error ({positive or 'of the most probable class'})", score(results.calibration_error), ""),
-    ]
-    if positive is not None:
-        rows += [
-            (f"{name} ({positive})", score(figure.value), interval_of(figure))
-            for name, figure in results.main.calibration_line.items()
-        ]
-    header, sentences = COLUMNS, []
+    header, sentences, figures = COLUMNS, [], _of_calibration(results)
+    rows = [(name, score(figure.value), span(figure, score) if figure.interval else "") for name, figure in figures]
     if results.temperature:
         header, sentences = [*header, "before"], [_temperature(results)]
-        rows = [
-            (*row, before[1])
-            for row, before in zip(rows, calibration(results.uncalibrated).tables[0].rows, strict=True)
-        ]
+        before = [score(figure.value) for _, figure in _of_calibration(results.uncalibrated)]
+        rows = [(*row, value) for row, value in zip(rows, before, strict=True)]
     alike = ", those of a group alike" if results.in_groups else ""
     note = (
         f"A perfectly calibrated model would show a calibration error of {expected} on average with "
         f"{counted(results.count, results.unit)}{alike}, and more than {largest} in one case of twenty."
     )
-    if positive is not None:
+    if results.positive is not None:
         note += (
             " Its intercept would be 0 (above 0: the probabilities are too low) and its slope 1 (below 1: they are too "
             "extreme)."
         )
     return Section("Calibration", sentences, tables=[Table(header, rows)], notes=[note])
+
+
+def _of_calibration(results):
+    """Return [(name, Figure)] of the rows of the calibration."""
+    positive, main = results.positive, results.main
+    line = {} if positive is None else main.calibration_line
+    return [
+        ("Log Loss", results.log_loss),
+        (f"Brier Score ({positive or 'all classes'})", main.brier_score),
+        (f"Calibration Error ({positive or 'of the most probable class'})", Figure(results.calibration_error)),
+        *((f"{name} ({positive})", figure) for name, figure in line.items()),
+    ]
 
 
 def _temperature(results):

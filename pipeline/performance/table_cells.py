@@ -1,6 +1,6 @@
 """How figures stand in the tables of the performance page: with their interval, and what it is of."""
 
-from pipeline.performance.figures import percent, score, span, telling_decimals
+from pipeline.performance.figures import percent, span, telling_decimals
 
 COLUMNS = ["metric", "value", "95% interval"]
 MOST_ROWS = 20  # of a table that could have more
@@ -17,11 +17,6 @@ def metric_row(name, figure, write=percent, images=""):
     """Return a row below `columns`; `images` where the figure has no counts."""
     interval = span(figure, write) if figure.interval or figure.value is None else ""
     return name, write(figure.value), interval, figure.counts or images
-
-
-def interval_of(figure):
-    """Write a score's interval; "" where there is none."""
-    return span(figure, score) if figure.interval else ""
 
 
 def counted(figure, write=percent):
