@@ -207,11 +207,12 @@ def test_no_page_of_random_predictions_fails():
 def test_of_many_classes_the_page_shows_the_worst_and_stays_short():
     random = np.random.default_rng(0)
     labels, probabilities = np.arange(400) % 40, random.dirichlet(np.ones(40), size=400)
-    text = page(multiclass(labels, probabilities, [f"class {number}" for number in range(40)]))
+    names = [f"class {number}" for number in range(40)]
+    text = page(multiclass(labels, probabilities, names))
     assert "## The 20 of 40 classes with the lowest sensitivity" in text
     assert "## The most frequent confusions" in text
     assert len(text) < 20_000
-    assert "confusions" not in page(multiclass(labels, np.eye(40)[labels]))
+    assert "confusions" not in page(multiclass(labels, np.eye(40)[labels], names))
 
 
 def test_values_at_other_prevalences_of_images_of_one_class_are_undefined():
