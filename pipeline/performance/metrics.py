@@ -5,7 +5,7 @@ Figures; those of all classes together as numbers, and where they have none, Und
 function returns a NaN, or a number that only looks like one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -66,17 +66,20 @@ class OneAgainstRest:
     def reliability(self):
         return reliability_bins(self.truth, self.probability, self.groups)
 
+    def select(self, keep):
+        """Return it for some of the images, bool (n,)."""
+        return OneAgainstRest(*(getattr(self, each.name)[keep] for each in fields(self)))
+
     def folds_with_both(self):
-        """Return the images of each fold that has some of the class and others, a bool (n,) each."""
-        masks = [self.folds == fold for fold in np.unique(self.folds)]
-        return [mask for mask in masks if self.truth[mask].any() and not self.truth[mask].all()]
+        """Return it for each fold that has images of the class and others."""
+        parts = [self.select(self.folds == fold) for fold in np.unique(self.folds)]
+        return [part for part in parts if not one_sided(part)]
 
     @property
     def ranked(self):
         """How many images of the class, and how many others, a model has ranked among both; all where none has."""
-        inside = self.folds_with_both()
-        ranked = self.truth[np.any(inside, axis=0)] if inside else self.truth
-        return int(ranked.sum()), int((~ranked).sum())
+        truth = np.concatenate([part.truth for part in self.folds_with_both() or [self]])
+        return int(truth.sum()), int((~truth).sum())
 
     def correlations(self, of_class, of_others):
         """Return grouped.correlations of outcomes, bool (n,): among the class's images, and among the others."""
@@ -163,17 +166,17 @@ def average_precision(one):
     images come in groups, it is of as few as the precisions at them are worth, or as give the variance between groups,
     if those are fewer still: how many images of the class there are varies from group to group too.
     """
-    inside = [np.flatnonzero(mask) for mask in one.folds_with_both()]
+    inside = one.folds_with_both()
     if not inside:
         return Figure(None, reason=NO_OTHER if one.truth.any() else NO_IMAGE)
-    parts = [_precisions(one.truth[these], one.probability[these]) for these in inside]
+    parts = [_precisions(part.truth, part.probability) for part in inside]
     mean = float(np.mean([precisions.mean() for precisions, _ in parts]))
     values = np.concatenate([precisions for precisions, _ in parts])
-    of_class = np.concatenate([these[one.truth[these]] for these in inside])
-    count = len(values) / design_effect(values, one.groups[of_class])
+    of_class = np.concatenate([part.groups[part.truth] for part in inside])
+    count = len(values) / design_effect(values, of_class)
     if len(np.unique(one.groups)) < len(one.groups):
         influence = np.concatenate([influences for _, influences in parts]) / len(inside)
-        variance = variance_of_sum(influence, one.groups[np.concatenate(inside)])
+        variance = variance_of_sum(influence, np.concatenate([part.groups for part in inside]))
         if variance > 0:
             count = min(count, mean * (1 - mean) / variance)
     return Figure(mean, exact_interval(mean * count, count))

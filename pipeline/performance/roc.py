@@ -82,7 +82,7 @@ def curves_of_folds(one, weight=1.0):
     inside = one.folds_with_both()
     if not inside:
         raise Undefined(BOTH)
-    return [Curve(one.truth[mask], one.probability[mask], one.groups[mask], weight / len(inside)) for mask in inside]
+    return [Curve(part.truth, part.probability, part.groups, weight / len(inside)) for part in inside]
 
 
 def area_figure(ones):
@@ -110,13 +110,11 @@ def pairwise_area(predictions):
     if count > MOST_PAIRED_CLASSES:
         reason = f"{count} classes have too many pairs; it is computed for {MOST_PAIRED_CLASSES} at most"
         return Figure(None, reason=reason)
-    groups, folds, curves = predictions.group_numbers(), predictions.fold_numbers(), []
+    ones, curves = [OneAgainstRest.of(predictions, index) for index in range(count)], []
     for first, second in permutations(range(count), 2):
-        either = np.isin(predictions.labels, (first, second))
-        truth, found = predictions.labels == first, predictions.predictions == first
-        arrays = truth, found, predictions.probabilities[:, first], groups, folds
+        pair = ones[first].select(np.isin(predictions.labels, (first, second)))
         try:
-            curves += curves_of_folds(OneAgainstRest(*(each[either] for each in arrays)), 1 / (count * (count - 1)))
+            curves += curves_of_folds(pair, 1 / (count * (count - 1)))
         except Undefined:
             where = "" if predictions.folds is None else " in one fold"
             return Figure(None, reason=f"no images of both {names[first]} and {names[second]}{where}")
