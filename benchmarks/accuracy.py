@@ -25,7 +25,7 @@ import pandas as pd
 
 from pipeline import predictions
 from pipeline.messages import format_table
-from pipeline.performance.figures import score, span
+from pipeline.performance.figure_text import score, span
 from pipeline.performance.folds import pool
 from pipeline.performance.summary import summarize
 

@@ -43,7 +43,7 @@ def test_the_items_are_those_of_the_guidelines():
 def test_sections_are_named_as_the_report_names_them():
     # Their titles stand in the code that writes them; a title that was changed there would be missed in silence.
     folder = Path(model_card.__file__).parent
-    modules = ("report", "standard_sections", "optional_sections", "provenance", "flow")
+    modules = ("report", "sections", "provenance", "flow")
     code = "".join((folder / f"{name}.py").read_text(encoding="utf-8") for name in modules)
     for name in SECTIONS - {INTERNAL, EXTERNAL}:
         assert f'"{name}' in code, name

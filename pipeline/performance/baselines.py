@@ -12,10 +12,10 @@ from PIL import Image
 from pipeline import files, image_files
 from pipeline.errors import UserError, require_none
 from pipeline.messages import format_table, listed
-from pipeline.performance.figures import Figure, score
+from pipeline.performance.figure_text import score, with_span
+from pipeline.performance.figures import Figure
 from pipeline.performance.metrics import accuracy
 from pipeline.performance.roc import area_of
-from pipeline.performance.table_cells import with_span
 from pipeline.plain_values import is_plain_number
 from pipeline.predictions import Predictions
 from pipeline.progress import map_in_threads, progress_bar

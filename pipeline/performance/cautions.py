@@ -1,7 +1,8 @@
 """What a reader must know before believing the figures of Results, a sentence each."""
 
 from pipeline.messages import counted, listed
-from pipeline.performance.figures import Z, differ, p_value, percent, score, signed, signed_span, span
+from pipeline.performance.figure_text import p_value, percent, score, signed, span
+from pipeline.performance.figures import Z, differ
 from pipeline.performance.roc import curves_of_folds, one_list_deviation
 
 # An interval wider than this leaves a proportion open by more than 10 percentage points on either side.
@@ -137,7 +138,7 @@ def _calibration(results):
     if change and change.interval and change.interval[0] > 0:
         yield (
             f"The temperature does not pay: it raises the log loss by {signed(change.value)} "
-            f"({signed_span(change.interval)}). Leave -calibrate_from out."
+            f"({span(change, signed)}). Leave -calibrate_from out."
         )
     if not results.decision_curve:
         return

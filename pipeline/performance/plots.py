@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
 from pipeline.performance.decision_curve import THRESHOLDS
-from pipeline.performance.figures import percent, score, span
+from pipeline.performance.figure_text import percent, score, span
 from pipeline.performance.pages import Picture
 from pipeline.performance.referral import uncertainty_source
 from pipeline.performance.results_files import picture_paths

@@ -10,7 +10,8 @@ import numpy as np
 
 from pipeline.errors import UserError, require_none
 from pipeline.messages import in_words
-from pipeline.performance.figures import CONFIDENCE, Figure, exact_interval, score
+from pipeline.performance.figure_text import score
+from pipeline.performance.figures import CONFIDENCE, Figure, exact_interval
 from pipeline.performance.grouped import design_effect, proportion
 from pipeline.performance.metrics import OneAgainstRest, accuracy, sensitivity, specificity
 
