@@ -1,7 +1,8 @@
 """The results: every figure of a model's predictions, and its errors, as typed values.
 
-To add a figure of a class, add a line to ClassFigures: page, JSON and means over classes follow. One of all classes
-together takes a field of Results, its value in `summarize`, its name in results_json and its row in sections.
+To add a figure of a class, add a line to ClassFigures: JSON and means over classes follow, and with a line in
+sections.MORE_FIGURES its row on the page. One of all classes together takes a field of Results, its value in
+`summarize`, its name in results_json and its row in sections.
 """
 
 from dataclasses import dataclass, field, fields, replace
