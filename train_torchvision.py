@@ -4,9 +4,9 @@
         -batch_size 25 -model_save_name resnet_1.pth.tar -img_shape 3 224 224 -architecture resnet18 --use_GPU
 
 Reads DIR/csv and DIR/bin. Trains until the validation loss has not fallen for `-patience` epochs; keeps the epoch of
-the lowest one in DIR/models and the training records, with curves, in DIR/results. Several architectures, batch sizes
-or learning rates are a sweep over all combinations. pipeline/learning/training.py has the loop over the epochs,
-pipeline/learning/config.py every choice and its default.
+the lowest one in DIR/models and the training records, with curves, in DIR/results. Several recipes, architectures,
+batch sizes or learning rates are a sweep over all combinations. pipeline/learning/training.py has the loop over the
+epochs, pipeline/learning/config.py every choice and its default.
 """
 
 import sys
@@ -37,13 +37,7 @@ def create_argparser():
         "python train_torchvision.py -project_directory DIR -num_epochs 256 -num_classes 2 -learning_rate 0.001 "
         "-patience 5 -batch_size 25 -model_save_name resnet_1.pth.tar -img_shape 3 224 224 -architecture resnet18",
     )
-    groups = {
-        config.DATA: parser.add_argument_group("data"),
-        config.MODEL: parser.add_argument_group("model and training (several values: a sweep over all combinations)"),
-        config.STOP: parser.add_argument_group("when to stop"),
-        config.RUN: parser.add_argument_group("run"),
-        config.PARTS: parser.add_argument_group("single parts of a recipe (--no-NAME turns one of the switches off)"),
-    }
+    groups = {name: parser.add_argument_group(name) for name in config.GROUPS}
     # fmt: off
     data, run = groups[config.DATA], groups[config.RUN]
     add_option(data, "-project_directory", "-proj_dir", "-dir", metavar="DIR", required=True, type=folder_path,
@@ -84,7 +78,9 @@ def main(argv=None):
         note(f"--resume: {project.models} has no training called {name} to go on with; it starts now")
     for run in runs:
         # Several runs that are started again go on where they stopped, without being asked to.
-        run.prepare(may_exist=options.resume or options.overwrite or len(runs) > 1)
+        goes_on = len(runs) > 1 and (run.resumable.exists() or run.model.exists())
+        run.prepare(may_exist=options.resume or options.overwrite or goes_on)
+    planning.require_ours(project, runs, name if len(configs) > 1 else None)
     if len(runs) == 1 and not options.overwrite:
         runs[0].require_same_choices()
     # The rest is imported only now, so that --help and what is wrong with options and folder are told at once.

@@ -25,7 +25,7 @@ import pandas as pd
 
 from pipeline import predictions
 from pipeline.messages import format_table
-from pipeline.performance.figures import score, span
+from pipeline.performance.figure_text import score, span
 from pipeline.performance.folds import pool
 from pipeline.performance.summary import summarize
 
@@ -95,7 +95,7 @@ def measure(projects, name, seed, left_out, options):
 
 def row(name, seed, folds, seconds):
     """Return a line of the table: the report's figures of the folds, with their intervals, and the spread."""
-    results = summarize(pool(folds, range(len(folds)), each_image_once=False))  # which inner folds do not
+    results = summarize(pool(folds, each_image_once=False))  # which inner folds do not
     accuracies = [(fold.labels == fold.predictions).mean() for fold in folds]
     return [
         name,

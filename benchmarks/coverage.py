@@ -140,7 +140,7 @@ def figures(predictions):
     named = {"Accuracy": results.accuracy, "Kappa": results.kappa, **results.main.named()}
     for same_or_without in ("Calibration Error", "Recall", "Precision", "Detection Rate", "Detection Prevalence"):
         del named[same_or_without]
-    named |= {"Brier Score": results.brier_score, "Log Loss": results.log_loss}
+    named |= {"Brier Score": results.main.brier_score, "Log Loss": results.log_loss}
     if results.positive is not None:
         ratios = predictive_values(predictions, [])  # with which those of predictive values at any prevalence hold too
         return named | results.main.calibration_line | {"LR+": ratios.positive_ratio, "LR-": ratios.negative_ratio}

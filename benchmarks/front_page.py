@@ -21,7 +21,7 @@ import measuring
 from pipeline import predictions
 from pipeline.messages import format_table
 from pipeline.performance import baselines
-from pipeline.performance.figures import score, span
+from pipeline.performance.figure_text import score, span
 
 RECIPES = {
     "published": (),

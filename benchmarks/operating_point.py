@@ -167,7 +167,7 @@ def is_warned(random, fold_count, size, rule, count, accuracy):
         return Predictions(
             labels[chosen], (positive >= 0.5).astype(int), np.column_stack([1 - positive, positive]), ["no", "yes"],
             "yes", [f"{index}" for index in np.flatnonzero(chosen)], [f"group {group}" for group in groups[chosen]],
-            split=split, fold=fold,
+            split=split, fold=fold, path=Path(split),
         )  # fmt: skip
 
     chosen, parts = [], []
@@ -176,11 +176,10 @@ def is_warned(random, fold_count, size, rule, count, accuracy):
         chosen.append(predictions_of("val", fold, validated, 0.9))
         tested = folds_of == fold if fold_count > 1 else ~half
         parts.append(predictions_of("test", fold, tested, accuracy))
-    paths = [Path(f"{fold}") for fold in range(fold_count)]
-    pool = validations.pool(chosen, paths, parts, "")
+    pool = validations.pool(chosen, parts, "")
     points, _ = thresholds.choose_all(parts, pool, rule)
     applied = [thresholds.apply(part, point.value) for part, point in zip(parts, points, strict=True)]
-    found = metrics.OneAgainstRest.of(folds.pool(applied, paths), 1)
+    found = metrics.OneAgainstRest.of(folds.pool(applied), 1)
     there, here = thresholds.where_chosen(pool, points), (metrics.sensitivity(found), metrics.specificity(found))
     return any(figures.differ(*pair) for pair in zip(there.values(), here, strict=True))
 
@@ -190,7 +189,7 @@ def runs_table(patterns):
     rows = []
     for pattern in patterns:
         paths = sorted(Path(path) for path in glob.glob(pattern))
-        found = folds.pool(read_all(paths), paths)
+        found = folds.pool(read_all(paths))
         groups, random = found.group_numbers(), np.random.default_rng(0)
         cells = []
         for count in COUNTS:

@@ -39,9 +39,10 @@ import accuracy
 import measuring
 import numpy as np
 import torch
+from torchvision.models import get_model_weights
 
 from pipeline import image_table, predictions, split_files
-from pipeline.learning.efficientnet_lite import EfficientNet_Lite0_Weights
+from pipeline.learning import efficientnet_lite  # noqa: F401 - which registers its models
 from pipeline.messages import format_table
 from pipeline.predictions import Predictions
 from pipeline.project import Project
@@ -116,7 +117,7 @@ def timm_weights():
     """Return the weights of EfficientNet-Lite0 under timm's names; the entries are in the same order."""
     import timm
 
-    own = EfficientNet_Lite0_Weights.DEFAULT.get_state_dict()
+    own = get_model_weights("efficientnet_lite0").DEFAULT.get_state_dict()
     names = timm.create_model("tf_efficientnet_lite0").state_dict()
     pairs = zip(*([n for n in names if "num_batches" not in n] for names in (names, own)), strict=True)
     return {theirs: own[name] for theirs, name in pairs}

@@ -105,10 +105,8 @@ def add_choices(groups, config_class, default_text=lambda field: ""):
             continue
         option = field.metadata["option"]
         settings = {"dest": field.name, "help": option.help + default_text(field)}
-        if option.flag:
-            settings |= {"action": "store_true"}
-        elif isinstance(field.default, bool):
-            settings |= {"action": Switch}
+        if isinstance(field.default, bool):
+            settings |= {"action": "store_true" if option.flag else Switch}
         else:
             count = len(field.default) if field.default and isinstance(field.default, tuple) else option.count
             letter = {int: "N", float: "X"}.get(type(field.default))

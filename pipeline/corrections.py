@@ -3,11 +3,10 @@
 Its column class is empty. What the user writes there is the image's right class; an empty cell changes nothing.
 """
 
-from pipeline import files
+from pipeline import files, user_table
 from pipeline.classes import find_class
 from pipeline.errors import UserError, require_none
 from pipeline.file_names import composed
-from pipeline.messages import counted
 
 COLUMNS = [
     "image", "class", "given_class", "suggested_class", "label_quality", "images_in_group", "nearest_of_given_class",
@@ -46,25 +45,20 @@ def read(path, names, class_names):
     with a line a fault, for unknown images and classes, an image with two classes, lines of another width, and where
     nothing is filled in.
     """
-    rows = files.read_csv(path)
-    header = _header(rows)
-    classes, faults = {}, []
-    for line, row in rows[1:]:
-        where = f"{path}, line {line}"
-        if len(row) != len(header):
-            faults.append(f"{where}: {counted(len(row), 'column')} instead of {len(header)}; correct the line")
-            continue
-        cells = dict(zip(header, row, strict=True))
-        name, written = composed(cells["image"]), composed(cells["class"].strip())
+    table, names = user_table.read(path), list(names)
+    classes, faults, place = {}, [], table.header.index("class")
+    for line in table.lines(table.header.index("image"), [[name] for name in names], faults):
+        written = composed(line.cells[place])
         if not written:
             continue
         class_name = find_class(written, class_names)
-        if name not in names:
-            faults.append(f"{where}: {name!r} is not an image in bin; correct the line")
+        if line.image is None:
+            faults.append(f"{line.where}: {line.name!r} is not an image in bin; correct the line")
         elif class_name is None:
-            faults.append(f"{where}: {written!r} is not a class ({', '.join(sorted(class_names))}); correct it")
-        elif classes.setdefault(name, class_name) != class_name:
-            faults.append(f"{where}: {name!r} has the class {classes[name]!r} above; correct one of them")
+            listed = ", ".join(sorted(class_names))
+            faults.append(f"{line.where}: {written!r} is not a class ({listed}); correct it")
+        elif (above := classes.setdefault(names[line.image], class_name)) != class_name:
+            faults.append(f"{line.where}: {line.name!r} has the class {above!r} above; correct one of them")
     if not classes and not faults:
         faults.append(f"{path}: the column class is empty; write the right class of images whose label is wrong")
     require_none(faults)

@@ -43,6 +43,16 @@ def limit_pixels(count):
     Image.MAX_IMAGE_PIXELS = count
 
 
+@contextlib.contextmanager
+def _memory_named():
+    """Within it, running out of memory is an UnreadableImage."""
+    try:
+        yield
+    except MemoryError:
+        raise UnreadableImage("too large for this machine's memory") from None
+
+
+@_memory_named()
 def read_bytes(path):
     """Return the content of a regular file (or of the file that a link points to).
 
@@ -63,8 +73,6 @@ def read_bytes(path):
             raise  # not this file's fault
         is_broken_link = error.errno in (errno.ENOENT, errno.ELOOP) and os.path.islink(path)
         raise UnreadableImage("a link to a file that does not exist" if is_broken_link else error.strerror) from None
-    except MemoryError:
-        raise UnreadableImage("too large for this machine's memory") from None
     if too_large or len(data) > most:
         raise UnreadableImage(f"more than {most // 2**20} MB; -max_pixels sets the limit")
     if not data:
@@ -89,15 +97,18 @@ def decode_values(data):
 
 @contextlib.contextmanager
 def decoded(data):
-    """Give the image that `decode_values` returns; while it is a large one, no other thread is given a large one."""
-    with _reasons_named(data):
+    """Give the image that `decode_values` returns; while it is a large one, no other thread is given a large one.
+
+    Within it, running out of memory is an UnreadableImage, too.
+    """
+    with _memory_named(), _reasons_named(data):
         image = _opened(data)
         pixels = image.width * image.height
         if pixels > Image.MAX_IMAGE_PIXELS:
             raise Image.DecompressionBombError
         if image.format in ("JPEG", "MPO") and pixels * _scan_count(data) > MOST_SCANS * Image.MAX_IMAGE_PIXELS:
             raise UnreadableImage(f"a JPEG of {_scan_count(data)} scans, which take too long; save it as PNG")
-    with _large_one if pixels > LARGE else contextlib.nullcontext():
+    with _large_one if pixels > LARGE else contextlib.nullcontext(), _memory_named():
         with _reasons_named(data):
             image = upright(image)
         yield image
@@ -108,14 +119,12 @@ def _reasons_named(data):
     """Within it, whatever Pillow raises is an UnreadableImage with the reason."""
     try:
         yield
-    except UnreadableImage:
+    except (UnreadableImage, MemoryError):
         raise
     except Image.UnidentifiedImageError:
         raise UnreadableImage(reason_of_other_kind(data)) from None
     except Image.DecompressionBombError:
         raise UnreadableImage(f"more than {Image.MAX_IMAGE_PIXELS} pixels; -max_pixels sets the limit") from None
-    except MemoryError:
-        raise UnreadableImage("too large for this machine's memory") from None
     except ModuleNotFoundError as error:
         module = error.name.partition(".")[0]
         package = optional_formats.PACKAGES.get(module, module)

@@ -21,7 +21,7 @@ class Option:
     metavar: str | tuple = None
     other_names: tuple = ()
     count: int | str = None  # of values, as argparse says it, where the default does not tell
-    flag: bool = False  # given or not, without an opposite
+    flag: bool = False  # where it is a bool: given or not, without an opposite
     again: bool = False  # each time it is given adds values, and does not replace those before
     needs: tuple = ()  # the field without which it has no effect, and what to say if that is missing
 

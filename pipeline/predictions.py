@@ -56,6 +56,7 @@ class Predictions:
     gallery: str = None  # file name, beside this file, of the picture that explains some of the predictions
     command_line: str = None  # that created them
     interrupted: str = None  # where the model's training was stopped before its end: "stopped at epoch 9 of 256"
+    path: Path = None  # of this file, or of the first of several that are pooled
     # Where groups are counted in place of images (see performance.units), the names of each one's images; not in the
     # file. Everything above is then of groups.
     members: list = None
@@ -69,6 +70,16 @@ class Predictions:
     def image_count(self):
         """The number of images, also where groups are counted."""
         return len(self.labels) if self.members is None else sum(map(len, self.members))
+
+    @property
+    def group_count(self):
+        """The number of groups that the images come in; None where that is not known."""
+        return None if self.groups is None else len(set(self.groups))
+
+    @property
+    def correct(self):
+        """Whether each image's predicted class is the true one, bool (n,)."""
+        return self.predictions == self.labels
 
     def probabilities_of_predictions(self):
         """Return the probability of each image's predicted class, float (n,)."""
@@ -145,7 +156,7 @@ def read(path):
         known["class_names"] = known["class_names"] or [str(index) for index in range(class_count)]
         faults += _agreement_faults(labels, probabilities, of_label, known["class_names"], known["positive_class"])
     require_none(f"{path}: {fault}" for fault in faults)
-    return Predictions(labels, predictions, probabilities, **known)
+    return Predictions(labels, predictions, probabilities, path=path, **known)
 
 
 def read_all(paths):
@@ -163,11 +174,11 @@ def read_all(paths):
 def read_parts(paths, positive_class):
     """Read predictions files as a list of Predictions; `positive_class` replaces the recorded one, and says so."""
     parts, replaced = read_all(paths), {}
-    for part, path in zip(parts, paths, strict=True):
+    for part in parts:
         recorded = part.positive_class
         part.positive_class = resolve_positive_class(part.class_names, positive_class, recorded)
         if recorded not in (None, part.positive_class):
-            replaced.setdefault(recorded, path)
+            replaced.setdefault(recorded, part.path)
     for recorded, path in replaced.items():
         chosen = "each class in turn" if positive_class is None else f"positive class {positive_class!r}"
         note(f"{chosen} instead of {recorded!r}, which {path} names")

@@ -1,6 +1,7 @@
 """Made-up predictions for the tests, as objects and as JSON files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,13 +46,13 @@ def random_two_class(seed, counts=(10, 16), signal=1.0, prefix="image", **others
 
 def chosen_threshold(validation, path, measured, rule=None):
     """Return the Threshold that validation Predictions, read from `path`, choose for the Predictions `measured`."""
-    pool = validations.pool([validation], [path], [measured], "-threshold_from")
+    pool = validations.pool([replace(validation, path=Path(path))], [measured], "-threshold_from")
     return thresholds.choose_all([measured], pool, rule)[0][0]
 
 
 def compared(here, there):
     """Return the Comparison of Predictions `here` with those `there`, read from b.json."""
-    return comparison.compare(here, comparison.matched(here, there, "b.json"))
+    return comparison.compare(here, comparison.matched(here, replace(there, path="b.json")))
 
 
 def content(path):

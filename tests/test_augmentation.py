@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torchvision.transforms import InterpolationMode
@@ -134,8 +136,9 @@ def test_nothing_makes_the_device_wait():
 
 def image_set(count):
     return ImageSet(
-        paths=[], labels=torch.zeros(count, dtype=torch.int64), preprocessing=Preprocessing(1, 32, 32),
-        content_hashes=[], in_color=0, device=torch.device("cpu"), pixels=shapes(count),
+        paths=[Path(f"{number}.png") for number in range(count)], labels=torch.zeros(count, dtype=torch.int64),
+        preprocessing=Preprocessing(1, 32, 32), content_hashes=[], in_color=0, device=torch.device("cpu"),
+        pixels=shapes(count),
     )  # fmt: skip
 
 
@@ -153,7 +156,7 @@ def test_the_picture_has_a_row_for_each_of_the_first_images_and_the_image_itself
     drawn = []
     monkeypatch.setattr(augmentation.tiles, "draw_sheet", lambda path, title, rows, side: drawn.extend(rows))
     augmentation.draw_augmented(tmp_path / "augmented.png", images, STRONG)
-    assert [row.label for row in drawn] == [f"image {number}" for number in range(1, min(count, 4) + 1)]
+    assert [row.label for row in drawn] == [f"{number}.png" for number in range(min(count, 4))]
     for row, pixels in zip(drawn, images.pixels, strict=False):
         assert [tile.caption for tile in row.tiles] == ["as it is"] + ["augmented"] * 5
         assert list(row.tiles[0].image.tobytes()) == pixels.flatten().tolist()

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_predictions import one_class
+from made_predictions import multiclass, one_class, two_class
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
-from pipeline.performance import calibration
+from pipeline.performance import calibration, units
 from pipeline.performance.calibration import calibration_error, reliability_bins
 from pipeline.performance.figures import Figure
 
@@ -58,19 +58,22 @@ def test_brier_score_by_hand():
 
 def test_log_loss_by_hand():
     probabilities = np.array([[0.5, 0.5], [0.2, 0.8], [0.25, 0.75]])
-    loss = calibration.log_loss(np.array([0, 1, 0]), probabilities, np.arange(3)).value
+    loss = calibration.log_loss(two_class([0, 1, 0], probabilities[:, 1])).value
     assert loss == pytest.approx(-(math.log(0.5) + math.log(0.8) + math.log(0.25)) / 3, abs=1e-12)
     assert loss == pytest.approx(log_loss([0, 1, 0], probabilities))
 
 
 def test_log_loss_of_an_impossible_truth_is_undefined_and_not_infinite():
-    loss = calibration.log_loss(np.array([0, 1]), np.array([[1.0, 0.0], [1.0, 0.0]]), np.arange(2))
-    assert loss == Figure(None, reason="infinite: probability 0 of the true class (1 of 2 images)")
+    made = two_class([0, 1], [0, 0], groups=["a", "b"])
+    reason = "infinite: probability 0 of the true class (1 of 2 images)"
+    assert calibration.log_loss(made) == Figure(None, reason=reason)
+    (of_groups,) = units.of_groups([made])
+    assert calibration.log_loss(of_groups) == Figure(None, reason=reason.replace("images", "groups"))
 
 
 def test_multiclass_brier_score_by_hand():
     probabilities = np.array([[0.6, 0.3, 0.1], [0, 0, 1]])
-    score = calibration.multiclass_brier_score(np.array([0, 1]), probabilities, np.arange(2)).value
+    score = calibration.multiclass_brier_score(multiclass([0, 1], probabilities)).value
     assert score == pytest.approx((0.4**2 + 0.3**2 + 0.1**2 + 0 + 1 + 1) / 2, abs=1e-12)
 
 
@@ -100,5 +103,4 @@ def test_the_interval_of_a_brier_score_ends_at_its_largest_value():
     probability = np.array([0.8, 0.9])
     one = one_class(np.array([False, True]), probability > 0.5, probability)
     assert calibration.brier_score(one).interval[1] == 1
-    both = np.stack([1 - probability, probability], axis=1)
-    assert calibration.multiclass_brier_score(np.array([0, 1]), both, np.arange(2)).interval[1] == 2
+    assert calibration.multiclass_brier_score(two_class([0, 1], probability)).interval[1] == 2

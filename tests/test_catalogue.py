@@ -18,26 +18,27 @@ from pipeline.project import Project, is_plain_file_name
 HEADER = "source,file_name,class_name,content_hash,group,left_out\n"  # as before groups were remembered
 
 
-NONE = pd.DataFrame(columns=image_table.COLUMNS, dtype=object)
-
-
-def scan(root, known=None):
-    """Return the table of what lies in the class folders below `root`."""
-    walked = folders.walk(Project(root))
+def scan(root, known=()):
+    """Return the rows of what lies in the class folders below `root`."""
+    walked = catalogue.without_copies(folders.walk(Project(root)), known)
     labels = {composed(source): label for source, label in folders.read_labels(walked).items()}
-    return catalogue.inspect_files(walked, labels, {}, NONE if known is None else known)
+    return catalogue.inspect_files(walked, labels, {})
 
 
 def images(*sources, **columns):
-    """Return a table of images as a scan finds them."""
-    rows = [{**dict.fromkeys(image_table.COLUMNS, ""), "source": source} for source in sources]
-    table = pd.DataFrame(rows, columns=image_table.COLUMNS, dtype=object)
-    return table.assign(class_name=[source.split("/")[0] for source in sources], **columns)
+    """Return rows of images as a scan finds them, with the values of some columns."""
+    rows = [catalogue.Row(source, class_name=source.split("/")[0]) for source in sources]
+    for name, values in columns.items():
+        rows = [row._replace(**{name: value}) for row, value in zip(rows, values, strict=True)]
+    return rows
 
 
 def bin_names(known, found):
-    table = catalogue.assign_bin_names(known, found)
-    return dict(zip(table["source"], table["file_name"], strict=True))
+    return {row.source: row.file_name for row in catalogue.assign_bin_names(known, found)}
+
+
+def sources_of(rows):
+    return [row.source for row in rows]
 
 
 @pytest.fixture
@@ -56,8 +57,8 @@ def faults(tmp_path):
 
 def test_a_table_is_read_back_as_it_was_written(tmp_path):
     sources = ["no/a,b.png", 'no/"c".png', "yes/two\nlines", "yes/Icon\r", "été/\udcff.png", "no/NA"]
-    table = images(*sources, file_name=["1.png", "2.png", "", "", "\udcff.png", "NA"], group=range(6))
-    image_table.write(tmp_path / "images.csv", table)
+    rows = images(*sources, file_name=["1.png", "2.png", "", "", "\udcff.png", "NA"], group="012345")
+    image_table.write(tmp_path / "images.csv", pd.DataFrame(rows, dtype=object))
     assert (
         (tmp_path / "images.csv")
         .read_bytes()
@@ -66,9 +67,7 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path):
             b'"no/a,b.png",1.png,no,,0,,,,,,\n'
         )
     )
-    assert (
-        list(map(list, image_table.read(tmp_path / "images.csv"))) == table.assign(group=list("012345")).values.tolist()
-    )
+    assert image_table.read(tmp_path / "images.csv") == [row[: len(image_table.COLUMNS)] for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -117,19 +116,20 @@ def test_a_file_that_is_not_such_a_table_is_named(faults, text):
 
 def test_images_are_found_in_the_order_of_class_and_name(tmp_path, class_folders):
     class_folders(tmp_path, {"yes": 2, "no": 2, "maybe": 1})
-    table = scan(tmp_path)
-    assert list(table["source"]) == ["maybe/maybe0.png", "no/no0.png", "no/no1.png", "yes/yes0.png", "yes/yes1.png"]
-    assert list(table["class_name"]) == ["maybe", "no", "no", "yes", "yes"]
-    assert list(table["left_out"]) == [""] * 5
+    rows = scan(tmp_path)
+    assert sources_of(rows) == ["maybe/maybe0.png", "no/no0.png", "no/no1.png", "yes/yes0.png", "yes/yes1.png"]
+    assert [(row.class_name, row.left_out) for row in rows] == [
+        (name, "") for name in ("maybe", "no", "no", "yes", "yes")
+    ]
     data = (tmp_path / "no" / "no1.png").read_bytes()
-    assert table["content_hash"].iloc[2] == hashlib.sha256(data).hexdigest()
+    assert rows[2].content_hash == hashlib.sha256(data).hexdigest()
 
 
 def test_reserved_and_hidden_folders_and_hidden_and_loose_files_are_passed_over(tmp_path, class_folders, capsys):
     folders = ["bin", "csv", "models", "results", ".git", "no"]
     class_folders(tmp_path, dict.fromkeys(folders, 1))
     (tmp_path / "loose.png").touch()
-    assert list(scan(tmp_path)["source"]) == ["no/no0.png"]
+    assert sources_of(scan(tmp_path)) == ["no/no0.png"]
     notes = capsys.readouterr().err.splitlines()
     assert [note.split(": ")[1] for note in notes] == [str(tmp_path / name) for name in folders[:4]]
 
@@ -145,12 +145,11 @@ def test_what_is_not_an_image_is_found_with_the_reason(tmp_path, class_folders):
     class_folders(tmp_path, {"no": 1})
     (tmp_path / "no" / "notes.jpg").write_text("text")
     (tmp_path / "no" / "empty.jpg").mkdir()
-    table = catalogue.assign_bin_names(NONE, scan(tmp_path))
-    assert dict(zip(table["source"], table["left_out"], strict=True)) == {
-        "no/no0.png": "",
-        "no/notes.jpg": "not an image that Pillow can read",
-    }
-    assert list(table["file_name"]) == ["no0.png", ""]
+    rows = catalogue.assign_bin_names([], scan(tmp_path))
+    assert [(row.source, row.file_name, row.left_out) for row in rows] == [
+        ("no/no0.png", "no0.png", ""),
+        ("no/notes.jpg", "", "not an image that Pillow can read"),
+    ]
 
 
 def test_a_file_of_known_source_and_content_is_not_found_again(tmp_path, class_folders):
@@ -158,34 +157,31 @@ def test_a_file_of_known_source_and_content_is_not_found_again(tmp_path, class_f
     known = scan(tmp_path)
     (tmp_path / "no" / "no1.png").write_bytes((tmp_path / "no" / "no0.png").read_bytes())
     (tmp_path / "no" / "new.png").write_bytes((tmp_path / "no" / "no0.png").read_bytes())
-    assert list(scan(tmp_path, known)["source"]) == ["no/new.png", "no/no1.png"]
+    assert sources_of(scan(tmp_path, known)) == ["no/new.png", "no/no1.png"]
 
 
 def test_known_images_are_those_that_lie_in_bin_and_others_are_told(tmp_path, capsys):
-    table = images("no/a.png", "no/é.png", "no/c.txt", file_name=["a.png", "é.png", ""], known_group=["", "7", ""])
-    assert catalogue.images_in_bin(Project(tmp_path), table, set()).empty
+    rows = images("no/a.png", "no/é.png", "no/c.txt", file_name=["a.png", "é.png", ""], known_group=["", "7", ""])
+    assert catalogue.images_in_bin(Project(tmp_path), rows, set()) == []
     assert str(tmp_path / "no" / "a.png") in capsys.readouterr().err
-    (tmp_path / "bin").mkdir()
     in_bin = {unicodedata.normalize("NFD", "é.png"), "stranger.png"}
-    for name in in_bin:
-        (tmp_path / "bin" / name).touch()
-    known = catalogue.images_in_bin(Project(tmp_path), table, in_bin)
-    assert list(zip(known["source"], known["known_group"], strict=True)) == [("no/é.png", "7")]
+    (known,) = catalogue.images_in_bin(Project(tmp_path), rows, in_bin)
+    assert (known.source, known.known_group) == ("no/é.png", "7") and known.file_name in in_bin
     gone, stranger = capsys.readouterr().err.splitlines()
     assert gone.startswith(f"note: {tmp_path / 'no' / 'a.png'}: ")
     assert stranger.startswith(f"note: {tmp_path / 'bin' / 'stranger.png'}: ")
 
 
 def test_what_lies_in_bin_already_keeps_its_name_to_itself():
-    table = catalogue.assign_bin_names(NONE, images("no/1.png", "no/2.png"), {"1.PNG"})
-    assert list(table["file_name"]) == ["no_1.png", "2.png"]
+    rows = catalogue.assign_bin_names([], images("no/1.png", "no/2.png"), {"1.PNG"})
+    assert [row.file_name for row in rows] == ["no_1.png", "2.png"]
 
 
 @pytest.mark.parametrize("name", ["Bin", "CSV", "Models", "RESULTS"])
 def test_reserved_names_are_compared_without_case_and_told(tmp_path, class_folders, capsys, name):
     class_folders(tmp_path, {name: 1, "no": 1})
     (tmp_path / "images.csv").touch()
-    assert list(scan(tmp_path)["source"]) == ["no/no0.png"]
+    assert sources_of(scan(tmp_path)) == ["no/no0.png"]
     assert capsys.readouterr().err.startswith(f"note: {tmp_path / name}: ")
 
 
@@ -208,7 +204,7 @@ def test_a_folder_that_cannot_be_read_is_passed_over_with_a_note(tmp_path, class
         return iterdir(folder)
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    assert list(scan(tmp_path)["source"]) == ["no/no0.png"]
+    assert sources_of(scan(tmp_path)) == ["no/no0.png"]
     assert capsys.readouterr().err.startswith(f"note: {tmp_path / 'lost+found'}: ")
 
 
@@ -222,7 +218,7 @@ def test_what_systems_put_into_folders_of_images_is_passed_over(tmp_path, class_
 @pytest.mark.parametrize("letter", ["a", "é", "日"])
 def test_names_in_bin_are_no_longer_than_systems_take(letter):
     name = letter * (240 // len(letter.encode())) + ".png"
-    names = list(bin_names(NONE, images(f"class of images/{name}", f"class of scans/{name}", f"class/{name}")).values())
+    names = list(bin_names([], images(f"class of images/{name}", f"class of scans/{name}", f"class/{name}")).values())
     assert len({name.casefold() for name in names}) == 3
     assert all(len(name.encode()) <= 255 and name.endswith(".png") for name in names)
 
@@ -240,21 +236,20 @@ def test_names_in_bin_are_no_longer_than_systems_take(letter):
     ],
 )
 def test_names_in_bin_stay_as_they_are_or_get_their_class_in_front(sources, expected):
-    names = bin_names(NONE, images(*sources))
+    names = bin_names([], images(*sources))
     assert [unicodedata.normalize("NFC", names[source]) for source in sources] == expected
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
 def test_a_name_that_another_system_takes_for_a_path_becomes_a_plain_one():
     sources = ["no/a\\b.png", "no/C:.png", "x\\y/1.png", "z/1.png"]
-    assert list(bin_names(NONE, images(*sources)).values()) == ["C_.png", "a_b.png", "x_y_1.png", "z_1.png"]
+    assert list(bin_names([], images(*sources)).values()) == ["C_.png", "a_b.png", "x_y_1.png", "z_1.png"]
 
 
 def test_known_images_keep_their_names_and_new_ones_make_way():
     known = images("no/1.png", "yes/1.png", file_name=["no_1.png", "yes_1.png"])
     found = images("maybe/1.png", "maybe/no_1.png", "no/1.png")
-    table = catalogue.assign_bin_names(known, found)
-    assert list(zip(table["source"], table["file_name"], strict=True)) == [
+    assert [(row.source, row.file_name) for row in catalogue.assign_bin_names(known, found)] == [
         ("maybe/1.png", "maybe_1.png"),
         ("maybe/no_1.png", "maybe_no_1.png"),
         ("no/1.png", "no_1.png"),
@@ -265,7 +260,7 @@ def test_known_images_keep_their_names_and_new_ones_make_way():
 
 def test_files_that_are_not_images_take_no_name():
     found = images("no/1.png", "yes/1.png", left_out=["", "the file is empty"])
-    assert bin_names(NONE, found) == {"no/1.png": "1.png", "yes/1.png": ""}
+    assert bin_names([], found) == {"no/1.png": "1.png", "yes/1.png": ""}
 
 
 parts = st.text(st.sampled_from("aAßé_2.:\\-"), min_size=1, max_size=4).filter(lambda part: part.strip("."))
@@ -277,12 +272,11 @@ parts = st.text(st.sampled_from("aAßé_2.:\\-"), min_size=1, max_size=4).filter
     found=st.lists(st.tuples(parts, parts).map("/".join), min_size=1, max_size=8, unique=True),
 )
 def test_no_two_images_ever_have_the_same_name(known, found):
-    known = catalogue.assign_bin_names(NONE, images(*known))
-    table = catalogue.assign_bin_names(known, images(*found))
-    names = [unicodedata.normalize("NFC", name).casefold() for name in table["file_name"]]
-    assert len(set(names)) == len(names)
-    assert all(map(is_plain_file_name, table["file_name"]))
-    assert set(known["file_name"]) <= set(table["file_name"])
+    known = catalogue.assign_bin_names([], images(*known))
+    names = [row.file_name for row in catalogue.assign_bin_names(known, images(*found))]
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in names}) == len(names)
+    assert all(map(is_plain_file_name, names))
+    assert {row.file_name for row in known} <= set(names)
 
 
 def test_of_a_folder_above_the_class_folders_the_right_one_is_named(tmp_path, class_folders, call_script):

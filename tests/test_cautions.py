@@ -116,13 +116,13 @@ def test_a_class_that_is_nearly_all_of_several_makes_accuracies_high():
 def of_folds(count, shifts):
     """Return Results of five folds, of `count` images each, whose models shift the logits."""
     random = np.random.default_rng(1)
-    parts, paths = [], [f"fold_{fold}.json" for fold in range(5)]
+    parts = []
     for fold, shift in enumerate(shifts):
         labels = np.arange(count) % 2
         logits = 1.8 * labels - 0.9 + random.normal(size=count) + shift
         names = [f"{fold}_{number}.png" for number in range(count)]
         parts.append(two_class(labels, 1 / (1 + np.exp(-logits)), file_names=names, fold=fold))
-    return summarize(folds.pool(parts, paths), cross_validation=folds.cross_validation(parts))
+    return summarize(folds.pool(parts), cross_validation=folds.cross_validation(parts))
 
 
 def test_folds_on_different_scales_are_told_from_folds_of_few_images():

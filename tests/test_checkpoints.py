@@ -388,7 +388,9 @@ def test_no_model_or_several_are_an_error_that_lists_them(project):
     (fault,) = faults_of(model_files.find, "c.pth.tar", project)
     assert "c_fold_0.pth.tar" in fault and "-fold all" in fault
     assert model_files.find("a", project) == project.models / "a.pth.tar"
-    assert faults_of(model_files.find, None, None)[0].startswith("-save: give the checkpoint to use, such as ")
+    assert faults_of(model_files.find_all, None, None, None)[0].startswith(
+        "-save: give the checkpoint to use, such as "
+    )
 
 
 def test_the_models_of_all_folds_are_those_of_the_folds_that_the_project_has(project):

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_predictions import compared, multiclass, random_two_class, two_class
+from sklearn.metrics import roc_auc_score
 
 from pipeline.errors import UserError
 from pipeline.performance import comparison
 from pipeline.performance.figures import Figure, difference_of
 from pipeline.performance.metrics import OneAgainstRest
-from pipeline.performance.roc import correlation, curves_of_folds, paired_difference, roc_auc
+from pipeline.performance.roc import correlation, curves_of_folds, paired_difference
 
 
 def shuffled(predictions, seed=0):
@@ -39,8 +40,8 @@ def test_a_comparison_by_hand():
     curves = [curves_of_folds(OneAgainstRest.of(model, 1)) for model in (here, there)]
     difference, interval, p_value = paired_difference(*curves)
     (area,) = found.areas
-    assert (area.class_name, area.here.value) == ("yes", roc_auc(truth, ours))
-    assert area.there.value == roc_auc(truth, theirs)
+    assert (area.class_name, area.here.value) == ("yes", pytest.approx(roc_auc_score(truth, ours)))
+    assert area.there.value == pytest.approx(roc_auc_score(truth, theirs))
     assert area.difference.value == pytest.approx(difference)
     assert (area.delong.interval, area.p_value.value) == (interval, p_value)
     assert area.difference == difference_of(area.here, area.there, correlation(*curves))
@@ -176,7 +177,7 @@ def test_areas_of_models_that_were_split_otherwise_are_their_own_and_have_no_tes
     )
     (area,) = compared(here, shuffled(there)).areas
     means = [
-        np.mean([roc_auc(labels[mask] == 1, logits[mask]) for mask in (each == 0, each == 1)])
+        np.mean([roc_auc_score(labels[mask], logits[mask]) for mask in (each == 0, each == 1)])
         for each in (folds, other_folds)
     ]
     assert [area.here.value, area.there.value] == pytest.approx(means)

@@ -65,6 +65,6 @@ def test_the_page_and_the_picture_show_it(tmp_path):
     cells = [cell.strip() for cell in row.split("|")]
     assert cells[2:5] == ["+0.300; -0.131 to +0.815", "+0.250", "+0.050; -0.474 to +0.179"]
     (drawn,) = [entry for entry in plots.drawings(results, tmp_path / "r.json") if "decision" in entry[1].path.name]
-    drawn[0](drawn[1].path, results)
+    plots.save(drawn[0], results, drawn[1].path)
     with Image.open(tmp_path / "r_decision_curve.png") as picture:
         assert min(picture.size) > 400

@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 from pathlib import Path
@@ -53,6 +54,18 @@ def test_new_images_get_the_mean_of_the_folds_and_how_far_they_disagree(call_scr
         assert part == {"train": "train", "val": "val", "test": "no"}[name.split()[0]]
     outputs = Ensemble.load(folds / "models" / "small.pth.tar").predict(paths, batch_size=5)
     assert outputs.probabilities == pytest.approx(each.mean(axis=0), abs=1e-6)
+
+
+def test_an_image_that_one_fold_has_trained_on_and_the_last_one_tuned_on_was_trained_on(call_script, folds):
+    path = folds / "models" / "small_fold_2.pth.tar"
+    content = torch.load(path, weights_only=True)
+    seen = content["seen_images"]
+    content["seen_images"] = {"train": seen["val"], "val": seen["train"]}
+    torch.save(content, path)
+    result = call_script(SCRIPT, "-dir", folds, "-save", "small", "-fold", "all", "-images", folds / "bin")
+    table = pd.read_csv(io.StringIO(result.stdout), keep_default_na=False)
+    expected = ["no" if name.startswith("test") else "train" for name in table["file_name"]]
+    assert table["seen_in_training"].tolist() == expected
 
 
 def test_one_fold_is_that_model_and_a_missing_one_is_an_error(call_script, folds):

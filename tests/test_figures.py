@@ -72,48 +72,7 @@ def test_a_figure_keeps_the_value_whose_interval_is_undefined():
     assert figures.figure_of(undefined, -2, interval=abs) == Figure(None, reason="none for -2")
 
 
-@pytest.mark.parametrize(
-    ("written", "text"),
-    [
-        (figures.percent(0.9375), "93.8%"),
-        (figures.percent(0.9375, 4), "93.75%"),
-        (figures.percent(29_999 / 30_000), "99.997%"),
-        (figures.percent(1 / 30_000), "0.003%"),
-        (figures.percent(1.0), "100.0%"),
-        (figures.percent(None), "undefined"),
-        (figures.score(0.95), "0.950"),
-        (figures.score(0.99996), "0.99996"),
-        (figures.score(1.4), "1.400"),
-        (figures.score(-2e-16), "0.000"),  # a kappa of 0 but for rounding
-        (figures.span(Figure(3e-16, [-0.25, 0.25]), figures.score), "-0.250 to 0.250"),
-        (figures.score(None), "undefined"),
-        (figures.ratio(0.0694), "0.069"),
-        (figures.ratio(9.375), "9.38"),
-        (figures.ratio(50.06), "50.1"),
-        (figures.ratio(1234.5), "1234"),
-        (figures.ratio(None), "undefined"),
-        (figures.signed(0.0123), "+0.012"),
-        (figures.p_value(0.00001), "< 0.0001"),
-        (figures.p_value(0.0), "< 0.0001"),
-        (figures.p_value(None), "undefined"),
-        (figures.points(0.0125), "+1.2 points"),
-        (figures.points(None), "undefined"),
-        (figures.span(Figure(0.9231, [0.748697, 0.990544])), "74.9% to 99.1%"),
-        (figures.span(Figure(0.9231, [0.0, 0.99999])), "0.0% to 99.9%"),
-        (figures.span(Figure(0.9, [0.8, 1.0]), figures.score), "0.800 to 1.000"),
-        (figures.span(Figure(None)), "undefined"),
-        (figures.signed_span([-1, 1], decimals=2), "-1.00 to +1.00"),
-        (figures.signed_span(None), "undefined"),
-    ],
-)
-def test_how_figures_are_written(written, text):
-    assert written == text
-
-
-def test_a_value_and_its_limits_are_told_apart():
-    assert figures.telling_decimals(Figure(0.99946, [0.9989, 0.9997])) == 4
-    assert figures.telling_decimals(Figure(0.5, [0.4, 0.6])) == 3
-    # With four decimals the upper limit is written as 99.99%, since it is not 1, and so is the value.
-    close = Figure(0.99989, [0.9992, 0.99998])
-    assert figures.telling_decimals(close) == 5
-    assert len({figures.percent(value, 5) for value in (close.value, *close.interval)}) == 3
+def test_a_function_of_a_figure_keeps_its_limits_in_order_and_what_is_undefined():
+    assert Figure(0.2, [0.1, 0.4]).mapped(lambda value: 1 - value) == Figure(0.8, [0.6, 0.9])
+    undefined = Figure(None, reason="no image")
+    assert undefined.mapped(lambda value: 1 - value) is undefined

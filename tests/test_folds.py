@@ -6,21 +6,23 @@ from made_predictions import multiclass, random_two_class, two_class
 
 from pipeline.errors import UserError
 from pipeline.performance import folds
-
-PATHS = [f"fold_{number}.json" for number in range(3)]
+from pipeline.performance.figures import Figure
 
 
 @pytest.fixture
 def parts():
-    return [random_two_class(n, prefix=f"{n}_", fold=n, checkpoint=f"m_{n}.pth.tar") for n in range(3)]
+    return [
+        random_two_class(n, prefix=f"{n}_", fold=n, checkpoint=f"m_{n}.pth.tar", path=f"fold_{n}.json")
+        for n in range(3)
+    ]
 
 
 def test_one_part_stays_as_it_is(parts):
-    assert folds.pool(parts[:1], PATHS[:1]) is parts[0]
+    assert folds.pool(parts[:1]) is parts[0]
 
 
 def test_all_images_are_measured_at_once(parts):
-    pooled = folds.pool(parts, PATHS)
+    pooled = folds.pool(parts)
     assert len(pooled.labels) == 78
     assert pooled.file_names == [name for part in parts for name in part.file_names]
     assert np.array_equal(pooled.probabilities[26:52], parts[1].probabilities)
@@ -44,16 +46,16 @@ def test_what_are_no_folds_of_one_cross_validation_is_refused(parts, changes, fi
     for name, value in changes.items():
         setattr(parts[1], name, value)
     with pytest.raises(UserError) as error:
-        folds.pool(parts, PATHS)
+        folds.pool(parts)
     (fault,) = error.value.faults
     assert fault.startswith(file) and what in fault and ";" in fault
 
 
 def test_of_several_kinds_of_faults_the_first_is_named_once_with_its_files(parts):
     """As the pattern NAME_fold_*_preds.json finds them after -split val of all folds."""
-    others = [replace(part, split="val") for part in parts]
+    others = [replace(part, split="val", path=f"val_{part.path}") for part in parts]
     with pytest.raises(UserError) as error:
-        folds.pool([*parts, *others], [*PATHS, *(f"val_{path}" for path in PATHS)])
+        folds.pool([*parts, *others])
     (fault,) = error.value.faults
     assert fault.startswith("val_fold_0.json, val_fold_1.json, val_fold_2.json: split 'val'")
     assert "-threshold_from" in fault
@@ -67,8 +69,8 @@ def test_the_spread_by_hand():
     found = folds.cross_validation(parts)
     assert [(fold.number, fold.checkpoint) for fold in found.folds] == [(0, "m_fold_0.pth.tar"), (1, None)]
     assert [(fold.accuracy.counts, fold.auc.value) for fold in found.folds] == [("2 of 4", 0.75), ("4 of 4", 1.0)]
-    assert found.accuracy == folds.Spread(0.5, 1.0, 0.75, pytest.approx(0.5 / 2**0.5))
-    assert found.auc.mean == 0.875
+    assert list(found.accuracy.value.values()) == [0.5, 1.0, 0.75, pytest.approx(0.5 / 2**0.5)]
+    assert found.auc.value["mean"] == 0.875
 
 
 @pytest.mark.parametrize(("of_split", "missing"), [((), [1]), (range(5), [1, 3, 4])])
@@ -87,4 +89,4 @@ def test_a_fold_with_one_class_leaves_the_spread_undefined():
     parts = [two_class([0, 0], [0.1, 0.2], fold=0), two_class([0, 1], [0.1, 0.9], fold=1)]
     found = folds.cross_validation(parts)
     assert found.folds[0].auc.reason == "needs images of the class and of another one"
-    assert found.auc == folds.Spread(reason="undefined for a fold")
+    assert found.auc == Figure(None, reason="undefined for a fold")

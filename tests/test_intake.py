@@ -275,3 +275,32 @@ def test_a_correction_holds_where_copies_are_deleted_and_copied_again(corrected,
     assert in_images_csv(data, "class_name", "known_group", "corrected_from")["no0.png"] == ("yes", "7", "no")
     assert call_script("organize_files.py", data).returncode == 0
     assert (data / "bin" / "no0.png").is_file() and (data / "no" / "no0.png").is_file()
+
+
+def test_a_table_that_would_mean_an_image_in_bin_and_another_file_is_an_error(tabled, call_script, tmp_path, contents):
+    table = tmp_path / "labels.csv"
+    assert call_script(SCRIPT, "-dir", tabled, "-labels_csv", table).returncode == 0
+    call_script("organize_files.py", tabled)
+    shutil.copy(tabled / "bin" / "images1.png", tabled / "images" / "images0.png")  # of a second batch
+    before = contents(tabled)
+    result = call_script(SCRIPT, "-dir", tabled, "-labels_csv", table)
+    assert error_places(result) == [str(tabled / "images" / "images0.png")] and contents(tabled) == before
+    result = call_script(SCRIPT, "-dir", tabled)
+    assert result.returncode == 0 and "images/images0.png: left out, since labels.csv does not name it" in result.stderr
+    (tabled / "images" / "images0.png").rename(tabled / "images" / "second0.png")
+    table.write_text("image,class\nsecond0,NA\n")
+    result = call_script(SCRIPT, "-dir", tabled, "-labels_csv", table)
+    assert result.returncode == 0 and "in bin" not in result.stderr
+    said = in_images_csv(tabled, "class_name")
+    assert (said["images0.png"], said["images1.png"], said["second0.png"]) == (("001",), ("NA",), ("NA",))
+
+
+def test_that_a_table_changes_the_class_of_images_in_bin_is_told(tabled, call_script, tmp_path):
+    table = tmp_path / "labels.csv"
+    assert call_script(SCRIPT, "-dir", tabled, "-labels_csv", table).returncode == 0
+    call_script("organize_files.py", tabled)
+    table.write_text("image,class\nimages0.png,NA\nimages1.png,NA\n")
+    result = call_script(SCRIPT, "-dir", tabled, "-labels_csv", table)
+    (line,) = [line for line in result.stderr.splitlines() if str(table) in line]
+    assert result.returncode == 0 and "1 image in bin" in line and "(images0.png)" in line
+    assert in_images_csv(tabled, "class_name")["images0.png"] == ("NA",)

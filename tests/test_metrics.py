@@ -10,7 +10,6 @@ from sklearn import metrics as reference
 
 from pipeline.performance import metrics
 from pipeline.performance.figures import Figure, Undefined, exact_interval
-from pipeline.performance.grouped import proportion
 from pipeline.predictions import Predictions
 
 
@@ -97,22 +96,28 @@ def test_confusion_matrix_has_a_row_for_each_true_class_even_without_images():
     assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 
+def kappa(matrix):
+    count, total = int(np.trace(matrix)), int(matrix.sum())
+    return metrics.cohen_kappa(matrix, Figure(count / total, exact_interval(count, total)))
+
+
 def test_kappa_by_hand():
     # Observed 24/26; by chance (10 x 10 + 16 x 16) / 26^2.
     expected = (10 * 10 + 16 * 16) / 26**2
     matrix = np.array([[9, 1], [1, 15]])
-    assert metrics.cohen_kappa(matrix) == pytest.approx((24 / 26 - expected) / (1 - expected), abs=1e-12)
-    assert metrics.accuracy(matrix) == 24 / 26
+    assert kappa(matrix).value == pytest.approx((24 / 26 - expected) / (1 - expected), abs=1e-12)
     assert metrics.no_information_rate(matrix) == 16 / 26
 
 
 def test_kappa_of_a_single_class_is_undefined():
+    matrix = np.array([[5, 0], [0, 0]])
+    assert (kappa(matrix).value, kappa(matrix).reason) == (None, "all labels and predictions are one class")
     with pytest.raises(Undefined, match="one class"):
-        metrics.cohen_kappa(np.array([[5, 0], [0, 0]]))
+        metrics.kappa_large_sample_interval(matrix)
 
 
 def test_kappa_of_one_class_always_taken_for_the_other_is_0():
-    assert metrics.cohen_kappa(np.array([[0, 5], [0, 0]])) == 0
+    assert kappa(np.array([[0, 5], [0, 0]])).value == 0
 
 
 @st.composite
@@ -150,8 +155,7 @@ def test_figures_of_a_class_are_scikit_learns(data):
 def test_figures_of_all_classes_are_scikit_learns(data):
     labels, predictions, _ = data
     matrix = metrics.confusion_matrix(labels, predictions, 3)
-    assert metrics.accuracy(matrix) == pytest.approx(reference.accuracy_score(labels, predictions))
-    assert metrics.cohen_kappa(matrix) == pytest.approx(reference.cohen_kappa_score(labels, predictions), abs=1e-12)
+    assert kappa(matrix).value == pytest.approx(reference.cohen_kappa_score(labels, predictions), abs=1e-12)
 
 
 def test_kappas_large_sample_interval_by_hand():
@@ -166,9 +170,9 @@ def test_kappas_large_sample_interval_by_hand():
         j = 1 - i
         variance += (1 - observed) ** 2 * p[i][j] * (column[i] + row[j]) ** 2
     half_width = 1.959963984540054 * np.sqrt(variance / (n * (1 - expected) ** 4))
-    kappa = (observed - expected) / (1 - expected)
+    value = (observed - expected) / (1 - expected)
     assert metrics.kappa_large_sample_interval(np.array(counts)) == pytest.approx(
-        [kappa - half_width, kappa + half_width], abs=1e-12
+        [value - half_width, value + half_width], abs=1e-12
     )
 
 
@@ -177,22 +181,19 @@ def test_kappas_large_sample_interval_stays_within_1():
 
 
 @pytest.mark.parametrize(
-    ("matrix", "kappa"),
+    ("matrix", "value"),
     [([[10, 0], [0, 16]], 1), ([[3, 0, 0], [0, 5, 0], [0, 0, 7]], 1), ([[0, 10], [0, 16]], 0), ([[7, 0], [3, 0]], 0)],
 )
-def test_kappas_large_sample_interval_is_a_point_where_all_is_right_or_all_one_class(matrix, kappa):
-    assert metrics.kappa_large_sample_interval(np.array(matrix)) == [kappa, kappa]
+def test_kappas_large_sample_interval_is_a_point_where_all_is_right_or_all_one_class(matrix, value):
+    assert metrics.kappa_large_sample_interval(np.array(matrix)) == [value, value]
 
 
 def test_kappas_interval_is_that_of_the_accuracy_and_no_point():
     matrix = np.array([[9, 1], [1, 15]])
-    accuracy = proportion(np.repeat([True, False], [24, 2]), np.arange(26))
     expected = (10 * 10 + 16 * 16) / 26**2
-    limits = [(limit - expected) / (1 - expected) for limit in accuracy.interval]
-    assert metrics.kappa_interval(matrix, accuracy) == pytest.approx(limits)
-    lower, upper = metrics.kappa_interval(
-        np.array([[10, 0], [0, 16]]), proportion(np.ones(26, dtype=bool), np.arange(26))
-    )
+    limits = [(limit - expected) / (1 - expected) for limit in exact_interval(24, 26)]
+    assert kappa(matrix).interval == pytest.approx(limits)
+    lower, upper = kappa(np.array([[10, 0], [0, 16]])).interval
     assert 0.7 < lower < upper == 1
 
 

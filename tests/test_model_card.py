@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.performance import guidelines, model_card
-from pipeline.performance.guidelines import CLAIM, EXTERNAL, INTERNAL, TRIPOD_AI
+from pipeline.performance import model_card
+from pipeline.performance.model_card import CLAIM, EXTERNAL, INTERNAL, TRIPOD_AI
 from pipeline.performance.pages import Page, Section, Table
 
 SECTIONS = {item_section for one in (TRIPOD_AI, CLAIM) for item in one.items for item_section in item.sections}
@@ -43,7 +43,7 @@ def test_the_items_are_those_of_the_guidelines():
 def test_sections_are_named_as_the_report_names_them():
     # Their titles stand in the code that writes them; a title that was changed there would be missed in silence.
     folder = Path(model_card.__file__).parent
-    modules = ("report", "standard_sections", "optional_sections", "provenance", "flow")
+    modules = ("report", "sections", "provenance", "flow")
     code = "".join((folder / f"{name}.py").read_text(encoding="utf-8") for name in modules)
     for name in SECTIONS - {INTERNAL, EXTERNAL}:
         assert f'"{name}' in code, name
@@ -80,7 +80,7 @@ def test_the_sentences_count_what_the_tables_show():
 
 
 def test_every_item_says_something_to_do_or_where_it_stands():
-    for one in (guidelines.TRIPOD_AI, guidelines.CLAIM):
+    for one in (model_card.TRIPOD_AI, model_card.CLAIM):
         assert all(
             item.topic and (item.sections or not item.rest or item.rest.startswith("where")) for item in one.items
         )

@@ -70,12 +70,16 @@ def test_an_image_gets_the_same_probabilities_as_in_a_labelled_partition(call_sc
         assert row["error"] == ""
 
 
+@pytest.mark.parametrize("linked", [False, True])
 def test_the_table_itself_is_not_one_of_the_images_when_they_are_predicted_again(
-    call_script, model, images, monkeypatch
+    call_script, model, images, monkeypatch, make_link, tmp_path, linked
 ):
     monkeypatch.chdir(images)
+    if linked:
+        make_link(tmp_path / "link", images)
+    place = tmp_path / "link" if linked else "."
     for _ in range(2):
-        assert call_script(SCRIPT, "-save", model, "-images", ".", "-out", "below/new.csv").returncode == 0
+        assert call_script(SCRIPT, "-save", model, "-images", place, "-out", "below/new.csv").returncode == 0
         with open("below/new.csv", newline="", encoding="utf-8") as file:
             names = [row["file_name"] for row in csv.DictReader(file)]
         assert names == ["below/deeper/val.PNG", *(f"test é{number}.png" for number in range(4))]

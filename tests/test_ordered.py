@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from made_predictions import multiclass
@@ -34,7 +32,7 @@ def test_it_is_scikit_learns_in_the_order_given():
 
 
 def test_where_groups_are_counted_the_table_says_groups():
-    (made,) = units.of_groups([graded(groups=[f"group {number}" for number in range(80)])], [Path("preds.json")])
+    (made,) = units.of_groups([graded(groups=[f"group {number}" for number in range(80)])])
     results = summarize(made, ordered=ordered.measure(made, made.class_names))
     section = pages.markdown(report.page(results, as_json(results))).partition("## Ordered classes")[2]
     header, *_ = [line for line in section.splitlines() if line.startswith("|")]

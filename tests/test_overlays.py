@@ -135,7 +135,7 @@ def test_files_whose_names_begin_alike_are_drawn_apart(tmp_path):
     # Nothing speaks for the class, so that each overlay is the image.
     nn.init.zeros_(model[0].weight), nn.init.zeros_(model[0].bias)
     classifier = SimpleNamespace(model=model, preprocessing=Preprocessing(3, 8, 8), class_names=["no", "yes"])
-    overlays.write_overlays(tmp_path / "out", classifier, tmp_path, names, pixels, [0] * 30, [0.6] * 30)
+    overlays.write_overlays(tmp_path / "out", classifier, tmp_path, names, pixels, np.array([[0.6, 0.4]] * 30))
     for number, name in enumerate(names):
         with Image.open(tmp_path / "out" / f"{name}.png") as image:
             # The image of 16 pixels, twenty times as large, and the one with heat: here none.
@@ -185,7 +185,7 @@ def test_an_overlay_of_a_file_that_broke_meanwhile_is_told_and_the_others_are(tm
     (tmp_path / "c.png").write_text("no image")
     classifier = SimpleNamespace(model=model, preprocessing=Preprocessing(3, 8, 8), class_names=["no", "yes"])
     pixels, names = torch.zeros(3, 1, 8, 8, dtype=torch.uint8), ["a.png", "b.png", "c.png"]
-    overlays.write_overlays(tmp_path / "out", classifier, tmp_path, names, pixels, [0] * 3, [0.6] * 3)
+    overlays.write_overlays(tmp_path / "out", classifier, tmp_path, names, pixels, np.array([[0.6, 0.4]] * 3))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png.png", "b.png.png"]
     (note,) = capsys.readouterr().err.splitlines()
     assert "c.png" in note

@@ -15,7 +15,7 @@ def draw(folder, made):
     results = summarize(made)
     drawings = plots.drawings(results, folder / "r.json")
     for draw_one, picture in drawings:
-        draw_one(picture.path, results)
+        plots.save(draw_one, results, picture.path)
     paths = [picture.path for _, picture in drawings]
     names = ("confusion_matrix", "roc", "precision_recall", "reliability")
     assert paths == [folder / f"r_{name}.png" for name in names]
@@ -65,23 +65,13 @@ def test_a_confusion_matrix_of_many_classes_has_a_row_of_a_page_of_its_own():
         assert matrix == (class_count == 7) and not any(others)
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are drawn, by path, instead of files."""
-    figures = {}
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.update({path: figure}))
-    return figures
-
-
-def test_the_roc_names_the_area_and_its_interval(drawn):
-    for name, made in (
-        ("some", two_class([0, 0, 1, 1], [0.1, 0.6, 0.5, 0.9])),
-        ("separated", two_class([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])),
-    ):
-        plots.draw_roc(name, summarize(made))
-    labels = {name: figure.axes[0].get_legend_handles_labels()[1][0] for name, figure in drawn.items()}
-    assert labels["some"] == "AUC of yes: 0.750 (0.227 to 0.967)"
-    assert labels["separated"] == "AUC of yes: 1.000 (0.386 to 1.000)"
+@pytest.mark.parametrize(
+    ("probabilities", "shown"),
+    [([0.1, 0.6, 0.5, 0.9], "0.750 (0.227 to 0.967)"), ([0.1, 0.2, 0.8, 0.9], "1.000 (0.386 to 1.000)")],
+)
+def test_the_roc_names_the_area_and_its_interval(probabilities, shown):
+    figure = plots.draw_roc(summarize(two_class([0, 0, 1, 1], probabilities)))
+    assert figure.axes[0].get_legend_handles_labels()[1][0] == f"AUC of yes: {shown}"
 
 
 def test_the_settings_of_other_pictures_stay(tmp_path):
@@ -92,39 +82,38 @@ def test_the_settings_of_other_pictures_stay(tmp_path):
 
 def test_the_mean_precision_of_folds_has_the_mean_area():
     parts = [random_two_class(number, prefix=f"{number}_", fold=number) for number in range(3)]
-    results = summarize(folds.pool(parts, ["a", "b", "c"]))
-    recall, precision = plots._mean_precision(plots._precisions(results.classes[1].against_rest))
+    results = summarize(folds.pool(parts))
+    mean, *of_folds = plots.draw_precision_recall(results).axes[0].get_lines()
+    assert [line.get_label() for line in of_folds][:1] == ["each of 3 folds"]
+    recall, precision = mean.get_data()
     area = float((-np.diff(recall) * precision[:-1]).sum())
     assert area == pytest.approx(results.classes[1].average_precision.value)
 
 
-def test_the_roc_marks_the_operating_point(drawn):
-    results = summarize(two_class([0, 0, 0, 1, 1], [0.1, 0.2, 0.6, 0.4, 0.9]))
-    plots.draw_roc("roc", results)
-    (point,) = (line for line in drawn["roc"].axes[0].get_lines() if line.get_marker() == "o")
+def test_the_roc_marks_the_operating_point():
+    figure = plots.draw_roc(summarize(two_class([0, 0, 0, 1, 1], [0.1, 0.2, 0.6, 0.4, 0.9])))
+    (point,) = (line for line in figure.axes[0].get_lines() if line.get_marker() == "o")
     assert point.get_xydata().tolist() == [[pytest.approx(1 / 3), 0.5]]
     assert point.get_label() == "as predicted: sensitivity 50.0%, specificity 66.7%"
 
 
-def test_the_reliability_has_no_line_through_single_images_and_says_what_it_shows(drawn):
-    plots.draw_reliability("two", summarize(two_class([0, 0, 1, 0, 1, 1], [0.05, 0.06, 0.35, 0.55, 0.95, 0.96])))
-    axes, below = drawn["two"].axes
+def test_the_reliability_has_no_line_through_single_images_and_says_what_it_shows():
+    made = two_class([0, 0, 1, 0, 1, 1], [0.05, 0.06, 0.35, 0.55, 0.95, 0.96])
+    axes, below = plots.draw_reliability(summarize(made)).axes
     (line,) = (line for line in axes.get_lines() if line.get_linestyle() == "-" and line.get_marker() == "None")
     assert line.get_xdata().tolist() == pytest.approx([0.055, 0.955])
     assert (axes.get_ylabel(), below.get_xlabel()) == ("fraction that is yes", "predicted probability of yes")
-    plots.draw_reliability("three", summarize(random_multiclass(3)))
-    axes, below = drawn["three"].axes
+    axes, below = plots.draw_reliability(summarize(random_multiclass(3))).axes
     assert axes.get_ylabel() == "fraction predicted correctly"
     assert below.get_xlabel() == "predicted probability of the most probable class"
 
 
 @pytest.mark.parametrize("made", [random_two_class(0), random_multiclass(4)], ids=["two", "four"])
-def test_every_picture_has_a_title(drawn, made):
+def test_every_picture_has_a_title(made):
     results = summarize(made)
-    for draw_one, picture in plots.drawings(results, Path("r.json")):
-        draw_one(picture.path, results)
-    for figure in drawn.values():
-        axes = figure.axes[0]
+    drawings = plots.drawings(results, Path("r.json"))
+    for draw_one, _ in drawings:
+        axes = draw_one(results).axes[0]
         legend = axes.get_legend()
         assert axes.get_title(loc="left") or legend.get_title().get_text()
-    assert len(drawn) == 4
+    assert len(drawings) == 4

@@ -169,7 +169,7 @@ def test_what_differs_between_the_folds_has_a_column_a_fold_and_all_else_stands_
 
 
 def test_no_absolute_path_is_shown(tmp_path):
-    source = provenance.Source(random_two_class(0), tmp_path / "preds.json", None, {})
+    source = provenance.Source(random_two_class(0, path=tmp_path / "preds.json"), None, {})
     name = tmp_path.name
     for text, shown in (
         (f"a.py {tmp_path}/m.tar '{tmp_path}/my preds.json'", f"a.py {name}/m.tar '{name}/my preds.json'"),

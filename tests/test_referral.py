@@ -5,7 +5,7 @@ import pytest
 from made_predictions import random_two_class, two_class
 
 from pipeline.errors import UserError
-from pipeline.performance import pages, plots, referral, report, summary
+from pipeline.performance import pages, plots, referral, report, summary, units
 from pipeline.performance.figures import Figure, exact_interval
 from pipeline.performance.folds import pool
 from pipeline.performance.results_json import as_json
@@ -50,6 +50,8 @@ def test_what_is_undefined_is_said():
     for ranking in referral.referral(unsure([1] * 21, [0.9] * 21, np.arange(21))).rankings:
         for figure in (ranking.errors_referred, ranking.rest, ranking.gain, ranking.p_value):
             assert figure == Figure(None, reason="fewer than 20 images would be left")
+    (of_groups,) = units.of_groups([two_class([1] * 21, [0.9] * 21, groups=[f"g{number}" for number in range(21)])])
+    assert referral.referral(of_groups).rankings[0].rest.reason == "fewer than 20 groups would be left"
     for ranking in referral.referral(unsure([1] * 30, [0.9] * 30, np.arange(30))).rankings:
         assert ranking.gain.value == 0
         assert ranking.p_value.reason == "no prediction is wrong"
@@ -81,7 +83,7 @@ def test_the_page_and_the_picture_show_it(tmp_path):
     row = next(line for line in page.splitlines() if line.startswith("| predictive entropy"))
     assert f"| {ranking.errors_referred.value} of {found.errors} " in row
     assert f"{100 * ranking.gain.value:+.1f} points" in row
-    plots.draw_referral(tmp_path / "referral.png", results)
+    plots.save(plots.draw_referral, results, tmp_path / "referral.png")
     assert (tmp_path / "referral.png").read_bytes().startswith(b"\x89PNG")
     assert ranking.gain.value > 0  # those near the threshold are wrong more often
 
@@ -100,16 +102,16 @@ def test_the_picture_is_of_a_report_or_of_asked_uncertainty_and_names_it(tmp_pat
 
 
 def test_folds_are_pooled_where_all_say_how_unsure_they_are():
-    folds = [random_two_class(seed, prefix=f"fold_{seed}_", fold=seed) for seed in range(3)]
-    assert pool(folds, ["a", "b", "c"]).sample_count is None
+    folds = [random_two_class(seed, prefix=f"fold_{seed}_", fold=seed, path="abc"[seed]) for seed in range(3)]
+    assert pool(folds).sample_count is None
     for number, fold in enumerate(folds):
         fold.sample_count = 7
         fold.predictive_entropy = np.full(26, number / 10)
         fold.mutual_information = np.full(26, number / 100)
-    pooled = pool(folds, ["a", "b", "c"])
+    pooled = pool(folds)
     assert pooled.sample_count == 7
     assert pooled.predictive_entropy.tolist() == [0.0] * 26 + [0.1] * 26 + [0.2] * 26
     assert pooled.mutual_information.tolist() == [0.0] * 26 + [0.01] * 26 + [0.02] * 26
     folds[1].sample_count = 8
     with pytest.raises(UserError, match="b: number of Monte Carlo samples 8, in a 7; pool the folds of one model only"):
-        pool(folds, ["a", "b", "c"])
+        pool(folds)

@@ -149,7 +149,7 @@ def test_a_threshold_says_where_it_came_from_and_what_it_gave():
 
 def test_folds_are_listed_with_their_spread():
     parts = [random_two_class(n, prefix=f"{n}_", fold=n) for n in range(3)]
-    text = page(folds.pool(parts, ["a", "b", "c"]), cross_validation=folds.cross_validation(parts))
+    text = page(folds.pool(parts), cross_validation=folds.cross_validation(parts))
     assert text.startswith("# Performance on 78 test images of 3 folds\n")
     for word in ("| 0 ", "| 2 ", "| minimum ", "| maximum ", "| mean ", "| standard deviation "):
         assert f"\n{word}" in text
@@ -158,7 +158,7 @@ def test_folds_are_listed_with_their_spread():
 def test_images_of_a_fold_without_a_class_are_not_counted_beside_the_area():
     """The first fold has 12 images of yes and none of no: no model has ranked them among others."""
     parts = [random_two_class(n, counts=(8 if n else 0, 12), prefix=f"{n}_", fold=n) for n in range(3)]
-    text = page(folds.pool(parts, ["a", "b", "c"]), cross_validation=folds.cross_validation(parts))
+    text = page(folds.pool(parts), cross_validation=folds.cross_validation(parts))
     (line,) = [line for line in text.splitlines() if line.startswith("| ROC-AUC (yes)")]
     assert line.split("|")[-2].strip() == "24 and 16"
 
@@ -207,11 +207,12 @@ def test_no_page_of_random_predictions_fails():
 def test_of_many_classes_the_page_shows_the_worst_and_stays_short():
     random = np.random.default_rng(0)
     labels, probabilities = np.arange(400) % 40, random.dirichlet(np.ones(40), size=400)
-    text = page(multiclass(labels, probabilities, [f"class {number}" for number in range(40)]))
+    names = [f"class {number}" for number in range(40)]
+    text = page(multiclass(labels, probabilities, names))
     assert "## The 20 of 40 classes with the lowest sensitivity" in text
     assert "## The most frequent confusions" in text
     assert len(text) < 20_000
-    assert "confusions" not in page(multiclass(labels, np.eye(40)[labels]))
+    assert "confusions" not in page(multiclass(labels, np.eye(40)[labels], names))
 
 
 def test_values_at_other_prevalences_of_images_of_one_class_are_undefined():

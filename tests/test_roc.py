@@ -20,8 +20,13 @@ def curves(truth, scores, groups=None, folds=None):
     return roc.curves_of_folds(one_class(truth, truth, scores, groups, folds))
 
 
+def area(truth, scores):
+    (curve,) = curves(truth, scores)
+    return curve.area
+
+
 def delong_interval(truth, scores):
-    return roc.delong_interval(curves(truth, scores))
+    return roc.delong_interval(one_class(truth, truth, scores))
 
 
 def newcombe_interval(truth, scores):
@@ -62,7 +67,7 @@ def brute_force(truth, scores):
 @given(scored(of_each=1))
 def test_the_area_is_scikit_learns(data):
     truth, scores = data
-    assert roc.roc_auc(truth, scores[0]) == pytest.approx(roc_auc_score(truth, scores[0]), abs=1e-12)
+    assert area(truth, scores[0]) == pytest.approx(roc_auc_score(truth, scores[0]), abs=1e-12)
 
 
 @settings(deadline=None)
@@ -113,7 +118,7 @@ def test_a_difference_without_variance_is_undefined(scores, others):
         delong_test(np.array([True, True, False, False]), np.array(scores), np.array(others))
 
 
-@pytest.mark.parametrize("function", [roc.roc_auc, delong_interval, newcombe_interval])
+@pytest.mark.parametrize("function", [area, delong_interval, newcombe_interval])
 @pytest.mark.parametrize("truth", [[True, True], [False, False]])
 def test_one_sided_truth_is_undefined(function, truth):
     with pytest.raises(Undefined, match="needs images of the class and of another one"):
@@ -149,17 +154,17 @@ def test_newcombes_interval_at_one_half_by_hand():
 @given(scored(of_each=1))
 def test_newcombes_limits_solve_its_equation(data):
     truth, scores = data
-    area, m, n = roc.roc_auc(truth, scores[0]), truth.sum(), (~truth).sum()
+    of_curve, m, n = area(truth, scores[0]), truth.sum(), (~truth).sum()
     if np.ptp(scores[0]) == 0:
         return
     spread = (m + n) / 2 - 1
     lower, upper = newcombe_interval(truth, scores[0])
-    assert 0 <= lower <= area <= upper <= 1
+    assert 0 <= lower <= of_curve <= upper <= 1
     assert upper - lower > 0.05
     for limit in (lower, upper):
         if 0 < limit < 1:
             variance = limit * (1 - limit) * (1 + spread * ((1 - limit) / (2 - limit) + limit / (1 + limit))) / (m * n)
-            assert abs(area - limit) == pytest.approx(Z * np.sqrt(variance), abs=1e-9)
+            assert abs(of_curve - limit) == pytest.approx(Z * np.sqrt(variance), abs=1e-9)
 
 
 def test_one_exchanged_pair_among_many_images_is_no_rounding():
@@ -183,14 +188,14 @@ def test_all_probabilities_the_same_have_no_interval():
 def test_the_mean_over_folds_and_its_delong_interval_by_hand(first, second):
     parts = [(truth, scores[0]) for truth, scores in (first, second)]
     truth, scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    found = curves(truth, scores, folds=np.repeat([3, 7], [len(part[0]) for part in parts]))
+    one = one_class(truth, truth, scores, folds=np.repeat([3, 7], [len(part[0]) for part in parts]))
     measured = [brute_force(part, part_scores[None]) for part, part_scores in parts]
     mean = np.mean([areas[0] for areas, _ in measured])
-    assert roc.mean_area(found).value == pytest.approx(mean)
+    assert roc.area_figure([one]).value == pytest.approx(mean)
     if 0 < mean < 1:
         error = np.sqrt(sum(covariance[0, 0] for _, covariance in measured)) / 2 / (mean * (1 - mean))
         limits = special.expit(special.logit(mean) + Z * np.array([-error, error]))
-        assert roc.delong_interval(found) == pytest.approx(limits, abs=1e-7)
+        assert roc.delong_interval(one) == pytest.approx(limits, abs=1e-7)
 
 
 def test_a_fold_without_images_of_the_class_is_left_out_and_none_is_undefined():
@@ -281,7 +286,7 @@ def three_classes(seed, **others):
 def test_m_of_folds_is_their_mean():
     parts = [three_classes(seed, fold=seed) for seed in range(3)]
     expected = [roc_auc_score(part.labels, part.probabilities, multi_class="ovo") for part in parts]
-    assert roc.pairwise_area(folds.pool(parts, "abc")).value == pytest.approx(np.mean(expected))
+    assert roc.pairwise_area(folds.pool(parts)).value == pytest.approx(np.mean(expected))
 
 
 def test_images_of_a_group_say_no_more_of_m_than_one():
@@ -310,7 +315,7 @@ def test_the_area_of_one_list_is_as_near_to_the_mean_over_folds_as_said():
         scores = 1.5 * truth + random.normal(size=60)
         of_folds = curves(truth, scores, folds=folds_of)
         mean = np.mean([curve.area for curve in of_folds])
-        differences.append(roc.roc_auc(truth, scores) - mean)
+        differences.append(area(truth, scores) - mean)
         said.append(roc.one_list_deviation(of_folds))
     assert 0.5 * np.mean(said) < np.std(differences) < np.mean(said)
     # Copies are no pairs of their own.

@@ -86,7 +86,7 @@ def test_images_csv_itself_is_such_a_table(made, table):
 
 def test_of_groups_those_of_several_values_are_counted(table):
     made = random_two_class(0, counts=(6, 6), groups=[f"patient {number // 3}" for number in range(12)])
-    (groups,) = units.of_groups([made], ["preds.json"])
+    (groups,) = units.of_groups([made])
     values = ["west", "", "west", "west", "east", "west", "", "", "", "east", "east", "east"]
     path = table([f"image{number}.png,{value}" for number, value in enumerate(values)])
     found = subgroups(groups, path, "hospital", [])

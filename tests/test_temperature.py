@@ -60,7 +60,7 @@ def folds_of_three(count=120):
     for fold in range(3):
         for of, split, seed in ((parts, "test", fold), (chosen, "val", fold + 9)):
             labels, logits = overconfident(seed, count)
-            made = multiclass(labels, softmax(logits, axis=1), fold=fold, split=split)
+            made = multiclass(labels, softmax(logits, axis=1), fold=fold, split=split, path=PATH)
             made.file_names = [f"{fold if split == 'test' else (fold + 1) % 3}_{number}" for number in range(count)]
             of.append(made)
     return parts, chosen
@@ -68,7 +68,7 @@ def folds_of_three(count=120):
 
 def test_no_fold_is_calibrated_by_the_images_it_tests():
     parts, chosen = folds_of_three()
-    fitted = temperature.choose(validations.pool(chosen, [PATH] * 3, parts, "-calibrate_from"))
+    fitted = temperature.choose(validations.pool(chosen, parts, "-calibrate_from"))
     assert fitted.images == 360
     for part, value in zip(parts, fitted.of_parts, strict=True):
         others = [one for one in chosen if not set(one.file_names) & set(part.file_names)]
@@ -76,7 +76,7 @@ def test_no_fold_is_calibrated_by_the_images_it_tests():
             np.concatenate([getattr(one, name) for one in others]) for name in ("labels", "probabilities")
         )
         assert value == pytest.approx(temperature.fit(labels, probabilities))
-    after = fitted.apply_all(parts)
+    after = temperature.apply(parts, fitted.of_parts)
     change = temperature.change_in_log_loss(parts[0], after[0])
     losses = [log_loss(one.labels, one.probabilities) for one in (after[0], parts[0])]
     assert change.value == pytest.approx(losses[0] - losses[1]) and change.value < 0
@@ -86,8 +86,8 @@ def test_no_fold_is_calibrated_by_the_images_it_tests():
 @pytest.mark.parametrize("counts", [(40, 59), (200, 200)])
 def test_too_few_images_or_errors_are_refused(counts):
     signal = 5.0 if counts[0] == 200 else 1.0
-    chosen = random_two_class(0, counts=counts, signal=signal, split="val", prefix="val")
-    pool = validations.pool([chosen], [PATH], [random_two_class(1)], "-calibrate_from")
+    chosen = random_two_class(0, counts=counts, signal=signal, split="val", prefix="val", path=PATH)
+    pool = validations.pool([chosen], [random_two_class(1)], "-calibrate_from")
     with pytest.raises(
         UserError,
         match=rf"^-calibrate_from val\.json: {sum(counts)} images with \d+ errors; below 200 images or 10 errors ",

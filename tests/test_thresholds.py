@@ -159,14 +159,14 @@ def folds_of_three():
     """Return three folds; a fold's validation images are those that the next one tests, by another model."""
     parts = [random_two_class(seed, prefix=f"{seed}_", fold=seed) for seed in range(3)]
     validations = [
-        random_two_class(seed + 9, prefix=f"{(seed + 1) % 3}_", split="val", fold=seed) for seed in (2, 0, 1)
+        random_two_class(seed + 9, prefix=f"{(seed + 1) % 3}_", split="val", fold=seed, path=VAL) for seed in (2, 0, 1)
     ]
     return parts, validations
 
 
 def test_folds_choose_together_and_never_for_the_images_that_are_tested():
     parts, chosen = folds_of_three()
-    pool = validations.pool(chosen, [VAL] * 3, parts, "-threshold_from")
+    pool = validations.pool(chosen, parts, "-threshold_from")
     points, for_new = thresholds.choose_all(parts, pool)
     assert [point.fold for point in points] == [0, 1, 2]
     for part, point in zip(parts, points, strict=True):
@@ -181,9 +181,11 @@ def test_folds_choose_together_and_never_for_the_images_that_are_tested():
 
 
 def test_where_one_threshold_was_chosen_its_figures_are_those_of_the_threshold():
-    chosen = random_two_class(3, prefix="val", split="val", groups=[f"g{number // 2}" for number in range(26)])
+    chosen = random_two_class(
+        3, prefix="val", split="val", path=VAL, groups=[f"g{number // 2}" for number in range(26)]
+    )
     for one in (chosen, replace(chosen, groups=None), replace(chosen, groups=None, file_names=None)):
-        pool = validations.pool([one], [VAL], [MEASURED], "-threshold_from")
+        pool = validations.pool([one], [MEASURED], "-threshold_from")
         points, _ = thresholds.choose_all([MEASURED], pool)
         expected = {"sensitivity": points[0].sensitivity, "specificity": points[0].specificity}
         assert thresholds.where_chosen(pool, points) == expected
@@ -191,7 +193,7 @@ def test_where_one_threshold_was_chosen_its_figures_are_those_of_the_threshold()
 
 def test_where_thresholds_of_folds_were_chosen_all_images_that_chose_count_together():
     parts, chosen = folds_of_three()
-    pool = validations.pool(chosen, [VAL] * 3, parts, "-threshold_from")
+    pool = validations.pool(chosen, parts, "-threshold_from")
     points, _ = thresholds.choose_all(parts, pool)
     found = thresholds.where_chosen(pool, points)
     for name, figure in found.items():
@@ -212,7 +214,7 @@ def test_images_of_a_tested_group_do_not_choose_for_it():
         one.file_names = [f"val{number}_{name}" for name in one.file_names]
     for one in (*parts, *chosen):
         one.groups = [name.removeprefix("val0_").removeprefix("val1_").removeprefix("val2_") for name in one.file_names]
-    pool = validations.pool(chosen, [VAL] * 3, parts, "-threshold_from")
+    pool = validations.pool(chosen, parts, "-threshold_from")
     assert [len(one.labels) for one in pool.of_parts] == [52] * 3
     assert not any(set(one.groups) & set(part.groups) for one, part in zip(pool.of_parts, parts, strict=True))
 
@@ -221,13 +223,13 @@ def test_the_files_of_folds_are_those_of_the_parts():
     parts, chosen = folds_of_three()
     for measured, files in ((parts, chosen[:2]), (parts, [*chosen, chosen[0]]), ([replace(parts[0], fold=7)], chosen)):
         with pytest.raises(UserError, match=r"of fold|for 3 PREDS"):
-            validations.pool(files, [VAL] * len(files), measured, "-threshold_from")
+            validations.pool(files, measured, "-threshold_from")
 
 
 def test_an_image_that_two_folds_validate_is_a_group():
     parts, chosen = folds_of_three()
     chosen[1].file_names = chosen[0].file_names = [f"val{number}" for number in range(26)]
-    pool = validations.pool(chosen, [VAL] * 3, parts, "-threshold_from")
+    pool = validations.pool(chosen, parts, "-threshold_from")
     assert (len(pool.everything.labels), len(set(pool.everything.groups))) == (78, 52)
 
 

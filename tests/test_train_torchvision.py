@@ -486,6 +486,25 @@ def test_a_partition_without_images_of_a_class_is_refused(train, project, partit
     assert not list((project / "models").iterdir())
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("new_augmented.png", ("-augment", "strong")),
+        ("new_sweep.png", ("-learning_rate", 0.01, 0.001)),
+        ("new_sweep.csv", ("-learning_rate", 0.01, 0.001)),
+        # Of a run of a sweep, whose model is gone.
+        ("new_shufflenet_v2_x0_5_b4_lr0.01_loss_values.json", ("-learning_rate", 0.01, 0.001)),
+    ],
+)
+def test_what_no_training_here_has_written_is_not_replaced_unasked(train, project, name, options):
+    path = project / "results" / name
+    path.write_text("the user's", encoding="utf-8")
+    result = train(project, *options)
+    assert result.returncode == 2 and result.stderr.startswith(f"{SCRIPT}: error: {path}: ")
+    assert path.read_text(encoding="utf-8") == "the user's"
+    assert not list((project / "models").iterdir())
+
+
 def test_what_is_wrong_with_the_split_of_any_fold_is_told_before_the_first_is_trained(train, project):
     for fold in ("fold_0", "fold_1"):
         (project / "csv" / fold).mkdir()

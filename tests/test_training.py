@@ -91,9 +91,9 @@ def epochs_of(begun):
 
 def train_one_epoch(begun):
     stepper = optimization.Stepper(begun.optimizer, begun.config, 4, 0, CPU)
-    loss = optimization.make_loss(begun.config, begun.train_set.labels, 2, CPU)
+    loss = optimization.make_loss(begun.config, begun.data.train.labels, 2, CPU)
     bar = SimpleNamespace(update=lambda count: None)
-    return training.train_one_epoch(begun.model, begun.train_set, stepper, loss, begun.config, bar)
+    return training.train_one_epoch(begun.model, begun.data.train, stepper, loss, begun.config, bar)
 
 
 @pytest.fixture

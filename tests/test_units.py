@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,13 @@ from scipy.stats import entropy
 from pipeline.errors import UserError
 from pipeline.performance import folds, units, validations
 
-PATH = [Path("preds.json")]
+PATH = Path("preds.json")
 LABELS, PROBABILITIES = [1, 0, 1, 0, 1], [0.3, 0.2, 0.9, 0.55, 0.4]
 GROUPS = ["ann", "bob", "ann", "bob", "eve"]
 
 
 def of_groups(made):
-    (found,) = units.of_groups([made], PATH)
+    (found,) = units.of_groups([made])
     return found
 
 
@@ -56,23 +57,25 @@ def test_folds_keep_the_images_of_their_groups():
     parts = [
         two_class(LABELS, PROBABILITIES, groups=[f"{name} {fold}" for name in GROUPS], fold=fold) for fold in range(2)
     ]
-    pooled = folds.pool(units.of_groups(parts, PATH * 2), ["a", "b"])
+    pooled = folds.pool(units.of_groups(parts))
     assert (pooled.unit, pooled.image_count, len(pooled.labels)) == ("group", 10, 6)
     same = [two_class(LABELS, PROBABILITIES, groups=GROUPS, fold=fold) for fold in range(2)]
     with pytest.raises(UserError, match=r"group ann .and 2 more. is in each of them; give each group once"):
-        folds.pool(units.of_groups(same, PATH * 2), ["a", "b"])
+        folds.pool(units.of_groups(same))
 
 
 def test_a_fold_is_chosen_for_by_no_group_that_it_tests():
     def part(names, split, fold):
         images = [f"{split} {fold} {number}.png" for number in range(len(names))]
         labels, groups = [int(name[-1]) for name in names], names
-        made = two_class(labels, [0.5] * len(names), file_names=images, groups=groups, split=split, fold=fold)
+        made = two_class(
+            labels, [0.5] * len(names), file_names=images, groups=groups, split=split, fold=fold, path=PATH
+        )
         return of_groups(made)
 
     tests = [part(["a0", "a0", "b1"], "test", 0), part(["c0", "d1"], "test", 1)]
     chosen = [part(["c0", "d1", "d1"], "val", 0), part(["a0", "b1"], "val", 1)]
-    pool = validations.pool(chosen, PATH * 2, tests, "-threshold_from")
+    pool = validations.pool(chosen, tests, "-threshold_from")
     assert [one.file_names for one in pool.of_parts] == [["c0", "d1"], ["a0", "b1"]]
 
 
@@ -83,7 +86,7 @@ def test_without_groups_or_with_groups_of_several_classes_there_are_no_figures_o
         two_class(LABELS, PROBABILITIES, groups=["ann", "ann", "bob", "bob", "eve"]),
     ]
     with pytest.raises(UserError) as error:
-        units.of_groups(made, [Path(f"{number}.json") for number in range(3)])
+        units.of_groups([replace(one, path=f"{number}.json") for number, one in enumerate(made)])
     first, second, third = error.value.faults
     assert first.startswith("-per group: 0.json has no 'groups'")
     assert second.startswith("-per group: 1.json: 1 of 3 groups have images of several classes, 'eve' of no and yes")

@@ -123,7 +123,7 @@ def draw_augmented(path, image_set, augment):
     drawn = []
     for number, image in enumerate(pixels):
         augmented = augment(image.expand(COLUMNS - 1, -1, -1, -1))
-        changed = [tiles.Tile(to_pil_image(one.cpu()), "augmented") for one in augmented]
-        label = image_set.paths[number].name if image_set.paths else f"image {number + 1}"
-        drawn.append(tiles.Row(label, [tiles.Tile(to_pil_image(image.cpu()), "as it is"), *changed]))
+        captioned = [(image, "as it is"), *((one, "augmented") for one in augmented)]
+        row = [tiles.Tile(to_pil_image(one.cpu()), caption) for one, caption in captioned]
+        drawn.append(tiles.Row(image_set.paths[number].name, row))
     tiles.draw_sheet(path, "Training images as they are, and augmented", drawn, side=SIDE)

@@ -13,11 +13,17 @@ from pipeline import options
 from pipeline.errors import UserError, require_none
 from pipeline.learning.architectures import resolve_architecture
 from pipeline.messages import in_words
-from pipeline.options import OTHERS, Option, unmet_needs
+from pipeline.options import Option, unmet_needs
 from pipeline.readers import number, whole_number
 
-# The groups of options in --help, by what they are about.
-DATA, MODEL, STOP, RUN, PARTS = "data", "model and training", "when to stop", "run", OTHERS
+# The groups of options in --help, in their order.
+GROUPS = DATA, MODEL, STOP, RUN, PARTS = (
+    "data",
+    "model and training (several values: a sweep over all combinations)",
+    "when to stop",
+    "run",
+    "single parts of a recipe (--no-NAME turns one of the switches off)",
+)
 
 IMAGENET = "imagenet"  # of -weights: torchvision's
 LONGEST_SIDE = 100_000  # pixels
@@ -62,6 +68,7 @@ RECIPES = {
 class TrainingOption(Option):
     """An Option, and what becomes of the choice in the training records and on `--resume`."""
 
+    group: str = PARTS
     record: str = None  # the name in the records; None: the field's, with spaces
     may_change: bool = False  # on --resume
     of_steps: bool = False  # about optimizer steps: of no effect where the last layer is all that is fitted
@@ -201,10 +208,8 @@ def grid(chosen):
     if "image_shape" in chosen:
         chosen = chosen | {"image_shape": tuple(chosen["image_shape"])}
     swept = {"recipe": ["published"]} | {name: values for name, values in chosen.items() if name in several}
-    configs = {}
-    for values in itertools.product(*swept.values()):
-        combination = chosen | dict(zip(swept, values, strict=True))
-        configs[configuration(combination)] = None
+    combinations = itertools.product(*swept.values())
+    configs = [configuration(chosen | dict(zip(swept, values, strict=True))) for values in combinations]
     freezing = "--freeze_backbone" if chosen.get("freeze_backbone") else f"-recipe {in_words(swept['recipe'])}"
     require_none(
         f"{entry.metadata['option'].name}: has no effect with {freezing}, which fits the last layer by logistic "

@@ -66,21 +66,16 @@ class DoubtfulLabels:
         training = split_files.read_split(self._project, "train", predictions.fold)
         class_of = dict(zip(training.file_names, training.labels, strict=True))
         nearest = familiarity.nearest_of_classes(classifier, images, chosen, class_of, [given, suggested])
-        groups = predictions.group_numbers()
-        sizes = np.bincount(groups)[groups]
-        names = predictions.class_names
+        groups, names = predictions.group_numbers(), predictions.class_names
+        columns = (
+            [predictions.file_names[index] for index in chosen],
+            *([names[label] for label in labels] for labels in (given, suggested)),
+            quality[chosen].tolist(),
+            np.bincount(groups)[groups][chosen].tolist(),
+            *nearest,
+        )
         self._count += len(quality)
-        self._found += [
-            DoubtfulLabel(
-                predictions.file_names[index],
-                names[predictions.labels[index]],
-                names[predictions.predictions[index]],
-                float(quality[index]),
-                int(sizes[index]),
-                *near,
-            )
-            for index, near in zip(chosen, zip(*nearest, strict=True), strict=True)
-        ]
+        self._found += map(DoubtfulLabel, *columns)
 
     def write(self):
         """Write the page and the table, the most doubtful first; print where, and how corrections go back in."""

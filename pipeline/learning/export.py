@@ -50,9 +50,8 @@ def export_model(ensemble, path, point, project):
     replaced = path.exists()
     if path.suffix == ".onnx":
         images = _drawn_images() if project is None else _images_of(project, ensemble)
-        content = _onnx(
-            ensemble, path, point, images, "drawn images" if project is None else f"images of {project.root}"
-        )
+        source = "drawn images" if project is None else f"images of {project.root}"
+        content = _onnx(ensemble, path, point, images, source)
     else:
         if ensemble.several or point is not None:
             option = "-fold all" if ensemble.several else "-operating_point"

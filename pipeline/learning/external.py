@@ -1,22 +1,18 @@
 """Validation on labelled images from elsewhere: their classes matched, those that the models know left out."""
 
-import contextlib
-import itertools
-from dataclasses import replace
-
 import numpy as np
-import torch
 
 from pipeline import files, thumbnails
 from pipeline.classes import find_class
 from pipeline.defaults import NEAR_DUPLICATE_BITS
 from pipeline.errors import UserError, require_none
-from pipeline.learning import image_sets, inference
+from pipeline.learning import inference
 from pipeline.learning.devices import memory_shortage_named
+from pipeline.learning.image_sets import load_image
+from pipeline.learning.new_images import predicted_batches
 from pipeline.learning.seen import WORDS, seen_in_training, tell_unknown
 from pipeline.learning.testing import labelled_predictions
 from pipeline.messages import listed, note
-from pipeline.progress import progress_bar, stream_in_threads
 
 
 def predict_external(ensemble, images, task, command_line):
@@ -31,7 +27,7 @@ def predict_external(ensemble, images, task, command_line):
 
     Raises UserError for classes that the models do not have, and where no image is left.
     """
-    place, batch_size, sample_count = task.external, task.images_at_once, task.mc_samples
+    place = task.external
     labels = class_indices(images["class_name"], ensemble.class_names, place, task.class_map)
     images, labels = images[labels >= 0], labels[labels >= 0]
     if not len(images):
@@ -50,10 +46,20 @@ def predict_external(ensemble, images, task, command_line):
             images, labels = images[~known], labels[~known]
     if not len(images):
         raise UserError(f"-external {place}: no image is left to predict; give images that the model has not seen")
-    with memory_shortage_named(batch_size, ensemble.views[0].image_shape):
-        outputs = predict_paths(ensemble, list(images["path"]), batch_size, sample_count)
-    return replace(
-        labelled_predictions(ensemble, outputs, labels, sample_count),
+
+    def load(path):
+        return load_image(path, *ensemble.views)
+
+    batches = []
+    with memory_shortage_named(task.images_at_once, ensemble.views[0].image_shape):
+        for batch, _, outputs in predicted_batches(ensemble, list(images["path"]), load, task):
+            require_none(f"{path}: {image.unreadable}" for path, image in batch.items() if image.unreadable)
+            batches.append(outputs)
+    return labelled_predictions(
+        ensemble,
+        inference.joined(batches),
+        labels,
+        task.mc_samples,
         file_names=list(images["source"]),
         groups=[f"group {number}" for number in images["group"]],
         split="external",
@@ -118,16 +124,3 @@ def known_to(ensemble, images):
         for seen in (member.checkpoint.seen_hashes or {}).values():
             known |= thumbnails.any_near(hashes, seen.numpy(), NEAR_DUPLICATE_BITS)
     return known
-
-
-def predict_paths(ensemble, paths, batch_size, sample_count):
-    """Return the inference.Outputs of an Ensemble for image files, each read once, a batch ahead of the models."""
-    torch.manual_seed(inference.SAMPLING_SEED)
-    stream = stream_in_threads(lambda path: (path, image_sets.load_image(path, *ensemble.views)), paths, batch_size)
-    batches = []
-    with contextlib.closing(stream), progress_bar(total=len(paths), desc="predicting", unit="image") as bar:
-        while batch := list(itertools.islice(stream, batch_size)):
-            require_none(f"{path}: {image.unreadable}" for path, image in batch if image.unreadable)
-            batches.append(ensemble.outputs(ensemble.batch(image.pixels for _, image in batch), sample_count))
-            bar.update(len(batch))
-    return inference.joined(batches)

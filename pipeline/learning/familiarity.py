@@ -19,28 +19,28 @@ UNLIKE_FROM = 95.0  # percentile; of new images of the same kind, 5% are beyond 
 FEWEST_VALIDATED = 19  # validation images, below which no percentile reaches UNLIKE_FROM
 
 
-def reference_of(checkpoint, training, store):
-    """Return what a finished model's Checkpoint keeps to compare new images with, of a Training's images.
+def reference_of(training, store):
+    """Return what the checkpoint of a finished Training keeps to compare new images with its own.
 
     Where only the last layer was fitted, the FeatureStore `store` has their features already. A dict of features
     (float16 (m, d), of length 1) and names of at most MOST_REFERENCES training images, and distances, the ascending
     ones of the validation images (float32 (n,)).
     """
-    model = checkpoint.build_model().to(training.train_set.device)
-    layer = last_layer(model, checkpoint)
-    count = len(training.train_set)
+    config, data, model = training.config, training.data, training.model
+    train, val, count = data.train, data.val, len(data.train)
+    layer = models.layer_of(model, models.head_names(config.architecture, len(data.class_names), config.image_shape))
     chosen = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:MOST_REFERENCES].sort().values
 
     def seen_in(images, indices):
-        if not training.config.freeze_backbone:
+        if not config.freeze_backbone:
             return _means(model, layer, images, indices)
-        source, precision = transfer.features_source(training.config), training.config.precision
-        return torch.from_numpy(store.features(model, layer, images, precision, source)).mean(dim=0)[indices]
+        found = store.features(model, layer, images, config.precision, transfer.features_source(config))
+        return torch.from_numpy(found).mean(dim=0)[indices]
 
-    features = _normalized(seen_in(training.train_set, chosen)).half()
-    validated = _normalized(seen_in(training.val_set, torch.arange(len(training.val_set))))
+    features = _normalized(seen_in(train, chosen)).half()
+    validated = _normalized(seen_in(val, torch.arange(len(val))))
     distances, _ = _nearest(validated, features)
-    names = [training.train_set.paths[index].name for index in chosen.tolist()]
+    names = [train.paths[index].name for index in chosen.tolist()]
     return {"features": features, "names": names, "distances": distances.sort().values}
 
 
@@ -58,11 +58,11 @@ def predict_and_compare(classifier, pixels, sample_count):
     """
     model, preprocessing, reference = classifier.model, classifier.preprocessing, classifier.checkpoint.reference
     if reference is None:
-        return inference.predict(model, [pixels], preprocessing, sample_count)
+        return inference.predict(model, pixels, preprocessing, sample_count)
     with inputs_of(classifier.last_layer) as taken:
-        outputs = inference.predict(model, [pixels], preprocessing)
+        outputs = inference.predict(model, pixels, preprocessing)
     if sample_count is not None:
-        outputs = inference.predict(model, [pixels], preprocessing, sample_count)
+        outputs = inference.predict(model, pixels, preprocessing, sample_count)
     seen = torch.stack(taken).mean(dim=0)  # over the image and, where it was predicted too, its mirror image
     seen = seen.flatten(2).mean(dim=2) if seen.ndim > 2 else seen
     _require_same_width(classifier, seen)

@@ -228,5 +228,3 @@ def load_image(path, *views, hashed=False):
             return LoadedImage(pixels, files.content_hash(data), difference_hash, in_color, values, tuple(remarks))
     except image_files.UnreadableImage as reason:
         return LoadedImage(unreadable=str(reason))
-    except MemoryError:
-        return LoadedImage(unreadable="too large for this machine's memory")

@@ -1,7 +1,6 @@
 """A model's outputs for images: logits, probabilities, and with Monte Carlo dropout how certain they are."""
 
 import contextlib
-import itertools
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -70,11 +69,11 @@ class Outputs:
     nearest: np.ndarray = None  # names (n,) of the nearest training images
 
 
-def predict(model, batches, preprocessing, sample_count=None):
-    """Return the Outputs of a model for images, with Monte Carlo dropout if there is a `sample_count`."""
+def predict(model, pixels, preprocessing, sample_count=None):
+    """Return the Outputs of a model for a batch of images, with Monte Carlo dropout if there is a `sample_count`."""
     if sample_count is None:
-        return Outputs(predict_probabilities(model, batches, preprocessing))
-    return predict_samples(model, batches, preprocessing, sample_count)
+        return Outputs(predict_probabilities(model, [pixels], preprocessing))
+    return predict_samples(model, pixels, preprocessing, sample_count)
 
 
 def combine(found):
@@ -105,12 +104,12 @@ def joined(batches):
 
 
 @torch.inference_mode()
-def predict_samples(model, batches, preprocessing, sample_count):
+def predict_samples(model, pixels, preprocessing, sample_count):
     """Predict images `sample_count` times each with random dropout: Monte Carlo dropout (Gal and Ghahramani 2016).
 
     Args:
         model: nn.Module with dropout; put into evaluation mode and left there.
-        batches: iterable of uint8 tensors (m, 1 or 3, height, width) on the model's device.
+        pixels: uint8 tensor (n, 1 or 3, height, width) on the model's device.
         preprocessing: the model's Preprocessing.
         sample_count: how many.
 
@@ -122,8 +121,8 @@ def predict_samples(model, batches, preprocessing, sample_count):
         raise UserError("-mc_samples: this model has no dropout to sample from; train one with -dropout 0.2, say")
     model.eval()
     means, spread = [], []
-    for pixels in itertools.chain.from_iterable(batch.split(max(1, LARGEST_PASS // sample_count)) for batch in batches):
-        images = preprocessing.model_input(pixels)
+    for part in pixels.split(max(1, LARGEST_PASS // sample_count)):
+        images = preprocessing.model_input(part)
         with _sampling(model, len(images), sample_count):
             logits = logits_of(model, images, preprocessing.average_flips)
         samples = require_finite(logits.cpu().double()).softmax(dim=1).view(len(images), sample_count, -1)

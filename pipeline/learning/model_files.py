@@ -9,8 +9,13 @@ from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
 
 def find_all(name, project, fold):
-    """Return the paths of the models of all folds for the fold "all", as find_folds does, else that of `find`."""
-    return list(find_folds(name, project).values()) if fold == "all" else [find(name, project, fold)]
+    """Return the paths of the models of all folds for the fold "all", as find_folds does, else that of `find`.
+
+    Raises UserError, too, where neither a name nor a project says which.
+    """
+    if name is None and project is None:
+        raise UserError("-save: give the checkpoint to use, such as DIR/models/NAME.pth.tar")
+    return find_folds(name, project) if fold == "all" else [find(name, project, fold)]
 
 
 def common_name(paths):
@@ -25,44 +30,39 @@ def find(name, project, fold=None):
     `name` is a file name in the project's models/ or a path; None means the only model there is. With a fold, the
     model of that fold. `project` may be None. Raises UserError where there is none, or more than one to choose from.
     """
-    meant = re.sub(r"_fold_[0-9]+$", "", (name or "").removesuffix(MODEL_SUFFIX))
-    is_of_a_fold = fold is not None and meant != (name or "").removesuffix(MODEL_SUFFIX)
-    if name is not None and fold is not None:
-        name = fold_name(name.removesuffix(MODEL_SUFFIX), fold) + MODEL_SUFFIX
-    if name is not None:
-        places = [project.models / name] if project else []
-        places.append(Path(name))
-        for place in [*places, *(place.with_name(place.name + MODEL_SUFFIX) for place in places if place.name)]:
-            if place.is_file():
-                return place
-        stem, folds = places[0].name.removesuffix(MODEL_SUFFIX), any(_folds_at(place)[1] for place in places)
-        listed = f"; with -fold give -save {meant}{MODEL_SUFFIX}" if is_of_a_fold else ""
-        listed += f"; there are {_listed(_models_of(project))}" if project else ""
-        listed += f"; -fold all takes those of all folds of {stem}" if folds else ""
-        place = places[0] if Path(name).name == name else Path(name)
-        if place.is_dir():
-            raise UserError(f"{place}: is a folder; give a checkpoint in it, NAME{MODEL_SUFFIX}")
-        check = f"; check the name{'' if fold is None else ', or leave -fold out'}"
-        raise UserError(f"{place}: no such checkpoint{listed or check}")
-    if project is None:
-        raise UserError("-save: give the checkpoint to use, such as DIR/models/NAME.pth.tar")
-    found = _models_of(project, fold)
-    if len(found) != 1:
-        raise UserError(f"-save: {project.models} has {_listed(found)}; give the name of one with -save")
-    return found[0]
+    if name is None:
+        found = _models_of(project, fold)
+        if len(found) != 1:
+            raise UserError(f"-save: {project.models} has {_listed(found)}; give the name of one with -save")
+        return found[0]
+    stem = name.removesuffix(MODEL_SUFFIX)
+    name = name if fold is None else fold_name(stem, fold) + MODEL_SUFFIX
+    places = [*([project.models / name] if project else []), Path(name)]
+    for place in [*places, *(place.with_name(place.name + MODEL_SUFFIX) for place in places if place.name)]:
+        if place.is_file():
+            return place
+    meant = re.sub(r"_fold_[0-9]+$", "", stem)
+    hints = [f"with -fold give -save {meant}{MODEL_SUFFIX}"] if fold is not None and meant != stem else []
+    hints += [f"there are {_listed(_models_of(project))}"] if project else []
+    if any(map(_folds_at, places)):
+        hints.append(f"-fold all takes those of all folds of {places[0].name.removesuffix(MODEL_SUFFIX)}")
+    place = places[0] if Path(name).name == name else Path(name)
+    if place.is_dir():
+        raise UserError(f"{place}: is a folder; give a checkpoint in it, NAME{MODEL_SUFFIX}")
+    hints = hints or [f"check the name{'' if fold is None else ', or leave -fold out'}"]
+    raise UserError("; ".join([f"{place}: no such checkpoint", *hints]))
 
 
 def find_folds(name, project):
-    """Return {fold: path} of the models of all folds, for `name` and `project` as `find` takes them.
+    """Return the paths of the models of all folds, in order, for `name` and `project` as `find` takes them.
 
     Raises UserError where there are none, those of several names to choose from, or one is missing; and where one is of
     a fold that the project does not have: it comes from an earlier split.
     """
-    if name is None and project is None:
-        raise UserError("-save: give the checkpoint to use, such as DIR/models/NAME.pth.tar")
     places = [project.models / (name or "*")] if project else []
     places += [Path(name)] if name else []
-    folder, stems = next(filter(lambda found: found[1], map(_folds_at, places)), (places[0].parent, {}))
+    place = next(filter(_folds_at, places), places[0])
+    folder, stems = place.parent, _folds_at(place)
     if not stems:
         stem = "NAME" if name is None else places[0].name.removesuffix(MODEL_SUFFIX)
         raise UserError(
@@ -83,17 +83,17 @@ def find_folds(name, project):
         for fold, path in sorted(folds.items())
         if known and fold not in known
     )
-    return {fold: folds[fold] for fold in sorted(folds)}
+    return [folds[fold] for fold in sorted(folds)]
 
 
 def _folds_at(place):
-    """Return the folder of a model's path, and {stem: {fold: path}} of the folds' models in it; any stem for "*"."""
+    """Return {stem: {fold: path}} of the folds' models that a model's path stands for; any stem for "*"."""
     stem, stems = place.name.removesuffix(MODEL_SUFFIX), {}
     for path in sorted(place.parent.glob(f"*{MODEL_SUFFIX}")):
         match = re.fullmatch(r"(.+)_fold_(0|[1-9][0-9]{0,3})", path.name.removesuffix(MODEL_SUFFIX))
         if match and stem in ("*", match[1]):
             stems.setdefault(match[1], {})[int(match[2])] = path
-    return place.parent, stems
+    return stems
 
 
 def _models_of(project, fold=None):

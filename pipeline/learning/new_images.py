@@ -73,8 +73,6 @@ def _tell_earlier_pictures(folder, explained):
 def predict_files(ensemble, task, remarks, explain, point):
     """Predict every file below the folder of a Task, or its one file, with an Ensemble.
 
-    Images are read a batch ahead of the model, so that memory does not grow with their number (except for their names).
-
     Yields a table for each batch, with a row for each file: file_name (below the folder), predicted_class,
     probability_CLASS for each class, and error, the reason for a file that cannot be read. With Monte Carlo
     dropout also predictive_entropy and mutual_information. After these stand seen_in_training, see
@@ -84,47 +82,47 @@ def predict_files(ensemble, task, remarks, explain, point):
     images. An OperatingPoint `point` calibrates the probabilities and, where it has a threshold, adds the columns
     finding, the class that the threshold gives, and threshold. Raises UserError where there is no file.
     """
-    written = [] if task.out is None else [task.out, point_path(task.out)]
-    found, batch_size = find_files(task.images, written), task.images_at_once
-    names = list(found)
+    found = find_files(task.images, [] if task.out is None else [task.out, point_path(task.out)])
     folder = task.images.parent if task.images.is_file() else task.images
-    # A progress bar would be drawn into a table that is printed on the terminal.
-    silent = task.out is None and sys.stdout.isatty()
 
     def load(name):
         if found[name]:
             return image_sets.LoadedImage(unreadable=found[name])
         return image_sets.load_image(folder / name, *ensemble.views)
 
+    for images, pixels, outputs in predicted_batches(ensemble, list(found), load, task):
+        for name, image in images.items():
+            if not image.unreadable:
+                remarks.add(name, image.remarks)
+        table = _table(ensemble, images, outputs, task.mc_samples, point)
+        if explain and pixels:
+            chosen = table[table["error"] == ""]
+            shown = chosen[[f"probability_{name}" for name in ensemble.class_names]].to_numpy(dtype=np.float64)
+            explain(ensemble.members[0], folder, chosen["file_name"], pixels[0], shown)
+        yield table
+
+
+def predicted_batches(ensemble, names, load, task):
+    """Predict image files with an Ensemble, in batches of the size that a Task says; `load(name)` is a LoadedImage.
+
+    Images are read a batch ahead of the model, so that memory does not grow with their number (except for their names).
+
+    Yields for each batch {name: LoadedImage}, and of those that could be read the pixels, as `Ensemble.batch` returns
+    them, and the inference.Outputs.
+    """
+    size = task.images_at_once
+    # A progress bar would be drawn into a table that is printed on the terminal.
+    silent = task.out is None and sys.stdout.isatty()
     torch.manual_seed(inference.SAMPLING_SEED)
-    stream = stream_in_threads(load, names, batch_size)
+    stream = stream_in_threads(load, names, size)
     bar = progress_bar(total=len(names), silent=silent, desc="predicting", unit="image")
     with contextlib.closing(stream), bar:
-        for start in range(0, len(names), batch_size):
-            batch = names[start : start + batch_size]
-            images = dict(zip(batch, itertools.islice(stream, len(batch)), strict=True))
-            readable = {name: image for name, image in images.items() if not image.unreadable}
-            for name, image in readable.items():
-                remarks.add(name, image.remarks)
-            pixels = ensemble.batch(image.pixels for image in readable.values())
-            table = _table(images, *_columns(ensemble, pixels, readable.values(), task.mc_samples, point))
-            if explain and pixels:
-                chosen = table[table["error"] == ""]
-                classes = chosen["predicted_class"].map(ensemble.class_names.index).tolist()
-                shown = [row[f"probability_{row['predicted_class']}"] for row in chosen.to_dict("records")]
-                explain(ensemble.members[0], folder, chosen["file_name"], pixels[0], classes, shown)
-            yield table
-            bar.update(len(batch))
-
-
-def _table(images, columns, more):
-    """Return the table of a batch, {name: LoadedImage}, with the columns of its readable images around the errors."""
-    errors = [image.unreadable for image in images.values()]
-    # Made of all columns at once, so that unreadable files have empty cells there.
-    table = pd.DataFrame({"file_name": list(images), **dict.fromkeys(columns), "error": errors, **dict.fromkeys(more)})
-    for column, values in (columns | more).items():
-        table.loc[table["error"] == "", column] = values
-    return table
+        for start in range(0, len(names), size):
+            images = dict(zip(names[start : start + size], stream, strict=False))
+            pixels = ensemble.batch(image.pixels for image in images.values() if not image.unreadable)
+            none = inference.Outputs(np.empty((0, len(ensemble.class_names))), [], [], [], np.empty(0), [])
+            yield images, pixels, ensemble.outputs(pixels, task.mc_samples) if pixels else none
+            bar.update(len(images))
 
 
 def find_files(place, written=()):
@@ -135,9 +133,7 @@ def find_files(place, written=()):
     """
     if place.is_file():
         return {place.name: ""}
-    if not place.is_dir():
-        raise UserError(f"-images {place}: no such file or folder; check the name")
-    found, visited = {}, set()
+    found, visited, ours = {}, set(), {path.name: os.path.realpath(path) for path in written}
 
     def name_below(path):
         return os.path.relpath(path, place).replace(os.sep, "/")
@@ -157,19 +153,17 @@ def find_files(place, written=()):
             continue
         visited.add((status.st_dev, status.st_ino))
         below[:] = sorted(name for name in below if not is_hidden(name))
-        found |= {name_below(os.path.join(folder, name)): "" for name in file_names if not is_hidden(name)}
-    for path in written:
-        found.pop(name_below(path), None)
+        for name in itertools.filterfalse(is_hidden, file_names):
+            path = os.path.join(folder, name)
+            if name not in ours or os.path.realpath(path) != ours[name]:
+                found[name_below(path)] = ""
     if not found:
         raise UserError(f"-images {place}: no files in it; give a folder with images")
     return dict(sorted(found.items(), key=lambda entry: entry[0].split("/")))
 
 
-def _columns(ensemble, pixels, images, sample_count, point):
-    """Return {column: values} of the readable images, those before and those after the column error."""
-    outputs = inference.Outputs(np.empty((0, len(ensemble.class_names))), [], [], [], np.empty(0), [])
-    if pixels:
-        outputs = ensemble.outputs(pixels, sample_count)
+def _table(ensemble, images, outputs, sample_count, point):
+    """Return the table of a batch, {name: LoadedImage}, whose files that cannot be read have empty cells."""
     names, probabilities, decided = ensemble.class_names, outputs.probabilities, {}
     if point is not None:
         probabilities = point.calibrated(probabilities)
@@ -181,15 +175,16 @@ def _columns(ensemble, pixels, images, sample_count, point):
     }
     if sample_count is not None:
         columns |= {name: getattr(outputs, name) for name in ("predictive_entropy", "mutual_information")}
-    columns |= decided
+    readable = {name: image.content_hash for name, image in images.items() if not image.unreadable}
     checkpoints = [member.checkpoint for member in ensemble.members]
-    more = {"seen_in_training": seen_in_training(checkpoints, [image.content_hash for image in images])}
+    columns |= decided | {"error": "", "seen_in_training": seen_in_training(checkpoints, readable.values())}
     if ensemble.several:
-        more |= {"fold_deviation": outputs.deviation, "fold_mutual_information": outputs.mutual_information}
+        columns |= {"fold_deviation": outputs.deviation, "fold_mutual_information": outputs.mutual_information}
     if ensemble.has_reference:
         # Down to one decimal, so that none looks like UNLIKE_FROM that is below it.
-        more["distance_percentile"] = np.floor(np.round(outputs.percentile, 6) * 10) / 10
+        columns["distance_percentile"] = np.floor(np.round(outputs.percentile, 6) * 10) / 10
         unlike = np.where(outputs.percentile >= UNLIKE_FROM, "yes", "no")
-        more["unlike_training"] = unlike if ensemble.can_tell_unlike else ""
-        more["nearest_training_image"] = outputs.nearest
-    return columns, more
+        columns["unlike_training"] = unlike if ensemble.can_tell_unlike else ""
+        columns["nearest_training_image"] = outputs.nearest
+    table = pd.DataFrame(columns, pd.Index(readable, name="file_name")).reindex(images)
+    return table.assign(error=[image.unreadable for image in images.values()]).reset_index()

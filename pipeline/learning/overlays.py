@@ -45,31 +45,32 @@ def beside(out):
     return functools.partial(write_overlays, folder)
 
 
-def write_overlays(target, classifier, folder, names, pixels, classes, probabilities):
+def write_overlays(target, classifier, folder, names, pixels, probabilities):
     """Write TARGET/NAME.png for each of the files `names` in a folder: the image and what `explain` finds in it.
 
-    `pixels` are those of the files, as for `explain`; `classes` the indices of their predicted classes, and
-    `probabilities` those of these classes. Where one cannot be read any more or written (a name too long, or a file of
-    another origin in its place) there is a note, and the others are.
+    `pixels` are those of the files, as for `explain`; `probabilities`, float (n, classes), what is predicted. Where one
+    cannot be read any more or written (a name too long, or a file of another origin in its place) there is a note, and
+    the others are.
     """
-    found = torch.tensor(classes, device=pixels.device)
+    found = torch.from_numpy(probabilities.argmax(axis=1)).to(pixels.device)
     heat = explain(classifier.model, pixels, classifier.preprocessing, found).numpy()
     scale = scale_label(classifier.model, classifier.preprocessing)
 
     def write(task):
-        name, heat, predicted, probability = task
+        name, heat, probabilities = task
         path = Path(target, f"{name}.png")
         try:
             if path.is_file() and not files.has_mark(path):
                 raise FileExistsError(errno.EEXIST, "was not written by test_torchvision.py", str(path))
             path.parent.mkdir(parents=True, exist_ok=True)
             image = decode(folder / name, classifier.preprocessing)
-            caption = f"predicted: {shortened(classifier.class_names[predicted], 40)} ({probability:.2f})"
+            predicted = shortened(classifier.class_names[probabilities.argmax()], 40)
+            caption = f"predicted: {predicted} ({probabilities.max():.2f})"
             tiles.save(explained(image, overlay(image, heat), name, caption, scale), path)
         except (image_files.UnreadableImage, OSError) as error:
             note(f"{path}: {getattr(error, 'strerror', None) or error}; the file has no such picture")
 
-    map_in_threads(write, list(zip(names, heat, classes, probabilities, strict=True)))
+    map_in_threads(write, list(zip(names, heat, probabilities, strict=True)))
 
 
 def explained(image, laid, name, caption, scale):
@@ -137,21 +138,21 @@ def draw_gallery(path, classifier, images, predictions):
 
     One that cannot be read any more is left out, with a note.
     """
-    decoded = _decode_all(images, np.concatenate(list(choose(predictions).values())))
-    kinds = {kind: [index for index in indices if index in decoded] for kind, indices in choose(predictions).items()}
-    chosen = np.array(list(decoded), dtype=np.int64)
-    heat = _heat_of(classifier.model, images, chosen, predictions.predictions)
+    kinds = choose(predictions)
+    decoded = _decode_all(images, np.concatenate(list(kinds.values())))
+    heat = _heat_of(classifier.model, images, list(decoded), predictions.predictions)
     heights = [0.4, *[5.2] * len(kinds), 0.7]  # inches, of the title, of each kind and of the scale
     figure = Figure(figsize=(2.4 * COLUMNS, sum(heights)), layout="constrained")
     first, *parts, last = figure.subfigures(len(heights), height_ratios=heights)
     model, tested = predictions.checkpoint or "the model", f"{len(predictions.labels)} {predictions.split or ''} images"
     first.suptitle(f"Where {model} looks: some of {tested}", fontweight="bold", fontsize="x-large")
     for part, (kind, indices) in zip(parts, kinds.items(), strict=True):
-        part.suptitle(kind if len(indices) else f"{kind}: none", fontweight="bold")
+        shown = [index for index in indices if index in decoded]
+        part.suptitle(kind if shown else f"{kind}: none", fontweight="bold")
         cells = part.subplots(2, COLUMNS)
         for axes in cells.flat:
             axes.axis("off")
-        for (above, below), index in zip(cells.T, indices, strict=False):
+        for (above, below), index in zip(cells.T, shown, strict=False):
             image = decoded[index]
             above.imshow(image.convert("RGB"))
             above.set_title(_caption(predictions, index), fontsize="small")
@@ -164,14 +165,11 @@ def draw_gallery(path, classifier, images, predictions):
 
 def _heat_of(model, images, chosen, classes):
     """Return {index: heat} of the chosen images of a set."""
-    if len(chosen) == 0:
-        return {}
-    parts = list(torch.from_numpy(chosen).split(COLUMNS))
-    heat = [
-        explain(model, pixels, images.preprocessing, torch.from_numpy(classes[part.numpy()]).to(pixels.device))
-        for part, (pixels, _) in zip(parts, images.batches(parts), strict=True)
-    ]
-    return dict(zip(chosen.tolist(), torch.cat(heat).numpy(), strict=True))
+    heat, parts = [], list(torch.tensor(chosen, dtype=torch.int64).split(COLUMNS)) if chosen else []
+    for part, (pixels, _) in zip(parts, images.batches(parts), strict=True):
+        found = torch.from_numpy(classes[part.numpy()]).to(pixels.device)
+        heat.extend(explain(model, pixels, images.preprocessing, found).numpy())
+    return dict(zip(chosen, heat, strict=True))
 
 
 def _caption(predictions, index):

@@ -29,9 +29,10 @@ class PlannedRun:
         self.lock = models / f".{self.name}.lock"
         self.augmented, self.epochs = self._result("augmented.png"), self._result("epochs.csv")
         self.hyperparameters, self.losses = self._result("hyperparameters.json"), self._result("loss_values.json")
-        # What the run leaves: of steps also a state to go on with, and curves.
-        self.of_steps = [self.last, self._result("accuracy.png"), self._result("loss.png")]
-        self.files = [self.model, self.hyperparameters, self.losses, self.epochs, *([] if at_once else self.of_steps)]
+        # What the run leaves, and what one of this name may have left: of steps also a state to go on with, and curves.
+        of_steps = [self.last, self._result("accuracy.png"), self._result("loss.png")]
+        self.files = [self.model, self.hyperparameters, self.losses, self.epochs, *([] if at_once else of_steps)]
+        self.possible_files = list(dict.fromkeys([*self.files, *of_steps]))
 
     def _result(self, ending):
         return self.project.results / f"{self.name}_{ending}"
@@ -39,7 +40,7 @@ class PlannedRun:
     @property
     def existing(self):
         """The files that an earlier run of this name left."""
-        return [path for path in dict.fromkeys([*self.files, *self.of_steps]) if path.exists()]
+        return [path for path in self.possible_files if path.exists()]
 
     def prepare(self, may_exist):
         """Create the folders; UserError where an earlier run of this name left something and that is not expected.
@@ -93,6 +94,23 @@ def plan_runs(project, configs, folds, file_name):
         for fold in folds
         for its_name, one in zip(names, configs, strict=True)
     ]
+
+
+def require_ours(project, runs, sweep):
+    """Raise UserError for each file of another origin that the runs, or the sweep of this name, would replace unasked.
+
+    `sweep` is None where there is none. What trainings of these names have left is asked about in PlannedRun.prepare.
+    """
+    pictures, tables = [run.augmented for run in runs if run.config.augment != "none"], []
+    if sweep is not None:
+        pictures.append(project.results / f"{sweep}_sweep.png")
+        tables.append(project.results / f"{sweep}_sweep.csv")
+    foreign = [path for path in pictures if path.is_file() and not files.has_mark(path)]
+    foreign += [path for path in tables if path.is_file() and not path.read_bytes().startswith(b"model name")]
+    require_none(
+        f"{path}: was not written by train_torchvision.py; rename it, or give another -model_save_name"
+        for path in foreign
+    )
 
 
 def run_name(name, one, with_recipe=False):

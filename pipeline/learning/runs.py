@@ -69,7 +69,7 @@ class Run(PlannedRun):
         """Save the state after an epoch, a Checkpoint, and as the model too if its weights are to be kept so far."""
         if len(checkpoint.history) == 1:
             # The records of an earlier run of this name; its model stays until there is a new one.
-            for path in [*self.files, *self.of_steps]:
+            for path in self.possible_files:
                 if path not in (self.model, self.resumable):
                     path.unlink(missing_ok=True)
         if self.resumable != self.model:
@@ -83,13 +83,12 @@ class Run(PlannedRun):
         for quantity in ("loss", "accuracy"):
             curves.draw_curves(self._result(f"{quantity}.png"), history, quantity, self.config.keep)
 
-    def finish(self, record, history, reference):
-        """Mark the model as finished, write the records and draw the curves; return the hyperparameters.
+    def finish(self, kept, record, history):
+        """Save the model, the Checkpoint `kept`, as finished, write the records and draw the curves.
 
-        `reference` is what the model keeps to compare new images with, see familiarity.reference_of.
+        Returns the hyperparameters.
         """
-        model = replace(checkpoints.load(self.model), finished=True, reference=reference)
-        model.save(self.model)
+        replace(kept, finished=True).save(self.model)
         series = {
             "loss values": "loss",
             "accuracy values": "accuracy",
@@ -98,7 +97,7 @@ class Run(PlannedRun):
         }
         values = {name: [[epoch.epoch, getattr(epoch, key)] for epoch in history] for name, key in series.items()}
         hyperparameters = record | {name: result(history, self.config.keep) for name, result in RESULTS.items()}
-        hyperparameters["weights hash"] = checkpoints.weights_hash(model.state_dict)
+        hyperparameters["weights hash"] = checkpoints.weights_hash(kept.state_dict)
         files.write_json(self.losses, values)
         if not self.config.freeze_backbone:
             self.draw_curves(history)

@@ -12,10 +12,10 @@ def seen_in_training(checkpoints, content_hashes):
 
     That is "train" (an earlier training's images too), "val", or "no"; "" where a checkpoint does not say.
     """
+    seen = [entry for checkpoint in checkpoints for entry in (checkpoint.seen_images or {}).items()]
     part_of = {}
-    for checkpoint in checkpoints:
-        for part, hashes in sorted((checkpoint.seen_images or {}).items(), reverse=True):  # val first: train goes above
-            part_of |= dict.fromkeys(hashes or [], "val" if part == "val" else "train")
+    for part, hashes in sorted(seen, key=lambda entry: entry[0] != "val"):  # val first: train goes above
+        part_of |= dict.fromkeys(hashes or [], "val" if part == "val" else "train")
     otherwise = "no" if all(map(_says_all, checkpoints)) else ""
     return [part_of.get(one, otherwise) for one in content_hashes]
 

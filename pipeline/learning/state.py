@@ -10,7 +10,7 @@ from pipeline.errors import UserError
 from pipeline.learning import models, optimization, transfer
 from pipeline.learning.checkpoints import Checkpoint, current_versions
 from pipeline.learning.config import TrainingConfig
-from pipeline.learning.image_sets import ImageSet, TrainingData
+from pipeline.learning.image_sets import TrainingData
 
 
 @dataclass
@@ -18,10 +18,8 @@ class Training:
     """A model in training: how it learns, from what, and what changes from epoch to epoch."""
 
     config: TrainingConfig
-    data: TrainingData
+    data: TrainingData  # as the model sees it
     model: nn.Module
-    train_set: ImageSet  # what the model sees
-    val_set: ImageSet
     optimizer: torch.optim.Optimizer
     start: transfer.Start
     history: list = field(default_factory=list)  # of Epoch
@@ -81,27 +79,22 @@ def start_or_resume(run, data, overwrite):
     if not config.freeze_backbone:
         models.require_batch_size(model, min(config.batch_size, len(data.train)), processes.count())
     last = None if overwrite else run.load_last(data)
-    if config.freeze_backbone:
-        last = None  # it is ours, and fitted again in seconds
-    if last is not None:
-        start = transfer.start_of(last)
-        last.load_weights(model, run.last)
-    else:
-        start = transfer.new_start(model, config, data)
-    training = make_training(config, data, model, start)
-    if last is not None:
-        try:
-            optimization.restore(training.optimizer, last.optimizer)
-        except ValueError as error:
-            raise UserError(f"{run.last}: holds {error}; start again with --overwrite") from None
-        training.history = last.history
-        print(f"going on after epoch {last.epoch} of {run.last}")
+    if last is None or config.freeze_backbone:  # then it is ours, and fitted again in seconds
+        return make_training(config, data, model, transfer.new_start(model, config, data))
+    last.load_weights(model, run.last)
+    training = make_training(config, data, model, transfer.start_of(last))
+    try:
+        optimization.restore(training.optimizer, last.optimizer)
+    except ValueError as error:
+        raise UserError(f"{run.last}: holds {error}; start again with --overwrite") from None
+    training.history = last.history
+    print(f"going on after epoch {last.epoch} of {run.last}")
     return training
 
 
 def make_training(config, data, model, start):
     """Return a Training of a model that has not begun."""
     model = model.to(data.train.device)
-    image_sets = [replace(images, preprocessing=start.preprocessing) for images in (data.train, data.val)]
+    train, val = (replace(images, preprocessing=start.preprocessing) for images in (data.train, data.val))
     optimizer = optimization.make_optimizer(model, config, start.fresh)
-    return Training(config, data, model, *image_sets, optimizer, start)
+    return Training(config, replace(data, train=train, val=val), model, optimizer, start)

@@ -24,7 +24,7 @@ SETTING_COLUMNS = [*COLUMNS[:5], "lowest", "highest", "folds", "training seconds
 
 
 def settings_of(finished):
-    """Return a dict for each setting of the finished runs, the best one first: SETTING_COLUMNS, and `series`.
+    """Return a dict for each setting of the finished runs, the best one first: SETTING_COLUMNS, `series` and `runs`.
 
     The series is the architecture, and the recipe where there are several: what has a colour of its own in the plot.
 
@@ -33,23 +33,30 @@ def settings_of(finished):
     """
     runs_of = {}
     for run in finished:
-        runs_of.setdefault(_setting_of(run), []).append(run)
+        runs_of.setdefault(run["model name"].removesuffix(fold_name("", run["fold"])), []).append(run)
     settings, several_recipes = [], len({run["recipe"] for run in finished}) > 1
     for name, runs in runs_of.items():
-        losses = [run["minimum validation loss"] for run in runs]
-        spread = {"minimum validation loss": float(np.mean(losses)), "lowest": min(losses), "highest": max(losses)}
-        seconds = round(sum(run["training seconds"] for run in runs), 3)
         recipe, architecture = runs[0]["recipe"], runs[0]["architecture"]
-        series = f"{recipe}, {architecture}" if several_recipes else architecture
-        together = {"model name": name, "folds": len(runs), "training seconds": seconds, "series": series}
-        settings.append({column: runs[0][column] for column in COLUMNS[1:4]} | together | spread)
+        losses = [run["minimum validation loss"] for run in runs]
+        mean = float(np.mean(losses))
+        together = {
+            "model name": name,
+            "minimum validation loss": mean,
+            "lowest": min(losses),
+            "highest": max(losses),
+            "folds": len(runs),
+            "training seconds": round(sum(run["training seconds"] for run in runs), 3),
+            "series": f"{recipe}, {architecture}" if several_recipes else architecture,
+            "runs": [run | {"mean over folds": mean} for run in runs],
+        }
+        settings.append({column: runs[0][column] for column in COLUMNS[1:4]} | together)
     return sorted(settings, key=_rank)
 
 
 def print_table(finished):
     """Print the finished runs of a sweep or of all folds; `finished` as execution.train_all returns them."""
     settings = settings_of(finished)
-    rows, columns, fold_count = _in_order(finished, settings), COLUMNS, settings[0]["folds"]
+    rows, columns, fold_count = _runs_of(settings), COLUMNS, settings[0]["folds"]
     if len(settings) == 1:
         title = "Runs, one for each fold"
     elif fold_count == 1:
@@ -72,7 +79,7 @@ def write_report(results_folder, name, finished, in_3d=False):
     csv_path, plot_path = results_folder / f"{name}_sweep.csv", results_folder / f"{name}_sweep.png"
     verb = "replaced" if csv_path.exists() else "wrote"
     columns = COLUMNS if settings[0]["folds"] == 1 else [*COLUMNS, "fold", "mean over folds"]
-    rows = [[run[column] for column in columns] for run in _in_order(finished, settings)]
+    rows = [[run[column] for column in columns] for run in _runs_of(settings)]
     files.write_csv(csv_path, [columns, *rows])
     draw = draw_sweep_in_3d if in_3d else draw_sweep
     draw(plot_path, settings)
@@ -83,18 +90,8 @@ def _rank(setting):
     return -setting["folds"], setting["minimum validation loss"]
 
 
-def _setting_of(run):
-    return run["model name"].removesuffix(fold_name("", run["fold"]))
-
-
-def _in_order(finished, settings):
-    """Return the runs in the order of their settings, each with the mean of its setting."""
-    return [
-        run | {"mean over folds": setting["minimum validation loss"]}
-        for setting in settings
-        for run in finished
-        if _setting_of(run) == setting["model name"]
-    ]
+def _runs_of(settings):
+    return [run for setting in settings for run in setting["runs"]]
 
 
 def _shown(column, value):

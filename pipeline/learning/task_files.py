@@ -23,7 +23,7 @@ def require(task):
         model_files.find_all(task.save, task.project, task.fold)
     for option in ("images", "external", "labels_csv", "class_map", "operating_point"):
         place = getattr(task, option)
-        if place is not None and not place.exists():
+        if place is not None and not (place.is_file() or place.is_dir()):
             raise UserError(f"-{option} {place}: no such file or folder; check the name")
     if task.name == tasks.NEW and task.out is not None:
         _require_ours(task.out, _is_table)
@@ -42,23 +42,23 @@ def _require_project(task):
     if task.doubtful_labels:
         doubtful_label_paths(task.project, task.doubtful_labels)
     for fold in task.folds:
-        model = model_files.common_name(model_files.find_all(task.save, task.project, fold))
-        predictions_path(task.project, model, task.partition, None if fold == "all" else fold, task.result_json_name)
+        predictions_path(task, fold)
     for fold in folds:
         split_files.read_split(task.project, task.partition, fold)
 
 
-def predictions_path(project, model, partition, fold, json_name):
-    """Return where the predictions JSON goes: under the `json_name` of the user's, or under that of the `model`'s file.
+def predictions_path(task, fold):
+    """Return where the predictions JSON of a fold's model, or for "all" of all models together, goes.
 
-    Raises UserError where a file of another origin is there, or in the place of its gallery.
+    Raises UserError where there is no such model, or a file of another origin there or in the place of its gallery.
     """
-    if json_name:
-        stem = fold_name(json_name.removesuffix(".json"), fold)
+    model = model_files.common_name(model_files.find_all(task.save, task.project, fold))
+    if task.result_json_name:
+        stem = fold_name(task.result_json_name.removesuffix(".json"), None if fold == "all" else fold)
     else:
-        suffix = "" if partition == "test" else f"_{partition}"
+        suffix = "" if task.partition == "test" else f"_{task.partition}"
         stem = f"{model.removesuffix(MODEL_SUFFIX)}{suffix}_preds"
-    path = project.root / f"{stem}.json"
+    path = task.project.root / f"{stem}.json"
     _require_ours(path, predictions.are_in)
     _require_ours(gallery_path(path), files.has_mark)
     return path

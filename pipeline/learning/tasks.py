@@ -38,6 +38,7 @@ class TaskOption(Option):
     """An Option, and the tasks in which it has an effect."""
 
     tasks: tuple = ()
+    flag: bool = True
 
 
 choice = partial(options.choice, kind=TaskOption)
@@ -55,7 +56,7 @@ class Task:
     fold: int | str = choice(None, "-fold", "fold of a cross-validation, or all: one predictions file each, with "
                              "-images all models together", DATA, fold_choice, tasks=ALL, metavar="K")
     ensemble: bool = choice(False, "--ensemble", "with -fold all, the mean of all folds' models, for images that "
-                            "none of them has trained on", DATA, tasks=(PROJECT,), flag=True)
+                            "none of them has trained on", DATA, tasks=(PROJECT,))
     result_json_name: str = choice(None, "-result_json_name", "predictions file, in DIR (default: NAME_preds.json; "
                                    "NAME_val_preds.json for another split)", DATA, tasks=(PROJECT,),
                                    metavar="NAME.json")
@@ -82,7 +83,7 @@ class Task:
     class_map: Path = choice(None, "-class_map", "CSV external,class: which class of the model each of theirs is; "
                              "empty: left out", ELSEWHERE, file_path, tasks=(EXTERNAL,), metavar="FILE.csv")
     keep_leaks: bool = choice(False, "--keep_leaks", "predict images, too, that the model has trained on or that "
-                              "look the same", ELSEWHERE, tasks=(EXTERNAL,), flag=True)
+                              "look the same", ELSEWHERE, tasks=(EXTERNAL,))
 
     export: Path = choice(None, "-export", "the model with its preprocessing (and the -operating_point) as ONNX, "
                           "checked on images of -dir or drawn ones; or FILE.safetensors, its weights", OTHER_PROGRAMS,
@@ -99,16 +100,14 @@ class Task:
                           other_names=("-num_classes",))
     img_size: list = choice(None, "-img_size", "channels, height, width", SAID, whole_number(), tasks=ALL, count=3,
                             metavar=("C", "H", "W"), other_names=("-img_shape",))
-    keep_color: bool = choice(False, "--keep_color", "the model sees colour, not grey values", SAID, tasks=ALL,
-                              flag=True)
+    keep_color: bool = choice(False, "--keep_color", "the model sees colour, not grey values", SAID, tasks=ALL)
     mean: list = choice(None, "-mean", "subtracted from the images' values in [0, 1], one number or one a channel",
                         SAID, number(), tasks=ALL, count="+", metavar="X")
     std: list = choice(None, "-std", "what they are divided by then", SAID, number(above=0), tasks=ALL, count="+",
                        metavar="X")
 
     explain: bool = choice(False, "--explain", "show where the model looks: NAME_preds_explained.png with the most "
-                           "telling images; with -images, every image, in FILE_explained/", MORE, tasks=(PROJECT, NEW),
-                           flag=True)
+                           "telling images; with -images, every image, in FILE_explained/", MORE, tasks=(PROJECT, NEW))
     mc_samples: int = choice(None, "-mc_samples", "Monte Carlo dropout: predict each image N times, 2 or more, with "
                              "random dropout; gives mean probabilities and how uncertain they are (default: predict "
                              "once, without dropout)", MORE, whole_number(2, MOST_SAMPLES), tasks=PREDICTING,
@@ -116,8 +115,7 @@ class Task:
 
     batch_size: int = choice(None, "-batch_size", "batch size (default: 100)", RUN, whole_number(), tasks=PREDICTING,
                              metavar="N")
-    use_GPU: bool = choice(False, "--use_GPU", "predict on the GPU (default: on the CPU)", RUN, tasks=PREDICTING,
-                           flag=True)
+    use_GPU: bool = choice(False, "--use_GPU", "predict on the GPU (default: on the CPU)", RUN, tasks=PREDICTING)
     # fmt: on
 
     def __post_init__(self):

@@ -22,25 +22,23 @@ def load_ensemble(task, device, fold, class_names=None):
 
     Raises UserError where the options, or `class_names` of a project, contradict a file.
     """
-    paths = model_files.find_all(task.save, task.project, fold)
-    return Ensemble.of([_load(path, task, device, class_names) for path in paths])
-
-
-def _load(path, task, device, class_names):
-    checkpoint = checkpoints.complete(
-        checkpoints.load(path),
-        path,
-        architecture=task.architecture and resolve_architecture(task.architecture),
-        class_count=task.classes,
-        image_shape=task.img_size,
-        preprocessing=task.preprocessing,
-        class_names=class_names,
-        positive_class=task.positive_class,
-    )
-    classifier = Classifier.from_checkpoint(checkpoint, path, device)
-    if classifier.interruption:
-        note(f"{path}: the training was not finished, {classifier.interruption}; --resume goes on")
-    return classifier
+    classifiers = []
+    for path in model_files.find_all(task.save, task.project, fold):
+        checkpoint = checkpoints.complete(
+            checkpoints.load(path),
+            path,
+            architecture=task.architecture and resolve_architecture(task.architecture),
+            class_count=task.classes,
+            image_shape=task.img_size,
+            preprocessing=task.preprocessing,
+            class_names=class_names,
+            positive_class=task.positive_class,
+        )
+        classifier = Classifier.from_checkpoint(checkpoint, path, device)
+        if classifier.interruption:
+            note(f"{path}: the training was not finished, {classifier.interruption}; --resume goes on")
+        classifiers.append(classifier)
+    return Ensemble.of(classifiers)
 
 
 def operating_point_of(task, ensemble):
@@ -63,10 +61,10 @@ def predict_folds(task, device, command_line, explain, doubtful):
 
     `explain` is overlays.draw_gallery, or None; `doubtful` collects DoubtfulLabels, or is None.
     """
-    partition, paths, members = task.partition, [], []
+    paths, members = [], []
     for fold in task.folds:
         ensemble, images, predictions = predict_partition(task, fold, device, command_line)
-        path = predictions_path(task.project, ensemble.name, partition, predictions.fold, task.result_json_name)
+        path = predictions_path(task, fold)
         if explain:
             predictions.gallery = gallery_path(path).name
             explain(gallery_path(path), ensemble.members[0], images, predictions)
@@ -101,12 +99,15 @@ def predict_partition(task, fold, device, command_line):
         batches = zip(*(images.pixels_in_order(batch_size) for images in sets), strict=True)
         outputs = inference.joined([ensemble.outputs(pixels, sample_count) for pixels in batches])
     images = replace(sets[0], preprocessing=ensemble.members[0].preprocessing)
-    predictions = replace(
-        labelled_predictions(ensemble, outputs, images.labels.numpy(), sample_count),
+    predictions = labelled_predictions(
+        ensemble,
+        outputs,
+        images.labels.numpy(),
+        sample_count,
         file_names=split.file_names,
         groups=image_table.groups_of(project, split.file_names),
         split=partition,
-        fold=None if ensemble.several else fold,
+        fold=None if fold == "all" else fold,
         command_line=command_line,
     )
     return ensemble, images, predictions
@@ -133,8 +134,8 @@ def common_split(project, partition, folds):
     return first
 
 
-def labelled_predictions(ensemble, outputs, labels, sample_count):
-    """Return the Predictions of an Ensemble for images whose class indices are known, without their names."""
+def labelled_predictions(ensemble, outputs, labels, sample_count, **known):
+    """Return the Predictions of an Ensemble for images of known class indices; `known` are further fields of it."""
     interruptions = [
         f"{member.path.name}: {member.interruption}" if ensemble.several else member.interruption
         for member in ensemble.members
@@ -153,6 +154,7 @@ def labelled_predictions(ensemble, outputs, labels, sample_count):
         predictive_entropy=outputs.predictive_entropy if of_dropout else None,
         mutual_information=outputs.mutual_information if of_dropout else None,
         interrupted="; ".join(interruptions) or None,
+        **known,
     )
 
 

@@ -49,8 +49,9 @@ def train(run, data, command_line, overwrite, store):
     if not processes.is_main():
         return record
     kept = checkpoints.complete(checkpoints.load(run.model), run.model, class_names=data.class_names)
-    reference = familiarity.reference_of(kept, training, store)
-    hyperparameters = run.finish(record, training.history, reference)
+    kept.load_weights(training.model, run.model)
+    kept.reference = familiarity.reference_of(training, store)
+    hyperparameters = run.finish(kept, record, training.history)
     print_hyperparameters(run, hyperparameters)
     return hyperparameters
 
@@ -74,12 +75,12 @@ def train_epochs(run, training, record):
     it had never stopped (in float16, except for the scale of the gradients). UserError where a loss is not finite.
     """
     print("\nepoch      loss  accuracy  val loss  val accuracy  best", flush=True)
-    config, history, image_count = training.config, training.history, len(training.train_set)
-    device, drawn = training.train_set.device, time.monotonic()
+    config, data, history = training.config, training.data, training.history
+    device, image_count, drawn = data.train.device, len(data.train), time.monotonic()
     if device.type == "cpu" and config.precision == "bfloat16":
         devices.keep_freed_memory(training.model)  # in float32 it would take some 500 MB more
     network = distributed.wrap(training.model)
-    loss = optimization.make_loss(config, training.train_set.labels, len(training.data.class_names), device)
+    loss = optimization.make_loss(config, data.train.labels, len(data.class_names), device)
     steps_per_epoch = len(batches(torch.arange(image_count), config.batch_size, processes.count()))
     stepper = optimization.Stepper(training.optimizer, config, steps_per_epoch, len(history), device)
     images = {"total": config.num_epochs * image_count, "initial": len(history) * image_count, "unit": "image"}
@@ -90,9 +91,9 @@ def train_epochs(run, training, record):
             bar.set_description(f"epoch {epoch} of {config.num_epochs}")
             torch.manual_seed(config.seed * 1_000_003 + epoch)
             started = time.perf_counter()
-            trained = train_one_epoch(network, training.train_set, stepper, loss, config, bar)
+            trained = train_one_epoch(network, data.train, stepper, loss, config, bar)
             distributed.average_running_statistics(training.model)
-            validated = evaluate(training.model, training.val_set, config)
+            validated = evaluate(training.model, data.val, config)
             seconds = time.perf_counter() - started
             require_finite(epoch, trained["loss"], validated["loss"])
             history.append(Epoch(epoch, stepper.learning_rate, *trained.values(), *validated.values(), seconds))
@@ -208,7 +209,7 @@ def print_plan(run, training):
     if config.augment == "none":
         files.remove_drawn(run.augmented)  # of an earlier training of this name
     else:
-        draw_augmented(run.augmented, training.train_set, AUGMENTATIONS[config.augment])
+        draw_augmented(run.augmented, data.train, AUGMENTATIONS[config.augment])
         print(f"augmented training images: {run.augmented}")
 
 
@@ -223,17 +224,16 @@ def print_epoch(history):
 
 def print_hyperparameters(run, hyperparameters):
     """Print the published table of hyperparameters, and where everything is; of a fitted last layer without epochs."""
-    names = ("batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience", "last layer")
-    names = names if not run.config.freeze_backbone else [name for name in names if name != "number of epochs"]
+    names = ["batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience", "last layer"]
+    best, kept = (f"best epoch: {hyperparameters['best epoch']}, ", f" epoch {hyperparameters['kept epoch']}")
+    if run.config.freeze_backbone:
+        names.remove("number of epochs")
+        best = kept = ""
     shown = [(name, in_words(hyperparameters[name])) for name in names if hyperparameters.get(name) is not None]
     print(f"\nHyperparameters of {run.name} ({run.config.architecture})\n")
     print(format_table(["hyperparameter", "value"], shown))
-    loss, kept = f"validation loss {hyperparameters['minimum validation loss']:.4f}", "saved"
-    if not run.config.freeze_backbone:
-        loss, kept = (
-            f"best epoch: {hyperparameters['best epoch']}, {loss}",
-            f"saved epoch {hyperparameters['kept epoch']}",
-        )
-    print(f"\n{loss}\n{kept} as {run.model}\nwrote:")
+    print(
+        f"\n{best}validation loss {hyperparameters['minimum validation loss']:.4f}\nsaved{kept} as {run.model}\nwrote:"
+    )
     for path in run.files[1:]:
         print(f"  {path}")

@@ -111,7 +111,7 @@ def fit_last_layer(training, store):
             f"too, or --no-{option}"
         )
     layer, source = models.layer_of(model, names), features_source(config)
-    sets = (training.train_set, training.val_set)
+    sets = (data.train, data.val)
     features = [store.features(model, layer, images, config.precision, source) for images in sets]
     labels = [images.labels.numpy() for images in sets]
     means = [views.mean(axis=0) for views in features]

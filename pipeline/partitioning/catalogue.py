@@ -2,16 +2,15 @@
 
 import itertools
 import re
-from collections import Counter
+from collections import Counter, defaultdict, namedtuple
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from pipeline import files, image_files, image_table, image_values, thumbnails
 from pipeline.errors import UserError
 from pipeline.file_names import FileNames, caseless, composed
-from pipeline.image_table import COLUMNS, GROUP_COLUMNS, usable
+from pipeline.image_table import COLUMNS, usable
 from pipeline.messages import counted, note_each
 from pipeline.partitioning import duplicates, folders, intake, moving
 from pipeline.progress import map_in_threads
@@ -20,10 +19,9 @@ from pipeline.remarks import NO_CONTRAST, SEVERAL_PAGES, Remarks
 
 # Found by decoding, needed to group duplicates and to tell of, and not kept in images.csv.
 DECODED_COLUMNS = ["pixel_hash", "thumbnail", "remarks"]
+Row = namedtuple("Row", COLUMNS + DECODED_COLUMNS, defaults=[""] * len(COLUMNS + DECODED_COLUMNS))
 MOST_OF_A_REASON = 4  # images that are left out for the same reason and told one by one
 LONGEST_NAME = 255  # bytes, on every usual file system
-# File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
-TEXT = object
 
 
 def find_images(project, choices, forget_groups=False):
@@ -34,22 +32,26 @@ def find_images(project, choices, forget_groups=False):
     two classes have images.
     """
     path = project.tables / "images.csv"
-    earlier = _table([row._asdict() for row in image_table.read(path)] if path.exists() else [])
+    earlier = image_table.read(path) if path.exists() else []
     if forget_groups:
-        earlier["known_group"] = ""
+        earlier = [row._replace(known_group="") for row in earlier]
     in_bin = {entry.name for entry in folders.entries(project.bin)} if project.bin.is_dir() else set()
-    known = images_in_bin(project, earlier, in_bin)
+    known = map_in_threads(
+        lambda row: _inspect(project.bin / row.file_name, row), images_in_bin(project, earlier, in_bin), "reading bin"
+    )
+    moved = {composed(row.file_name) for row in known}
+    waiting = [row for row in earlier if composed(row.file_name) not in moved]
     walked = folders.walk(project)
-    labels, of_bin = intake.read_labels(walked, earlier, known, choices)
-    waiting = earlier[~earlier["source"].isin(known["source"])]
-    group_of = dict(zip(map(composed, waiting["source"]), waiting["known_group"], strict=True))
-    known = label_known(known, of_bin)
-    found = inspect_files(walked, labels, group_of, known)
+    new = without_copies(walked, known)
+    labels, of_bin = intake.read_labels(new, waiting, known, choices)
+    known = [_labelled(row, of_bin) for row in known]
+    found = inspect_files(new, labels, {composed(row.source): row.known_group for row in waiting})
     if not choices.table:
         found = corrected_again(found, waiting)
     if moving.was_copied(project):
         _tell_copies(project, known, walked, found)
-    images = assign_bin_names(known, found, in_bin)
+    # File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
+    images = pd.DataFrame(assign_bin_names(known, found, in_bin), columns=Row._fields, dtype=object)
     _tell_left_out(project, images)
     remarks = Remarks()
     for row in usable(images).itertuples():
@@ -60,124 +62,107 @@ def find_images(project, choices, forget_groups=False):
 
 
 def images_in_bin(project, earlier, in_bin):
-    """Decode those images of an earlier images.csv, the table `earlier`, whose names are `in_bin` by now.
+    """Return a Row for each of the `earlier` ImageRows whose name is one of those that are `in_bin` by now.
 
-    Returns a table as `inspect_files` does, with the known groups. Tells of images that are gone, and of files in bin/
-    that are not in the table.
+    Tells of images that are gone, and of files in bin/ that are not in the table.
     """
     names, rows, gone = FileNames(in_bin), [], []
-    for row in earlier[earlier["file_name"] != ""].itertuples():
-        file_name = names.find(row.file_name)
+    for row in earlier:
+        file_name = names.find(row.file_name) if row.file_name else None
         if file_name is not None:
-            rows.append(row._replace(file_name=file_name))
-        elif not (project.root / row.source).exists():
+            rows.append(Row(*row)._replace(file_name=file_name, content_hash="", group="", left_out=""))
+        elif row.file_name and not (project.root / row.source).exists():
             gone.append(row)
     note_each(
         f"{project.root / row.source}: is neither there nor in {project.bin}, and so no longer in the split"
         for row in gone
     )
-    others = sorted(in_bin - {row.file_name for row in rows}) if len(earlier) else []
+    others = sorted(in_bin - {row.file_name for row in rows}) if earlier else []
     note_each(
         f"{project.bin / name}: is in no table and so in no partition; put it into a class folder" for name in others
     )
-    kept = ["source", "file_name", "class_name", *GROUP_COLUMNS, "given_partition", "corrected_from"]
-    inspected = map_in_threads(
-        lambda row: _inspect(project.bin / row.file_name, {name: getattr(row, name) for name in kept}),
-        rows,
-        "reading bin",
-    )
-    return _table(inspected)
+    return rows
 
 
-def label_known(known, labels):
-    """Return the table of images in bin/ with what `labels`, {name, letters composed: Label}, now say of them."""
-    rows = []
-    for row in known.to_dict("records"):
-        label = labels.get(composed(row["file_name"]))
-        if label is None:
-            row["left_out"] = image_table.NOT_CHOSEN
-        elif label.left_out:
-            row["left_out"] = label.left_out
-        else:
-            row |= {"class_name": label.class_name, "given_partition": label.partition}
-            row["corrected_from"] = label.corrected_from
-            row["known_group"] = label.known_group or row["known_group"]
-        rows.append(row)
-    return _table(rows)
+def without_copies(walked, known):
+    """Return {source: path} of those files `walked` that are not the same as an image in bin/ of the same source.
+
+    `organize_files.py --copy` leaves these where they were, and links stay too. `known` are Rows of images in bin/.
+    """
+    hashes = defaultdict(set)
+    for row in known:
+        hashes[composed(row.source)].add(row.content_hash)
+
+    def is_copy(source):
+        try:
+            return files.content_hash(image_files.read_bytes(walked[source])) in hashes[composed(source)]
+        except image_files.UnreadableImage:
+            return False
+
+    met = [source for source in walked if composed(source) in hashes]
+    copies = {source for source, same in zip(met, map_in_threads(is_copy, met, "reading copies"), strict=True) if same}
+    return {source: path for source, path in walked.items() if source not in copies}
 
 
-def inspect_files(walked, labels, group_of, already_known):
+def inspect_files(walked, labels, group_of):
     """Decode the files that have a label.
 
     Args:
         walked: {source: path} of all files.
         labels: {source, letters composed: Label}.
         group_of: {source, letters composed: group} that the user has given in an earlier split.
-        already_known: a table as `images_in_bin` returns it: files of the same source and content are left out, since
-            `organize_files.py --copy` leaves them where they were.
 
-    Returns a table with the columns of images.csv and the decoded ones, in the order of the sources; a file that
-    cannot be read as an image has its reason in `left_out` and no `file_name`.
+    Returns a list of Rows in the order of the sources; a file that cannot be read as an image has its reason in
+    `left_out` and no `file_name`.
     """
 
     def inspect(source):
         label = labels[composed(source)]
-        row = {"source": source, "class_name": label.class_name, "given_partition": label.partition}
-        row |= {"known_group": label.known_group or group_of.get(composed(source), ""), "left_out": label.left_out}
-        return _inspect(walked[source], row)
+        row = Row(source, class_name=label.class_name, given_partition=label.partition, left_out=label.left_out)
+        group = label.known_group or group_of.get(composed(source), "")
+        return _inspect(walked[source], row._replace(known_group=group))
 
     labelled = [source for source in walked if composed(source) in labels]
-    found = _table(map_in_threads(inspect, labelled, "reading images"))
-    known = set(zip(map(composed, already_known["source"]), already_known["content_hash"], strict=True))
-    keys = zip(map(composed, found["source"]), found["content_hash"], strict=True)
-    return found[np.array([key not in known for key in keys], dtype=bool)]
+    return map_in_threads(inspect, labelled, "reading images")
 
 
 def corrected_again(found, waiting):
-    """Return the table of files with the corrections of the same images in an earlier one: those that have left bin/.
+    """Return the Rows of files with the corrections of the same images among the ImageRows that are not in bin/.
 
     So it is where bin/ was deleted after `organize_files.py --copy`.
     """
-    of_image = {(composed(row.source), row.content_hash): row for row in waiting.itertuples() if row.corrected_from}
-    rows = found.to_dict("records") if of_image else []
-    for row in rows:
-        earlier = of_image.get((composed(row["source"]), row["content_hash"]))
-        if earlier is not None:
-            row |= {"class_name": earlier.class_name, "corrected_from": earlier.corrected_from}
-    return _table(rows) if of_image else found
+    of_image = {(composed(row.source), row.content_hash): row for row in waiting if row.corrected_from}
+    earlier = [of_image.get((composed(row.source), row.content_hash), row) for row in found]
+    return [
+        row._replace(class_name=was.class_name, corrected_from=was.corrected_from)
+        for row, was in zip(found, earlier, strict=True)
+    ]
 
 
 def assign_bin_names(known, found, in_bin=()):
-    """Return one table of both, each image of `found` with a name in bin/ that no other has, case ignored.
+    """Return all Rows, by source, each image of `found` with a name in bin/ that no other has, case ignored.
 
     A name stays as it is where it can: same-named images get the folders that they come from in front, mostly their
     class, and names that still collide a number behind. Names of `known` images, and others that are `in_bin`, are in
     use and stay. What another system takes for a separator becomes an underscore, and no name is longer than systems
     take.
     """
-    own_names = [_portable(Path(source).name) for source in found["source"]]
-    is_image = list(found["left_out"] == "")
-    taken = Counter({caseless(name) for name in (*known["file_name"], *in_bin)})
-    taken.update(caseless(name) for name, image in zip(own_names, is_image, strict=True) if image)
-    names = []
-    for name, source, image in zip(own_names, found["source"], is_image, strict=True):
-        if image and taken[caseless(name)] > 1:
-            *above, _ = composed(source).split("/")
-            name = _free_name(_portable("_".join([*above, name])), taken)
+    named = [row._replace(file_name="" if row.left_out else _portable(Path(row.source).name)) for row in found]
+    taken = Counter({caseless(name) for name in (*(row.file_name for row in known), *in_bin)})
+    taken.update(caseless(row.file_name) for row in named if row.file_name)
+    for number, row in enumerate(named):
+        if row.file_name and taken[caseless(row.file_name)] > 1:
+            *above, _ = composed(row.source).split("/")
+            name = _free_name(_portable("_".join([*above, row.file_name])), taken)
             taken[caseless(name)] += 1
-        names.append(name if image else "")
-    found = found.assign(file_name=pd.Series(names, found.index, dtype=TEXT))
-    return pd.concat([known, found], ignore_index=True).sort_values("source", kind="stable", ignore_index=True)
+            named[number] = row._replace(file_name=name)
+    return sorted([*known, *named], key=lambda row: row.source)
 
 
 def location(project, row):
     """Return where the image of a table's row lies: in bin/, or still in its class folder."""
     in_bin = project.bin / row.file_name
     return in_bin if row.file_name and in_bin.exists() else project.root / row.source
-
-
-def _table(rows):
-    return pd.DataFrame(rows, columns=COLUMNS + DECODED_COLUMNS, dtype=TEXT)
 
 
 def _tell_left_out(project, images):
@@ -192,7 +177,7 @@ def _tell_left_out(project, images):
 
 def _tell_copies(project, known, walked, found):
     """Tell where class folders that were copied are no longer as bin/, which counts: it may not be what is meant."""
-    in_bin = {composed(row.source): project.bin / row.file_name for row in known.itertuples()}
+    in_bin = {composed(row.source): project.bin / row.file_name for row in known}
     there = set(map(composed, walked))
     note_each(
         f"{project.root / source}: is gone, but not its copy {copy}, which counts; delete that too if it is to leave "
@@ -203,8 +188,8 @@ def _tell_copies(project, known, walked, found):
     note_each(
         f"{project.root / row.source}: is no longer the same as its copy {in_bin[composed(row.source)]}; both count; "
         "delete one of them"
-        for row in usable(found).itertuples()
-        if composed(row.source) in in_bin
+        for row in found
+        if not row.left_out and composed(row.source) in in_bin
     )
 
 
@@ -245,24 +230,35 @@ def _with_found_groups(images, choices):
     return images
 
 
-def _inspect(path, known):
-    """Return the row of a table for one file of which some columns are `known`, its group still to be chosen."""
-    row = dict.fromkeys(COLUMNS + DECODED_COLUMNS, "") | known
-    if row["left_out"]:
+def _inspect(path, row):
+    """Return a Row with what its file says, its group still to be chosen."""
+    if row.left_out:
         return row
     try:
         data = image_files.read_bytes(path)
-        row["content_hash"] = files.content_hash(data)
+        row = row._replace(content_hash=files.content_hash(data))
         with image_files.decoded(data) as image:
-            row["remarks"] = _remarks_on(image, data)
-            row["pixel_hash"] = duplicates.pixel_hash(image)
-            row["thumbnail"] = thumbnails.thumbnail(image).tobytes()
-            row["patient"] = image_files.patient(image)
+            return row._replace(
+                remarks=_remarks_on(image, data),
+                pixel_hash=duplicates.pixel_hash(image),
+                thumbnail=thumbnails.thumbnail(image).tobytes(),
+                patient=image_files.patient(image),
+            )
     except image_files.UnreadableImage as reason:
-        row["left_out"] = str(reason)
-    except MemoryError:
-        row["left_out"] = "too large for this machine's memory"
-    return row
+        return row._replace(left_out=str(reason))
+
+
+def _labelled(row, labels):
+    """Return the Row of an image in bin/ with what `labels`, {name, letters composed: Label}, now say of it."""
+    label = labels.get(composed(row.file_name))
+    if label is None or label.left_out:
+        return row._replace(left_out=label.left_out if label else image_table.NOT_CHOSEN)
+    return row._replace(
+        class_name=label.class_name,
+        given_partition=label.partition,
+        corrected_from=label.corrected_from,
+        known_group=label.known_group or row.known_group,
+    )
 
 
 def _remarks_on(image, data):

@@ -37,8 +37,10 @@ def read(project):
     rows = [row for row in image_table.read(project.tables / "images.csv") if not row.left_out]
     find = finder()
     in_bin = [find(project.bin, row.file_name) for row in rows]
-    in_class_folders = [find(project.root, *row.source.split("/")) for row in rows]
-    paths = [path if path.exists() else earlier for path, earlier in zip(in_bin, in_class_folders, strict=True)]
+    paths = [
+        path if path.exists() else find(project.root, *row.source.split("/"))
+        for path, row in zip(in_bin, rows, strict=True)
+    ]
     require_none(f"{path}: no such file, but images.csv names it; {WAYS_OUT}" for path in paths if not path.exists())
     class_of, groups = [row.class_name for row in rows], [row.group for row in rows]
     folders = [*project.fold_folders().values()]

@@ -101,16 +101,17 @@ def subfolders(images):
     ]
     depth = Counter()
     while True:
+        found = [
+            composed(folders[depth[class_name]]) if depth[class_name] < len(folders) else ""
+            for class_name, folders in zip(images["class_name"], inner, strict=True)
+        ]
         firsts = defaultdict(set)
-        for class_name, folders in zip(images["class_name"], inner, strict=True):
-            firsts[class_name].add(_folder_at(folders, depth[class_name]))
-        of_several = {folder for found in firsts.values() if len(found) > 1 for folder in found}
-        wrapped = [name for name, found in firsts.items() if len(found) == 1 and not found & {"", *of_several}]
+        for class_name, folder in zip(images["class_name"], found, strict=True):
+            firsts[class_name].add(folder)
+        of_several = {folder for names in firsts.values() if len(names) > 1 for folder in names}
+        wrapped = [name for name, names in firsts.items() if len(names) == 1 and not names & {"", *of_several}]
         if not wrapped:
-            return [
-                _folder_at(folders, depth[class_name])
-                for class_name, folders in zip(images["class_name"], inner, strict=True)
-            ]
+            return found
         depth.update(wrapped)
 
 
@@ -190,10 +191,6 @@ def _below_class(source, class_name):
     folders = source.split("/")[:-1]
     above = list(map(composed, folders[:2]))
     return folders[above.index(class_name) + 1 :] if class_name in above else []
-
-
-def _folder_at(folders, depth):
-    return composed(folders[depth]) if depth < len(folders) else ""
 
 
 def _files_among(siblings, prefix, above):

@@ -1,13 +1,14 @@
 """Which files are images and what their labels are: the user's choices, remembered in split.json, applied to files."""
 
 import fnmatch
+from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from pipeline import corrections, split_files
 from pipeline.errors import UserError, require_none
 from pipeline.file_names import caseless, composed
-from pipeline.messages import command_text, counted, note_each
+from pipeline.messages import command_text, counted, listed, note, note_each
 from pipeline.partitioning import folders, label_table
 from pipeline.partitioning.folders import Label
 from pipeline.plain_values import are_texts
@@ -44,7 +45,8 @@ class Choices:
         )
         record = split_files.read_split_record(project.tables / "split.json")
         earlier = _sound(record.choices if record else {})
-        if given.get("files"):
+        given = {name: value for name, value in given.items() if value is not None}
+        if "files" in given:
             given["files"] = tuple(given["files"])
         if table is not None and corrections.is_in(table):
             if columns:
@@ -52,11 +54,9 @@ class Choices:
             given["doubtful_labels"] = table  # which leaves it as it is where labels come from
         elif table is not None:
             given |= {"table": table, "labels_csv": table.name}
-        kept = {name: value for name, value in earlier.items() if given.get(name) is None}
-        chosen = cls(
-            **kept, columns=dict(columns), **{name: value for name, value in given.items() if value is not None}
-        )
-        if chosen.labels_csv and given.get("subfolders"):
+        kept = {name: value for name, value in earlier.items() if name not in given}
+        chosen = cls(**kept, columns=dict(columns), **given)
+        if chosen.labels_csv and "subfolders" in given:
             raise UserError(
                 f"-subfolders {given['subfolders']}: has no effect, since labels come from {chosen.labels_csv} and not "
                 "from folders; leave it out"
@@ -97,41 +97,39 @@ def given_partitions(images, choices):
     return images["given_partition"] if choices.partitions == KEPT else images["given_partition"].map(lambda _: "")
 
 
-def read_labels(walked, earlier, in_bin, choices):
+def read_labels(walked, waiting, in_bin, choices):
     """Return the Labels of what the user has chosen, of files and of images in bin/; print what was passed over.
 
-    Two dicts, {source: Label} and {name in bin/: Label}, letters composed. A file may have come into the place of an
-    image that lies in bin/ by now, and is another one: what is remembered of that image is not true of the file.
+    Two dicts, {source: Label} and {name in bin/: Label}, letters composed. A file of the same source as an image in
+    bin/ is another image, and what is remembered of that one is not true of it.
 
     Args:
-        walked: {source: path} of all files, as folders.walk finds them.
-        earlier: the table of the images of earlier splits.
-        in_bin: those of it that lie in bin/.
+        walked: {source: path} of the files, less those that lie in bin/ too.
+        waiting: ImageRows of the images of earlier splits that are not in bin/.
+        in_bin: those that are.
         choices: the Choices. Images of earlier splits that are not in a table of labels keep their label. Corrections
             are of images in bin/, wherever labels come from.
     """
     if choices.labels_csv:
-        labels, new = {row.source: _remembered(row) for row in earlier.itertuples() if row.class_name}, {}
+        labels, of_bin = {row.source: _remembered(row) for row in waiting if row.class_name}, {}
         if choices.table:
-            bin_names = dict(zip(in_bin["source"], in_bin["file_name"], strict=True))
-            names_of = {source: [bin_names[source]] if source in bin_names else [] for source in (*bin_names, *walked)}
-            new = label_table.read(choices.table, choices.columns, names_of)
-        labels |= new
+            found, of_bin = _read_table(walked, in_bin, choices)
+            labels |= found
         _tell_unlabelled(walked, labels, choices.labels_csv)
     else:
-        labels, new = folders.read_labels(dict.fromkeys([*in_bin["source"], *walked])), {}
-    of_bin, source_of = {}, {}
-    for row in in_bin.itertuples():
-        label = new.get(row.source) or (_remembered(row) if row.class_name else labels.get(row.source))
+        labels, of_bin = folders.read_labels(dict.fromkeys([*(row.source for row in in_bin), *walked])), {}
+    for row in in_bin:
+        label = _remembered(row) if row.class_name else labels.get(row.source)
         if label is not None:
-            of_bin[composed(row.file_name)], source_of[composed(row.file_name)] = label, composed(row.source)
+            of_bin.setdefault(composed(row.file_name), label)
     if choices.doubtful_labels:
         class_names = {label.class_name for label in (*labels.values(), *of_bin.values())}
         of_bin |= _corrected(of_bin, class_names, choices.doubtful_labels)
     # Copies may spell names with decomposed letters.
     labels = {composed(source): label for source, label in labels.items()}
-    sources = dict.fromkeys([*labels, *source_of.values()])
-    chosen = {source: None for source in sources if _is_chosen(source, choices.files)}
+    source_of = {composed(row.file_name): composed(row.source) for row in in_bin}
+    sources = dict.fromkeys([*labels, *(source_of[name] for name in of_bin)])
+    chosen = [source for source in sources if _is_chosen(source, choices.files)]
     if sources and not chosen:
         example = next(iter(sources))
         raise UserError(
@@ -141,10 +139,42 @@ def read_labels(walked, earlier, in_bin, choices):
     if len(chosen) < len(sources):
         print(f"-files {' '.join(choices.files)}: {len(chosen)} of {len(sources)} files")
     folders.tell_pairs(chosen)
+    kept = set(chosen)
     return (
-        {source: label for source, label in labels.items() if source in chosen},
-        {name: label for name, label in of_bin.items() if source_of[name] in chosen},
+        {source: label for source, label in labels.items() if source in kept},
+        {name: label for name, label in of_bin.items() if source_of[name] in kept},
     )
+
+
+def _read_table(walked, in_bin, choices):
+    """Return what the table of labels says of the files, {source: Label}, and of the images in bin/, {name: Label}.
+
+    Tells of images in bin/ that get another class. UserError for each file that has come into the place of an image in
+    bin/: one path in the table would mean both.
+    """
+    files_at = {composed(source): source for source in walked}
+    require_none(
+        f"{walked[files_at[composed(row.source)]]}: is another image than the one of this path that lies in bin as "
+        f"{row.file_name}, and {choices.table} cannot tell them apart; rename the file, or its folder"
+        for row in in_bin
+        if composed(row.source) in files_at
+    )
+    times = Counter(row.source for row in in_bin)
+    # Two images that have come from one path are known by their names in bin/ only.
+    key_of = {row.file_name: row.source if times[row.source] == 1 else row.file_name for row in in_bin}
+    names_of = {key: [name] for name, key in key_of.items()} | {source: [] for source in walked}
+    found = label_table.read(choices.table, choices.columns, names_of)
+    of_bin = {composed(name): found[key] for name, key in key_of.items() if key in found}
+    before = {composed(row.file_name): row.class_name for row in in_bin if row.class_name}
+    changed = [
+        name for name, label in of_bin.items() if label.class_name and before.get(name) not in (None, label.class_name)
+    ]
+    if changed:
+        note(
+            f"{choices.table}: changes the class of {counted(len(changed))} in bin ({listed(changed, 3)}); if others "
+            "are meant, write the folders that they are in"
+        )
+    return {source: label for source, label in found.items() if source in walked}, of_bin
 
 
 def _corrected(labels, class_names, path):

@@ -38,7 +38,10 @@ def read(path, columns, names_of):
         elif cells.get("split") and caseless(cells["split"]) not in PARTITION_NAMES:
             faults.append(f"{line.where}: {cells['split']!r} is not a partition; write train, val or test")
         else:
-            source, label = sources[line.image], _label(cells, line.number, path)
+            source, class_name = sources[line.image], composed(cells["class"])
+            partition = PARTITION_NAMES.get(caseless(cells.get("split", "")), "")
+            left_out = "" if class_name else f"{image_table.NO_CLASS}{line.number} of {path.name}"
+            label = Label(class_name, partition, cells.get("group", ""), left_out)
             if labels.setdefault(source, label) != label:
                 first = line_of[source]
                 faults.append(f"{line.where}: {source!r} has another label in line {first}; correct one of them")
@@ -69,13 +72,3 @@ def _columns(table, named):
             faults.append(missing)
     require_none(faults)
     return place
-
-
-def _label(cells, line, path):
-    class_name = composed(cells["class"])
-    return Label(
-        class_name,
-        PARTITION_NAMES.get(caseless(cells.get("split", "")), ""),
-        cells.get("group", ""),
-        "" if class_name else f"{image_table.NO_CLASS}{line} of {path.name}",
-    )

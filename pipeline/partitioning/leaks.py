@@ -73,15 +73,13 @@ def draw(project, images, leaks):
         path.unlink(missing_ok=True)
         return
     order = {name: place for place, name in enumerate((*ORDER, ""))}
-    groups = []
-    for numbers in leaks.groups:
-        rows = sorted(images.loc[numbers].itertuples(), key=lambda row: order[row.given_partition])
-        groups.append(
-            [
-                (catalogue.location(project, row), f"{row.given_partition or 'train'}: {row.source.rpartition('/')[2]}")
-                for row in rows
-            ]
-        )
+    groups = [
+        [
+            (catalogue.location(project, row), f"{row.given_partition or 'train'}: {row.source.rpartition('/')[2]}")
+            for row in sorted(images.loc[numbers].itertuples(), key=lambda row: order[row.given_partition])
+        ]
+        for numbers in leaks.groups
+    ]
     duplicate_report.draw_contact_sheet(path, "Leaks between the ready-made partitions", groups)
     print(f"leaks, to be checked by eye: {path}")
 

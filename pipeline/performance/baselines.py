@@ -12,12 +12,12 @@ from PIL import Image
 from pipeline import files, image_files
 from pipeline.errors import UserError, require_none
 from pipeline.messages import format_table, listed
-from pipeline.performance.figures import Figure, score
-from pipeline.performance.grouped import proportion
-from pipeline.performance.metrics import OneAgainstRest
-from pipeline.performance.roc import area_figure
-from pipeline.performance.table_cells import with_span
+from pipeline.performance.figure_text import score, with_span
+from pipeline.performance.figures import Figure
+from pipeline.performance.metrics import accuracy
+from pipeline.performance.roc import area_of
 from pipeline.plain_values import is_plain_number
+from pipeline.predictions import Predictions
 from pipeline.progress import map_in_threads, progress_bar
 
 THUMBNAIL_SIDE = 16
@@ -114,13 +114,15 @@ def report(path, image_paths, class_of, groups, test_parts, seed):
 
     Arguments as for cross_validate, but `class_of`, the name of the class of each image, and `groups`, its group.
     """
-    class_names, labels = np.unique(np.asarray(class_of, dtype=str), return_inverse=True)
-    folds = np.zeros(len(labels), dtype=int)
+    names, labels = np.unique(np.asarray(class_of, dtype=str), return_inverse=True)
+    names, folds = names.tolist(), np.zeros(len(labels), dtype=int)
     for fold, part in enumerate(test_parts):
         folds[part] = fold
-    groups = np.unique(groups, return_inverse=True)[1]
-    out_of_fold = cross_validate(image_paths, labels, test_parts, seed)
-    baselines = [_measured(name, labels, each, groups, folds) for name, each in out_of_fold.items()]
+    positive, baselines = names[-1] if len(names) == 2 else None, []
+    for name, probabilities in cross_validate(image_paths, labels, test_parts, seed).items():
+        predicted = probabilities.argmax(axis=1)
+        made = Predictions(labels, predicted, probabilities, names, positive, groups=groups, folds=folds)
+        baselines.append(_measured(name, made))
     rows = [
         (each.name, with_span(each.accuracy), "" if each.auc.value is None else with_span(each.auc, score))
         for each in baselines
@@ -129,7 +131,7 @@ def report(path, image_paths, class_of, groups, test_parts, seed):
     print(format_table(["model on", "accuracy, 95% interval", "ROC-AUC, 95% interval"], rows))
     entries = [baseline.as_json() for baseline in baselines]
     verb = "replaced" if path.exists() else "wrote"
-    content = {"baselines": entries, "folds": len(test_parts), "seed": seed, "class names": class_names.tolist()}
+    content = {"baselines": entries, "folds": len(test_parts), "seed": seed, "class names": names}
     files.write_json(path, content)
     print(f"\n{verb} {path}")
 
@@ -162,12 +164,9 @@ def read(path, class_names):
     ]
 
 
-def _measured(name, labels, probabilities, groups, folds):
-    predicted = probabilities.argmax(axis=1)
-    auc = Figure(None)
-    if probabilities.shape[1] == 2:
-        auc = area_figure([OneAgainstRest(labels == 1, predicted == 1, probabilities[:, 1], groups, folds)])
-    return Baseline(name, proportion(predicted == labels, groups), auc, len(labels))
+def _measured(name, predictions):
+    auc = Figure(None) if predictions.positive_class is None else area_of(predictions)
+    return Baseline(name, accuracy(predictions), auc, len(predictions.labels))
 
 
 def _facts(path):
@@ -182,19 +181,15 @@ def _facts(path):
 def _faults(entry):
     if not isinstance(entry, dict):
         return ["is not an object"]
-    accuracy, area = entry.get("accuracy"), entry.get("roc auc")
-    accuracy_interval, area_interval = entry.get("accuracy interval"), entry.get("roc auc interval")
+    area, limits = entry.get("roc auc"), entry.get("roc auc interval")
+    sound_limits = limits is None or (area is not None and _is_interval(limits))
     interval = "two ascending numbers from 0 to 1"
     checks = (
         ("name", isinstance(entry.get("name"), str), "a string"),
-        ("accuracy", is_plain_number(accuracy, 0, 1), "a number from 0 to 1"),
-        ("accuracy interval", _is_interval(accuracy_interval), interval),
+        ("accuracy", is_plain_number(entry.get("accuracy"), 0, 1), "a number from 0 to 1"),
+        ("accuracy interval", _is_interval(entry.get("accuracy interval")), interval),
         ("roc auc", area is None or is_plain_number(area, 0, 1), "null or a number from 0 to 1"),
-        (
-            "roc auc interval",
-            area_interval is None or (area is not None and _is_interval(area_interval)),
-            f"null or, of a number, {interval}",
-        ),
+        ("roc auc interval", sound_limits, f"null or, of a number, {interval}"),
         ("n", type(entry.get("n")) is int and entry["n"] > 0, "a whole number above 0"),
     )
     return [f"{name!r} is not {expected}" for name, sound, expected in checks if not sound]

@@ -29,26 +29,23 @@ def brier_score(one):
     return positive_mean((one.probability - one.truth) ** 2, one.groups, largest=1)
 
 
-def multiclass_brier_score(labels, probabilities, groups):
+def multiclass_brier_score(predictions):
     """Return the mean over images of the sum over classes of (probability - 1 or 0)^2: 0 is perfect, 2 the worst.
 
     Brier, Monthly Weather Review 78 (1950) 1, as published. With two classes it is twice what brier_score gives.
     """
-    truth = np.eye(probabilities.shape[1])[labels]
-    return positive_mean(((probabilities - truth) ** 2).sum(axis=1), groups, largest=2)
+    truth = np.eye(len(predictions.class_names))[predictions.labels]
+    deviations = ((predictions.probabilities - truth) ** 2).sum(axis=1)
+    return positive_mean(deviations, predictions.group_numbers(), largest=2)
 
 
-def log_loss(labels, probabilities, groups):
-    """Return the mean of -ln(probability of the true class); infinite, hence undefined, where that is 0.
-
-    `labels` is int (n,), `probabilities` (n, classes), `groups` int (n,).
-    """
-    of_truth = probabilities[np.arange(len(labels)), labels]
-    impossible = int((of_truth == 0).sum())
-    if impossible:
-        reason = f"infinite: probability 0 of the true class ({impossible} of {len(labels)} images)"
-        return Figure(None, reason=reason)
-    return positive_mean(-np.log(of_truth), groups)
+def log_loss(predictions):
+    """Return the mean over images of -ln(probability of the true class); infinite, hence undefined, where one is 0."""
+    of_truth = predictions.probabilities[np.arange(len(predictions.labels)), predictions.labels]
+    if impossible := int((of_truth == 0).sum()):
+        where = f"{impossible} of {len(of_truth)} {predictions.unit}s"
+        return Figure(None, reason=f"infinite: probability 0 of the true class ({where})")
+    return positive_mean(-np.log(of_truth), predictions.group_numbers())
 
 
 def reliability_bins(outcomes, probabilities, groups):

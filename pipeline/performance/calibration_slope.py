@@ -26,16 +26,17 @@ ONE_GROUP = "in a fold, all images of the class or all others are of one group"
 SEPARATED = "the probabilities separate the classes perfectly, and the slope is infinite"
 
 
-def logits_of(probabilities, index):
-    """Return the logit of a class's probability, float (n,), of `probabilities`, float (n, classes).
+def logits_of(predictions, index):
+    """Return the logits of the probabilities of the class of an index in Predictions, float (n,).
 
     Divided by the sum of the others, since 1 - p is rounded to 0 long before they are. Raises Undefined where a
     probability is exactly 0 or 1.
     """
+    probabilities = predictions.probabilities
     own, others = probabilities[:, index], np.delete(probabilities, index, axis=1).sum(axis=1)
-    infinite = int(((own == 0) | (others == 0)).sum())
-    if infinite:
-        raise Undefined(f"a probability of exactly 0 or 1, whose logit is infinite ({infinite} of {len(own)} images)")
+    if infinite := int(((own == 0) | (others == 0)).sum()):
+        where = f"{infinite} of {len(own)} {predictions.unit}s"
+        raise Undefined(f"a probability of exactly 0 or 1, whose logit is infinite ({where})")
     return np.log(own) - np.log(others)
 
 
@@ -43,7 +44,7 @@ def intercept_and_slope(predictions, index):
     """Return the Figures of the calibration intercept and slope of the class of an index in Predictions."""
     truth, groups, folds = predictions.labels == index, predictions.group_numbers(), predictions.fold_numbers()
     try:
-        logits = logits_of(predictions.probabilities, index)
+        logits = logits_of(predictions, index)
         if truth.all() or not truth.any():
             raise Undefined(BOTH)
     except Undefined as reason:

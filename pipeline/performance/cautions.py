@@ -1,7 +1,8 @@
 """What a reader must know before believing the figures of Results, a sentence each."""
 
 from pipeline.messages import counted, listed
-from pipeline.performance.figures import Z, differ, p_value, percent, score, signed, signed_span, span
+from pipeline.performance.figure_text import p_value, percent, score, signed, span
+from pipeline.performance.figures import Z, differ
 from pipeline.performance.roc import curves_of_folds, one_list_deviation
 
 # An interval wider than this leaves a proportion open by more than 10 percentage points on either side.
@@ -16,17 +17,13 @@ def cautions(results):
     """Return the sentences for Results, a list of strings."""
     return [
         *_one_class_only(results),
-        *_unfinished_training(results),
-        *_seen_images(results),
-        *_leaks(results),
+        *_training(results),
         *_few_images(results),
         *_no_better_than_chance(results),
         *_no_better_than_baselines(results),
         *_folds(results),
-        *_temperature(results),
-        *_decision_curve(results),
-        *_thresholds(results),
-        *_unusual_decisions(results),
+        *_calibration(results),
+        *_decisions(results),
     ]
 
 
@@ -45,19 +42,13 @@ def _is_of_one_class(results):
     return (results.matrix.sum(axis=1) > 0).sum() == 1
 
 
-def _unfinished_training(results):
+def _training(results):
     if results.predictions.interrupted:
         yield f"The model's training was not finished ({results.predictions.interrupted}): train it to its end."
-
-
-def _seen_images(results):
     if results.predictions.split == "train":
         yield "The model was trained on these images: the figures say nothing about new ones."
     if results.predictions.split == "val":
         yield "These validation images chose the best epoch: the figures are too good for new images."
-
-
-def _leaks(results):
     if results.leaks_kept:
         yield (
             f"{results.leaks_kept} of these images have a twin, or an image of the same group, in another partition. "
@@ -111,10 +102,9 @@ def _no_better_than_chance(results):
 
 
 def _no_better_than_baselines(results):
-    accuracies = [(baseline.name, baseline.accuracy.value) for baseline in results.baselines]
-    areas = [(baseline.name, baseline.auc.value) for baseline in results.baselines]
-    for what, model, others in (("accuracy", results.accuracy, accuracies), ("ROC-AUC", results.main.auc, areas)):
+    for what, model, attribute in (("accuracy", results.accuracy, "accuracy"), ("ROC-AUC", results.main.auc, "auc")):
         lower = model.interval[0] if model.interval else model.value
+        others = [(baseline.name, getattr(baseline, attribute).value) for baseline in results.baselines]
         as_good = [name for name, value in others if None not in (lower, value) and value >= lower]
         if as_good:
             yield f"In {what} the model is not shown to be better than these simple baselines: {listed(as_good)}."
@@ -143,16 +133,13 @@ def _folds(results):
             )
 
 
-def _temperature(results):
+def _calibration(results):
     change = results.change_in_log_loss
     if change and change.interval and change.interval[0] > 0:
         yield (
             f"The temperature does not pay: it raises the log loss by {signed(change.value)} "
-            f"({signed_span(change.interval)}). Leave -calibrate_from out."
+            f"({span(change, signed)}). Leave -calibrate_from out."
         )
-
-
-def _decision_curve(results):
     if not results.decision_curve:
         return
     off = [
@@ -167,7 +154,7 @@ def _decision_curve(results):
         )
 
 
-def _thresholds(results):
+def _decisions(results):
     for point in results.thresholds:
         of = "" if point.fold is None else f" of fold {point.fold}"
         if point.split == "train":
@@ -183,9 +170,6 @@ def _thresholds(results):
                 f"The {whose} {name} was {percent(there.value)} where {they_were} chosen, and is {percent(here.value)} "
                 f"({span(here)}) here."
             )
-
-
-def _unusual_decisions(results):
     if not results.thresholds and results.not_most_probable:
         number = counted(results.not_most_probable, results.unit)
         yield f"In {number} the prediction is not the most probable class."

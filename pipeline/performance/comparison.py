@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import UserError, require_none
-from pipeline.performance.figures import Figure, Undefined, Z, difference_of
+from pipeline.performance.figures import Figure, Undefined, Z, around, difference_of
 from pipeline.performance.grouped import design_effect, sign_flip_test
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.roc import area_figure, correlation, curves_of_folds, paired_difference
@@ -48,7 +48,7 @@ def compare(measured, other):
     on one scale: where a fold of `measured` was tested by several models of `other`, which was split otherwise, each
     area is that of its own folds, and their difference has no interval.
     """
-    here, there = (model.predictions == model.labels for model in (measured, other))
+    here, there = measured.correct, other.correct
     count, only_here, only_there = len(here), int((here & ~there).sum()), int((~here & there).sum())
     differences, groups = here.astype(int) - there, measured.group_numbers()
     interval = paired_difference_interval(only_here, only_there, count, design_effect(differences, groups))
@@ -65,51 +65,52 @@ def compare(measured, other):
     )
 
 
-def matched(measured, other, place):
+def matched(measured, other):
     """Return `other` with its images in the order of `measured`, matched by file name.
 
     By position where one of the two has no file names. `measured` are the predictions as they were read, which no
-    threshold and no temperature has changed; `place` names the other ones in messages. Raises UserError, with a line a
-    fault, for other classes, images that only one of the two has, labels that differ, groups of the same name that hold
-    other images, and the same model's predictions: there is nothing to compare then.
+    threshold and no temperature has changed. Raises UserError, with a line a fault, for other classes, images that only
+    one of the two has, labels that differ, groups of the same name that hold other images, and the same model's
+    predictions: there is nothing to compare then.
     """
+    place = f"-compare {other.path}"
     if other.class_names != measured.class_names:
         theirs, ours = ", ".join(other.class_names), ", ".join(measured.class_names)
-        raise UserError(f"-compare {place}: its classes are {theirs}, those of the predictions measured {ours}")
-    if None in (measured.file_names, other.file_names):
-        if len(other.labels) != len(measured.labels):
-            raise UserError(
-                f"-compare {place}: {len(other.labels)} images, {len(measured.labels)} are measured; "
-                "compare predictions of the same images"
-            )
-        order, names = np.arange(len(other.labels)), [f"image {number}" for number in range(len(other.labels))]
-    else:
-        names, position = measured.file_names, {name: index for index, name in enumerate(other.file_names)}
-        missing = [name for name in names if name not in position]
-        known = set(names)
-        extra = [name for name in other.file_names if name not in known]
-        faults = [f"-compare {place}: has no prediction for {name}, which is measured" for name in missing]
-        faults += [f"-compare {place}: predicts {name}, which is not measured" for name in extra]
-        require_none(faults)
-        order = np.array([position[name] for name in names])
+        raise UserError(f"{place}: its classes are {theirs}, those of the predictions measured {ours}")
+    names, order = _names_and_order(measured, other, place)
+    other = replace(other.select(order), file_names=measured.file_names)
     faults = [
-        f"-compare {place}: {names[index]} has the label {other.labels[order[index]]}, in the predictions measured "
+        f"{place}: {names[index]} has the label {other.labels[index]}, in the predictions measured "
         f"{measured.labels[index]}"
-        for index in np.flatnonzero(other.labels[order] != measured.labels)
+        for index in np.flatnonzero(other.labels != measured.labels)
     ]
     if measured.members is not None:
         faults += [
-            f"-compare {place}: {name} has other images there; compare predictions of the same split"
-            for name, index, ours in zip(names, order, measured.members, strict=True)
-            if set(other.members[index]) != set(ours)
+            f"{place}: {name} has other images there; compare predictions of the same split"
+            for name, theirs, ours in zip(names, other.members, measured.members, strict=True)
+            if set(theirs) != set(ours)
         ]
     require_none(faults)
-    other = replace(other.select(order), file_names=measured.file_names)
     # The mean of a group differs in its last digits with the order of the images in the file.
     alike = np.allclose(other.probabilities, measured.probabilities, rtol=ROUNDING, atol=0)
     if alike and np.array_equal(other.predictions, measured.predictions):
-        raise UserError(f"-compare {place}: has the same probabilities of every image; give those of another model")
+        raise UserError(f"{place}: has the same probabilities of every image; give those of another model")
     return other
+
+
+def _names_and_order(measured, other, place):
+    """Return the names of the images measured, for messages, and the position of each in `other`, int (n,)."""
+    count, theirs = len(measured.labels), len(other.labels)
+    if None not in (measured.file_names, other.file_names):
+        names, known = measured.file_names, set(measured.file_names)
+        position = {name: index for index, name in enumerate(other.file_names)}
+        faults = [f"{place}: has no prediction for {name}, which is measured" for name in names if name not in position]
+        faults += [f"{place}: predicts {name}, which is not measured" for name in position if name not in known]
+        require_none(faults)
+        return names, np.array([position[name] for name in names])
+    if theirs != count:
+        raise UserError(f"{place}: {theirs} images, {count} are measured; compare predictions of the same images")
+    return [f"image {number}" for number in range(count)], np.arange(count)
 
 
 def paired_difference_interval(only_first, only_second, count, effect=1.0):
@@ -121,8 +122,7 @@ def paired_difference_interval(only_first, only_second, count, effect=1.0):
     """
     only_first, only_second, count = only_first / effect, only_second / effect, count / effect
     first, second = (only_first + 1) / (count + 2), (only_second + 1) / (count + 2)
-    half_width = Z * np.sqrt((first + second - (first - second) ** 2) / (count + 2))
-    return [float(max(first - second - half_width, -1)), float(min(first - second + half_width, 1))]
+    return around(first - second, Z * np.sqrt((first + second - (first - second) ** 2) / (count + 2)))
 
 
 def _compare_areas(name, ours, other):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.performance.figures import Figure, difference_of
+from pipeline.performance.figures import difference_of
 from pipeline.performance.grouped import correlations, proportion
 from pipeline.performance.metrics import OneAgainstRest
 
@@ -34,10 +34,10 @@ def measure(predictions, thresholds=THRESHOLDS):
     bad as a true positive is good. Vickers and Elkin, Medical Decision Making 26 (2006) 565. Less that of treating all
     it is (TN x p / (1 - p) - FN) / n. Raises UserError for several classes.
     """
-    names = predictions.class_names
     if predictions.positive_class is None:
-        raise UserError(f"--decision_curve: is of one positive class, and there are {len(names)} classes; leave it out")
-    one = OneAgainstRest.of(predictions, names.index(predictions.positive_class))
+        count = len(predictions.class_names)
+        raise UserError(f"--decision_curve: is of one positive class, and there are {count} classes; leave it out")
+    one = OneAgainstRest.of_positive(predictions)
     odds, model, difference = thresholds / (1 - thresholds), [], []
     for threshold, weight in zip(thresholds, odds, strict=True):
         treated = one.probability >= threshold
@@ -60,11 +60,6 @@ def _balance(gains, gain, losses, loss, groups):
     """
     outcomes = np.stack([gains, losses], axis=1)
     together = correlations(outcomes, np.ones_like(outcomes), groups)[0, 1]
-    gained, lost = (
-        _times(proportion(each, groups), weight) for each, weight in zip(outcomes.T, (gain, loss), strict=True)
-    )
+    gained = proportion(gains, groups).mapped(lambda fraction: gain * fraction)
+    lost = proportion(losses, groups).mapped(lambda fraction: loss * fraction)
     return difference_of(gained, lost, min(float(together), 0.0))
-
-
-def _times(figure, weight):
-    return Figure(weight * figure.value, [weight * limit for limit in figure.interval])

@@ -23,14 +23,13 @@ def evaluate(request, parts):
 
     Raises UserError where the files do not belong together, or cannot give what is asked for.
     """
-    paths = request.PREDS
     if request.per == "group":
-        parts = units.of_groups(parts, paths)
-    sources = provenance.read(parts, paths, for_report=request.report)
-    before = folds.pool(parts, paths)
+        parts = units.of_groups(parts)
+    sources = provenance.read(parts, for_report=request.report)
+    before = folds.pool(parts)
     other = _other_model(request, before)
     parts, chosen = _choose(request, parts, before)
-    measured = folds.pool(parts, paths)
+    measured = folds.pool(parts)
     results = summary.summarize(
         measured,
         leaks_kept=provenance.leaks_kept(sources),
@@ -47,8 +46,7 @@ def _other_model(request, before):
     """Return the Predictions to compare with, or None; `before` are those measured, before anything is chosen."""
     if not request.compare:
         return None
-    other = folds.pool(units.read_all(request.compare, request.per), request.compare)
-    return comparison.matched(before, other, request.compare[0])
+    return comparison.matched(before, folds.pool(units.read_all(request.compare, request.per)))
 
 
 def _choose(request, parts, before):
@@ -60,8 +58,8 @@ def _choose(request, parts, before):
     fitted, more = None, {}
     if request.calibrate_from:
         fitted = temperature.choose(_validation(request, parts, "calibrate_from"))
-        parts = fitted.apply_all(parts)
-        after = folds.pool(parts, request.PREDS)
+        parts = temperature.apply(parts, fitted.of_parts)
+        after = folds.pool(parts)
         more["temperature"], more["uncalibrated"] = fitted, summary.summarize(before)
         more["change_in_log_loss"] = temperature.change_in_log_loss(before, after)
     if request.threshold_from:
@@ -76,8 +74,7 @@ def _choose(request, parts, before):
 
 def _validation(request, parts, name):
     """Return the Pool of the validation predictions that an option of the Request names."""
-    paths = getattr(request, name)
-    return validations.pool(units.read_all(paths, request.per), paths, parts, f"-{name}")
+    return validations.pool(units.read_all(getattr(request, name), request.per), parts, f"-{name}")
 
 
 def _further(request, measured):

@@ -1,6 +1,5 @@
-"""What a figure is: its value, 95 % interval and counts, or why it is undefined; and how figures are written."""
+"""What a figure is: its value, 95 % interval and counts, or why it is undefined; and how figures combine."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +7,6 @@ from scipy import special, stats
 
 CONFIDENCE = 0.95
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-MOST_DECIMALS = 6  # of a fraction that is almost 0 or 1
 ROUNDING = 1e-12  # what is nearer to 0, a kappa or an intercept say, is 0 but for rounding
 
 
@@ -26,6 +24,12 @@ class Figure:
     total: int | None = None
     reason: str = ""  # why the value is undefined, or only its interval
 
+    def mapped(self, function):
+        """Return the Figure of a monotone function of its value, from its limits; an undefined one as it is."""
+        if self.value is None:
+            return self
+        return Figure(function(self.value), sorted(map(function, self.interval)))
+
     @property
     def counts(self):
         """The images behind a proportion, "15 of 16"; "" for another figure."""
@@ -42,15 +46,26 @@ def figure_of(function, *arguments, interval=None):
         return Figure(value, reason=str(reason))
 
 
-def exact_interval(count, total):
+def exact_interval(count, total, tail=(1 - CONFIDENCE) / 2):
     """Return the exact interval of a proportion: Clopper and Pearson, Biometrika 26 (1934) 404; R's binom.test.
 
-    As quantiles of the beta distribution, so that neither number need be whole: see grouped.proportion.
+    As quantiles of the beta distribution, so that neither number need be whole: see grouped.proportion. Either limit is
+    also that of an interval with one limit only, which is wrong with the probability `tail`.
     """
-    tail = (1 - CONFIDENCE) / 2
     lower = special.betaincinv(count, total - count + 1, tail) if count > 0 else 0
     upper = special.betaincinv(count + 1, total - count, 1 - tail) if count < total else 1
     return [float(lower), float(upper)]
+
+
+def around(value, half_width, lowest=-1):
+    """Return the interval value -+ half_width, cut at `lowest` and at 1."""
+    return [float(max(value - half_width, lowest)), float(min(value + half_width, 1))]
+
+
+def around_logit(fraction, error):
+    """Return the interval of a fraction, not 0 or 1, with a standard error, symmetric on the logit scale."""
+    half_width = Z * error / (fraction * (1 - fraction))
+    return special.expit(special.logit(fraction) + np.array([-half_width, half_width])).tolist()
 
 
 def mean_of(figures, correlations=None):
@@ -100,85 +115,3 @@ def missing_of(figures):
     """Return why the mean over classes of {class: Figure} is undefined; "" where it is not."""
     missing = [name for name, figure in figures.items() if figure.value is None]
     return f"undefined for the class {', '.join(missing)}" if missing else ""
-
-
-def percent(value, decimals=None):
-    """Write a proportion as a percentage, 92.3%."""
-    if value is None:
-        return "undefined"
-    decimals = _decimals(value) if decimals is None else decimals
-    return f"{_imperfect(value, decimals):.{decimals - 2}%}"
-
-
-def score(value, decimals=None):
-    """Write an area or another score with three decimals, 0.939."""
-    if value is None:
-        return "undefined"
-    decimals = _decimals(value) if decimals is None else decimals
-    return f"{_imperfect(value, decimals):.{decimals}f}"
-
-
-def ratio(value):
-    """Write a ratio from 0 up with three digits or, below 1, three decimals: 9.38, 0.069."""
-    if value is None:
-        return "undefined"
-    if value == math.inf:
-        return "infinite"
-    return f"{value:.{sum(value < bound for bound in (1, 10, 100))}f}"
-
-
-def p_value(value):
-    """Write a p-value with four decimals; "< 0.0001" for what is smaller."""
-    if value is None:
-        return "undefined"
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
-
-
-def points(value):
-    """Write a difference of two proportions in percentage points, +1.2 points."""
-    return "undefined" if value is None else f"{100 * value:+.1f} points"
-
-
-def span(figure, write=percent):
-    """Write a Figure's interval as "74.9% to 99.1%", with as many decimals as its value."""
-    if figure.interval is None:
-        return "undefined"
-    decimals = _decimals(figure.value) if write in (percent, score) else None
-    return " to ".join(write(limit) if decimals is None else write(limit, decimals) for limit in figure.interval)
-
-
-def telling_decimals(figure):
-    """Return with how many decimals, 3 or more, the value of a Figure, a fraction, and its limits do not look equal."""
-    if figure.value is None:
-        return 3
-    numbers = {figure.value, *(figure.interval or ())}
-    enough = (
-        n for n in range(3, MOST_DECIMALS) if len({round(_imperfect(each, n), n) for each in numbers}) == len(numbers)
-    )
-    return next(enough, MOST_DECIMALS)
-
-
-def signed(value):
-    """Write a difference of two scores with three decimals, +0.012."""
-    return "undefined" if value is None else f"{value:+.3f}"
-
-
-def signed_span(interval, scale=1, decimals=3):
-    """Write the interval of a difference, "-0.012 to +0.034"."""
-    return "undefined" if interval is None else " to ".join(f"{scale * limit:+.{decimals}f}" for limit in interval)
-
-
-def _decimals(value):
-    """Return how many decimals, 3 or more, write what is not quite 0 or 1 (or -1) as something else."""
-    distance = min(abs(value), abs(1 - abs(value)))
-    if distance == 0 or abs(value) < ROUNDING:
-        return 3
-    return next((number for number in range(3, MOST_DECIMALS) if distance >= 0.5 * 10**-number), MOST_DECIMALS)
-
-
-def _imperfect(value, decimals):
-    """Return a value between 0 and 1 that is not written as either of them; others as they are."""
-    if abs(value) < ROUNDING:
-        return 0.0
-    step = 10.0**-decimals
-    return min(max(value, step), 1 - step) if 0 < value < 1 else value

@@ -6,8 +6,6 @@ STARD 2015, item 19 (Bossuyt et al., BMJ 351 (2015) h5527). All of it is in imag
 from collections import Counter
 from dataclasses import dataclass
 
-import pandas as pd
-
 from pipeline import image_table
 from pipeline.file_names import composed
 from pipeline.messages import counted
@@ -36,6 +34,11 @@ class Count:
     images: int
     groups: int
 
+    @classmethod
+    def of(cls, groups):
+        """Return it from the group of each image."""
+        return cls(len(groups), len(set(groups)))
+
     def __str__(self):
         return f"{counted(self.images)} in {counted(self.groups, 'group')}"
 
@@ -51,9 +54,11 @@ class Part:
     @classmethod
     def of(cls, file_names, class_names, groups):
         """Return the Part of images, from their names, class names and groups, three parallel lists."""
-        table = pd.DataFrame({"class": class_names, "group": groups}, dtype=object)
-        of_classes = {name: Count(len(rows), rows["group"].nunique()) for name, rows in table.groupby("class")}
-        return cls(frozenset(map(composed, file_names)), Count(len(table), table["group"].nunique()), of_classes)
+        groups_of = {name: [] for name in sorted(set(class_names))}
+        for name, group in zip(class_names, groups, strict=True):
+            groups_of[name].append(group)
+        of_classes = {name: Count.of(each) for name, each in groups_of.items()}
+        return cls(frozenset(map(composed, file_names)), Count.of(groups), of_classes)
 
     def of_class(self, name):
         """Return the Count of a class, which may have no image."""

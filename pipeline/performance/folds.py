@@ -1,7 +1,7 @@
 """Several predictions files as one: the folds of a cross-validation pooled, and the spread between them."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -9,10 +9,12 @@ import numpy as np
 from pipeline.errors import require_none
 from pipeline.messages import MOST_NAMES, listed
 from pipeline.performance.figures import Figure
-from pipeline.performance.grouped import proportion
-from pipeline.performance.metrics import OneAgainstRest
-from pipeline.performance.roc import area_figure
+from pipeline.performance.metrics import accuracy
+from pipeline.performance.roc import area_of
 from pipeline.predictions import OF_EACH_IMAGE, Predictions
+
+# How far a figure varies between the folds; the standard deviation is that with n - 1.
+SPREAD = ("minimum", "maximum", "mean", "standard deviation")
 
 
 @dataclass(frozen=True)
@@ -26,32 +28,17 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How far a figure varies between the folds; all None where it is undefined for one of them."""
-
-    minimum: float | None = None
-    maximum: float | None = None
-    mean: float | None = None
-    standard_deviation: float | None = None  # with n - 1
-    reason: str = ""
-
-    def named(self):
-        """Return {name: value}."""
-        return {name.replace("_", " "): value for name, value in asdict(self).items() if name != "reason"}
-
-
-@dataclass(frozen=True)
 class CrossValidation:
     """The folds, in the order of their numbers, and the spread between them."""
 
     folds: list[Fold]
-    accuracy: Spread
-    auc: Spread
+    accuracy: Figure  # its value is {name: value between the folds}, see SPREAD
+    auc: Figure
     missing: list[int]  # numbers of folds that are not here
 
 
-def pool(parts, paths, each_image_once=True):
-    """Return the Predictions of all images in `parts`, a list of Predictions read from `paths`; one part as it is.
+def pool(parts, each_image_once=True):
+    """Return the Predictions of all images in `parts`, a list of Predictions; one part as it is.
 
     Raises UserError, in one line, where several parts are not of one cross-validation: where they are of other classes,
     another split or positive class, of no fold or of one that stands twice, and where images have no file name or are
@@ -59,7 +46,7 @@ def pool(parts, paths, each_image_once=True):
     """
     if len(parts) == 1:
         return parts[0]
-    require_none(_faults(parts, paths, each_image_once))
+    require_none(_faults(parts, each_image_once))
     first = parts[0]
     pooled = {name: _pooled(parts, name) for name in (*OF_EACH_IMAGE, "weights")}
     pooled["folds"] = np.repeat([part.fold for part in parts], [len(part.labels) for part in parts])
@@ -69,6 +56,7 @@ def pool(parts, paths, each_image_once=True):
         positive_class=first.positive_class,
         split=first.split,
         sample_count=first.sample_count,
+        path=first.path,
         interrupted="; ".join(f"fold {part.fold}: {part.interrupted}" for part in parts if part.interrupted) or None,
     )
 
@@ -88,8 +76,7 @@ def cross_validation(parts, of_split=()):
     """
     numbers, folds = {part.fold for part in parts}, []
     for part in sorted(parts, key=lambda part: part.fold):
-        accuracy = proportion(part.labels == part.predictions, part.group_numbers())
-        folds.append(Fold(part.fold, part.checkpoint, accuracy, area_figure([*OneAgainstRest.shown(part).values()])))
+        folds.append(Fold(part.fold, part.checkpoint, accuracy(part), area_of(part)))
     spreads = (_spread([getattr(fold, name) for fold in folds]) for name in ("accuracy", "auc"))
     return CrossValidation(folds, *spreads, missing=sorted({*range(max(numbers)), *of_split} - numbers))
 
@@ -97,45 +84,44 @@ def cross_validation(parts, of_split=()):
 def _spread(figures):
     values = [figure.value for figure in figures]
     if None in values:
-        return Spread(reason="undefined for a fold")
-    return Spread(min(values), max(values), float(np.mean(values)), float(np.std(values, ddof=1)))
+        return Figure(None, reason="undefined for a fold")
+    measures = min(values), max(values), float(np.mean(values)), float(np.std(values, ddof=1))
+    return Figure(dict(zip(SPREAD, measures, strict=True)))
 
 
-def _faults(parts, paths, each_image_once):
+def _faults(parts, each_image_once):
     """Return the faults of the first kind that there is; those of other kinds mostly follow from it."""
     first = parts[0]
     one_model = "pool the folds of one model only"
     one_split = "leave out the predictions of one of them; -threshold_from and -calibrate_from take those of val"
-    for what, values, way_out in (
-        ("class names", [part.class_names for part in parts], one_model),
-        ("positive class", [part.positive_class for part in parts], "choose one for all with -positive_class"),
-        ("split", [part.split for part in parts], one_split),
-        ("number of Monte Carlo samples", [part.sample_count for part in parts], one_model),
+    for what, name, way_out in (
+        ("class names", "class_names", one_model),
+        ("positive class", "positive_class", "choose one for all with -positive_class"),
+        ("split", "split", one_split),
+        ("number of Monte Carlo samples", "sample_count", one_model),
     ):
-        others = [index for index, value in enumerate(values) if value != values[0]]
+        ours, others = getattr(first, name), [part for part in parts if getattr(part, name) != getattr(first, name)]
         if others:
-            found = f"{what} {values[others[0]]!r}, in {paths[0]} {values[0]!r}"
-            return [f"{_listed([paths[index] for index in others])}: {found}; {way_out}"]
-    without = [path for part, path in zip(parts, paths, strict=True) if part.fold is None]
-    if without:
+            found = f"{what} {getattr(others[0], name)!r}, in {first.path} {ours!r}"
+            return [f"{_listed(others)}: {found}; {way_out}"]
+    if without := [part for part in parts if part.fold is None]:
         return [
             f"{_listed(without)}: no fold named; several are pooled as the folds of a cross-validation; give one file"
         ]
-    without = [path for part, path in zip(parts, paths, strict=True) if part.file_names is None]
-    if without:
+    if without := [part for part in parts if part.file_names is None]:
         return [f"{_listed(without)}: no 'filenames'; without them an image could be counted twice"]
     for what, contents in (
         ("fold", [[part.fold] for part in parts]),
         (first.unit, [part.file_names if each_image_once else [] for part in parts]),
     ):
-        counts = Counter(value for content in contents for value in content)
+        counts = Counter(chain(*contents))
         twice = [value for value, count in counts.items() if count > 1]
         if twice:
-            where = [path for path, content in zip(paths, contents, strict=True) if twice[0] in content]
+            where = [part for part, content in zip(parts, contents, strict=True) if twice[0] in content]
             more = f" (and {len(twice) - 1} more)" if len(twice) > 1 else ""
             return [f"{_listed(where)}: {what} {twice[0]}{more} is in each of them; give each {what} once"]
     return []
 
 
-def _listed(paths):
-    return listed([str(path) for path in paths], MOST_NAMES)
+def _listed(parts):
+    return listed([str(part.path) for part in parts], MOST_NAMES)

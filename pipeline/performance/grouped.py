@@ -38,9 +38,9 @@ def positive_mean(values, groups, largest=math.inf):
     of a ratio in survey sampling (see design_effect) carried over to it: Cochran, Sampling Techniques (1977), 6.3; R's
     survey::svymean, whose interval is that of the mean itself.
     """
-    sizes, group = sizes_of(groups)
-    mean, count = float(values.mean()), len(sizes)
-    deviations = np.bincount(group, weights=values - mean)
+    mean = float(values.mean())
+    deviations = sums_of(values - mean, groups)
+    count = len(deviations)
     if count == 1 or np.abs(deviations).max() <= ROUNDING * values.sum():
         return Figure(mean, reason=ALIKE)
     error = np.sqrt(count / (count - 1) * (deviations**2).sum()) / len(values)
@@ -73,22 +73,21 @@ def design_effect(values, groups):
     widened by Student's t for few groups as svyciprop has it. It is at most what it is where all images of a group are
     alike, and taken as that where the values do not vary, or there is one group only: they cannot tell then.
     """
-    sizes, group = sizes_of(groups)
+    sizes, _ = sizes_of(groups)
     count, most = len(values), most_design_effect(sizes)
     deviations = values - values.mean()
     single = (deviations**2).sum() * count / max(count - 1, 1)
     if most == 1 or single == 0 or len(sizes) == 1:
         return most
-    between = (np.bincount(group, weights=deviations) ** 2).sum() * len(sizes) / (len(sizes) - 1)
+    between = (sums_of(deviations, groups) ** 2).sum() * len(sizes) / (len(sizes) - 1)
     return float(np.clip(between / single * widening(len(sizes), count) ** 2, 1, most))
 
 
 def variance_of_sum(values, groups):
     """Return the variance of the sum of `values`, float (n,), between groups, widened for few of them: see above."""
-    sizes, group = sizes_of(groups)
-    sums = np.bincount(group, weights=values)
-    between = ((sums - sums.mean()) ** 2).sum() * len(sizes) / max(len(sizes) - 1, 1)
-    return float(between * widening(len(sizes), len(values)) ** 2)
+    sums = sums_of(values, groups)
+    between = ((sums - sums.mean()) ** 2).sum() * len(sums) / max(len(sums) - 1, 1)
+    return float(between * widening(len(sums), len(values)) ** 2)
 
 
 def correlations(outcomes, among, groups):
@@ -97,9 +96,8 @@ def correlations(outcomes, among, groups):
     `outcomes` and `among` are bool (n, fractions): which images have what is counted, and among which it is. It is 0
     where no group has images of both fractions, and where one of the two does not vary.
     """
-    _, group = sizes_of(groups)
     fractions = (outcomes & among).sum(axis=0) / among.sum(axis=0)
-    sums = np.stack([np.bincount(group, weights=each) for each in (among * (outcomes - fractions)).T])
+    sums = np.stack([sums_of(each, groups) for each in (among * (outcomes - fractions)).T])
     sums /= np.maximum(np.sqrt((sums**2).sum(axis=1, keepdims=True)), np.finfo(float).tiny)
     together = sums @ sums.T
     np.fill_diagonal(together, 1)
@@ -110,6 +108,11 @@ def sizes_of(groups):
     """Return the number of images in each group, and the group of each image counted from 0."""
     _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     return sizes, group
+
+
+def sums_of(values, groups):
+    """Return the sum of `values`, float (n,), over each group."""
+    return np.bincount(sizes_of(groups)[1], weights=values)
 
 
 def most_design_effect(sizes):
@@ -134,11 +137,10 @@ def bootstrap(values, groups, seed=0):
     out at half of what it is. The limits are percentiles, a little further out for few groups: Davison and Hinkley,
     Bootstrap Methods (1997), 3.8; Hesterberg, The American Statistician 69 (2015) 371, 5.
     """
-    random, (sizes, group) = np.random.RandomState(seed), sizes_of(groups)
+    random, (sizes, _), sums, drawn = np.random.RandomState(seed), sizes_of(groups), sums_of(values, groups), []
     count = len(sizes)
     if count < 2:
         return None
-    sums, drawn = np.bincount(group, weights=values), []
     for _ in range(RESAMPLES):
         times = np.bincount(random.choice(count, count), minlength=count)
         drawn.append(times @ sums / (times @ sizes))
@@ -155,8 +157,7 @@ def sign_flip_test(differences, groups):
     Experiments, 1935, section 21). Where each image is its own group it is McNemar's exact test, Psychometrika 12
     (1947) 153, as R's exact2x2 has it.
     """
-    _, group = sizes_of(groups)
-    sums = np.abs(np.bincount(group, weights=differences)).astype(int)
+    sums = np.abs(sums_of(differences, groups)).astype(int)
     total, observed = sums.sum(), abs(int(differences.sum()))
     if total == 0:
         return 1.0

@@ -5,7 +5,7 @@ Figures; those of all classes together as numbers, and where they have none, Und
 function returns a NaN, or a number that only looks like one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy import special, stats
 from sklearn import metrics
 
 from pipeline.performance.calibration import reliability_bins
-from pipeline.performance.figures import Figure, Undefined, Z, exact_interval, mean_of
+from pipeline.performance.figures import Figure, Undefined, Z, around, around_logit, exact_interval, mean_of
 from pipeline.performance.grouped import (
     ALIKE,
     FEWEST_GROUPS,
@@ -25,6 +25,7 @@ from pipeline.performance.grouped import (
 )
 
 NO_IMAGE, NO_OTHER = "no image of the class", "no image of another class"
+ONE_CLASS = "all labels and predictions are one class"
 NEVER, ALWAYS = "the class was never predicted", "no other class was ever predicted"
 ROUNDING = 1e-14  # a variance below this is 0 but for rounding
 
@@ -51,6 +52,11 @@ class OneAgainstRest:
         )
 
     @classmethod
+    def of_positive(cls, predictions):
+        """Return it for the positive class of Predictions."""
+        return cls.of(predictions, predictions.class_names.index(predictions.positive_class))
+
+    @classmethod
     def shown(cls, predictions):
         """Return {class name: it} of the positive class, or of all where Predictions take each class in turn."""
         names, positive = predictions.class_names, predictions.positive_class
@@ -60,17 +66,20 @@ class OneAgainstRest:
     def reliability(self):
         return reliability_bins(self.truth, self.probability, self.groups)
 
+    def select(self, keep):
+        """Return it for some of the images, bool (n,)."""
+        return OneAgainstRest(*(getattr(self, each.name)[keep] for each in fields(self)))
+
     def folds_with_both(self):
-        """Return the images of each fold that has some of the class and others, a bool (n,) each."""
-        masks = [self.folds == fold for fold in np.unique(self.folds)]
-        return [mask for mask in masks if self.truth[mask].any() and not self.truth[mask].all()]
+        """Return it for each fold that has images of the class and others."""
+        parts = [self.select(self.folds == fold) for fold in np.unique(self.folds)]
+        return [part for part in parts if not one_sided(part)]
 
     @property
     def ranked(self):
         """How many images of the class, and how many others, a model has ranked among both; all where none has."""
-        inside = self.folds_with_both()
-        ranked = self.truth[np.any(inside, axis=0)] if inside else self.truth
-        return int(ranked.sum()), int((~ranked).sum())
+        truth = np.concatenate([part.truth for part in self.folds_with_both() or [self]])
+        return int(truth.sum()), int((~truth).sum())
 
     def correlations(self, of_class, of_others):
         """Return grouped.correlations of outcomes, bool (n,): among the class's images, and among the others."""
@@ -143,9 +152,9 @@ def detection_prevalence(one):
 
 def balanced_accuracy(one):
     """Return the mean of sensitivity and specificity. (Of several classes it is the mean sensitivity.)"""
-    if reason := one_sided(one):
-        return Figure(None, reason=reason)
-    return mean_of([sensitivity(one), specificity(one)], correlations=one.correlations(one.finding, ~one.finding))
+    return _unless(one_sided(one)) or mean_of(
+        [sensitivity(one), specificity(one)], correlations=one.correlations(one.finding, ~one.finding)
+    )
 
 
 def average_precision(one):
@@ -157,17 +166,17 @@ def average_precision(one):
     images come in groups, it is of as few as the precisions at them are worth, or as give the variance between groups,
     if those are fewer still: how many images of the class there are varies from group to group too.
     """
-    inside = [np.flatnonzero(mask) for mask in one.folds_with_both()]
+    inside = one.folds_with_both()
     if not inside:
         return Figure(None, reason=NO_OTHER if one.truth.any() else NO_IMAGE)
-    parts = [_precisions(one.truth[these], one.probability[these]) for these in inside]
+    parts = [_precisions(part.truth, part.probability) for part in inside]
     mean = float(np.mean([precisions.mean() for precisions, _ in parts]))
     values = np.concatenate([precisions for precisions, _ in parts])
-    of_class = np.concatenate([these[one.truth[these]] for these in inside])
-    count = len(values) / design_effect(values, one.groups[of_class])
+    of_class = np.concatenate([part.groups[part.truth] for part in inside])
+    count = len(values) / design_effect(values, of_class)
     if len(np.unique(one.groups)) < len(one.groups):
         influence = np.concatenate([influences for _, influences in parts]) / len(inside)
-        variance = variance_of_sum(influence, one.groups[np.concatenate(inside)])
+        variance = variance_of_sum(influence, np.concatenate([part.groups for part in inside]))
         if variance > 0:
             count = min(count, mean * (1 - mean) / variance)
     return Figure(mean, exact_interval(mean * count, count))
@@ -196,9 +205,8 @@ def mean_fraction(figures, predictions, classes):
     `figures` are those of each class, and `classes`, int (n,), the images that they are of: the labels for the
     sensitivity, the predictions for the precision. Where groups have images of several classes, these go together.
     """
-    correct = predictions.predictions == predictions.labels
     among = classes[:, np.newaxis] == np.arange(len(predictions.class_names))
-    together = correlations(correct[:, np.newaxis], among, predictions.group_numbers())
+    together = correlations(predictions.correct[:, np.newaxis], among, predictions.group_numbers())
     return mean_of(figures, correlations=together)
 
 
@@ -229,8 +237,7 @@ def mean_ratio(predictions, numerator, denominator):
     variance = variance_of_sum(((above - ratios * below) / totals).mean(axis=1), groups)
     if variance == 0 or mean in (0, 1):
         return Figure(mean, reason=ALIKE)
-    half_width = Z * np.sqrt(variance) / (mean * (1 - mean))
-    return Figure(mean, special.expit(special.logit(mean) + np.array([-half_width, half_width])).tolist())
+    return Figure(mean, around_logit(mean, np.sqrt(variance)))
 
 
 def confusion_matrix(labels, predictions, class_count):
@@ -238,9 +245,9 @@ def confusion_matrix(labels, predictions, class_count):
     return metrics.confusion_matrix(labels, predictions, labels=range(class_count))
 
 
-def accuracy(matrix):
-    """Return the fraction of images whose predicted class is the true one; `matrix` as confusion_matrix gives it."""
-    return float(np.trace(matrix) / matrix.sum())
+def accuracy(predictions):
+    """Return the Figure of the fraction of images whose predicted class is the true one."""
+    return proportion(predictions.correct, predictions.group_numbers())
 
 
 def no_information_rate(matrix):
@@ -248,26 +255,18 @@ def no_information_rate(matrix):
     return float(matrix.sum(axis=1).max() / matrix.sum())
 
 
-def cohen_kappa(matrix):
-    """Return the agreement of labels and predictions beyond chance: (observed - expected) / (1 - expected).
+def cohen_kappa(matrix, accuracy):
+    """Return the Figure of the agreement of labels and predictions beyond chance: (observed - chance) / (1 - chance).
 
-    Undefined where chance always agrees. Cohen, Educational and Psychological Measurement 20 (1960) 37.
+    `accuracy`, a Figure, is what is observed, and the interval is the same of its limits. As Cohen's own, it takes the
+    agreement by chance as known; it is never a point, and never below -1. Undefined where chance always agrees. Cohen,
+    Educational and Psychological Measurement 20 (1960) 37.
     """
-    if np.count_nonzero(matrix) == 1 and np.trace(matrix):
-        raise Undefined("all labels and predictions are one class")
-    expected = _agreement_by_chance(matrix)
-    return (accuracy(matrix) - expected) / (1 - expected)
-
-
-def kappa_interval(matrix, accuracy):
-    """Return the interval of Cohen's kappa: its definition, applied to the limits of the Figure of the accuracy.
-
-    As Cohen's own (1960), it takes the agreement by chance as known; it is never a point, and never below -1. Undefined
-    where kappa is.
-    """
-    cohen_kappa(matrix)
-    expected = _agreement_by_chance(matrix)
-    return [max((limit - expected) / (1 - expected), -1.0) for limit in accuracy.interval]
+    if _chance_always_agrees(matrix):
+        return Figure(None, reason=ONE_CLASS)
+    fractions = matrix / matrix.sum()
+    chance = float(fractions.sum(axis=1) @ fractions.sum(axis=0))
+    return accuracy.mapped(lambda observed: max((observed - chance) / (1 - chance), -1.0))
 
 
 def kappa_large_sample_interval(matrix):
@@ -276,18 +275,18 @@ def kappa_large_sample_interval(matrix):
     The variance is that of Fleiss, Cohen and Everitt, Psychological Bulletin 72 (1969) 323, equation 13. It is 0, and
     the interval a point, where all predictions are right or all are one class. Undefined where kappa is.
     """
-    kappa = cohen_kappa(matrix)
+    if _chance_always_agrees(matrix):
+        raise Undefined(ONE_CLASS)
     fractions = matrix / matrix.sum()
     true, predicted = fractions.sum(axis=1), fractions.sum(axis=0)
-    observed, expected = accuracy(matrix), true @ predicted
+    observed, expected = np.trace(matrix) / matrix.sum(), true @ predicted
     on_diagonal = np.diag(fractions) @ (1 - expected - (true + predicted) * (1 - observed)) ** 2
     off_diagonal = fractions * (predicted[:, None] + true[None, :]) ** 2 * (1 - np.eye(len(fractions)))
     variance = on_diagonal + (1 - observed) ** 2 * off_diagonal.sum()
     variance -= (observed * expected - 2 * expected + observed) ** 2
     # What is 0 in exact arithmetic comes out as 1e-17, and its root as 1e-8.
     variance = variance if variance > ROUNDING else 0
-    half_width = Z * np.sqrt(variance / matrix.sum()) / (1 - expected) ** 2
-    return [float(max(kappa - half_width, -1)), float(min(kappa + half_width, 1))]
+    return around((observed - expected) / (1 - expected), Z * np.sqrt(variance / matrix.sum()) / (1 - expected) ** 2)
 
 
 def accuracy_test(correct, groups, rate):
@@ -329,9 +328,8 @@ def symmetry_test(matrix, differences, groups):
     return float(stats.chi2.sf((difference**2 / total).sum(), len(total)))
 
 
-def _agreement_by_chance(matrix):
-    fractions = matrix / matrix.sum()
-    return float(fractions.sum(axis=1) @ fractions.sum(axis=0))
+def _chance_always_agrees(matrix):
+    return np.count_nonzero(matrix) == 1 and np.trace(matrix) > 0
 
 
 def one_sided(one):

@@ -81,8 +81,8 @@ def rank_difference(labels, predicted, groups, largest):
     """
     values = np.abs(labels - predicted) / largest
     effective = len(values) / design_effect(values, groups)
-    limits = exact_interval(values.mean() * effective, effective)
-    return Figure(float(values.mean() * largest), [largest * limit for limit in limits])
+    mean = Figure(float(values.mean()), exact_interval(values.mean() * effective, effective))
+    return mean.mapped(lambda value: largest * value)
 
 
 def _by_chance(labels, predicted):

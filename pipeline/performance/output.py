@@ -28,7 +28,7 @@ def write(results_path, results, sources, report_sections=None):
 
     files.write_text(markdown_path, text)
     for draw, picture in drawings:
-        draw(picture.path, results)
+        plots.save(draw, results, picture.path)
     others = [path for path in picture_paths(results_path).values() if path not in drawn]
     lines += [f"removed {path}, of earlier results" for path in others if files.remove_drawn(path)]
     files.write_json(results_path, contents)

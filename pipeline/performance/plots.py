@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
 from pipeline.performance.decision_curve import THRESHOLDS
-from pipeline.performance.figures import percent, score, span
+from pipeline.performance.figure_text import percent, score, span
 from pipeline.performance.pages import Picture
 from pipeline.performance.referral import uncertainty_source
 from pipeline.performance.results_files import picture_paths
@@ -19,11 +19,12 @@ LINE_STYLES = ["-", "--", "-.", ":"]
 CLASSES_IN_LEGEND = 20
 CLASSES_WITH_NUMBERS = 25
 CLASSES_IN_TEXT = 10
+SQUARE = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02), "aspect": "equal"}
 CLASSES_IN_HALF_A_PAGE = 6  # whose confusion matrix can be read at half the width of a page
 
 
 def drawings(results, results_path, for_report=False):
-    """Return [(function that draws it, Picture)] of the pictures that belong beside the results JSON.
+    """Return [(function of the Results that draws it, Picture)] of the pictures that belong beside the results JSON.
 
     That of the referral belongs there where uncertainty was asked for, by Monte Carlo dropout, and in a report.
     """
@@ -33,7 +34,7 @@ def drawings(results, results_path, for_report=False):
     if len(results.classes) <= CLASSES_IN_TEXT:
         correct = ", ".join(f"{one.sensitivity.counts} {units} of {one.name}" for one in results.classes)
     reliability = "How often what was predicted came true, over its probability"
-    reliability += f"; calibration error {score(_reliability(results)[1])}"
+    reliability += f"; calibration error {score(results.calibration_error)}"
     roc = f"ROC curve of {of_class}, sensitivity over 1 - specificity; area {score(results.main.auc.value)}."
     average = score(results.main.average_precision.value)
     drawn = [
@@ -55,7 +56,12 @@ def drawings(results, results_path, for_report=False):
 
 
 @own_style()
-def draw_confusion_matrix(path, results):
+def save(draw, results, path):
+    """Write what a function of the Results draws as PNG."""
+    save_figure(draw(results), path)
+
+
+def draw_confusion_matrix(results):
     """Draw the confusion matrix: counts and row percentages, a row a true class, a column a predicted one."""
     counts = results.matrix
     totals = counts.sum(axis=1, keepdims=True)
@@ -84,44 +90,43 @@ def draw_confusion_matrix(path, results):
     axes.set_yticks(range(class_count), rows, size=size)
     axes.set(xlabel="predicted class", ylabel="true class")
     titled(axes, f"Confusion matrix: {results.unit}s and row percentages" if class_count > 4 else "Confusion matrix")
-    save_figure(figure, path)
+    return figure
 
 
-@own_style()
-def draw_roc(path, results):
+def draw_roc(results):
     """Draw the ROC curve of the positive class, or of each class against the rest, with the area and its interval.
 
     Of several folds each has a thin curve, and the thick one is their mean in the direction of the sensitivity, whose
     area is the mean of theirs: Fawcett, Pattern Recognition Letters 27 (2006) 861, 8.1. A circle is the positive class
     as it was predicted.
     """
-    figure, axes = _square_axes("1 - specificity", "sensitivity")
-    _draw_classes(axes, results, "AUC", [one.auc for one in results.shown_classes], _roc, _mean_curve, "default")
+    figure, axes = _axes(4.8, 4.8, xlabel="1 - specificity", ylabel="sensitivity", **SQUARE)
+    areas = [one.auc for one in results.shown_classes]
+    _draw_classes(axes, results, "AUC", areas, metrics.roc_curve, _mean_sensitivity, "default")
     if results.positive is not None and None not in (results.main.sensitivity.value, results.main.specificity.value):
         point = 1 - results.main.specificity.value, results.main.sensitivity.value
         axes.plot(*point, "o", color=COLORS[1], ms=8, label=_as_predicted(results), zorder=3)
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="chance: 0.5", zorder=0)
     legend_above(axes, f"ROC {_of_whom(results)}")
-    save_figure(figure, path)
+    return figure
 
 
-@own_style()
-def draw_precision_recall(path, results):
+def draw_precision_recall(results):
     """Draw precision over recall of the positive class, or of each class against the rest; for one, the prevalence.
 
     Of several folds each has a thin curve, and the thick one is their mean precision at each recall, whose area is the
     mean of theirs.
     """
-    figure, axes = _square_axes("recall (sensitivity)", "precision")
+    figure, axes = _axes(4.8, 4.8, xlabel="recall (sensitivity)", ylabel="precision", **SQUARE)
     areas = [one.average_precision for one in results.shown_classes]
-    _draw_classes(axes, results, "average precision", areas, _precisions, _mean_precision, "steps-post")
+    _draw_classes(axes, results, "average precision", areas, _recall_and_precision, _mean_precision, "steps-post")
     if results.positive is not None:
         prevalence = results.main.prevalence.value
         axes.axhline(prevalence, ls=":", color="grey", label=f"chance: prevalence {prevalence:.3f}", zorder=0)
     # Above the legend, if there is a curve to name.
     write = legend_above if axes.get_legend_handles_labels()[0] else titled
     write(axes, f"Precision and recall {_of_whom(results)}")
-    save_figure(figure, path)
+    return figure
 
 
 def _of_whom(results):
@@ -137,13 +142,12 @@ def _as_predicted(results):
     return f"{how}: sensitivity {percent(main.sensitivity.value)}, specificity {percent(main.specificity.value)}"
 
 
-@own_style()
-def draw_reliability(path, results):
+def draw_reliability(results):
     """Draw how often what was predicted came true, over its probability, above how many images each bin holds.
 
     The probability is that of the positive class; for more than two classes, that of the predicted class.
     """
-    bins, error = _reliability(results)
+    bins = results.reliability
     if results.positive is None:
         fraction, what = "fraction predicted correctly", "the most probable class"
     else:
@@ -154,8 +158,7 @@ def draw_reliability(path, results):
     means = np.array([one.mean_probability for one in bins])
     observed = np.array([one.observed.value for one in bins])
     limits = np.array([one.observed.interval for one in bins])
-    label = "observed, with 95% interval"
-    label += f" (calibration error {score(error)})"
+    label = f"observed, with 95% interval (calibration error {score(results.calibration_error)})"
     axes.plot([0, 1], [0, 1], ls=":", color="grey", label="perfectly calibrated")
     axes.errorbar(
         means, observed, yerr=np.abs(limits.T - observed).tolist(), fmt="o", color=COLORS[0], capsize=3,
@@ -172,15 +175,14 @@ def draw_reliability(path, results):
     below.set(xlabel=f"predicted probability of {what}", ylabel=f"{results.unit}s")
     below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     below.grid(alpha=0.3, axis="y")
-    save_figure(figure, path)
+    return figure
 
 
-@own_style()
-def draw_referral(path, results):
+def draw_referral(results):
     """Draw the accuracy of the images that are left over the fraction of the least certain ones that are referred."""
     referral, count = results.referral, results.count
-    figure = Figure(figsize=(4.8, 3.6))
-    axes = figure.subplots()
+    x_label = f"fraction of the {results.unit}s referred to an expert"
+    figure, axes = _axes(4.8, 3.6, xlabel=x_label, ylabel="accuracy of the rest", xlim=(0, 1))
     left = np.arange(count, count - len(referral.rankings[0].accuracies), -1)
     fractions = 1 - left / count
     for color, style, ranking in zip(COLORS, LINE_STYLES, referral.rankings, strict=False):
@@ -192,81 +194,60 @@ def draw_referral(path, results):
     axes.axhline(correct / count, ls=":", color="grey", label="at random", zorder=0)
     referred = referral.referred / count
     axes.axvline(referred, color="grey", lw=0.8, label=f"{percent(referred)} referred, as on the page", zorder=0)
-    x_label = f"fraction of the {results.unit}s referred to an expert"
-    axes.set(xlabel=x_label, ylabel="accuracy of the rest", xlim=(0, 1))
-    axes.grid(alpha=0.3)
     legend_above(axes, f"Referring the least certain {results.unit}s")
-    save_figure(figure, path)
+    return figure
 
 
-@own_style()
-def draw_decision_curve(path, results):
+def draw_decision_curve(results):
     """Draw the net benefit of the model, with its interval, of treating all and of treating none."""
-    curve = results.decision_curve
-    figure = Figure(figsize=(4.8, 3.6))
-    axes = figure.subplots()
+    curve, x_label = results.decision_curve, f"threshold probability of {shown_name(results.positive)}"
+    highest = max(curve.limits.max(), curve.treat_all.max(), 0.05)
+    limits = {"xlim": (0, 1), "ylim": (-0.3 * highest, 1.05 * highest)}
+    figure, axes = _axes(4.8, 3.6, xlabel=x_label, ylabel="net benefit", **limits)
     axes.fill_between(THRESHOLDS, *curve.limits.T, color=COLORS[0], alpha=0.3, lw=0, label="95% interval")
     axes.plot(THRESHOLDS, curve.model, color=COLORS[0], label="treat by the model")
     axes.plot(THRESHOLDS, curve.treat_all, color=COLORS[1], ls="--", label="treat all")
     axes.axhline(0, color="black", lw=1, ls=":", label="treat none")
-    highest = max(curve.limits.max(), curve.treat_all.max(), 0.05)
-    x_label = f"threshold probability of {shown_name(results.positive)}"
-    axes.set(xlabel=x_label, ylabel="net benefit", xlim=(0, 1), ylim=(-0.3 * highest, 1.05 * highest))
-    axes.grid(alpha=0.3)
     legend_above(axes, "Decision curve")
-    save_figure(figure, path)
+    return figure
 
 
-def _reliability(results):
-    """Return the Bins that are shown, and their calibration error."""
-    if results.positive is None:
-        return results.confidence_bins, results.confidence_error
-    return results.main.against_rest.reliability, results.main.calibration_error.value
-
-
-def _square_axes(x_label, y_label):
-    figure = Figure(figsize=(4.8, 4.8))
+def _axes(width, height, **settings):
+    figure = Figure(figsize=(width, height))
     axes = figure.subplots()
-    axes.set(xlabel=x_label, ylabel=y_label, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.set(**settings)
     axes.grid(alpha=0.3)
     return figure, axes
 
 
-def _draw_classes(axes, results, measure, areas, curves_of, mean_of, draw_style):
+def _draw_classes(axes, results, measure, areas, curve_of, mean_of, draw_style):
     """Draw the mean curve over folds of each shown class in its own colour, and of a positive class the folds' too.
 
     More than fit into a legend are grey; a word stands where there is none. `areas` are the Figures of the shown
-    classes, and `measure` their name. `curves_of` returns [(x, y)] of each fold of a OneAgainstRest, `mean_of` those of
-    their mean.
+    classes, and `measure` their name. `curve_of` returns x, y and more of a fold, from `truth` and `scores` of its
+    roc.Curve; `mean_of` x and y of the mean of several [(x, y), ...].
     """
-    curves, thin = [], []
-    for one, area in zip(results.shown_classes, areas, strict=True):
-        if area.value is not None:
-            of_folds = curves_of(one.against_rest)
-            label = f"{measure} of {shown_name(one.name)}: {score(area.value)} ({span(area, score)})"
-            curves.append((*mean_of(of_folds), label))
-            thin += of_folds if len(of_folds) > 1 and results.positive else []
-    for number, (x, y, label) in enumerate(curves):
-        if len(curves) > CLASSES_IN_LEGEND:
-            label = f"each of {len(curves)} classes" if number == 0 else None
-            axes.plot(x, y, color="black", alpha=0.25, lw=1, drawstyle=draw_style, label=label)
+    known = [(one, area) for one, area in zip(results.shown_classes, areas, strict=True) if area.value is not None]
+    thin = []
+    for number, (one, area) in enumerate(known):
+        of_folds = [curve_of(curve.truth, curve.scores)[:2] for curve in curves_of_folds(one.against_rest)]
+        thin += of_folds if len(of_folds) > 1 and results.positive else []
+        if len(known) > CLASSES_IN_LEGEND:
+            label = f"each of {len(known)} classes" if number == 0 else None
+            look = {"color": "black", "alpha": 0.25, "lw": 1}
         else:
-            color, style = COLORS[number % len(COLORS)], LINE_STYLES[number // len(COLORS)]
-            axes.plot(x, y, color=color, ls=style, lw=1.8, drawstyle=draw_style, label=label)
-    if not curves:
+            label = f"{measure} of {shown_name(one.name)}: {score(area.value)} ({span(area, score)})"
+            look = {"color": COLORS[number % len(COLORS)], "ls": LINE_STYLES[number // len(COLORS)], "lw": 1.8}
+        axes.plot(*mean_of(of_folds), drawstyle=draw_style, label=label, **look)
+    if not known:
         axes.text(0.5, 0.7, "undefined for these images", ha="center", transform=axes.transAxes)
     for number, (x, y) in enumerate(thin):
         label = f"each of {len(thin)} folds" if number == 0 else None
         axes.plot(x, y, color="grey", lw=0.8, drawstyle=draw_style, label=label, zorder=1)
 
 
-def _roc(rest):
-    """Return (1 - specificity, sensitivity) of each fold that has images of the class and others."""
-    return [metrics.roc_curve(curve.truth, curve.scores)[:2] for curve in curves_of_folds(rest)]
-
-
-def _mean_curve(curves):
-    """Return x and y of the mean over y of ROC curves [(x, y), ...]; of one as it is."""
+def _mean_sensitivity(curves):
+    """Return x and y of the mean over y of ROC curves; of one as it is."""
     if len(curves) == 1:
         return curves[0]
     grid = np.linspace(0, 1, 1001)
@@ -274,14 +255,13 @@ def _mean_curve(curves):
     return np.append(0, grid), np.append(0, mean)
 
 
-def _precisions(rest):
-    """Return (recall, precision) of each fold that has images of the class and others; recall falls."""
-    curves = curves_of_folds(rest)
-    return [metrics.precision_recall_curve(curve.truth, curve.scores)[1::-1] for curve in curves]
+def _recall_and_precision(truth, scores):
+    precision, recall, _ = metrics.precision_recall_curve(truth, scores)
+    return recall, precision
 
 
 def _mean_precision(curves):
-    """Return recall, falling, and the mean precision of curves at each, theirs at the smallest recall not below it."""
+    """Return recall, falling, and the mean precision at each: a curve's is at its least recall not below it."""
     recalls = np.unique(np.concatenate([recall for recall, _ in curves]))[::-1]
     reached = [precision[np.searchsorted(-recall, -recalls, side="right") - 1] for recall, precision in curves]
     return recalls, np.mean(reached, axis=0)

@@ -43,11 +43,21 @@ def predictive_values(predictions, prevalences):
         raise UserError(
             f"-prevalence: with {len(predictions.class_names)} classes no one of them is positive; leave it out"
         )
-    one = OneAgainstRest.of(predictions, predictions.class_names.index(predictions.positive_class))
+    one = OneAgainstRest.of_positive(predictions)
     positive = _likelihood_ratio(one, one.finding, NEVER, NO_FALSE_POSITIVE)
     negative = _likelihood_ratio(one, ~one.finding, ALWAYS, NO_TRUE_NEGATIVE)
-    at = [AtPrevalence(each, _after(positive, each), _rest(_after(negative, each))) for each in prevalences]
+    at = [_at(prevalence, positive, negative) for prevalence in prevalences]
     return PredictiveValues(predictions.positive_class, positive, negative, at)
+
+
+def _at(prevalence, positive_ratio, negative_ratio):
+    odds = prevalence / (1 - prevalence)
+
+    def chance(ratio):
+        return 1.0 if ratio == math.inf else odds * ratio / (1 + odds * ratio)
+
+    negative = negative_ratio.mapped(lambda ratio: 1 - chance(ratio))
+    return AtPrevalence(prevalence, positive_ratio.mapped(chance), negative)
 
 
 def _likelihood_ratio(one, outcome, if_never, if_infinite):
@@ -85,20 +95,3 @@ def _lower_limit(above, below, correlation):
     left = above.value**2 - down**2
     root = math.sqrt(max(product**2 - (below.value**2 - up**2) * left, 0))
     return left / (product + root) if left > 0 else 0.0
-
-
-def _after(ratio, prevalence):
-    """Return the Figure of the class's probability after a finding with the likelihood ratio, a Figure."""
-    if ratio.value is None:
-        return ratio
-    odds = prevalence / (1 - prevalence)
-    value, *interval = (
-        1.0 if each == math.inf else odds * each / (1 + odds * each) for each in (ratio.value, *ratio.interval)
-    )
-    return Figure(value, interval)
-
-
-def _rest(figure):
-    if figure.value is None:
-        return figure
-    return Figure(1 - figure.value, [1 - limit for limit in reversed(figure.interval)])

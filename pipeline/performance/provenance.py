@@ -26,7 +26,6 @@ class Source:
     """A predictions file and what is known of how it came about."""
 
     predictions: Predictions
-    path: Path
     split: SplitRecord | None
     training: dict  # the training record of the model, where there is one
     split_changed: bool = False  # the split that lies beside the predictions is not theirs, and `split` is None
@@ -35,7 +34,7 @@ class Source:
     @property
     def root(self):
         """The project folder."""
-        return self.path.parent
+        return self.predictions.path.parent
 
     @property
     def model(self):
@@ -62,65 +61,61 @@ class Source:
 
     def fingerprints(self):
         """Return [(path in the project folder, SHA-256)] of what the predictions come from, and their own."""
-        split = Path("csv", "" if self.predictions.fold is None else f"fold_{self.predictions.fold}")
-        checkpoint = self.predictions.checkpoint or ""
-        of_split = [Path("csv", "images.csv"), *(split / f"{partition}.csv" for partition in PARTITIONS)]
+        project, checkpoint = Project(self.root), self.predictions.checkpoint or ""
+        of_split = [project.csv / "images.csv", *split_tables(project.split_folder(self.predictions.fold))]
         paths = [
             *([] if self.split_changed else of_split),
-            *([Path("models", checkpoint)] if is_plain_file_name(checkpoint) and not self.trained_since else []),
-            Path(self.path.name),
+            *([project.models / checkpoint] if is_plain_file_name(checkpoint) and not self.trained_since else []),
+            self.predictions.path,
         ]
         return [
-            (path.as_posix(), files.content_hash((self.root / path).read_bytes()))
+            (path.relative_to(self.root).as_posix(), files.content_hash(path.read_bytes()))
             for path in paths
-            if (self.root / path).is_file()
+            if path.is_file()
         ]
 
     def curve(self, quantity):
         """Return the Picture of the training's loss or accuracy."""
-        known = [
-            f"{name} {self.training[name]}" for name in ("best epoch", "number of epochs") if name in self.training
-        ]
-        text = f"{'; '.join([f'{self.label}: {quantity} by epoch, training and validation', *known])}."
+        known = [name for name in ("best epoch", "number of epochs") if name in self.training]
+        epochs = "".join(f"; {name} {self.training[name]}" for name in known)
+        text = f"{self.label}: {quantity} by epoch, training and validation{epochs}."
         return Picture(self.root / "results" / f"{self.model}_{quantity}.png", text)
 
 
-def read(parts, paths, for_report):
-    """Return a Source for each of the Predictions `parts`, read from `paths`.
+def read(parts, for_report):
+    """Return a Source for each of the Predictions `parts`.
 
     Raises UserError, with a line a fault, where the record of the split is damaged or, for a report, that of a training
     is, or a gallery is missing.
     """
     sources, faults = [], []
-    for part, path in zip(parts, paths, strict=True):
-        if for_report and part.gallery and not (path.parent / part.gallery).is_file():
-            faults.append(
-                f"{path.parent / part.gallery}: no such file, which {path} names; predict with --explain again"
-            )
+    for part in parts:
+        folder, gallery = part.path.parent, part.gallery and part.path.with_name(part.gallery)
+        if for_report and gallery and not gallery.is_file():
+            faults.append(f"{gallery}: no such file, which {part.path} names; predict with --explain again")
         try:
-            split = read_split_record(path.parent / "csv" / "split.json")
-            changed = _split_has_changed(part, path.parent)
-            record = path.parent / "results" / f"{_model_name(part)}_hyperparameters.json"
+            split, changed = read_split_record(folder / "csv" / "split.json"), _split_has_changed(part)
+            record = folder / "results" / f"{_model_name(part)}_hyperparameters.json"
             training = {}
             if is_plain_file_name(record.name) and record.is_file():
                 with contextlib.nullcontext() if for_report else contextlib.suppress(UserError):
                     training = _training_record(record)
             weights = training.get("weights hash")
             since = None not in (weights, part.weights) and [weights] != part.weights
-            split, training = None if changed else split, {} if since else training
-            sources.append(Source(part, path, split, training, changed, since))
+            sources.append(Source(part, None if changed else split, {} if since else training, changed, since))
         except UserError as error:
             faults += error.faults
     require_none(faults)
     return sources
 
 
-def _split_has_changed(predictions, root):
-    """Tell whether the split files in a project folder give the predictions' partition other images, or labels.
+def _split_has_changed(predictions):
+    """Tell whether the split files beside predictions give their partition other images, or labels, than they have.
 
-    False where none are there, and for images from elsewhere.
+    False where there are none, and for images from elsewhere.
     """
-    project, names = Project(root), predictions.members or [[name] for name in predictions.file_names or []]
+    project, names = Project(predictions.path.parent), predictions.members
+    names = names or [[name] for name in predictions.file_names or []]
     folders = project.fold_folders()
     together = predictions.fold is None and len(predictions.weights or ()) > 1  # of all folds' models
     folder = folders[min(folders)] if together and folders else project.split_folder(predictions.fold)
@@ -188,7 +183,7 @@ def _galleries(sources):
 def _training(sources):
     """Return the section on how the models were trained: their curves and settings."""
     recorded = [source for source in sources if source.training]
-    missing = [f"{source.model} beside {source.path.name}" for source in sources if not source.training]
+    missing = [f"{source.model} beside {source.predictions.path.name}" for source in sources if not source.training]
     of = " of these weights" if any(source.trained_since for source in sources) else ""
     sentences = [f"There are no training records{of} of {', of '.join(missing)}."] if missing else []
     curves = [source.curve(quantity) for quantity in ("loss", "accuracy") for source in recorded]
@@ -206,12 +201,9 @@ def _settings(sources):
     rows = []
     for name in names:
         if name not in ("command line", "fresh weights"):
-            values = [source.training.get(name) for source in sources]
-            values = [
-                "" if value is None else source.relative(in_words(_rounded(value), ", "))
-                for source, value in zip(sources, values, strict=True)
-            ]
-            rows.append((name, *(values if len(set(values)) > 1 else values[:1])))
+            values = [(source, source.training.get(name)) for source in sources]
+            cells = ["" if value is None else each.relative(in_words(_rounded(value), ", ")) for each, value in values]
+            rows.append((name, *(cells if len(set(cells)) > 1 else cells[:1])))
     if len(sources) == 1:
         return Table(["setting", "value"], rows, f"How {sources[0].model} was trained")
     caption = "How the models were trained; a value given once holds for all"
@@ -262,13 +254,13 @@ def _split(sources):
         f"The images were split on {source.split.date[:10]} (UTC) with the random seed {source.split.seed}."
         for source in known
     ]
-    changed = [source.path.name for source in sources if source.split_changed]
+    changed = [source.predictions.path.name for source in sources if source.split_changed]
     if changed:
         sentences.append(
             f"{listed(changed)}: the split that lies beside was changed after predicting, or is another one, and how "
             "these images were split is not known."
         )
-    since = [f"{source.path.name} ({source.model})" for source in sources if source.trained_since]
+    since = [f"{source.predictions.path.name} ({source.model})" for source in sources if source.trained_since]
     if since:
         sentences.append(
             f"{listed(since)}: the model was trained again, or further, after predicting; test it again for what it "

@@ -47,8 +47,7 @@ def referral(predictions):
     halves rounded up and at least one, are referred. The p-value is that of a hypergeometric test. In "accuracies"
     equally uncertain images count by their mean.
     """
-    correct = predictions.labels == predictions.predictions
-    count, errors, groups = len(correct), int((~correct).sum()), predictions.group_numbers()
+    count, errors = len(predictions.labels), int((~predictions.correct).sum())
     referred = max(1, int(FRACTION * count + 0.5))
     # Beyond 12 decimals it is rounding that tells values apart.
     values = {"predictive entropy": np.round(predictions.entropy(), 12)}
@@ -59,7 +58,7 @@ def referral(predictions):
         referred,
         errors,
         errors * referred / count,
-        [_ranking(measure, correct, of_images, referred, groups) for measure, of_images in values.items()],
+        [_ranking(measure, of_images, predictions, referred) for measure, of_images in values.items()],
     )
 
 
@@ -70,16 +69,17 @@ def uncertainty_source(referral):
     return f"{referral.sample_count} predictions with Monte Carlo dropout"
 
 
-def _ranking(measure, correct, values, referred, groups):
+def _ranking(measure, values, predictions, referred):
     """Return the Ranking of referring so many images of the largest values."""
+    correct, groups, unit = predictions.correct, predictions.group_numbers(), predictions.unit
     count, errors = len(correct), int((~correct).sum())
     accuracies = _accuracies_of_the_rest(correct, values)
     order = np.argsort(-values, kind="stable")
     reason = ""
     if count - referred < FEWEST_LEFT:
-        reason = f"fewer than {FEWEST_LEFT} images would be left"
+        reason = f"fewer than {FEWEST_LEFT} {unit}s would be left"
     elif values[order[referred - 1]] == values[order[referred]]:
-        reason = "images that are referred and images that are not are equally uncertain"
+        reason = f"{unit}s that are referred and {unit}s that are not are equally uncertain"
     if reason:
         return Ranking(measure, *[Figure(None, reason=reason)] * 4, accuracies)
     found = int((~correct[order[:referred]]).sum())

@@ -3,35 +3,35 @@
 import math
 
 from pipeline.messages import counted, listed, shortened
-from pipeline.performance import optional_sections, standard_sections
-from pipeline.performance.figures import percent, span
+from pipeline.performance import sections
+from pipeline.performance.figure_text import percent, span
 from pipeline.performance.pages import Page, Section
 
 
 def page(results, contents, pictures=(), further_sections=()):
     """Return the Page of Results and of their results JSON, with Pictures of them and sections from elsewhere."""
-    sections = [
+    shown = [
         Section("Warnings", points=contents["Warnings"], style="warning") if contents["Warnings"] else None,
-        standard_sections.main_figures(results, pictures),
-        None if results.positive else standard_sections.each_class(results),
-        standard_sections.confusion_matrix(results),
-        standard_sections.more_figures(results),
-        results.predictive_values and optional_sections.predictive_values(results),
-        results.subgroups and optional_sections.subgroups(results),
-        results.ordered and optional_sections.ordered(results),
-        standard_sections.tests(results),
-        standard_sections.calibration(results),
-        results.thresholds and optional_sections.threshold(results),
-        results.decision_curve and optional_sections.decision_curve(results),
-        results.cross_validation and optional_sections.folds(results),
-        results.errors and standard_sections.most_confident_errors(results),
-        optional_sections.referral(results),
-        results.comparison and optional_sections.comparison(results),
-        results.baselines and optional_sections.baselines(results),
+        sections.main_figures(results, pictures),
+        None if results.positive else sections.each_class(results),
+        sections.confusion_matrix(results),
+        sections.more_figures(results),
+        results.predictive_values and sections.predictive_values(results),
+        results.subgroups and sections.subgroups(results),
+        results.ordered and sections.ordered(results),
+        sections.tests(results),
+        sections.calibration(results),
+        results.thresholds and sections.threshold(results),
+        results.decision_curve and sections.decision_curve(results),
+        results.cross_validation and sections.folds(results),
+        results.errors and sections.most_confident_errors(results),
+        sections.referral(results),
+        results.comparison and sections.comparison(results),
+        results.baselines and sections.baselines(results),
         _undefined(results, contents),
         *further_sections,
     ]
-    return Page(*_headline(results), [section for section in sections if section])
+    return Page(*_headline(results), [section for section in shown if section])
 
 
 def _headline(results):
@@ -60,10 +60,9 @@ def _meaning(results):
 
 
 def _for_half_the_interval(results):
-    number, groups = results.number_to_halve, results.group_count
-    in_groups = ""
-    if groups not in (None, results.count):
-        in_groups = f" in {counted(math.ceil(number * groups / results.count), 'group')}"
+    number, in_groups = results.number_to_halve, ""
+    if results.in_groups:
+        in_groups = f" in {counted(math.ceil(number * results.group_count / results.count), 'group')}"
     return f"To halve this interval, test about {counted(number, results.unit)}{in_groups}."
 
 

@@ -1,10 +1,11 @@
 """The results JSON: the one place where Results become its keys and values."""
 
 import math
-from dataclasses import astuple, replace
+from dataclasses import astuple
 
 from pipeline.messages import in_words
 from pipeline.operating_point import KEY, OperatingPoint
+from pipeline.performance.calibration import calibration_error
 from pipeline.performance.cautions import cautions
 from pipeline.performance.decision_curve import THRESHOLDS
 from pipeline.performance.figures import Figure
@@ -12,7 +13,6 @@ from pipeline.performance.metrics import confusion_matrix
 from pipeline.performance.summary import OneClass
 
 ERROR = ("file name", "class", "predicted", "probability", "others of its group")
-NO_FILE_NAMES = "the predictions hold no file names"
 # Whose means over classes are 1 / classes, or the accuracy / classes, and say nothing.
 WITHOUT_MEAN = ("Prevalence", "Detection Rate", "Detection Prevalence")
 
@@ -26,13 +26,12 @@ def as_json(results):
     brackets under "Per Class".
     """
     predictions, undefined = results.predictions, {}
-    overall = _values(_overall(results), undefined)
-    main = _one_class(replace(results.main, brier_score=results.brier_score), undefined)
+    overall = _plain(_overall(results), undefined)
+    figures = _plain(_one_class(results.main), undefined) | overall
     per_class = {
-        one.name: {"n": int(one.against_rest.truth.sum())} | _one_class(one, undefined, f" ({one.name})")
+        one.name: _plain({"n": int(one.against_rest.truth.sum())} | _one_class(one), undefined, f" ({one.name})")
         for one in results.classes
     }
-    figures = main | overall
     if results.positive is None:
         figures = {name: value for name, value in figures.items() if name not in WITHOUT_MEAN}
     published = ("Sensitivity", "Specificity", "ROC-AUC", "Accuracy", "Cohen's Kappa")
@@ -52,50 +51,46 @@ def as_json(results):
 
 
 def _overall(results):
-    """Return {name: Figure} of what is measured over all classes."""
+    """Return what is measured over all classes."""
     of_pairs = {} if results.pairwise_auc is None else {"Hand and Till's M": results.pairwise_auc}
     return {
         **_with_intervals({"Accuracy": results.accuracy}),
-        "n For Half The Accuracy 95% Interval": Figure(results.number_to_halve),
-        "No Information Rate": Figure(results.no_information_rate),
-        "Accuracy P-Value": Figure(results.accuracy_p_value),
+        "n For Half The Accuracy 95% Interval": results.number_to_halve,
+        "No Information Rate": results.no_information_rate,
+        "Accuracy P-Value": results.accuracy_p_value,
         **_with_intervals({"Cohen's Kappa": results.kappa}),
-        "Cohen's Kappa 95% Interval (Fleiss, Cohen and Everitt)": _interval(results.kappa_large_sample),
+        "Cohen's Kappa 95% Interval (Fleiss, Cohen and Everitt)": results.kappa_large_sample_interval,
         "McNemar P-Value": results.symmetry_p_value,
         **_with_intervals(of_pairs | {"Log Loss": results.log_loss}),
-        "Confidence Calibration Error": Figure(results.confidence_error),
-        "Calibration Error If Calibrated": Figure(results.error_if_calibrated),
-        "Confidence Reliability Diagram": Figure(_bins(results.confidence_bins)),
-        "Most Confident Errors": Figure(_errors(results.errors), reason=NO_FILE_NAMES),
-    }  # fmt: skip
+        "Confidence Calibration Error": calibration_error(results.confidence_bins),
+        "Calibration Error If Calibrated": results.error_if_calibrated,
+        "Confidence Reliability Diagram": _bins(results.confidence_bins),
+        "Most Confident Errors": _errors(results.errors),
+    }
 
 
 def _errors(errors):
-    return errors and [dict(zip(ERROR, astuple(error), strict=True)) for error in errors]
+    if errors is None:
+        return Figure(None, reason="the predictions hold no file names")
+    return [dict(zip(ERROR, astuple(error), strict=True)) for error in errors]
 
 
-def _one_class(figures, undefined, of=""):
-    """Return the JSON of ClassFigures, with the details of a OneClass."""
-    values = figures.named()
-    values |= {
-        f"{name} 95% Interval": _interval(figure)
-        for name, figure in figures.named().items()
-        if figure.interval or figure.reason
-    }
+def _one_class(figures):
+    """Return what is measured of ClassFigures, with the details of a OneClass."""
+    named = figures.named()
+    measured = {name: figure for name, figure in named.items() if figure.interval or figure.reason}
+    entries = named | {f"{name} 95% Interval": _interval(figure) for name, figure in measured.items()}
     if not isinstance(figures, OneClass):
-        return _values(values, undefined, of)
+        return entries
+    entries |= _with_intervals(figures.calibration_line)
+    entries["ROC-AUC 95% Interval (DeLong)"] = figures.delong_interval
+    if figures.auc_pooled is not None:
+        entries["ROC-AUC (pooled)"] = figures.auc_pooled
+        entries["Average Precision (pooled)"] = figures.average_precision_pooled
     one = figures.against_rest
     counts = confusion_matrix(one.truth, one.finding, 2).tolist()
     (true_negatives, false_positives), (false_negatives, true_positives) = counts
-    values |= _with_intervals(figures.calibration_line)
-    values["ROC-AUC 95% Interval (DeLong)"] = _interval(figures.auc_delong)
-    if figures.auc_pooled is not None:
-        values |= {
-            "ROC-AUC (pooled)": figures.auc_pooled,
-            "Average Precision (pooled)": figures.average_precision_pooled,
-        }
-    return {
-        **_values(values, undefined, of),
+    return entries | {
         "True Positives": true_positives, "False Negatives": false_negatives,
         "False Positives": false_positives, "True Negatives": true_negatives,
         "Reliability Diagram": _bins(one.reliability),
@@ -116,13 +111,12 @@ def _added(results, undefined):
     """Return the JSON of what options ask for."""
     added = {}
     if len(results.thresholds) == 1:
-        added["Threshold"] = _threshold(results.thresholds[0])
+        added["Threshold"] = _threshold(results.thresholds[0], undefined)
     elif results.thresholds:
-        added["Thresholds"] = [{"fold": point.fold, **_threshold(point)} for point in results.thresholds]
+        added["Thresholds"] = [{"fold": point.fold, **_threshold(point, undefined)} for point in results.thresholds]
     if results.temperature:
         added["Calibration"] = _temperature(results, undefined)
-    point = operating_point(results)
-    if point:
+    if point := operating_point(results):
         added[KEY] = point.as_json()
     if results.cross_validation:
         added |= _folds(results.cross_validation, undefined)
@@ -140,13 +134,14 @@ def _added(results, undefined):
     return added
 
 
-def _threshold(point):
-    return {
+def _threshold(point, undefined):
+    figures = {"Sensitivity": point.sensitivity, "Specificity": point.specificity, "Accuracy": point.accuracy}
+    entries = {
         "value": point.value, "rule": point.rule, "file": point.file, "split": point.split, "n": point.accuracy.total,
-        **_defined("Sensitivity", point.sensitivity), **_defined("Specificity", point.specificity),
-        **_defined("Accuracy", point.accuracy),
+        **_with_intervals(figures),
         "positives": point.sensitivity.total, "negatives": point.specificity.total,
     }  # fmt: skip
+    return _plain(entries, undefined)
 
 
 def operating_point(results):
@@ -181,45 +176,36 @@ def operating_point(results):
 
 def _temperature(results, undefined):
     fitted, before = results.temperature, results.uncalibrated
-    one = before.confidence_error if results.positive is None else before.main.calibration_error.value
-    figures = {
-        "Log Loss Before": before.log_loss, "Brier Score Before": before.brier_score,
-        "Calibration Error Before": Figure(one),
-        **_with_intervals({"Log Loss Change": results.change_in_log_loss}),
-    }  # fmt: skip
-    return {
+    entries = {
         "temperature": fitted.value, "temperatures of parts": fitted.of_parts,
         "file": fitted.file, "n": fitted.images, "errors": fitted.errors,
-        **_values(figures, undefined, " (calibration)"),
+        "Log Loss Before": before.log_loss, "Brier Score Before": before.main.brier_score,
+        "Calibration Error Before": before.calibration_error,
+        **_with_intervals({"Log Loss Change": results.change_in_log_loss}),
     }  # fmt: skip
+    return _plain(entries, undefined, " (calibration)")
 
 
 def _folds(cross_validation, undefined):
     folds = []
     for fold in cross_validation.folds:
-        area = _with_intervals({"ROC-AUC": fold.auc})
-        folds.append({
-            "fold": fold.number, "checkpoint": fold.checkpoint,
-            "n": fold.accuracy.total,
-            **_defined("Accuracy", fold.accuracy),
-            **_values(area, undefined, f" (fold {fold.number})"),
-        })  # fmt: skip
+        entries = {
+            "fold": fold.number, "checkpoint": fold.checkpoint, "n": fold.accuracy.total,
+            **_with_intervals({"Accuracy": fold.accuracy, "ROC-AUC": fold.auc}),
+        }  # fmt: skip
+        folds.append(_plain(entries, undefined, f" (fold {fold.number})"))
     between = {"Accuracy": cross_validation.accuracy, "ROC-AUC": cross_validation.auc}
-    for name, spread in between.items():
-        between[name] = Figure(None if spread.reason else spread.named(), reason=spread.reason)
-    return {"Folds": folds, "Between Folds": _values(between, undefined, " (between folds)")}
+    return {"Folds": folds, "Between Folds": _plain(between, undefined, " (between folds)")}
 
 
 def _predictive_values(values, undefined):
-    ratios = _with_intervals({"LR+": _finite(values.positive_ratio), "LR-": _finite(values.negative_ratio)})
     at = []
     for each in values.at:
         figures = _with_intervals({"Pos Pred Value": each.positive, "Neg Pred Value": each.negative})
         of = f" (prevalence {in_words(each.prevalence)})"
-        at.append({"prevalence": each.prevalence, **_values(figures, undefined, of)})
-    return {
-        "class": values.class_name, **_values(ratios, undefined, f" ({values.class_name})"), "at": at,
-    }  # fmt: skip
+        at.append(_plain({"prevalence": each.prevalence, **figures}, undefined, of))
+    ratios = _with_intervals({"LR+": _finite(values.positive_ratio), "LR-": _finite(values.negative_ratio)})
+    return _plain({"class": values.class_name, **ratios, "at": at}, undefined, f" ({values.class_name})")
 
 
 def _finite(figure):
@@ -235,8 +221,8 @@ def _subgroups(subgroups, undefined):
     for each in subgroups.by_value:
         figures = {"Accuracy": each.accuracy, "Sensitivity": each.sensitivity, "Specificity": each.specificity}
         figures = {name: figure for name, figure in figures.items() if figure} | {"ROC-AUC": each.auc}
-        values = _values(_with_intervals(figures), undefined, f" ({subgroups.column} {each.value})")
-        by_value.append({"value": each.value, "n": each.count, "Groups": each.group_count, **values})
+        entries = {"value": each.value, "n": each.count, "Groups": each.group_count, **_with_intervals(figures)}
+        by_value.append(_plain(entries, undefined, f" ({subgroups.column} {each.value})"))
     return {
         "file": subgroups.file, "column": subgroups.column, "by value": by_value,
         "without a value": subgroups.without_value, "of several values": subgroups.of_several,
@@ -246,13 +232,12 @@ def _subgroups(subgroups, undefined):
 def _referral(referral, undefined):
     by = {}
     for ranking in referral.rankings:
-        figures = {
+        entries = {
             "errors referred": ranking.errors_referred,
             "accuracy of the rest": ranking.rest, "95% interval": _interval(ranking.rest),
-            "gain": ranking.gain, "p-value": ranking.p_value,
+            "gain": ranking.gain, "p-value": ranking.p_value, "accuracies of the rest": ranking.accuracies,
         }  # fmt: skip
-        values = _values(figures, undefined, f" (referred by {ranking.measure})")
-        by[ranking.measure] = values | {"accuracies of the rest": ranking.accuracies}
+        by[ranking.measure] = _plain(entries, undefined, f" (referred by {ranking.measure})")
     samples = {} if referral.sample_count is None else {"Monte Carlo samples": referral.sample_count}
     return samples | {
         "referred": referral.referred,
@@ -263,7 +248,7 @@ def _referral(referral, undefined):
 
 def _ordered(ordered, undefined):
     figures = {"Quadratic Weighted Kappa": ordered.weighted_kappa, "Mean Rank Difference": ordered.rank_difference}
-    return {"classes": ordered.class_names, **_values(_with_intervals(figures), undefined)}
+    return _plain({"classes": ordered.class_names, **_with_intervals(figures)}, undefined)
 
 
 def _decision_curve(curve, _):
@@ -278,42 +263,36 @@ def _decision_curve(curve, _):
 def _comparison(comparison, undefined):
     areas = {}
     for area in comparison.areas:
-        figures = {
+        entries = {
             "here": area.here, "there": area.there,
             "difference": area.difference, "difference 95% interval": _interval(area.difference),
             "difference 95% interval (DeLong)": _interval(area.delong),
             "DeLong p-value": area.p_value,
         }  # fmt: skip
-        areas[area.class_name] = _values(figures, undefined, f" ({area.class_name})", "Comparison ROC-AUC ")
-    return {
+        areas[area.class_name] = _plain(entries, undefined, f" ({area.class_name})", "Comparison ROC-AUC ")
+    entries = {
         "Checkpoint": comparison.checkpoint, "n": comparison.count,
         "Accuracy": comparison.here, "Other Accuracy": comparison.there,
-        **_defined("Accuracy Difference", comparison.difference),
+        **_with_intervals({"Accuracy Difference": comparison.difference}),
         "Right Here Only": comparison.only_here, "Right There Only": comparison.only_there,
         "McNemar Exact P-Value": comparison.p_value,
         "ROC-AUC": areas,
     }  # fmt: skip
+    return _plain(entries, undefined)
 
 
 def _with_intervals(figures):
-    """Return {name: Figure} with the intervals as Figures of their own."""
-    return {
-        key: entry
-        for name, figure in figures.items()
-        for key, entry in ((name, figure), (f"{name} 95% Interval", _interval(figure)))
-    }
-
-
-def _defined(name, figure):
-    """Return the value and the interval of a Figure that has both."""
-    return {name: figure.value, f"{name} 95% Interval": figure.interval}
+    """Return {name: Figure} with the interval of each, as a Figure of its own, behind it."""
+    pairs = ({name: figure, f"{name} 95% Interval": _interval(figure)} for name, figure in figures.items())
+    return {name: figure for pair in pairs for name, figure in pair.items()}
 
 
 def _interval(figure):
     return Figure(figure.interval, reason=figure.reason)
 
 
-def _values(figures, undefined, after="", before=""):
-    """Return {name: value} of {name: Figure}; the reason of what has no value goes into `undefined`."""
+def _plain(entries, undefined, after="", before=""):
+    """Return {name: Figure or something else} with the values of Figures; the reasons of None go into `undefined`."""
+    figures = {name: entry for name, entry in entries.items() if isinstance(entry, Figure)}
     undefined |= {before + name + after: figure.reason for name, figure in figures.items() if figure.value is None}
-    return {name: figure.value for name, figure in figures.items()}
+    return entries | {name: figure.value for name, figure in figures.items()}

@@ -11,10 +11,10 @@ from functools import cached_property
 from itertools import permutations
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, stats
 
-from pipeline.performance.figures import Figure, Undefined, Z
-from pipeline.performance.grouped import FEWEST_GROUPS, most_design_effect, sizes_of, widening
+from pipeline.performance.figures import Figure, Undefined, Z, around, around_logit
+from pipeline.performance.grouped import FEWEST_GROUPS, most_design_effect, sizes_of, sums_of, widening
 from pipeline.performance.metrics import OneAgainstRest
 
 # A variance below this is 0 but for rounding: one exchanged pair among 100,000 images of each class gives 1e-20.
@@ -47,19 +47,31 @@ class Curve:
     @cached_property
     def placements(self):
         """For each image of the class the fraction of the others that it is above, and for each other the reverse."""
-        return _placements(self.truth, self.scores)
+        of_class, others = self.scores[self.truth], self.scores[~self.truth]
+        return _fraction_below(of_class, others), 1 - _fraction_below(others, of_class)
 
     @property
     def area(self):
+        """The probability that an image of the class scores above another one, ties counting half.
+
+        The Mann-Whitney statistic over the number of pairs: Hanley and McNeil, Radiology 143 (1982) 29.
+        """
         return float(self.placements[0].mean())
 
+    def components(self, groups):
+        """Return what each image adds to the area's deviation, float (n,).
 
-def roc_auc(truth, scores):
-    """Return the area: the probability that an image of the class scores above another one, ties counting half.
-
-    The Mann-Whitney statistic over the number of pairs: Hanley and McNeil, Radiology 143 (1982) 29.
-    """
-    return float(_placements(truth, scores)[0].mean())
+        The sum over groups of the squares of their sums is the area's variance: Obuchowski, Biometrics 53 (1997) 567.
+        With m images of the class in g of the groups it is sqrt(g / (g - 1)) (placement - area) / m, and likewise for
+        the others. (Her covariance of the two has the factor G / (G - 1) of all groups, here the geometric mean of
+        theirs, so that the variance is never negative.) For single images it is DeLong's variance.
+        """
+        parts = np.empty(len(self.truth))
+        for mask, placements in zip((self.truth, ~self.truth), self.placements, strict=True):
+            group_count = len(np.unique(groups[mask]))
+            factor = np.sqrt(group_count / max(group_count - 1, 1)) / len(placements)
+            parts[mask] = factor * (placements - placements.mean())
+        return self.weight * parts
 
 
 def curves_of_folds(one, weight=1.0):
@@ -70,7 +82,7 @@ def curves_of_folds(one, weight=1.0):
     inside = one.folds_with_both()
     if not inside:
         raise Undefined(BOTH)
-    return [Curve(one.truth[mask], one.probability[mask], one.groups[mask], weight / len(inside)) for mask in inside]
+    return [Curve(part.truth, part.probability, part.groups, weight / len(inside)) for part in inside]
 
 
 def area_figure(ones):
@@ -79,6 +91,11 @@ def area_figure(ones):
         return mean_area([curve for one in ones for curve in curves_of_folds(one, 1 / len(ones))])
     except Undefined as reason:
         return Figure(None, reason=str(reason))
+
+
+def area_of(predictions):
+    """Return area_figure of the positive class of Predictions, or of all where they take each in turn."""
+    return area_figure([*OneAgainstRest.shown(predictions).values()])
 
 
 def pairwise_area(predictions):
@@ -93,13 +110,11 @@ def pairwise_area(predictions):
     if count > MOST_PAIRED_CLASSES:
         reason = f"{count} classes have too many pairs; it is computed for {MOST_PAIRED_CLASSES} at most"
         return Figure(None, reason=reason)
-    groups, folds, curves = predictions.group_numbers(), predictions.fold_numbers(), []
+    ones, curves = [OneAgainstRest.of(predictions, index) for index in range(count)], []
     for first, second in permutations(range(count), 2):
-        either = np.isin(predictions.labels, (first, second))
-        truth, found = predictions.labels == first, predictions.predictions == first
-        arrays = truth, found, predictions.probabilities[:, first], groups, folds
+        pair = ones[first].select(np.isin(predictions.labels, (first, second)))
         try:
-            curves += curves_of_folds(OneAgainstRest(*(each[either] for each in arrays)), 1 / (count * (count - 1)))
+            curves += curves_of_folds(pair, 1 / (count * (count - 1)))
         except Undefined:
             where = "" if predictions.folds is None else " in one fold"
             return Figure(None, reason=f"no images of both {names[first]} and {names[second]}{where}")
@@ -123,21 +138,17 @@ def mean_area(curves):
     return Figure(mean, [_lower_limit(mean, curves, effect), 1 - _lower_limit(1 - mean, curves, effect)])
 
 
-def delong_interval(curves):
-    """Return DeLong's interval [lower, upper] of the mean area, each image taken by itself.
+def delong_interval(one):
+    """Return DeLong's interval [lower, upper] of the mean area of a class (OneAgainstRest), each image by itself.
 
     One curve: cut at 0 and 1, as R's pROC::ci.auc gives it; a point where the classes are separated without overlap.
     Several: mean -+ z sqrt(sum of their variances) / number, on the logit scale. Undefined for fewer than two images
     of the class or two others. DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837.
     """
-    if any(min(curve.counts) < 2 for curve in curves):
-        raise Undefined("needs two images of the class and two others")
-    mean = _mean(curves)
-    half_width = Z * np.sqrt(_independent_variance(curves))
-    if len(curves) == 1 or not 0 < mean < 1:
-        return [float(max(mean - half_width, 0)), float(min(mean + half_width, 1))]
-    half_width /= mean * (1 - mean)
-    return special.expit(special.logit(mean) + np.array([-half_width, half_width])).tolist()
+    curves = curves_of_folds(one)
+    _require_two_of_each(curves)
+    mean, error = _mean(curves), np.sqrt(_independent_variance(curves))
+    return around(mean, Z * error, lowest=0) if len(curves) == 1 or not 0 < mean < 1 else around_logit(mean, error)
 
 
 def area_design_effect(curves):
@@ -146,16 +157,14 @@ def area_design_effect(curves):
     1 or more; at most what it is where all images of a group, and all classes, are alike, and taken as that where no
     curve has any variance, or one is of fewer than FEWEST_GROUPS groups with images of the class, or of others.
     """
-    groups = np.concatenate([curve.groups for curve in curves])
+    groups = _groups(curves)
     sizes, _ = sizes_of(groups)
     most, independent = most_design_effect(sizes), _independent_variance(curves)
     few = any(min(curve.group_counts) < FEWEST_GROUPS for curve in curves)
     if most == 1 or independent < ROUNDING or few:
         return most
-    images = sum(len(curve.truth) for curve in curves)
-    components = np.concatenate([_components(curve, curve.groups) for curve in curves])
-    ratio = _variance(groups, components) / independent
-    return float(np.clip(ratio * widening(len(sizes), images) ** 2, 1, most))
+    ratio = _variance(groups, _components(curves)) / independent
+    return float(np.clip(ratio * widening(len(sizes), len(groups)) ** 2, 1, most))
 
 
 def one_list_deviation(curves):
@@ -178,21 +187,18 @@ def paired_difference(curves, other_curves):
     alike), for fewer than two images of the class or of others, and for fewer than FEWEST_GROUPS groups of them where
     images come in groups: of two groups with images of both classes the variance is far too small.
     """
-    if any(min(curve.counts) < 2 for curve in curves):
-        raise Undefined("needs two images of the class and two others")
-    groups = np.concatenate([curve.groups for curve in curves])
+    _require_two_of_each(curves)
+    groups = _groups(curves)
     in_groups = len(np.unique(groups)) < len(groups)
     if in_groups and any(min(curve.group_counts) < FEWEST_GROUPS for curve in curves):
         raise Undefined("needs images of the class, and others, from three groups each")
-    pairs = list(zip(curves, other_curves, strict=True))
-    difference = sum(ours.weight * (ours.area - theirs.area) for ours, theirs in pairs)
-    components = [_components(ours, ours.groups) - _components(theirs, theirs.groups) for ours, theirs in pairs]
-    variance = _variance(groups, np.concatenate(components))
+    difference = sum(ours.weight * (ours.area - theirs.area) for ours, theirs in zip(curves, other_curves, strict=True))
+    variance = _variance(groups, _components(curves) - _components(other_curves))
     if variance < ROUNDING:
         raise Undefined("the difference has no variance on these images")
     error = np.sqrt(variance) * widening(len(np.unique(groups)), len(groups))
     p_value = float(2 * stats.norm.sf(abs(difference) / error))
-    return difference, [float(max(difference - Z * error, -1)), float(min(difference + Z * error, 1))], p_value
+    return difference, around(difference, Z * error), p_value
 
 
 def correlation(curves, other_curves):
@@ -200,11 +206,7 @@ def correlation(curves, other_curves):
 
     0 where one of them has no variance.
     """
-    _, group = sizes_of(np.concatenate([curve.groups for curve in curves]))
-    ours, theirs = (
-        np.bincount(group, weights=np.concatenate([_components(curve, curve.groups) for curve in each]))
-        for each in (curves, other_curves)
-    )
+    ours, theirs = (sums_of(_components(each), _groups(curves)) for each in (curves, other_curves))
     size = np.sqrt((ours @ ours) * (theirs @ theirs))
     return 0.0 if size < ROUNDING else float(ours @ theirs / size)
 
@@ -214,11 +216,9 @@ def _mean(curves):
     return float(np.average([curve.area for curve in curves], weights=[curve.weight for curve in curves]))
 
 
-def _placements(truth, scores):
-    if truth.all() or not truth.any():
-        raise Undefined(BOTH)
-    of_class, others = scores[truth], scores[~truth]
-    return _fraction_below(of_class, others), 1 - _fraction_below(others, of_class)
+def _require_two_of_each(curves):
+    if any(min(curve.counts) < 2 for curve in curves):
+        raise Undefined("needs two images of the class and two others")
 
 
 def _fraction_below(scores, others):
@@ -231,29 +231,21 @@ def _fraction_below(scores, others):
     return (below + not_above) / (2 * len(others))
 
 
-def _components(curve, groups):
-    """Return what each image adds to the area's deviation, float (n,): the sum of squares over groups is its variance.
+def _groups(curves):
+    return np.concatenate([curve.groups for curve in curves])
 
-    Obuchowski, Biometrics 53 (1997) 567: with m images of the class in g of the groups, sqrt(g / (g - 1)) (placement -
-    area) / m, and likewise for the others. (Her covariance of the two has the factor G / (G - 1) of all groups, here
-    the geometric mean of theirs, so that the variance is never negative.) For single images it is DeLong's variance.
-    """
-    parts = np.empty(len(curve.truth))
-    for mask, placements in zip((curve.truth, ~curve.truth), curve.placements, strict=True):
-        group_count = len(np.unique(groups[mask]))
-        factor = np.sqrt(group_count / max(group_count - 1, 1)) / len(placements)
-        parts[mask] = factor * (placements - placements.mean())
-    return curve.weight * parts
+
+def _components(curves):
+    return np.concatenate([curve.components(curve.groups) for curve in curves])
 
 
 def _variance(groups, components):
-    _, group = sizes_of(groups)
-    return float((np.bincount(group, weights=components) ** 2).sum())
+    return float((sums_of(components, groups) ** 2).sum())
 
 
 def _independent_variance(curves):
     """Return DeLong's variance of the mean area, as if no image stood in two curves."""
-    return sum(float((_components(curve, np.arange(len(curve.truth))) ** 2).sum()) for curve in curves)
+    return sum(float((curve.components(np.arange(len(curve.truth))) ** 2).sum()) for curve in curves)
 
 
 def _lower_limit(area, curves, effect):

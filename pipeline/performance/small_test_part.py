@@ -4,7 +4,8 @@ from collections import Counter
 
 from pipeline.messages import counted
 from pipeline.performance.cautions import WIDE
-from pipeline.performance.figures import Figure, exact_interval, percent, span
+from pipeline.performance.figure_text import percent, span
+from pipeline.performance.figures import Figure, exact_interval
 
 ACCURACY = 0.9  # an example
 MOST_FOLDS, FEWEST_FOLDS = 5, 3

@@ -9,7 +9,6 @@ from pipeline.errors import UserError, require_none
 from pipeline.file_names import composed
 from pipeline.performance import metrics
 from pipeline.performance.figures import Figure, missing_of
-from pipeline.performance.grouped import proportion
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.roc import area_figure
 
@@ -117,8 +116,8 @@ def _subgroup(value, part):
     return Subgroup(
         value,
         len(part.labels),
-        None if part.groups is None else len(set(part.groups)),
-        proportion(part.predictions == part.labels, part.group_numbers()),
+        part.group_count,
+        metrics.accuracy(part),
         sensitivity,
         specificity,
         area_figure(list(ones.values())),

@@ -1,7 +1,8 @@
 """The results: every figure of a model's predictions, and its errors, as typed values.
 
-To add a figure of a class, add a line to ClassFigures: page, JSON and means over classes follow. One of all classes
-together takes a field of Results, its value in `summarize`, its name in results_json and its row in standard_sections.
+To add a figure of a class, add a line to ClassFigures: JSON and means over classes follow, and with a line in
+sections.MORE_FIGURES its row on the page. One of all classes together takes a field of Results, its value in
+`summarize`, its name in results_json and its row in sections.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -25,12 +26,12 @@ from pipeline.performance.comparison import Comparison
 from pipeline.performance.decision_curve import DecisionCurve
 from pipeline.performance.figures import Figure, figure_of, mean_of, missing_of
 from pipeline.performance.folds import CrossValidation
-from pipeline.performance.grouped import number_to_halve, proportion
+from pipeline.performance.grouped import number_to_halve
 from pipeline.performance.metrics import OneAgainstRest
 from pipeline.performance.ordered import Ordered
 from pipeline.performance.predictive_values import PredictiveValues
 from pipeline.performance.referral import Referral
-from pipeline.performance.roc import area_figure, curves_of_folds, delong_interval, pairwise_area, roc_auc
+from pipeline.performance.roc import area_figure, area_of, delong_interval, pairwise_area
 from pipeline.performance.subgroups import Subgroups
 from pipeline.performance.temperature import FittedTemperature
 from pipeline.performance.thresholds import Threshold
@@ -77,7 +78,7 @@ class OneClass(ClassFigures):
     against_rest: OneAgainstRest
     calibration_intercept: Figure
     calibration_slope: Figure
-    auc_delong: Figure  # the same area with the interval of DeLong, images taken as independent
+    delong_interval: Figure  # of the area, images taken as independent; its value is [lower, upper]
     auc_pooled: Figure | None = None  # of all folds' images ranked in one list
     average_precision_pooled: Figure | None = None
 
@@ -111,16 +112,12 @@ class Results:
     no_information_rate: float
     accuracy_p_value: float  # of the accuracy being above the no-information rate
     kappa: Figure
-    kappa_large_sample: Figure  # the same with the interval of Fleiss, Cohen and Everitt
+    kappa_large_sample_interval: Figure  # the interval of Fleiss, Cohen and Everitt; its value is [lower, upper]
     symmetry_p_value: Figure  # of classes being taken for one another equally often
     pairwise_auc: Figure | None  # Hand and Till's M; None for two classes
     log_loss: Figure
-    brier_score: Figure  # of the positive class; of all classes where each is taken in turn
     confidence_bins: list[Bin]  # of the most probable class
-    confidence_error: float
-    error_if_calibrated: (
-        list  # mean and 95th percentile of the calibration error shown, of a perfectly calibrated model
-    )
+    error_if_calibrated: list  # mean and 95th percentile of calibration_error, of a perfectly calibrated model
     errors: list[ConfidentError] | None  # the most confident ones; None without file names
     not_most_probable: int  # predictions that are not the most probable class
     thresholds: tuple[Threshold, ...] = ()  # one, or one a fold
@@ -151,9 +148,13 @@ class Results:
 
     @property
     def group_count(self):
-        """The number of groups that the images come in; None where that is not known."""
-        groups = self.predictions.groups
-        return None if groups is None else len(set(groups))
+        """The number of groups that they come in; None where that is not known."""
+        return self.predictions.group_count
+
+    @property
+    def in_groups(self):
+        """Whether some of what is counted belongs together, as far as is known."""
+        return self.group_count not in (None, self.count)
 
     @property
     def positive(self):
@@ -165,6 +166,16 @@ class Results:
         """The positive class, or each where every class is taken in turn."""
         return [one for one in self.classes if self.positive in (None, one.name)]
 
+    @property
+    def reliability(self):
+        """The reliability diagram shown: of the positive class or, where each is taken in turn, the most probable."""
+        return self.confidence_bins if self.positive is None else self.main.against_rest.reliability
+
+    @property
+    def calibration_error(self):
+        """That of the reliability diagram shown."""
+        return calibration_error(self.reliability)
+
 
 def summarize(predictions, **more):
     """Return the Results of Predictions; `more` are those that options ask for, by the field's name."""
@@ -172,16 +183,12 @@ def summarize(predictions, **more):
     classes = [_one_class(predictions, index) for index in range(len(predictions.class_names))]
     labels, probabilities = predictions.labels, predictions.probabilities
     matrix = metrics.confusion_matrix(labels, predictions.predictions, len(classes))
-    correct = predictions.predictions == labels
-    accuracy = proportion(correct, groups)
+    accuracy = metrics.accuracy(predictions)
     highest = probabilities.max(axis=1)
-    confidence_bins = reliability_bins(probabilities.argmax(axis=1) == labels, highest, groups)
     if predictions.positive_class is None:
         main, shown = _means(classes, predictions), highest
-        brier = multiclass_brier_score(labels, probabilities, groups)
     else:
         main = classes[predictions.class_names.index(predictions.positive_class)]
-        brier = main.brier_score
         shown = main.against_rest.probability
     rate = metrics.no_information_rate(matrix)
     return Results(
@@ -190,17 +197,15 @@ def summarize(predictions, **more):
         main=main,
         classes=classes,
         accuracy=accuracy,
-        number_to_halve=number_to_halve(correct, groups),
+        number_to_halve=number_to_halve(predictions.correct, groups),
         no_information_rate=rate,
-        accuracy_p_value=metrics.accuracy_test(correct, groups, rate),
-        kappa=figure_of(metrics.cohen_kappa, matrix, interval=lambda _: metrics.kappa_interval(matrix, accuracy)),
-        kappa_large_sample=figure_of(metrics.cohen_kappa, matrix, interval=metrics.kappa_large_sample_interval),
+        accuracy_p_value=metrics.accuracy_test(predictions.correct, groups, rate),
+        kappa=metrics.cohen_kappa(matrix, accuracy),
+        kappa_large_sample_interval=figure_of(metrics.kappa_large_sample_interval, matrix),
         symmetry_p_value=figure_of(metrics.symmetry_test, matrix, labels - predictions.predictions, groups),
         pairwise_auc=pairwise_area(predictions) if len(classes) > 2 else None,
-        log_loss=log_loss(labels, probabilities, groups),
-        brier_score=brier,
-        confidence_bins=confidence_bins,
-        confidence_error=calibration_error(confidence_bins),
+        log_loss=log_loss(predictions),
+        confidence_bins=reliability_bins(probabilities.argmax(axis=1) == labels, highest, groups),
         error_if_calibrated=error_if_calibrated(shown, groups),
         errors=most_confident_errors(predictions),
         not_most_probable=int((predictions.probabilities_of_predictions() < highest).sum()),
@@ -216,7 +221,7 @@ def most_confident_errors(predictions):
     if predictions.file_names is None:
         return None
     probability = predictions.probabilities_of_predictions()
-    wrong = np.flatnonzero(predictions.predictions != predictions.labels)
+    wrong = np.flatnonzero(~predictions.correct)
     wrong = wrong[np.argsort(-probability[wrong], kind="stable")]
     _, first, counts = np.unique(predictions.group_numbers()[wrong], return_index=True, return_counts=True)
     order, names = np.argsort(first), predictions.class_names
@@ -238,13 +243,9 @@ def _one_class(predictions, index):
     pooled = {}
     if predictions.folds is not None:
         one_fold = replace(one, folds=np.zeros_like(one.folds))
-        pooled["auc_pooled"] = figure_of(roc_auc, one.truth, one.probability)
-        pooled["average_precision_pooled"] = metrics.average_precision(one_fold)
-    auc, (intercept, slope) = figures["auc"], intercept_and_slope(predictions, index)
-
-    def delong():
-        return delong_interval(curves_of_folds(one))
-
+        average_precision = metrics.average_precision(one_fold)
+        pooled = {"auc_pooled": area_figure([one_fold]), "average_precision_pooled": average_precision}
+    intercept, slope = intercept_and_slope(predictions, index)
     return OneClass(
         **figures,
         **pooled,
@@ -252,7 +253,7 @@ def _one_class(predictions, index):
         against_rest=one,
         calibration_intercept=intercept,
         calibration_slope=slope,
-        auc_delong=auc if auc.value is None else figure_of(lambda: auc.value, interval=delong),
+        delong_interval=figure_of(delong_interval, one),
     )
 
 
@@ -261,7 +262,7 @@ def _means(classes, predictions):
 
     Sensitivity, precision and average precision are of other images in each class, so that their intervals give that of
     the mean; the area and the figures of metrics.MEAN_RATIOS have their own. The balanced accuracy is the mean
-    sensitivity.
+    sensitivity, and the Brier score that of all classes together.
     """
     means = {}
     for each in fields(ClassFigures):
@@ -270,7 +271,7 @@ def _means(classes, predictions):
         if reason:
             means[each.name] = Figure(None, reason=reason)
         elif each.name == "auc":
-            means[each.name] = area_figure([one.against_rest for one in classes])
+            means[each.name] = area_of(predictions)
         elif each.name in OF_LABEL:
             means[each.name] = metrics.mean_fraction(values, predictions, predictions.labels)
         elif each.name in OF_FINDING:
@@ -281,4 +282,6 @@ def _means(classes, predictions):
             means[each.name] = metrics.mean_ratio(predictions, *metrics.MEAN_RATIOS[each.name])
         else:
             means[each.name] = Figure(float(np.mean([figure.value for figure in values])))
-    return ClassFigures(**means | {"balanced_accuracy": means["sensitivity"]})
+    means["balanced_accuracy"] = means["sensitivity"]
+    means["brier_score"] = multiclass_brier_score(predictions)
+    return ClassFigures(**means)

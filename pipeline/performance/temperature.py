@@ -27,16 +27,13 @@ class FittedTemperature:
     images: int
     errors: int  # of the images
 
-    def apply(self, predictions):
-        """Return Predictions with calibrated probabilities."""
-        return replace(predictions, probabilities=calibrated(predictions.probabilities, self.value))
 
-    def apply_all(self, parts):
-        """Return the parts, a list of Predictions, each calibrated by its own temperature."""
-        return [
-            replace(part, probabilities=calibrated(part.probabilities, value))
-            for part, value in zip(parts, self.of_parts, strict=True)
-        ]
+def apply(parts, temperatures):
+    """Return the parts, a list of Predictions, with probabilities that are calibrated by a temperature each."""
+    return [
+        replace(part, probabilities=calibrated(part.probabilities, value))
+        for part, value in zip(parts, temperatures, strict=True)
+    ]
 
 
 def choose(pool):
@@ -44,7 +41,8 @@ def choose(pool):
 
     Raises UserError where so few images, or errors among them, are left that a temperature is a gamble.
     """
-    for chooser in (pool.everything, *pool.of_parts):
+    choosers = [pool.everything, *pool.of_parts]
+    for chooser in choosers:
         count, errors = len(chooser.labels), _errors(chooser)
         if count < FEWEST_IMAGES or errors < FEWEST_ERRORS:
             way_out = "leave it out" if len(pool.of_parts) > 1 else "give the predictions of all folds, or leave it out"
@@ -54,8 +52,8 @@ def choose(pool):
                 f"below {FEWEST_IMAGES} {chooser.unit}s or {FEWEST_ERRORS} errors a temperature costs more than it "
                 f"brings; {way_out}"
             )
-    values = [fit(chooser.labels, chooser.probabilities) for chooser in (pool.everything, *pool.of_parts)]
-    return FittedTemperature(values[0], values[1:], pool.names, len(pool.everything.labels), _errors(pool.everything))
+    value, *of_parts = (fit(chooser.labels, chooser.probabilities) for chooser in choosers)
+    return FittedTemperature(value, of_parts, pool.names, len(pool.everything.labels), _errors(pool.everything))
 
 
 def change_in_log_loss(before, after):

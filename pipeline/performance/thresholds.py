@@ -7,12 +7,13 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import special
 
 from pipeline.errors import UserError, require_none
 from pipeline.messages import in_words
-from pipeline.performance.figures import CONFIDENCE, Figure, score
+from pipeline.performance.figure_text import score
+from pipeline.performance.figures import CONFIDENCE, Figure, exact_interval
 from pipeline.performance.grouped import design_effect, proportion
+from pipeline.performance.metrics import OneAgainstRest, accuracy, sensitivity, specificity
 
 LEVEL = 1 - CONFIDENCE  # of a test for a guaranteed sensitivity
 
@@ -59,11 +60,9 @@ def choose_all(parts, pool, rule=None):
     rule, count = rule or Rule(), len(pool.everything.class_names)
     if count != 2:
         raise UserError(f"{pool.option} {pool.names}: with {count} classes there is no single threshold; leave it out")
-    chosen = [
-        _choose(chooser, pool, rule, fold)
-        for chooser, fold in [(pool.everything, None), *zip(pool.of_parts, [part.fold for part in parts], strict=True)]
-    ]
-    return chosen[1:], chosen[0]
+    for_new_images = _choose(pool.everything, pool, rule, None)
+    choosers = zip(pool.of_parts, parts, strict=True)
+    return [_choose(chooser, pool, rule, part.fold) for chooser, part in choosers], for_new_images
 
 
 def _choose(validation, pool, rule, fold):
@@ -72,29 +71,28 @@ def _choose(validation, pool, rule, fold):
         for index, name in enumerate(validation.class_names)
         if not (validation.labels == index).any()
     )
-    positive = validation.class_names.index(validation.positive_class)
-    truth, probability = validation.labels == positive, validation.probabilities[:, positive]
-    groups = validation.group_numbers()
-    thresholds, sensitivities, specificities = _candidates(truth, probability)
+    one = OneAgainstRest.of_positive(validation)
+    thresholds, sensitivities, specificities = _candidates(one.truth, one.probability)
     if rule.min_sensitivity is None:
         # Rounded, since 0.6 + 0.3 and 0.5 + 0.4 should be equal.
         order = np.lexsort((sensitivities, np.round(sensitivities + specificities, 12)))
     else:
         allowed = sensitivities >= rule.min_sensitivity
         if rule.guaranteed:
-            allowed = _shown(probability[truth], groups[truth], thresholds, rule.min_sensitivity, validation.unit)
+            allowed = _shown(one, thresholds, rule.min_sensitivity, validation.unit)
         order = np.lexsort((sensitivities, np.where(allowed, specificities, -1)))
     value = float(thresholds[order[-1]])
-    finding = probability >= value
+    chosen = apply(validation, value)
+    one = OneAgainstRest.of_positive(chosen)
     return Threshold(
         value=value,
         rule=str(rule),
         file=pool.names,
         split=validation.split,
         fold=fold,
-        sensitivity=proportion(finding[truth], groups[truth]),
-        specificity=proportion(~finding[~truth], groups[~truth]),
-        accuracy=proportion(finding == truth, groups),
+        sensitivity=sensitivity(one),
+        specificity=specificity(one),
+        accuracy=accuracy(chosen),
     )
 
 
@@ -105,37 +103,33 @@ def where_chosen(pool, points):
     each, but it is of one group, so that the interval is as wide as if it counted once.
     """
     chose = [apply(chooser, point.value) for chooser, point in zip(pool.of_parts, points, strict=True)]
-    labels, predicted = (np.concatenate([getattr(one, name) for one in chose]) for name in ("labels", "predictions"))
+    labels, correct = (np.concatenate([getattr(one, name) for one in chose]) for name in ("labels", "correct"))
     groups = chose[0].group_numbers() if len(chose) == 1 else np.concatenate([one.groups for one in chose])
     positive = labels == chose[0].class_names.index(chose[0].positive_class)
     return {
-        name: proportion((predicted == labels)[among], groups[among])
+        name: proportion(correct[among], groups[among])
         for name, among in (("sensitivity", positive), ("specificity", ~positive))
     }
 
 
-def lower_limit(count, total):
-    """Return the exact one-sided lower limit of a proportion: Clopper and Pearson, Biometrika 26 (1934) 404."""
-    return float(special.betaincinv(count, total - count + 1, LEVEL)) if count > 0 else 0.0
-
-
-def _shown(positives, groups, thresholds, least, unit):
+def _shown(one, thresholds, least, unit):
     """Return at which of the ascending thresholds a sensitivity of at least `least` is shown; bool (n,).
 
-    The probabilities of the positive images decide by exact binomial tests at level 0.05, from the lowest threshold
-    on and up to the first that fails. The higher a threshold the lower its true sensitivity, so that the hypotheses
-    are nested and their order is known beforehand: no correction for the number of tests is needed. Fixed sequence
-    testing: Maurer, Hothorn and Lehmacher (1995); Angelopoulos et al., Annals of Applied Statistics 19 (2025) 1641.
-    Where images come in groups, the number is the effective one, as in grouped.proportion.
+    The probabilities of the positive images (of a OneAgainstRest) decide by exact binomial tests at level 0.05, from
+    the lowest threshold on and up to the first that fails. The higher a threshold the lower its true sensitivity, so
+    that the hypotheses are nested and their order is known beforehand: no correction for the number of tests is needed.
+    Fixed sequence testing: Maurer, Hothorn and Lehmacher (1995); Angelopoulos et al., Annals of Applied Statistics 19
+    (2025) 1641. Where images come in groups, the number is the effective one, as in grouped.proportion.
 
     Raises UserError where not even the lowest threshold, which misses none, shows it.
     """
+    probabilities, groups = one.probability[one.truth], one.groups[one.truth]
     shown, missed = np.zeros(len(thresholds), dtype=bool), -1
     for index, threshold in enumerate(thresholds):
-        found = positives >= threshold
+        found = probabilities >= threshold
         if missed != (missed := int((~found).sum())):  # else the test is the one before
             effect = design_effect(found, groups)
-            if lower_limit(found.sum() / effect, len(found) / effect) < least:
+            if exact_interval(found.sum() / effect, len(found) / effect, LEVEL)[0] < least:
                 break
         shown[index] = True
     if not shown[0]:
@@ -149,7 +143,7 @@ def _not_shown(groups, least, unit):
     start = f"-min_sensitivity {asked} --guaranteed: cannot be shown; with {count} positive validation {unit}s"
     if effective < count:
         start += f", in groups and thus worth {effective:.3g} single ones,"
-    start += f" even {count} of {count} shows only {score(lower_limit(effective, effective))}"
+    start += f" even {count} of {count} shows only {score(exact_interval(effective, effective, LEVEL)[0])}"
     if least == 1:
         return f"{start}, and no number of {unit}s shows 1; ask for less"
     needed = math.ceil(math.log(LEVEL) / math.log(least))

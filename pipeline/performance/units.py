@@ -11,15 +11,15 @@ from pipeline.errors import require_none
 def read_all(paths, unit="image"):
     """Read predictions files as Predictions of images, or of groups; raises UserError with every fault."""
     parts = predictions.read_all(paths)
-    return parts if unit == "image" else of_groups(parts, paths)
+    return parts if unit == "image" else of_groups(parts)
 
 
-def of_groups(parts, paths):
-    """Return the Predictions of groups in place of those of images, of each of `parts`, read from `paths`.
+def of_groups(parts):
+    """Return the Predictions of groups in place of those of images, of each of `parts`.
 
     Raises UserError, with a line a file, where groups are not known, or one has images of several classes.
     """
-    require_none(fault for part, path in zip(parts, paths, strict=True) for fault in _faults(part, path))
+    require_none(fault for part in parts for fault in _faults(part))
     return [_of_groups(part) for part in parts]
 
 
@@ -66,20 +66,21 @@ def _groups(part):
     return names, number, np.unique(number, return_index=True)[1]
 
 
-def _faults(part, path):
+def _faults(part):
     """Return why there are no figures of groups: a line, or none.
 
     What the label of a patient is that has images of several classes is a clinical choice; leaving such patients out
     would leave the difficult ones out.
     """
     if part.groups is None:
-        return [f"-per group: {path} has no 'groups'; predict with test_torchvision.py, which names them"]
+        return [f"-per group: {part.path} has no 'groups'; predict with test_torchvision.py, which names them"]
     names, number, first = _groups(part)
     mixed = np.unique(number[part.labels != part.labels[first][number]])
     if not len(mixed):
         return []
     classes = " and ".join(part.class_names[label] for label in np.unique(part.labels[number == mixed[0]]))
     return [
-        f"-per group: {path}: {len(mixed)} of {len(names)} groups have images of several classes, {names[mixed[0]]!r} "
-        f"of {classes}, and so no one label; measure images, or give all images of a group the same label"
+        f"-per group: {part.path}: {len(mixed)} of {len(names)} groups have images of several classes, "
+        f"{names[mixed[0]]!r} of {classes}, and so no one label; measure images, or give all images of a group the "
+        "same label"
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import require_none
-from pipeline.performance import folds
+from pipeline.performance import folds, temperature
 from pipeline.predictions import Predictions
 
 
@@ -20,11 +20,13 @@ class Pool:
 
     def calibrated(self, fitted):
         """Return the Pool with the values of a FittedTemperature of the same parts applied."""
-        return replace(self, everything=fitted.apply(self.everything), of_parts=fitted.apply_all(self.of_parts))
+        values = [fitted.value, *fitted.of_parts]
+        everything, *of_parts = temperature.apply([self.everything, *self.of_parts], values)
+        return replace(self, everything=everything, of_parts=of_parts)
 
 
-def pool(validations, paths, parts, option):
-    """Return the Pool of `validations`, Predictions read from `paths`, for the `parts` that are measured.
+def pool(validations, parts, option):
+    """Return the Pool of `validations`, a list of Predictions, for the `parts` that are measured.
 
     One file: that of the model measured. Several: those of all folds, and what is chosen is chosen on all of them
     together. The images that a fold tests may be validation images of another: for that fold they are left out, and
@@ -34,21 +36,19 @@ def pool(validations, paths, parts, option):
     """
     require_none(_fold_faults(validations, parts, option))
     alone, faults = len(validations) == len(parts) == 1, []
-    for validation, path in zip(validations, paths, strict=True):
+    for validation in validations:
         for part in parts:
             same = alone or None in (validation.fold, part.fold) or validation.fold == part.fold
             if same or part is parts[0]:
-                faults += _faults(validation, part, f"{option} {path}", same)
+                faults += _faults(validation, part, f"{option} {validation.path}", same)
     require_none(faults)
     positive = parts[0].positive_class
-    everything = folds.pool(
-        [replace(one, positive_class=positive) for one in validations], paths, each_image_once=False
-    )
+    everything = folds.pool([replace(one, positive_class=positive) for one in validations], each_image_once=False)
     if everything.groups is None and everything.file_names is not None:
         everything = replace(everything, groups=everything.file_names)  # an image of two folds counts as a group
     of_parts = [everything if alone else _without(everything, part) for part in parts]
-    names = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    return Pool(option, names, everything, of_parts)
+    more = f" and {len(validations) - 1} more" if len(validations) > 1 else ""
+    return Pool(option, f"{everything.path.name}{more}", everything, of_parts)
 
 
 def _without(everything, part):
