@@ -6,6 +6,7 @@ import csv
 import functools
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -98,22 +99,26 @@ def write_text(path, text):
 
 def write_csv(path, rows):
     """Write rows of cells as CSV, quoted where needed only."""
-    write_text(path, "".join(",".join(map(_csv_cell, row)) + "\n" for row in rows))
+    write_text(path, csv_text(rows))
+
+
+def csv_text(rows):
+    """Return rows of cells as CSV, one of None an empty one."""
+    return "".join(",".join(map(_csv_cell, row)) + "\n" for row in rows)
 
 
 def read_csv(path):
-    """Return [(line number, [cells])] of a CSV file, blank lines left out; UserError where it cannot be read as CSV.
+    """Return [(line number, [cells])] of a CSV file, without lines that are blank or hold blank cells only.
 
     Cells are separated by commas or, where that gives no table, by semicolons or tabs, as spreadsheets do. Where none
-    gives a table, what divides the first line most is taken.
+    gives a table, what divides the first line most is taken. Raises UserError where it cannot be read as CSV.
     """
     text = read_text(path)
-    parsed = [_parse_csv(path, text, delimiter) for delimiter in ",;\t"]
-    for rows in parsed:
-        widths = {len(row) for _, row in rows}
-        if len(widths) == 1 and widths != {1}:
-            return rows
-    return max(parsed, key=lambda rows: len(rows[0][1]) if rows else 0)
+    parsed = {delimiter: _parse_csv(path, text, delimiter) for delimiter in ",;\t"}
+    tables = [delimiter for delimiter, rows in parsed.items() if _is_table(rows)]
+    chosen = tables[0] if tables else max(parsed, key=lambda delimiter: _width(parsed[delimiter]))
+    _require_closed_quotes(path, text, chosen)
+    return parsed[chosen]
 
 
 def write_json(path, content):
@@ -244,9 +249,29 @@ def _parse_csv(path, text, delimiter):
     # newline="" keeps a line break inside a quoted file name; universal newlines would change it.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        return [(reader.line_num, row) for row in reader if row]
+        return [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: {error}; write the file again") from None
+
+
+def _width(rows):
+    return len(rows[0][1]) if rows else 0
+
+
+def _is_table(rows):
+    widths = {len(row) for _, row in rows}
+    return len(widths) == 1 and widths != {1}
+
+
+def _require_closed_quotes(path, text, delimiter):
+    """Raise UserError where a quoted cell never ends: it would take in all lines below without a word."""
+    # The line added is a row of its own, an empty one, unless a quote is open.
+    reader = csv.reader(itertools.chain(io.StringIO(text, newline=""), [""]), delimiter=delimiter)
+    rows = [(0, []), *((reader.line_num, row) for row in reader)]
+    if rows[-1][1]:
+        raise UserError(
+            f'{path}, line {rows[-2][0] + 1}: a quote (") is not closed; close it, or double it inside a cell'
+        )
 
 
 def _csv_cell(value):

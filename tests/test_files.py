@@ -160,6 +160,31 @@ def test_csv_of_other_programs_is_read(tmp_path, content):
     assert files.read_csv(tmp_path / "file.csv") == [(1, ["a", "b,c"]), (2, ["d", "1"])]
 
 
+@pytest.mark.parametrize("blank", [",", " , ", "", "  ", '"",""'])
+def test_lines_of_blank_cells_are_left_out(tmp_path, blank):
+    (tmp_path / "file.csv").write_text(f"a,b\n{blank}\nd,1\n{blank}\n{blank}")
+    assert files.read_csv(tmp_path / "file.csv") == [(1, ["a", "b"]), (3, ["d", "1"])]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('a,b\nc,"d\ne,f\ng,h\n', 2),
+        ('a;b\n"c\nd";e\nf;"g\nh;i', 4),
+        ('"', 1),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_named_and_swallows_no_lines(tmp_path, text, line):
+    (tmp_path / "file.csv").write_text(text)
+    with pytest.raises(UserError, match=f"file.csv, line {line}: a quote"):
+        files.read_csv(tmp_path / "file.csv")
+
+
+def test_a_quote_inside_a_cell_is_a_letter(tmp_path):
+    (tmp_path / "file.csv").write_text('12" tv,1\n7;"a,2\n')
+    assert files.read_csv(tmp_path / "file.csv") == [(1, ['12" tv', "1"]), (2, ['7;"a', "2"])]
+
+
 def test_json_is_one_key_a_line_and_read_back(tmp_path):
     content = {"labels": [0, 1], "class names": ["non", "été"], "nothing": None}
     files.write_json(tmp_path / "file.json", content)

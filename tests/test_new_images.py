@@ -70,6 +70,14 @@ def test_an_image_gets_the_same_probabilities_as_in_a_labelled_partition(call_sc
         assert row["error"] == ""
 
 
+@pytest.mark.skipif(os.name == "nt", reason="this system has no such names")
+def test_a_name_with_a_carriage_return_is_one_row(predict, images):
+    (images / "test é0.png").rename(images / "Icon\r.png")
+    _, rows = predict(images)
+    assert [row["file_name"] for row in rows if not row["predicted_class"]] == []
+    assert "Icon\r.png" in [row["file_name"] for row in rows] and len(rows) == 5
+
+
 @pytest.mark.parametrize("linked", [False, True])
 def test_the_table_itself_is_not_one_of_the_images_when_they_are_predicted_again(
     call_script, model, images, monkeypatch, make_link, tmp_path, linked

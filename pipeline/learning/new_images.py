@@ -36,7 +36,11 @@ def predict_new_images(ensemble, task, explain, point):
         stack.enter_context(memory_shortage_named(task.images_at_once, ensemble.views[0].image_shape))
         file = sys.stdout if out is None else stack.enter_context(files.whole_text_file(out))
         for table in predict_files(ensemble, task, remarks, explain, point):
-            table.to_csv(file, index=False, lineterminator="\n", header=count == 0)
+            if count == 0:
+                file.write(files.csv_text([table.columns]))
+            # pandas leaves a carriage return in a name unquoted, as the csv module does.
+            cells = table.astype(object).where(table.notna(), None)
+            file.write(files.csv_text(cells.itertuples(index=False, name=None)))
             count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
             explained.update(table["file_name"][table["error"] == ""] if explain else [])
         if point is not None and out is not None:
