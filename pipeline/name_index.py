@@ -10,16 +10,17 @@ class NameIndex:
     """Finds images by what a table may call them.
 
     `names_of` holds the names of each image: its path below the project folder, its name in bin/. The end of a path is
-    a name too. A name without suffix, or in another case, counts where no image has it as it is.
+    a name too. A name without suffix, or in another case, counts where no image has it as it is. Bytes that are not
+    UTF-8 are letters of cp1252, as in a user's table.
     """
 
     def __init__(self, names_of):
-        self.names_of = names_of
+        self.names_of = [[as_cp1252(name) for name in names] for names in names_of]
         self._numbers = [defaultdict(dict) for _ in _SPELLINGS]  # {spelling: {number of an image: None}}
         self._folders = set()
-        for number, names in enumerate(names_of):
+        for number, names in enumerate(self.names_of):
             for parts in (name.split("/") for name in names):
-                self._folders.update(map(composed, parts[:-1]))
+                self._folders.update(map(caseless, parts[:-1]))
                 for start in range(len(parts)):
                     name = "/".join(parts[start:])
                     for numbers, spelling in zip(self._numbers, _SPELLINGS, strict=True):
@@ -38,13 +39,12 @@ class NameIndex:
 
     def _shortened(self, name):
         """Yield a name as it is, with `/` for backslashes, and without folders in front that are not here."""
-        for text in dict.fromkeys((name, as_cp1252(name))):
-            yield text
-            parts = text.replace("\\", "/").split("/")
+        yield name
+        parts = name.replace("\\", "/").split("/")
+        yield "/".join(parts)
+        while len(parts) > 1 and caseless(parts[0]) not in self._folders:
+            parts = parts[1:]
             yield "/".join(parts)
-            while len(parts) > 1 and composed(parts[0]) not in self._folders:
-                parts = parts[1:]
-                yield "/".join(parts)
 
 
 def _without_suffix(name):

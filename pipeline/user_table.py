@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from pipeline import files
 from pipeline.errors import UserError
-from pipeline.messages import counted
+from pipeline.file_names import as_cp1252
+from pipeline.messages import counted, note
 from pipeline.name_index import NameIndex
 
 # Headers of the column that names the image, as `columns_called` compares them.
@@ -58,7 +59,19 @@ class Line:
 
 def read(path):
     """Read a UserTable; raises UserError where there is no line below the header."""
-    rows = files.read_csv(path)
+    rows = read_rows(path)
     if len(rows) < 2:
         raise UserError(f"{path}: has no lines below its header; is it the right file?")
     return UserTable(path, [cell.strip() for cell in rows[0][1]], rows[1:])
+
+
+def read_rows(path):
+    """Return what `files.read_csv` does, its letters those of cp1252 where they are not UTF-8: Excel saves them so.
+
+    A note says so, since the letters of yet another encoding are then wrong ones.
+    """
+    found = files.read_csv(path)
+    rows = [(line, [as_cp1252(cell) for cell in row]) for line, row in found]
+    if rows != found:
+        note(f"{path}: not in UTF-8, so read as cp1252 (Western Windows); if letters are wrong, save it as UTF-8")
+    return rows

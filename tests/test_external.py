@@ -72,7 +72,7 @@ def test_classes_of_other_names_are_told_and_mapped(validate, elsewhere, tmp_pat
     assert (result.returncode, found) == (2, None)
     assert f"{elsewhere}: class 'tumour' is not a class of the model (no, yes)" in result.stderr
     table = tmp_path / "map.csv"
-    table.write_text("external,class\ntumour,yes\n")
+    table.write_text("external,class\nTumour,YES\n,\n")
     result, found = validate("-class_map", table)
     assert result.returncode == 0 and sorted(found["labels"]) == [0, 0, 0, 1, 1, 1]
     table.write_text("external,class\ntumour,maybe\nodd,yes\ntumour,yes\ntumour,no\n")

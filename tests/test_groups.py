@@ -7,7 +7,7 @@ import pytest
 from conftest import error_places
 
 from pipeline.errors import UserError
-from pipeline.partitioning.groups import read_group_csv
+from pipeline.partitioning.groups import known_groups, read_group_csv
 
 IMAGES = pd.DataFrame(
     {
@@ -63,6 +63,18 @@ def test_images_may_be_left_out_and_unknown_names_are_told(tmp_path, capsys):
     assert read(tmp_path, "file,patient\nno/1.png,7\nelse.png,8\n") == ["7", "", ""]
     (note,) = capsys.readouterr().err.splitlines()
     assert note.startswith(f"note: {tmp_path / 'patients.csv'}, line 3: 'else.png'")
+
+
+def test_groups_keep_their_letters_in_other_encodings(tmp_path):
+    assert read(tmp_path, "no/1.png,Müller\n2.png,8\n", "cp1252") == ["Müller", "8", ""]
+
+
+def test_a_group_that_may_stand_for_an_unknown_one_is_told(tmp_path, capsys):
+    images = IMAGES.assign(known_group="")
+    (tmp_path / "patients.csv").write_text("no/1.png,NA\n2.png,NA\nyes/1.png,none\n")
+    assert known_groups(images, tmp_path / "patients.csv") == ["NA", "NA", "none"]
+    (note,) = capsys.readouterr().err.splitlines()
+    assert "2 images" in note and "'NA'" in note and "--forget_groups" in note
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,15 @@ def test_groups_and_partitions_are_read(read):
     }
 
 
+def test_letters_of_western_windows_are_read_in_every_column(read, capsys):
+    text = "image;Größe;patient\nimages/a;Übergang;Müller\nb;gesund;é\n"
+    labels = read(text, "cp1252", **{"class": "Größe"})
+    assert labels == {"images/a.png": Label("Übergang", "", "Müller"), "images/b.png": Label("gesund", "", "é")}
+    (note,) = capsys.readouterr().err.splitlines()
+    assert "labels.csv: not in UTF-8" in note
+    assert read(text, "utf-8", **{"class": "Größe"}) == labels and not capsys.readouterr().err
+
+
 def test_columns_can_be_named(read):
     text = "path,image,label,dx\nx,b.png,0,yes\n"
     assert read(text, image="image", **{"class": "dx"}) == {"images/b.png": Label("yes")}
@@ -86,3 +95,8 @@ def test_faults_are_named_with_their_line_or_option(read, text, places):
 def test_a_column_that_is_not_there_is_named(read):
     with pytest.raises(UserError, match=r"-columns class=dx: .*image,label"):
         read("image,label\nb,no\n", **{"class": "dx"})
+
+
+def test_a_named_column_that_is_there_twice_is_an_error(read):
+    with pytest.raises(UserError, match=r"-columns class=label: .*rename one"):
+        read("image,label,label\nb,no,no\n", **{"class": "label"})

@@ -22,6 +22,8 @@ NAMES = [["no/7/1.png", "no_7_1.png"], ["no/8/1.png"], ["no/2.png"], ["2.jpg"], 
         ("7/2.png", []),  # the folder 7 is there, and no such file in it
         ("3.png", []),
         ("2.jpg", [3]),
+        ("NO/8/1.png", [1]),  # not every 1.png
+        ("NO/9/1.png", []),
     ],
 )
 def test_an_image_is_found_by_what_tables_call_it(name, found):

@@ -48,6 +48,12 @@ def test_each_value_has_its_figures_and_the_least_accurate_comes_first(made, hos
     assert (found.file, found.column, found.without_value, found.of_several) == ("t.csv", "hospital", 1, 0)
 
 
+def test_a_column_and_its_values_may_be_in_the_letters_of_western_windows(made, tmp_path):
+    (tmp_path / "t.csv").write_bytes("Bild;image;Größe\nx;0.png;groß\nx;1.png;klein\n".encode("cp1252"))
+    found = subgroups(made, tmp_path / "t.csv", "Größe", [])
+    assert sorted(each.value for each in found.by_value) == ["groß", "klein"]
+
+
 def test_several_classes_have_means(table):
     labels = np.arange(60) % 3
     rows = np.random.default_rng(0).dirichlet(np.ones(3), size=60) + np.eye(3)[labels]

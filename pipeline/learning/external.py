@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline import files, thumbnails
+from pipeline import thumbnails, user_table
 from pipeline.classes import find_class
 from pipeline.defaults import NEAR_DUPLICATE_BITS
 from pipeline.errors import UserError, require_none
@@ -90,25 +90,29 @@ def class_indices(names, class_names, place, class_map):
 def read_class_map(path, class_names, names):
     """Read a CSV with the columns external,class: {external name: class index, -1 where the class is empty}.
 
+    Both names match without case, as the classes themselves do.
+
     Raises UserError for lines that are not so, for names that are in neither, and for one in two lines.
     """
-    (_, header), *rows = files.read_csv(path) or [(1, [])]
+    (_, header), *rows = user_table.read_rows(path) or [(1, [])]
     if header != ["external", "class"]:
         raise UserError(f"{path}: does not begin with the line external,class; write it")
-    indices, faults = {"": -1} | {name: index for index, name in enumerate(class_names)}, []
-    line_of = {}
+    indices, faults, line_of = {}, [], {}
     for line, row in rows:
-        if len(row) != 2 or row[1] not in indices:
+        name, known = find_class(row[0], names), find_class(row[-1], class_names)
+        if len(row) != 2 or (row[1] and known is None):
             classes = ", ".join(class_names)
             faults.append(
                 f"{path}, line {line}: {','.join(row)!r}: not a class of the model ({classes}); correct the line"
             )
-        elif row[0] not in names:
+        elif name is None:
             faults.append(f"{path}, line {line}: {row[0]!r} is not a class of the images; correct the name")
-        elif line_of.setdefault(row[0], line) != line:
-            faults.append(f"{path}, line {line}: {row[0]!r} stands in line {line_of[row[0]]} already; remove one")
+        elif line_of.setdefault(name, line) != line:
+            faults.append(f"{path}, line {line}: {row[0]!r} stands in line {line_of[name]} already; remove one")
+        else:
+            indices[name] = class_names.index(known) if row[1] else -1
     require_none(faults)
-    return {row[0]: indices[row[1]] for _, row in rows}
+    return indices
 
 
 def known_to(ensemble, images):

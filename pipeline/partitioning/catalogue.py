@@ -212,7 +212,8 @@ def _check_classes(project, images, labels_csv):
         folders.tell_without_images(project, set(class_names))
     alike = [list(names) for _, names in itertools.groupby(sorted(class_names, key=caseless), key=caseless)]
     note_each(
-        f"classes {' and '.join(map(repr, names))}: differ in case only; rename a folder if they are one class"
+        f"classes {' and '.join(map(repr, names))}: differ in case only; if they are one class, "
+        f"{f'correct {labels_csv}' if labels_csv else 'rename a folder'}"
         for names in alike
         if len(names) > 1
     )

@@ -1,13 +1,18 @@
 """Which images must share a partition: duplicates, and those that the user knows to be of one patient, say."""
 
+from collections import Counter
+
 import numpy as np
 
-from pipeline import files
+from pipeline import user_table
 from pipeline.errors import require_none
 from pipeline.image_table import GROUP_COLUMNS, usable
 from pipeline.messages import counted, note_each
 from pipeline.name_index import NameIndex
 from pipeline.partitioning import duplicates
+
+# What R, pandas, databases and people write where they know no group.
+MISSING = {"na", "n/a", "nan", "none", "null", "unknown", "?", "-"}
 
 
 def group_images(images, found, known, keep_label_conflicts):
@@ -62,6 +67,12 @@ def known_groups(images, path):
         read = read_group_csv(path, images)
         print(f"groups in {path}: {_counts(read)}")
         groups = [new or earlier for new, earlier in zip(read, groups, strict=True)]
+    note_each(
+        f"{counted(count)} are in the group {name!r}, and stay together; if it stands for an unknown one, take them "
+        "out of the table and give --forget_groups"
+        for name, count in Counter(groups).items()
+        if count > 1 and name.casefold() in MISSING
+    )
     return groups
 
 
@@ -76,7 +87,7 @@ def read_group_csv(path, images):
     """
     index = NameIndex(list(zip(images["source"], images["file_name"], strict=True)))
     groups, unknown, faults = [""] * len(images), [], []
-    for line, row in files.read_csv(path):
+    for line, row in user_table.read_rows(path):
         if len(row) != 2 or not row[1].strip():
             faults.append(f"{path}, line {line}: {','.join(row)!r} is not 'file name,group'; correct the line")
             continue

@@ -63,7 +63,9 @@ def _columns(table, named):
         else:
             found = table.columns_called(names)
             missing = f"{path}: no column for the {role} in its header ({','.join(header)}); give -columns {role}=..."
-        if len(found) > 1:
+        if len(found) > 1 and role in named:
+            faults.append(f"-columns {role}={named[role]}: {path} has {len(found)} such columns; rename one")
+        elif len(found) > 1:
             listed = " and ".join(header[number] for number in found[:2])
             faults.append(f"{path}: the {role} can be {listed}; give -columns {role}=...")
         elif found:
