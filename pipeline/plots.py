@@ -8,7 +8,7 @@ from matplotlib import font_manager, style
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from pipeline import files
-from pipeline.messages import printable
+from pipeline.messages import printable, shortened
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart too (jfly.uni-koeln.de/color).
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -78,9 +78,11 @@ def plain_number(value):
 
 
 def shown_name(name):
-    """Return a name as pictures show it: on one line, and cut where it is long."""
-    shown = printable(name)
-    return shown if len(shown) <= NAME_LENGTH else shown[: NAME_LENGTH - 1] + "…"
+    """Return a name as pictures show it: on one line, and where it is long without its middle.
+
+    Classes often begin alike: Cherry_(including_sour)___healthy and Cherry_(including_sour)___Powdery_mildew.
+    """
+    return shortened(printable(name), NAME_LENGTH)
 
 
 def text_color(background):

@@ -41,7 +41,9 @@ def test_the_users_own_style_does_not_matter_and_is_left_as_it_was(tmp_path):
 def test_long_names_are_cut_and_shown_on_one_line():
     assert plots.shown_name("glioma é") == "glioma é"
     assert plots.shown_name("a" * 18) == "a" * 18
-    assert plots.shown_name("a" * 19) == "a" * 17 + "…"
+    assert plots.shown_name("a" * 19) == "a" * 8 + "…" + "a" * 8
+    names = [f"Cherry_(including_sour)___{what}" for what in ("healthy", "Powdery_mildew")]
+    assert len({*map(plots.shown_name, names)}) == 2
     assert "\n" not in plots.shown_name("a\nb")
 
 
