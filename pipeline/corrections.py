@@ -18,7 +18,7 @@ MARKS = {"image", "class", "given_class"}  # by these columns a table is known a
 def is_in(path):
     """Tell whether a CSV file is a table of doubtful labels, whatever columns have been removed or added."""
     rows = files.read_csv(path)
-    return bool(rows) and set(_header(rows)) >= MARKS
+    return bool(rows) and set(_plain(rows[0][1])) >= MARKS
 
 
 def write(path, rows):
@@ -33,7 +33,7 @@ def require_not_filled_in(path):
     if not is_in(path):
         raise UserError(f"{path}: is not a table of doubtful labels; rename it, or give another name")
     rows = files.read_csv(path)
-    place = _header(rows).index("class")
+    place = _plain(rows[0][1]).index("class")
     if any(len(row) > place and row[place].strip() for _, row in rows[1:]):
         raise UserError(f"{path}: is filled in, and would be replaced; rename it, or give another name")
 
@@ -46,8 +46,9 @@ def read(path, names, class_names):
     nothing is filled in.
     """
     table, names = user_table.read(path), list(names)
-    classes, faults, place = {}, [], table.header.index("class")
-    for line in table.lines(table.header.index("image"), [[name] for name in names], faults):
+    header = _plain(table.header)
+    classes, faults, place = {}, [], header.index("class")
+    for line in table.lines(header.index("image"), [[name] for name in names], faults):
         written = composed(line.cells[place])
         if not written:
             continue
@@ -65,5 +66,5 @@ def read(path, names, class_names):
     return classes
 
 
-def _header(rows):
-    return [cell.strip() for cell in rows[0][1]]
+def _plain(header):
+    return [cell.strip().casefold() for cell in header]

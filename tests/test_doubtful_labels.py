@@ -114,7 +114,8 @@ def test_corrections_go_back_in_and_stay(examined, call_script):
     assert set(before["corrected_from"]) == {""}
     wrong, right = table["image"][0], table["image"][1]
     table.loc[0, "class"], table.loc[1, "class"] = table["suggested_class"][0].upper(), table["given_class"][1]
-    table.to_csv(examined / "doubt.csv", index=False, sep=";")  # as some spreadsheets save it
+    # As some spreadsheets save it, and with a header in another case.
+    table.rename(columns=str.title).to_csv(examined / "doubt.csv", index=False, sep=";")
     result = call_script(TEST, "-dir", examined, "-fold", "all", "-doubtful_labels", "doubt.html")
     assert result.returncode == 2 and "doubt.csv: is filled in" in result.stderr
     result = call_script(PARTITION, "-dir", examined, "-folds", 2, "-labels_csv", examined / "doubt.csv")
