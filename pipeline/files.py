@@ -24,6 +24,7 @@ except ImportError:  # Windows
 # In what the scripts write and has room for it, so that no file of another origin is replaced.
 MARK = "basic-image-classification"
 BEGINNING = 1024  # bytes, of which one is 0 in images and other files that are not text
+SPREADSHEETS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # how .xlsx and .ods, which are ZIP files, and .xls begin
 UNFINISHED = re.compile(r"\..*\.[0-9a-f]{16}\.part")
 
 
@@ -166,7 +167,8 @@ def read_text(path):
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace")
     if b"\0" in data[:BEGINNING]:
-        raise UserError(f"{path}: not a text file in UTF-8; is it the right file?")
+        what_to_do = "save a spreadsheet as CSV" if data.startswith(SPREADSHEETS) else "is it the right file?"
+        raise UserError(f"{path}: not a text file in UTF-8; {what_to_do}")
     return data.decode("utf-8-sig", errors="surrogateescape")
 
 

@@ -2,6 +2,7 @@ import csv
 import hashlib
 import os
 import stat
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,13 @@ def test_a_quote_that_is_not_closed_is_named_and_swallows_no_lines(tmp_path, tex
     (tmp_path / "file.csv").write_text(text)
     with pytest.raises(UserError, match=f"file.csv, line {line}: a quote"):
         files.read_csv(tmp_path / "file.csv")
+
+
+def test_a_spreadsheet_in_place_of_a_table_is_told_with_what_to_do(tmp_path):
+    with zipfile.ZipFile(tmp_path / "labels.xlsx", "w") as book:
+        book.writestr("[Content_Types].xml", "<Types/>")
+    with pytest.raises(UserError, match=r"labels\.xlsx: .*CSV"):
+        files.read_csv(tmp_path / "labels.xlsx")
 
 
 def test_a_quote_inside_a_cell_is_a_letter(tmp_path):
