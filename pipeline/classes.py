@@ -1,7 +1,7 @@
 """What is asked of class names: how many there are, and which one is the positive class."""
 
 from pipeline.errors import UserError
-from pipeline.file_names import caseless
+from pipeline.file_names import as_cp1252, caseless
 
 
 def require_class_count(class_names, expected):
@@ -14,8 +14,11 @@ def require_class_count(class_names, expected):
 
 
 def find_class(name, class_names):
-    """Return the class that a name means, without case where that leaves one; None where there is none."""
-    same = [known for known in class_names if caseless(known) == caseless(name)]
+    """Return the class that a name means, without case where that leaves one; None where there is none.
+
+    Bytes of a folder's name that are not UTF-8 are letters of cp1252, as in a user's table.
+    """
+    same = [known for known in class_names if caseless(as_cp1252(known)) == caseless(as_cp1252(name))]
     return name if name in same else same[0] if len(same) == 1 else None
 
 

@@ -32,6 +32,7 @@ def test_a_positive_class_that_cannot_be_is_an_error(class_names, asked):
         ("maybe", ["no", "yes"], None),
         ("yes", ["yes", "YES"], "yes"),
         ("Yes", ["yes", "YES"], None),
+        ("Été", ["caf\udce9", "\udce9t\udce9"], "\udce9t\udce9"),  # folders of another encoding
     ],
 )
 def test_a_class_is_found_without_case_where_that_leaves_one(name, class_names, found):
