@@ -116,7 +116,7 @@ def test_folds_have_a_row_for_each_partition_and_groups_are_counted(tmp_path, cl
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ({"file_names": [f"other{number}.png" for number in range(8)]}, "are not those of the split that lies"),
+        ({"file_names": [f"other{number}.png" for number in range(8)]}, "are not those of the split in this folder"),
         ({"split": "external"}, "The images that were tested here come from elsewhere"),
     ],
 )

@@ -154,3 +154,8 @@ def test_validation_images_of_another_split_that_the_model_has_trained_on_are_re
     assert error_places(result) == [str(tables[1])]
     assert "has seen 1 of its 5 images in training" in result.stderr and "-split train" in result.stderr
     assert call_script("test_torchvision.py", "-dir", trained).returncode == 0  # the test images are the same
+    tables[0].write_text("".join([*train[2:], val[0]]), encoding="utf-8")
+    with open(trained / "csv" / "test.csv", "a", encoding="utf-8") as test:
+        test.write(train[1])
+    result = call_script("test_torchvision.py", "-dir", trained)
+    assert result.returncode == 2 and result.stderr.endswith(", or -split train\n")  # val is refused too

@@ -27,17 +27,17 @@ def require_unseen(classifier, project, split, fold, content_hashes):
     note tells of the test images. `content_hashes` are those of the files of `split`, a Split. A checkpoint that does
     not say what it has seen gets a note.
     """
-    checkpoint, has_changed = classifier.checkpoint, _split_has_changed(classifier.checkpoint, project, fold)
-    if split.partition == "val" and not has_changed:
+    if split.partition == "val" and not _split_has_changed(classifier.checkpoint, project, fold):
         return
     tell_unknown(classifier)
-    seen_images = checkpoint.seen_images or {}
+    seen_images = classifier.checkpoint.seen_images or {}
     if split.partition == "val":  # an earlier training does not say which of its images it has only been tuned on
         seen_images = {"train": seen_images.get("train")}
     part_of = {one: part for part, hashes in seen_images.items() for one in hashes or []}
     found = [(name, part_of[one]) for name, one in zip(split.file_names, content_hashes, strict=True) if one in part_of]
     if not found:
         return
+    has_changed = split.partition == "val" or _split_has_changed(classifier.checkpoint, project, fold)
     parts = " and ".join(dict.fromkeys(WORDS.get(part, part) for _, part in found))
     names = ", ".join(name for name, _ in found[:3]) + (", ..." if len(found) > 3 else "")
     changed = "; the split has changed since" if has_changed else ""
@@ -47,7 +47,7 @@ def require_unseen(classifier, project, split, fold, content_hashes):
     )
     record = split_files.read_split_record(project.csv / "split.json")
     if has_changed or not (record and record.leaks_kept):
-        others = "train" if split.partition == "val" else "train or val"
+        others = "train" if has_changed else "train or val"  # of another split the validation images may be known too
         raise UserError(f"{fault}; use a model trained on this split, or -split {others}")
     note(f"{fault}, and they are tested since --keep_leaks has made this split")
 

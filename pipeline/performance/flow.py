@@ -181,8 +181,8 @@ def _sentences(flow, sources):
         sentences.append("The images that were tested here come from elsewhere, and are not among these.")
     elif any(source.split_changed for source in sources):
         sentences.append(
-            f"The {LONG_NAMES[split]} images of these predictions are not those of the split that lies beside them: it "
-            "was changed since, or is another one."
+            f"The {LONG_NAMES[split]} images of these predictions, or their labels, are not those of the split in this "
+            "folder: it was changed since, or is another one."
         )
     return sentences
 

@@ -105,9 +105,7 @@ def _faults(parts, each_image_once):
             found = f"{what} {getattr(others[0], name)!r}, in {first.path} {ours!r}"
             return [f"{_listed(others)}: {found}; {way_out}"]
     if without := [part for part in parts if part.fold is None]:
-        return [
-            f"{_listed(without)}: no fold named; several are pooled as the folds of a cross-validation; give one file"
-        ]
+        return [f"{_listed(without)}: no 'fold'; only the folds of a cross-validation are pooled; give one file"]
     if without := [part for part in parts if part.file_names is None]:
         return [f"{_listed(without)}: no 'filenames'; without them an image could be counted twice"]
     for what, contents in (

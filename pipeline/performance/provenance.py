@@ -257,14 +257,14 @@ def _split(sources):
     changed = [source.predictions.path.name for source in sources if source.split_changed]
     if changed:
         sentences.append(
-            f"{listed(changed)}: the split that lies beside was changed after predicting, or is another one, and how "
-            "these images were split is not known."
+            f"{listed(changed)}: the split in this folder was changed after predicting, or is another one. How these "
+            "images were split is not known."
         )
     since = [f"{source.predictions.path.name} ({source.model})" for source in sources if source.trained_since]
     if since:
         sentences.append(
-            f"{listed(since)}: the model was trained again, or further, after predicting; test it again for what it "
-            "is now."
+            f"{listed(since)}: the model was trained again, or further, after predicting. Test it again to measure it "
+            "as it is now."
         )
     commands = [source.relative(source.split.command_line) for source in known]
     return list(dict.fromkeys(sentences)), list(dict.fromkeys(commands))
