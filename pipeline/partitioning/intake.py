@@ -129,21 +129,28 @@ def read_labels(walked, waiting, in_bin, choices):
     labels = {composed(source): label for source, label in labels.items()}
     source_of = {composed(row.file_name): composed(row.source) for row in in_bin}
     sources = dict.fromkeys([*labels, *(source_of[name] for name in of_bin)])
-    chosen = [source for source in sources if _is_chosen(source, choices.files)]
+    chosen = _chosen(sources, choices.files)
+    folders.tell_pairs(chosen)
+    return (
+        {source: label for source, label in labels.items() if source in chosen},
+        {name: label for name, label in of_bin.items() if source_of[name] in chosen},
+    )
+
+
+def _chosen(sources, patterns):
+    """Return the sources that match one of the patterns, as keys of a dict; print how many if not all do.
+
+    Raises UserError where none does.
+    """
+    option, chosen = f"-files {' '.join(patterns)}", [source for source in sources if _is_chosen(source, patterns)]
     if sources and not chosen:
-        example = next(iter(sources))
         raise UserError(
-            f"-files {' '.join(choices.files)}: none of {counted(len(sources), 'file')} has such a name ({example}, "
-            "say); correct the pattern, or give -files '*' for all"
+            f"{option}: none of {counted(len(sources), 'file')} matches (one of them is {next(iter(sources))}); "
+            "correct the pattern, or give -files '*' for all"
         )
     if len(chosen) < len(sources):
-        print(f"-files {' '.join(choices.files)}: {len(chosen)} of {len(sources)} files")
-    folders.tell_pairs(chosen)
-    kept = set(chosen)
-    return (
-        {source: label for source, label in labels.items() if source in kept},
-        {name: label for name, label in of_bin.items() if source_of[name] in kept},
-    )
+        print(f"{option}: {len(chosen)} of {len(sources)} files")
+    return dict.fromkeys(chosen)
 
 
 def _read_table(walked, in_bin, choices):
