@@ -69,7 +69,7 @@ def folder_path(text):
 def any_text(text):
     """Read a text that is not empty; an empty one, as of a variable that is not set, could pass for none given."""
     if not text.strip():
-        raise ValueError("is empty; is a variable not set?")
+        raise ValueError("is empty; perhaps a variable is not set")
     return text
 
 

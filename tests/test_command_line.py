@@ -60,7 +60,7 @@ def test_a_flag_takes_one_dash_and_two(parser, spelling):
         (["-epochs", "x", "-save", "a"], "-epochs: 'x' is not a whole number from 1 to 999999999"),
         (["--num_epochs", "0", "-save", "a"], "-epochs: '0' is not a whole number from 1 to 999999999"),
         (["-save"], "-save: expected one argument"),
-        (["-save", ""], "-save: is empty; is a variable not set?"),
+        (["-save", ""], "-save: is empty; perhaps a variable is not set"),
         ([], "the following arguments are required: -save"),
         (["-save", "a", "-epoch", "3"], "unrecognized arguments: -epoch 3; did you mean -epochs?"),
         (["-save", "a", "--epoch=3"], "unrecognized arguments: --epoch=3; did you mean -epochs?"),

@@ -287,6 +287,8 @@ def test_a_table_that_would_mean_an_image_in_bin_and_another_file_is_an_error(ta
     assert error_places(result) == [str(tabled / "images" / "images0.png")] and contents(tabled) == before
     result = call_script(SCRIPT, "-dir", tabled)
     assert result.returncode == 0 and "images/images0.png: left out, since labels.csv does not name it" in result.stderr
+    table.write_text("image,class\nimages1.png,NA\n")  # which does not name it
+    assert call_script(SCRIPT, "-dir", tabled, "-labels_csv", table).returncode == 0
     (tabled / "images" / "images0.png").rename(tabled / "images" / "second0.png")
     table.write_text("image,class\nsecond0,NA\n")
     result = call_script(SCRIPT, "-dir", tabled, "-labels_csv", table)

@@ -156,21 +156,21 @@ def _chosen(sources, patterns):
 def _read_table(walked, in_bin, choices):
     """Return what the table of labels says of the files, {source: Label}, and of the images in bin/, {name: Label}.
 
-    Tells of images in bin/ that get another class. UserError for each file that has come into the place of an image in
-    bin/: one path in the table would mean both.
+    Tells of images in bin/ that get another class. UserError for each file that the table names and that has come into
+    the place of an image in bin/: which of the two is meant?
     """
-    files_at = {composed(source): source for source in walked}
-    require_none(
-        f"{walked[files_at[composed(row.source)]]}: is another image than the one of this path that lies in bin as "
-        f"{row.file_name}, and {choices.table} cannot tell them apart; rename the file, or its folder"
-        for row in in_bin
-        if composed(row.source) in files_at
-    )
     times = Counter(row.source for row in in_bin)
     # Two images that have come from one path are known by their names in bin/ only.
     key_of = {row.file_name: row.source if times[row.source] == 1 else row.file_name for row in in_bin}
     names_of = {key: [name] for name, key in key_of.items()} | {source: [] for source in walked}
     found = label_table.read(choices.table, choices.columns, names_of)
+    named = {composed(source): walked[source] for source in found if source in walked}
+    require_none(
+        f"{named[composed(row.source)]}: is not the image of this path that lies in bin as {row.file_name}, and "
+        f"{choices.table} cannot tell the two apart; rename the file, or its folder"
+        for row in in_bin
+        if composed(row.source) in named
+    )
     of_bin = {composed(name): found[key] for name, key in key_of.items() if key in found}
     before = {composed(row.file_name): row.class_name for row in in_bin if row.class_name}
     changed = [
