@@ -46,18 +46,9 @@ def predict_external(ensemble, images, task, command_line):
             images, labels = images[~known], labels[~known]
     if not len(images):
         raise UserError(f"-external {place}: no image is left to predict; give images that the model has not seen")
-
-    def load(path):
-        return load_image(path, *ensemble.views)
-
-    batches = []
-    with memory_shortage_named(task.images_at_once, ensemble.views[0].image_shape):
-        for batch, _, outputs in predicted_batches(ensemble, list(images["path"]), load, task):
-            require_none(f"{path}: {image.unreadable}" for path, image in batch.items() if image.unreadable)
-            batches.append(outputs)
     return labelled_predictions(
         ensemble,
-        inference.joined(batches),
+        _outputs(ensemble, list(images["path"]), task),
         labels,
         task.mc_samples,
         file_names=list(images["source"]),
@@ -65,6 +56,20 @@ def predict_external(ensemble, images, task, command_line):
         split="external",
         command_line=command_line,
     )
+
+
+def _outputs(ensemble, paths, task):
+    """Return the inference.Outputs of an Ensemble for image files; UserError for those that cannot be read any more."""
+
+    def load(path):
+        return load_image(path, *ensemble.views)
+
+    batches = []
+    with memory_shortage_named(task.images_at_once, ensemble.views[0].image_shape):
+        for images, _, outputs in predicted_batches(ensemble, paths, load, task):
+            require_none(f"{path}: {image.unreadable}" for path, image in images.items() if image.unreadable)
+            batches.append(outputs)
+    return inference.joined(batches)
 
 
 def class_indices(names, class_names, place, class_map):
