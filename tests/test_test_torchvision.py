@@ -390,6 +390,9 @@ def test_a_model_whose_training_was_stopped_says_so(call_script, trained):
     assert read_strictly(preds)["training"] == "stopped at epoch 2 of 256"
     result = call_script("calc_model_performance.py", preds, results)
     assert result.returncode == 0 and "stopped at epoch 2 of 256" in result.stdout + result.stderr
+    path.write_bytes(b"damaged")
+    result = call_script(SCRIPT, "-dir", trained, "-save", last.name)
+    assert result.returncode == 0 and f"{last}: the training was not finished" in result.stderr
 
 
 def test_a_bare_checkpoint_is_told_what_is_assumed_and_takes_what_is_given(call_script, trained):

@@ -1,5 +1,6 @@
 """The checkpoint file (.pth.tar): the only place that saves it, loads it and says what is in it."""
 
+import contextlib
 import errno
 import hashlib
 import platform
@@ -187,7 +188,8 @@ def interruption(checkpoint, path):
     """
     model = path.with_name(path.name.removesuffix(LAST_SUFFIX) + MODEL_SUFFIX)
     if path.name.endswith(LAST_SUFFIX) and model.is_file():
-        return interruption(load(model), model)
+        with contextlib.suppress(UserError):  # a damaged one says nothing, and the state may be all that is left
+            return interruption(load(model), model)
     if checkpoint.finished is not False:
         return ""
     reached, last = checkpoint.epoch, path.with_name(path.name.removesuffix(MODEL_SUFFIX) + LAST_SUFFIX)
