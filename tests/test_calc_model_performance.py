@@ -340,7 +340,9 @@ def test_a_fold_of_the_split_that_is_missing_is_told(calculate, folder):
     for fold in (0, 1, 2, 9):
         (folder / "csv" / f"fold_{fold}").mkdir(parents=True)
     for fold in range(3):
-        (folder / "csv" / f"fold_{fold}" / "test.csv").touch()
+        tested = content(folder / f"fold_{fold}_preds.json")
+        lines = [f"{name},{label}\n" for name, label in zip(tested["filenames"], tested["labels"], strict=True)]
+        (folder / "csv" / f"fold_{fold}" / "test.csv").write_text("".join(lines))
     assert not any("missing" in warning for warning in calculate("fold_?_preds.json")[0]["Warnings"])
     results, _, _ = calculate("fold_[01]_preds.json")
     assert "Fold 2 is missing: its images are in none of the figures." in results["Warnings"]
