@@ -10,6 +10,7 @@ def subfolders(*sources):
     """Return {source: subfolder} of images in class folders at the top."""
     labels = folders.read_labels(sources)
     images = pd.DataFrame({"source": sources, "class_name": [labels[source].class_name for source in sources]})
+    images["corrected_from"] = ""
     return dict(zip(sources, folders.subfolders(images), strict=True))
 
 

@@ -277,6 +277,19 @@ def test_a_correction_holds_where_copies_are_deleted_and_copied_again(corrected,
     assert (data / "bin" / "no0.png").is_file() and (data / "no" / "no0.png").is_file()
 
 
+def test_a_corrected_image_stays_with_the_others_of_its_subfolder(tmp_path, call_script, class_folders):
+    data, doubtful = tmp_path / "data", tmp_path / "doubtful.csv"
+    for patient in range(10):
+        class_folders(data / "no", {f"no {patient}": 2}, seed=patient)
+        class_folders(data / "yes", {f"yes {patient}": 2}, seed=20 + patient)
+    doubtful.write_text("image,class,given_class\nno 00.png,yes,no\n")
+    for script, *arguments in ((SCRIPT, "-dir", data), ("organize_files.py", data), (SCRIPT, "-dir", data)):
+        more = ["-labels_csv", doubtful] if (data / "csv").exists() else []
+        assert call_script(script, *arguments, *more).returncode == 0
+    said = in_images_csv(data, "class_name", "subfolder", "group")
+    assert said["no 00.png"] == ("yes", "no 0", said["no 01.png"][2])
+
+
 def test_a_table_that_would_mean_an_image_in_bin_and_another_file_is_an_error(tabled, call_script, tmp_path, contents):
     table = tmp_path / "labels.csv"
     assert call_script(SCRIPT, "-dir", tabled, "-labels_csv", table).returncode == 0

@@ -93,26 +93,19 @@ def subfolders(images):
     """Return, for each row of a table of images, the folder directly under its class folder, "" where there is none.
 
     A folder that holds all images of a class is taken for a part of the class folder, unless it is one of several in
-    another class.
+    another class. The class is that of the folder: one that the user has corrected leaves the image where it lies.
     """
-    inner = [
-        _below_class(source, class_name)
-        for source, class_name in zip(images["source"], images["class_name"], strict=True)
-    ]
-    depth = Counter()
+    class_names = [corrected or name for corrected, name in images[["corrected_from", "class_name"]].to_numpy()]
+    below = [_below_class(source, name) for source, name in zip(images["source"], class_names, strict=True)]
     while True:
-        found = [
-            composed(folders[depth[class_name]]) if depth[class_name] < len(folders) else ""
-            for class_name, folders in zip(images["class_name"], inner, strict=True)
-        ]
         firsts = defaultdict(set)
-        for class_name, folder in zip(images["class_name"], found, strict=True):
-            firsts[class_name].add(folder)
+        for class_name, folders in zip(class_names, below, strict=True):
+            firsts[class_name].add(folders[0] if folders else "")
         of_several = {folder for names in firsts.values() if len(names) > 1 for folder in names}
-        wrapped = [name for name, names in firsts.items() if len(names) == 1 and not names & {"", *of_several}]
+        wrapped = {name for name, names in firsts.items() if len(names) == 1 and not names & {"", *of_several}}
         if not wrapped:
-            return found
-        depth.update(wrapped)
+            return [folders[0] if folders else "" for folders in below]
+        below = [folders[name in wrapped :] for folders, name in zip(below, class_names, strict=True)]
 
 
 def tell_without_images(project, class_names):
@@ -188,9 +181,8 @@ def _are_ready_made(folders_of_files):
 
 def _below_class(source, class_name):
     """Return the folders between the class folder, the first or second of a source's, and the file."""
-    folders = source.split("/")[:-1]
-    above = list(map(composed, folders[:2]))
-    return folders[above.index(class_name) + 1 :] if class_name in above else []
+    folders = list(map(composed, source.split("/")[:-1]))
+    return folders[folders.index(class_name) + 1 :] if class_name in folders[:2] else []
 
 
 def _files_among(siblings, prefix, above):
