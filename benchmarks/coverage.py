@@ -138,8 +138,8 @@ def figures(predictions):
     """Return {name: Figure} of what the report shows with an interval."""
     results = summarize(predictions)
     named = {"Accuracy": results.accuracy, "Kappa": results.kappa, **results.main.named()}
-    for same_or_without in ("Calibration Error", "Recall", "Precision", "Detection Rate", "Detection Prevalence"):
-        del named[same_or_without]
+    same_or_without = ("Calibration Error", "Recall", "Precision", "Detection Rate", "Detection Prevalence")
+    named = {name: figure for name, figure in named.items() if name not in same_or_without}
     named |= {"Brier Score": results.main.brier_score, "Log Loss": results.log_loss}
     if results.positive is not None:
         ratios = predictive_values(predictions, [])  # with which those of predictive values at any prevalence hold too

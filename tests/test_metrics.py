@@ -289,14 +289,14 @@ def test_an_average_precision_of_images_in_groups_is_worth_as_few_as_the_jackkni
 
 
 @pytest.mark.parametrize(
-    ("name", "of_matrix"),
+    ("mean_over_classes", "of_matrix"),
     [
-        ("f1", lambda hits, true, found, total: 2 * hits / (true + found)),
-        ("specificity", lambda hits, true, found, total: (total - true - found + hits) / (total - true)),
-        ("negative_predictive_value", lambda hits, true, found, total: (total - true - found + hits) / (total - found)),
+        (metrics.mean_f1, lambda hits, true, found, total: 2 * hits / (true + found)),
+        (metrics.mean_specificity, lambda hits, true, found, total: (total - true - found + hits) / (total - true)),
+        (metrics.mean_npv, lambda hits, true, found, total: (total - true - found + hits) / (total - found)),
     ],
 )
-def test_the_mean_of_a_ratio_over_classes_has_the_variance_of_the_jackknife_over_groups(name, of_matrix):
+def test_the_mean_of_a_ratio_over_classes_has_the_variance_of_the_jackknife_over_groups(mean_over_classes, of_matrix):
     random = np.random.default_rng(0)
     groups = np.repeat(np.arange(60), 5)
     labels = random.integers(0, 3, 60)[groups]
@@ -312,7 +312,7 @@ def test_the_mean_of_a_ratio_over_classes_has_the_variance_of_the_jackknife_over
     without = np.array([mean(groups != each) for each in range(60)])
     error = np.sqrt(59 / 60 * ((without - without.mean()) ** 2).sum()) * stats.t.ppf(0.975, 59)
     value = mean(groups >= 0)
-    figure = metrics.mean_ratio(found, *metrics.MEAN_RATIOS[name])
+    figure = mean_over_classes(None, found)
     assert figure.value == pytest.approx(value)
     half_width = error / (value * (1 - value))
     logit = np.log(value / (1 - value))
@@ -323,7 +323,7 @@ def test_the_mean_of_a_ratio_over_classes_has_the_variance_of_the_jackknife_over
 def test_the_mean_of_a_ratio_has_no_interval_where_a_class_is_in_two_groups_only():
     labels = np.array([0, 0, 1, 1, 1, 2, 2, 2])
     found = Predictions(labels, np.roll(labels, 1), np.eye(3)[labels], ["a", "b", "c"])
-    figure = metrics.mean_ratio(found, *metrics.MEAN_RATIOS["f1"])
+    figure = metrics.mean_f1(None, found)
     assert figure.value == pytest.approx(reference.f1_score(labels, np.roll(labels, 1), average="macro"))
     assert (figure.interval, figure.reason) == (None, "a class has images in fewer than 3 groups")
 
@@ -344,7 +344,7 @@ def test_groups_that_are_difficult_in_all_their_classes_widen_the_interval_of_me
     of_parts = [part(one).interval for part in (metrics.sensitivity, metrics.specificity)]
     assert metrics.balanced_accuracy(one).interval == pytest.approx(np.mean(of_parts, axis=0))
     made = multiclass(labels, np.eye(2)[finding] * 0.6 + 0.2, groups=[f"{group}" for group in groups])
-    mean = metrics.mean_fraction([Figure(0.8, [0.5, 0.9])] * 2, made, made.labels)
+    mean = metrics.mean_by_label([Figure(0.8, [0.5, 0.9])] * 2, made)
     assert mean.interval == pytest.approx([0.5, 0.9])
-    alone = metrics.mean_fraction([Figure(0.8, [0.5, 0.9])] * 2, replace(made, groups=None), made.labels)
+    alone = metrics.mean_by_label([Figure(0.8, [0.5, 0.9])] * 2, replace(made, groups=None))
     assert alone.interval == pytest.approx([0.8 - 0.3 / 2**0.5, 0.8 + 0.1 / 2**0.5])

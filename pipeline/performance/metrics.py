@@ -199,36 +199,54 @@ def _precisions(truth, probability):
     return precisions, influence / len(own)
 
 
-def mean_fraction(figures, predictions, classes):
-    """Return the Figure of the mean over classes of the fractions of images that are predicted correctly.
+def mean_by_label(figures, predictions):
+    """Return the Figure of the mean over classes of fractions of the images of each class, such as sensitivities.
 
-    `figures` are those of each class, and `classes`, int (n,), the images that they are of: the labels for the
-    sensitivity, the predictions for the precision. Where groups have images of several classes, these go together.
+    `figures` are those of the classes, and the fractions are of images whose predicted class is the true one.
     """
+    return _mean_fraction(figures, predictions, predictions.labels)
+
+
+def mean_by_finding(figures, predictions):
+    """Return the same of fractions of the images that were predicted as each class, such as precisions."""
+    return _mean_fraction(figures, predictions, predictions.predictions)
+
+
+def mean_specificity(_, predictions):
+    """Return the Figure of the mean specificity over classes, see _mean_ratio."""
+    return _mean_ratio(predictions, lambda true, found: (~true & ~found, ~true))
+
+
+def mean_npv(_, predictions):
+    """Return the Figure of the mean negative predictive value over classes, see _mean_ratio."""
+    return _mean_ratio(predictions, lambda true, found: (~true & ~found, ~found))
+
+
+def mean_f1(_, predictions):
+    """Return the Figure of the mean F1 over classes, see _mean_ratio."""
+    return _mean_ratio(predictions, lambda true, found: (2 * (true & found), true.astype(int) + found))
+
+
+def _mean_fraction(figures, predictions, classes):
+    """Return mean_of the figures; where groups have images of several `classes`, int (n,), these go together."""
     among = classes[:, np.newaxis] == np.arange(len(predictions.class_names))
     together = correlations(predictions.correct[:, np.newaxis], among, predictions.group_numbers())
     return mean_of(figures, correlations=together)
 
 
-# Of ratios whose classes have images in common, what each image counts in numerator and denominator: functions of bool
-# (n, classes), whether it is of the class, and whether the class was predicted.
-MEAN_RATIOS = {
-    "specificity": (lambda true, found: ~true & ~found, lambda true, found: ~true),
-    "negative_predictive_value": (lambda true, found: ~true & ~found, lambda true, found: ~found),
-    "f1": (lambda true, found: 2 * (true & found), lambda true, found: true.astype(int) + found),
-}
+def _mean_ratio(predictions, counts):
+    """Return the Figure of the mean over classes of a ratio of sums over images, which the classes have in common.
 
-
-def mean_ratio(predictions, numerator, denominator):
-    """Return the Figure of the mean over classes of a ratio of sums over images, as MEAN_RATIOS has them.
+    `counts` returns what each image adds to numerator and denominator, (n, classes) each, from bool (n, classes):
+    whether it is of the class, and whether the class was predicted. The denominators do not sum to 0.
 
     The interval is on the logit scale, with the variance between groups of what each image adds to the mean to first
     order (Woodruff, Journal of the American Statistical Association 66 (1971) 411), widened for few of them. There is
-    none where a class has images, or others, in fewer than FEWEST_GROUPS groups. The denominators are not 0.
+    none where a class has images, or others, in fewer than FEWEST_GROUPS groups.
     """
     classes, groups = np.arange(len(predictions.class_names)), predictions.group_numbers()
     true, found = (each[:, np.newaxis] == classes for each in (predictions.labels, predictions.predictions))
-    above, below = numerator(true, found), denominator(true, found)
+    above, below = counts(true, found)
     totals = below.sum(axis=0)
     ratios = above.sum(axis=0) / totals
     mean = float(ratios.mean())

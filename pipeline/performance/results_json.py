@@ -13,8 +13,6 @@ from pipeline.performance.metrics import confusion_matrix
 from pipeline.performance.summary import OneClass
 
 ERROR = ("file name", "class", "predicted", "probability", "others of its group")
-# Whose means over classes are 1 / classes, or the accuracy / classes, and say nothing.
-WITHOUT_MEAN = ("Prevalence", "Detection Rate", "Detection Prevalence")
 
 
 def as_json(results):
@@ -32,8 +30,6 @@ def as_json(results):
         one.name: _plain({"n": int(one.against_rest.truth.sum())} | _one_class(one), undefined, f" ({one.name})")
         for one in results.classes
     }
-    if results.positive is None:
-        figures = {name: value for name, value in figures.items() if name not in WITHOUT_MEAN}
     published = ("Sensitivity", "Specificity", "ROC-AUC", "Accuracy", "Cohen's Kappa")
     return {
         **{name: figures.pop(name) for name in published},

@@ -48,7 +48,6 @@ MORE_FIGURES = {
     "Balanced Accuracy": percent,
     "Average Precision": score,
 }
-MEANS = ("Pos Pred Value", "Neg Pred Value", "F1", "Average Precision")  # that are shown for several classes
 SHOWN_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5)  # of the decision curve
 
 
@@ -131,13 +130,14 @@ def more_figures(results):
 def _more_of_classes(results):
     """Return the Tables of means over classes, where they mean something, and of each class: a row a class."""
     main = results.main.named()
-    rows = [metric_row(name, main[name], MORE_FIGURES[name])[:3] for name in MEANS]
+    # That of the balanced accuracy is among the main figures.
+    means = [name for name in MORE_FIGURES if name in main and name != "Balanced Accuracy"]
+    rows = [metric_row(name, main[name], MORE_FIGURES[name])[:3] for name in means]
     rows.append(metric_row("Hand and Till's M", results.pairwise_auc, score)[:3])
     tables = [Table(["metric", "mean over classes", "95% interval"], rows)]
     if len(results.classes) <= MOST_CLASSES:
-        # That of the balanced accuracy is among the main figures.
-        others = [name for name in MORE_FIGURES if name not in (*MEANS, "Balanced Accuracy")]
-        for names in (MEANS, others, list(results.classes[0].calibration_line)):
+        others = [name for name in MORE_FIGURES if name not in main]
+        for names in (means, others, list(results.classes[0].calibration_line)):
             tables.append(Table(["class", *names], [_row_of(one, names) for one in results.classes]))
     return tables
 

@@ -111,7 +111,7 @@ def _subgroup(value, part):
         specificity = metrics.specificity(ones[part.positive_class])
     else:
         figures = list(sensitivities.values())
-        sensitivity = Figure(None, reason=reason) if reason else metrics.mean_fraction(figures, part, part.labels)
+        sensitivity = Figure(None, reason=reason) if reason else metrics.mean_by_label(figures, part)
         specificity = None
     return Subgroup(
         value,

@@ -1,12 +1,13 @@
 """The results: every figure of a model's predictions, and its errors, as typed values.
 
-To add a figure of a class, add a line to ClassFigures: JSON and means over classes follow, and with a line in
-sections.MORE_FIGURES its row on the page. One of all classes together takes a field of Results, its value in
-`summarize`, its name in results_json and its row in sections.
+To add a figure of a class, add a line to ClassFigures, with its mean over classes if that says something: the JSON
+follows, and with a line in sections.MORE_FIGURES its row on the page. One of all classes together takes a field of
+Results, its value in `summarize`, its name in results_json and its row in sections.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -38,36 +39,54 @@ from pipeline.performance.thresholds import Threshold
 from pipeline.predictions import Predictions
 
 MOST_ERRORS = 10  # that are listed
-# Fractions that each class has of images of its own: of its label, or that were predicted as it.
-OF_LABEL, OF_FINDING = ("sensitivity", "recall"), ("precision", "positive_predictive_value")
+
+
+class Measure(NamedTuple):
+    """How a figure of a class is named and found, and how that of all classes together is."""
+
+    name: str  # in the results JSON and on the page: that of R's caret
+    of_class: Callable  # from a OneAgainstRest to its Figure
+    mean: Callable | None = None  # from the Figures of all classes and their Predictions; None: it says nothing
 
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """Figures of a class against the rest, or their means over the classes.
+    """Figures of a class against the rest, or their means over the classes; beside each stands its Measure."""
 
-    Beside each stand its name in the results JSON and on the page, which is that of R's caret, and its function.
-    """
-
-    sensitivity: Annotated[Figure, "Sensitivity", metrics.sensitivity]
-    specificity: Annotated[Figure, "Specificity", metrics.specificity]
-    auc: Annotated[Figure, "ROC-AUC", lambda one: area_figure([one])]
-    positive_predictive_value: Annotated[Figure, "Pos Pred Value", metrics.positive_predictive_value]
-    negative_predictive_value: Annotated[Figure, "Neg Pred Value", metrics.negative_predictive_value]
-    precision: Annotated[Figure, "Precision", metrics.precision]
-    recall: Annotated[Figure, "Recall", metrics.sensitivity]
-    f1: Annotated[Figure, "F1", metrics.f1]
-    prevalence: Annotated[Figure, "Prevalence", metrics.prevalence]
-    detection_rate: Annotated[Figure, "Detection Rate", metrics.detection_rate]
-    detection_prevalence: Annotated[Figure, "Detection Prevalence", metrics.detection_prevalence]
-    balanced_accuracy: Annotated[Figure, "Balanced Accuracy", metrics.balanced_accuracy]
-    average_precision: Annotated[Figure, "Average Precision", metrics.average_precision]
-    brier_score: Annotated[Figure, "Brier Score", brier_score]
-    calibration_error: Annotated[Figure, "Calibration Error", lambda one: Figure(calibration_error(one.reliability))]
+    sensitivity: Annotated[Figure, "Sensitivity", metrics.sensitivity, metrics.mean_by_label]
+    specificity: Annotated[Figure, "Specificity", metrics.specificity, metrics.mean_specificity]
+    auc: Annotated[Figure, "ROC-AUC", lambda one: area_figure([one]), lambda _, predictions: area_of(predictions)]
+    positive_predictive_value: Annotated[
+        Figure, "Pos Pred Value", metrics.positive_predictive_value, metrics.mean_by_finding
+    ]
+    negative_predictive_value: Annotated[Figure, "Neg Pred Value", metrics.negative_predictive_value, metrics.mean_npv]
+    precision: Annotated[Figure, "Precision", metrics.precision, metrics.mean_by_finding]
+    recall: Annotated[Figure, "Recall", metrics.sensitivity, metrics.mean_by_label]
+    f1: Annotated[Figure, "F1", metrics.f1, metrics.mean_f1]
+    prevalence: Annotated[Figure | None, "Prevalence", metrics.prevalence]
+    detection_rate: Annotated[Figure | None, "Detection Rate", metrics.detection_rate]
+    detection_prevalence: Annotated[Figure | None, "Detection Prevalence", metrics.detection_prevalence]
+    balanced_accuracy: Annotated[Figure, "Balanced Accuracy", metrics.balanced_accuracy]  # see _means
+    average_precision: Annotated[
+        Figure, "Average Precision", metrics.average_precision, lambda figures, _: mean_of(figures)
+    ]
+    brier_score: Annotated[
+        Figure, "Brier Score", brier_score, lambda _, predictions: multiclass_brier_score(predictions)
+    ]
+    calibration_error: Annotated[
+        Figure,
+        "Calibration Error",
+        lambda one: Figure(calibration_error(one.reliability)),
+        lambda figures, _: Figure(float(np.mean([figure.value for figure in figures]))),
+    ]
 
     def named(self):
-        """Return {name: Figure}."""
-        return {each.type.__metadata__[0]: getattr(self, each.name) for each in fields(ClassFigures)}
+        """Return {name: Figure}, of means over classes without those that say nothing."""
+        figures = {measure.name: getattr(self, attribute) for attribute, measure in MEASURES.items()}
+        return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+MEASURES = {each.name: Measure(*each.type.__metadata__) for each in fields(ClassFigures)}
 
 
 @dataclass(frozen=True)
@@ -239,7 +258,7 @@ def most_confident_errors(predictions):
 
 def _one_class(predictions, index):
     one = OneAgainstRest.of(predictions, index)
-    figures = {each.name: each.type.__metadata__[1](one) for each in fields(ClassFigures)}
+    figures = {attribute: measure.of_class(one) for attribute, measure in MEASURES.items()}
     pooled = {}
     if predictions.folds is not None:
         one_fold = replace(one, folds=np.zeros_like(one.folds))
@@ -260,28 +279,13 @@ def _one_class(predictions, index):
 def _means(classes, predictions):
     """Return the means over classes (macro) of their figures; a mean is undefined where a class's figure is.
 
-    Sensitivity, precision and average precision are of other images in each class, so that their intervals give that of
-    the mean; the area and the figures of metrics.MEAN_RATIOS have their own. The balanced accuracy is the mean
-    sensitivity, and the Brier score that of all classes together.
+    The balanced accuracy is the mean sensitivity, and the Brier score that of all classes together.
     """
-    means = {}
-    for each in fields(ClassFigures):
-        values = [getattr(one, each.name) for one in classes]
-        reason = missing_of({one.name: figure for one, figure in zip(classes, values, strict=True)})
-        if reason:
-            means[each.name] = Figure(None, reason=reason)
-        elif each.name == "auc":
-            means[each.name] = area_of(predictions)
-        elif each.name in OF_LABEL:
-            means[each.name] = metrics.mean_fraction(values, predictions, predictions.labels)
-        elif each.name in OF_FINDING:
-            means[each.name] = metrics.mean_fraction(values, predictions, predictions.predictions)
-        elif each.name == "average_precision":
-            means[each.name] = mean_of(values)
-        elif each.name in metrics.MEAN_RATIOS:
-            means[each.name] = metrics.mean_ratio(predictions, *metrics.MEAN_RATIOS[each.name])
-        else:
-            means[each.name] = Figure(float(np.mean([figure.value for figure in values])))
+    means = dict.fromkeys(MEASURES)
+    for attribute, measure in MEASURES.items():
+        if measure.mean:
+            figures = {one.name: getattr(one, attribute) for one in classes}
+            reason = missing_of(figures)
+            means[attribute] = Figure(None, reason=reason) if reason else measure.mean([*figures.values()], predictions)
     means["balanced_accuracy"] = means["sensitivity"]
-    means["brier_score"] = multiclass_brier_score(predictions)
     return ClassFigures(**means)
