@@ -39,15 +39,15 @@ def smallest_class(proportion):
     return max(two_held_out, one_left_to_train)
 
 
-def assign(class_names, groups, fold_count, proportion, seed, given):
+def assign(class_of, groups, fold_count, proportion, seed, given):
     """Return {fold: partition of each image}; without folds (`fold_count` None) the one key is None."""
     if fold_count is None:
-        return {None: assign_partitions(class_names, groups, proportion, seed, given)}
+        return {None: assign_partitions(class_of, groups, proportion, seed, given)}
     if any(given):
         raise UserError(
             f"-folds {fold_count}: the partitions are ready-made and kept; give -partitions redrawn too, or no -folds"
         )
-    return dict(enumerate(assign_folds(class_names, groups, fold_count, proportion, seed)))
+    return dict(enumerate(assign_folds(class_of, groups, fold_count, proportion, seed)))
 
 
 def require_drawn(given, options):
@@ -60,11 +60,11 @@ def require_drawn(given, options):
     )
 
 
-def assign_partitions(class_names, groups, proportion, seed, given):
+def assign_partitions(class_of, groups, proportion, seed, given):
     """Assign images to partitions.
 
     Args:
-        class_names: the class of each image.
+        class_of: the class of each image.
         groups: the group of each image; a group is never divided between partitions.
         proportion: of validation and of test images each, a Fraction between 0 and 1/2.
         seed: 0 to 2**32 - 1. The same arguments give the same result on every platform.
@@ -76,21 +76,21 @@ def assign_partitions(class_names, groups, proportion, seed, given):
 
     Raises UserError for a class that is too small for three partitions, or of too few groups.
     """
-    class_names = np.asarray(class_names)
+    class_of = np.asarray(class_of)
     partitions = np.array([one or "train" for one in given], dtype=object)
     drawn = _drawn(given)
     if drawn:
-        pool = class_names[partitions == "train"]
+        pool = class_of[partitions == "train"]
         _refuse_small_classes(pool, proportion)
-        sizes = [held_out_counts(int((pool == name).sum()), proportion) for name in np.unique(class_names)]
+        sizes = [held_out_counts(int((pool == name).sum()), proportion) for name in np.unique(class_of)]
         room = {"test": [test for _, test in sizes], "val": [validation for validation, _ in sizes]}
         order = _random_order(groups, seed)
-        _fill(partitions, class_names, groups, {partition: room[partition] for partition in drawn}, order)
-    _require_every_class(partitions, class_names, groups, dict.fromkeys(drawn, LARGER))
+        _fill(partitions, class_of, groups, {partition: room[partition] for partition in drawn}, order)
+    _require_every_class(partitions, class_of, groups, dict.fromkeys(drawn, LARGER))
     return partitions.tolist()
 
 
-def assign_folds(class_names, groups, fold_count, proportion, seed):
+def assign_folds(class_of, groups, fold_count, proportion, seed):
     """Assign images to partitions once per fold of a cross-validation.
 
     Arguments as for `assign_partitions`, and `fold_count`, 2 or more. Every image is in the test part of one fold;
@@ -101,22 +101,22 @@ def assign_folds(class_names, groups, fold_count, proportion, seed):
     Returns a list with, for each fold, a list as `assign_partitions` returns it. Raises UserError for a class with too
     few images or groups.
     """
-    class_names, groups = np.asarray(class_names), np.asarray(groups)
-    _refuse_small_classes(class_names, proportion, fold_count)
-    validation = [held_out_counts(int((class_names == name).sum()), proportion)[0] for name in np.unique(class_names)]
+    class_of, groups = np.asarray(class_of), np.asarray(groups)
+    _refuse_small_classes(class_of, proportion, fold_count)
+    validation = [held_out_counts(int((class_of == name).sum()), proportion)[0] for name in np.unique(class_of)]
     folds, order, times_held_out = [], _random_order(groups, seed), Counter()
-    for test in test_parts(class_names, groups, fold_count, seed):
-        partitions = np.full(len(class_names), "train", dtype=object)
+    for test in test_parts(class_of, groups, fold_count, seed):
+        partitions = np.full(len(class_of), "train", dtype=object)
         partitions[test] = "test"
         order.sort(key=times_held_out.__getitem__)
-        _fill(partitions, class_names, groups, {"val": validation}, order)
+        _fill(partitions, class_of, groups, {"val": validation}, order)
         times_held_out.update(set(groups[partitions == "val"]))
-        _require_every_class(partitions, class_names, groups, {"val": LARGER, "test": "fewer -folds"})
+        _require_every_class(partitions, class_of, groups, {"val": LARGER, "test": "fewer -folds"})
         folds.append(partitions.tolist())
     return folds
 
 
-def test_parts(class_names, groups, fold_count, seed):
+def test_parts(class_of, groups, fold_count, seed):
     """Return the indices of the test images of each fold: stratified by class, groups whole, every image once.
 
     scikit-learn's StratifiedGroupKFold deals out the groups, the largest first. Of its seed only groups of the same
@@ -124,16 +124,16 @@ def test_parts(class_names, groups, fold_count, seed):
 
     Raises UserError where there are fewer groups than folds, or where all images of a class are in one group.
     """
-    _refuse_few_groups(class_names, groups, fold_count)
+    _refuse_few_groups(class_of, groups, fold_count)
     splitter = StratifiedGroupKFold(fold_count, shuffle=True, random_state=seed)
-    class_of, group_of = (np.unique(values, return_inverse=True)[1] for values in (class_names, groups))
+    class_index, group_of = (np.unique(values, return_inverse=True)[1] for values in (class_of, groups))
     fold_of = np.empty(group_of.max() + 1, dtype=int)
     with warnings.catch_warnings():
         # It warns of classes with few images or groups, which is for the caller to judge.
         warnings.simplefilter("ignore", UserWarning)
-        for fold, (_, test) in enumerate(splitter.split(class_names, class_names, groups)):
+        for fold, (_, test) in enumerate(splitter.split(class_of, class_of, groups)):
             fold_of[group_of[test]] = fold
-    fold_of = _exchanged(fold_of, pd.crosstab(group_of, class_of).to_numpy(), fold_count, seed)
+    fold_of = _exchanged(fold_of, pd.crosstab(group_of, class_index).to_numpy(), fold_count, seed)
     return [np.flatnonzero(fold_of[group_of] == fold) for fold in range(fold_count)]
 
 
@@ -162,17 +162,17 @@ def _exchanged(fold_of, contents, fold_count, seed):
     return fold_of
 
 
-def print_counts(class_names, assignments, proportion, given):
+def print_counts(class_of, assignments, proportion, given):
     """Print the sizes of the partitions of what `assign` returns, over all images and by class."""
     if None in assignments:
-        _print_partitions(class_names, assignments[None], proportion, _drawn(given))
+        _print_partitions(class_of, assignments[None], proportion, _drawn(given))
     else:
-        _print_folds(class_names, assignments)
+        _print_folds(class_of, assignments)
 
 
-def _print_partitions(class_names, partitions, proportion, drawn):
-    names, sizes = sorted(set(class_names)), Counter(partitions)
-    counts = Counter(zip(partitions, class_names, strict=True))
+def _print_partitions(class_of, partitions, proportion, drawn):
+    names, sizes = sorted(set(class_of)), Counter(partitions)
+    counts = Counter(zip(partitions, class_of, strict=True))
     print("\nImages per partition\n")
     rows = [(partition, sizes[partition]) for partition in PARTITIONS]
     print(format_table(["partition", "images"], [*rows, ("total", len(partitions))]))
@@ -192,10 +192,10 @@ def _print_partitions(class_names, partitions, proportion, drawn):
                 note(f"class {name!r}: has no {LONG_NAMES[partition]} image in the ready-made partitions")
 
 
-def _print_folds(class_names, folds):
-    names, rows = sorted(set(class_names)), []
+def _print_folds(class_of, folds):
+    names, rows = sorted(set(class_of)), []
     for fold, partitions in folds.items():
-        counts = Counter(zip(partitions, class_names, strict=True))
+        counts = Counter(zip(partitions, class_of, strict=True))
         rows.append([fold, *(" + ".join(str(counts[part, name]) for name in names) for part in PARTITIONS)])
     print(f"\nImages per fold and partition ({printable(' + '.join(names))})\n")
     print(format_table(["fold", *PARTITIONS], rows), end="\n\n")
@@ -212,7 +212,7 @@ def _random_order(groups, seed):
     return np.random.RandomState(seed).permutation(np.unique(groups)).tolist()
 
 
-def _fill(partitions, class_names, groups, room, order):
+def _fill(partitions, class_of, groups, room, order):
     """Move whole groups, in this order, from train into the first partition that has room for all of a group.
 
     Where groups are large, or of several classes, no other may fit before all is full. Then one that is too large is
@@ -220,15 +220,15 @@ def _fill(partitions, class_names, groups, room, order):
 
     `room` is {partition: [images of each class, in sorted order]}. Changes `partitions`.
     """
-    class_of = np.unique(class_names, return_inverse=True)[1]
-    members = pd.Series(class_of).groupby(np.asarray(groups)).indices
+    class_index = np.unique(class_of, return_inverse=True)[1]
+    members = pd.Series(class_index).groupby(np.asarray(groups)).indices
     room = {partition: np.array(sizes) for partition, sizes in room.items()}
 
     def fits(in_group, sizes):
         return (in_group <= sizes).all()
 
     def is_nearer(in_group, sizes):
-        left = np.bincount(class_of[partitions == "train"], minlength=len(sizes)) - in_group
+        left = np.bincount(class_index[partitions == "train"], minlength=len(sizes)) - in_group
         return np.abs(sizes - in_group).sum() < np.abs(sizes).sum() and (left > 0).all()
 
     for is_taken in (fits, is_nearer):
@@ -236,7 +236,7 @@ def _fill(partitions, class_names, groups, room, order):
             of_group = members[group]
             if (partitions[of_group] != "train").any():
                 continue
-            in_group = np.bincount(class_of[of_group], minlength=class_of.max() + 1)
+            in_group = np.bincount(class_index[of_group], minlength=class_index.max() + 1)
             for partition, sizes in room.items():
                 if is_taken(in_group, sizes):
                     partitions[of_group] = partition
@@ -244,13 +244,13 @@ def _fill(partitions, class_names, groups, room, order):
                     break
 
 
-def _refuse_small_classes(class_names, proportion, fold_count=None):
+def _refuse_small_classes(class_of, proportion, fold_count=None):
     """Raise UserError, with the ways out, for each class of fewer images than the partitions or folds need."""
     # In a fold's remainder, count x (1 - 1/folds), there must be room for validation and training.
     needed = max(fold_count or 0, smallest_class(proportion))
     asked = f"-val_test_prop {float(proportion):g}" + (f" and -folds {fold_count}" if fold_count else "")
     faults = []
-    for name, count in Counter(map(str, class_names)).items():
+    for name, count in Counter(map(str, class_of)).items():
         if count < needed:
             ways_out = [f"add {needed - count} more of this class", *_easier(count, proportion, fold_count)]
             faults.append(
@@ -271,9 +271,9 @@ def _easier(count, proportion, fold_count):
     return [f"give {' and '.join(options)}"]
 
 
-def _refuse_few_groups(class_names, groups, fold_count):
+def _refuse_few_groups(class_of, groups, fold_count):
     """Raise UserError for each class whose images form one group, and where there are fewer groups than folds."""
-    groups_in = _groups_in(class_names, groups)
+    groups_in = _groups_in(class_of, groups)
     fault = f"its images form one group, and stay in one fold; add images of this class or {LOOSEN}"
     faults = [f"class {str(name)!r}: {fault}" for name, count in sorted(groups_in.items()) if count == 1]
     count = len(set(groups))
@@ -285,23 +285,23 @@ def _refuse_few_groups(class_names, groups, fold_count):
     require_none(faults)
 
 
-def _groups_in(class_names, groups):
+def _groups_in(class_of, groups):
     """Return how many groups have images of each class, {name: number}."""
-    return Counter(name for name, _ in set(zip(class_names, groups, strict=True)))
+    return Counter(name for name, _ in set(zip(class_of, groups, strict=True)))
 
 
-def _require_every_class(partitions, class_names, groups, ways_out):
+def _require_every_class(partitions, class_of, groups, ways_out):
     """Raise UserError, with a line a fault, for each class that has no training image, or none of a partition drawn.
 
     `ways_out` are {partition that was drawn: what makes room in it}.
     """
-    groups_in = _groups_in(class_names, groups)
+    groups_in = _groups_in(class_of, groups)
     faults = []
-    for name, partition in itertools.product(np.unique(class_names), PARTITIONS):
-        if partition not in ("train", *ways_out) or (partitions[class_names == name] == partition).any():
+    for name, partition in itertools.product(np.unique(class_of), PARTITIONS):
+        if partition not in ("train", *ways_out) or (partitions[class_of == name] == partition).any():
             continue
         fault = "has no training image; add some to the training partition, or remove the class"
-        if (partitions[class_names == name] == "train").any():
+        if (partitions[class_of == name] == "train").any():
             way_out = f"try {ways_out[partition]}, " if groups_in[name] >= len(PARTITIONS) else ""
             fault = (
                 f"no whole group of images fits into {partition}, since images that belong together stay together; "
