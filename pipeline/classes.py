@@ -2,6 +2,7 @@
 
 from pipeline.errors import UserError
 from pipeline.file_names import as_cp1252, caseless
+from pipeline.messages import note
 
 
 def require_class_count(class_names, expected):
@@ -38,3 +39,10 @@ def resolve_positive_class(class_names, asked, recorded=None):
             )
         return None
     return asked or (recorded if recorded in class_names else class_names[-1])
+
+
+def tell_other_positive_class(positive_class, recorded, path):
+    """Print a note where the positive class (None: each in turn) is another one than a file has recorded."""
+    if recorded not in (None, positive_class):
+        chosen = "each class in turn" if positive_class is None else f"positive class {positive_class!r}"
+        note(f"{chosen} instead of {recorded!r}, which {path} names")

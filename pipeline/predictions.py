@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import files
-from pipeline.classes import resolve_positive_class
+from pipeline.classes import resolve_positive_class, tell_other_positive_class
 from pipeline.errors import UserError, require_none
-from pipeline.messages import listed, note
+from pipeline.messages import listed
 from pipeline.plain_values import are_texts, is_plain_number
 from pipeline.project import is_plain_file_name
 
@@ -173,15 +173,12 @@ def read_all(paths):
 
 def read_parts(paths, positive_class):
     """Read predictions files as a list of Predictions; `positive_class` replaces the recorded one, and says so."""
-    parts, replaced = read_all(paths), {}
+    parts, first_with = read_all(paths), {}
     for part in parts:
-        recorded = part.positive_class
-        part.positive_class = resolve_positive_class(part.class_names, positive_class, recorded)
-        if recorded not in (None, part.positive_class):
-            replaced.setdefault(recorded, part.path)
-    for recorded, path in replaced.items():
-        chosen = "each class in turn" if positive_class is None else f"positive class {positive_class!r}"
-        note(f"{chosen} instead of {recorded!r}, which {path} names")
+        first_with.setdefault(part.positive_class, part)
+        part.positive_class = resolve_positive_class(part.class_names, positive_class, part.positive_class)
+    for recorded, part in first_with.items():
+        tell_other_positive_class(part.positive_class, recorded, part.path)
     return parts
 
 

@@ -14,7 +14,7 @@ import torch
 import torchvision
 
 from pipeline import files
-from pipeline.classes import resolve_positive_class
+from pipeline.classes import resolve_positive_class, tell_other_positive_class
 from pipeline.errors import UserError, require_none
 from pipeline.learning import models
 from pipeline.learning.architectures import resolve_architecture
@@ -233,25 +233,31 @@ def complete(
     checkpoint.image_shape = settle("-img_size", image_shape, checkpoint.image_shape)
     names, source = (checkpoint.class_names, path) if checkpoint.class_names else (class_names, "the project")
     class_count = settle("-classes", class_count, len(names) if names else None, source)
-    for name, given in (preprocessing or {}).items():
-        recorded = given if checkpoint.preprocessing is None else checkpoint.preprocessing.get(name)
-        if given != recorded:
-            faults.append(f"{PREPROCESSING_OPTIONS[name]}: {path} says {in_words(recorded)}; leave the option out")
+    require_none([*faults, *_contradictions(checkpoint, path, preprocessing or {}, class_names)])
+    checkpoint.architecture = resolve_architecture(checkpoint.architecture)
+    checkpoint.class_names = names or [str(index) for index in range(class_count)]
+    recorded = checkpoint.positive_class
+    checkpoint.positive_class = resolve_positive_class(checkpoint.class_names, positive_class, recorded)
+    tell_other_positive_class(checkpoint.positive_class, recorded, path)
+    if checkpoint.preprocessing is None:
+        checkpoint.preprocessing = _given_preprocessing(checkpoint.image_shape, preprocessing or {}, path)
+    return checkpoint
+
+
+def _contradictions(checkpoint, path, preprocessing, class_names):
+    """Return where the options, or the project's classes, contradict the preprocessing and the classes of a file."""
+    recorded = preprocessing if checkpoint.preprocessing is None else checkpoint.preprocessing
+    faults = [
+        f"{PREPROCESSING_OPTIONS[name]}: {path} says {in_words(recorded.get(name))}; leave the option out"
+        for name, given in preprocessing.items()
+        if given != recorded.get(name)
+    ]
     if checkpoint.class_names and class_names and checkpoint.class_names != class_names:
         faults.append(
             f"{path}: was trained on the classes {', '.join(checkpoint.class_names)}, "
             f"the project has {', '.join(class_names)}; use a model of these"
         )
-    require_none(faults)
-    checkpoint.architecture = resolve_architecture(checkpoint.architecture)
-    checkpoint.class_names = names or [str(index) for index in range(class_count)]
-    recorded = checkpoint.positive_class
-    checkpoint.positive_class = resolve_positive_class(checkpoint.class_names, positive_class, recorded)
-    if recorded not in (None, checkpoint.positive_class):
-        note(f"positive class {checkpoint.positive_class!r} instead of {recorded!r}, which {path} names")
-    if checkpoint.preprocessing is None:
-        checkpoint.preprocessing = _given_preprocessing(checkpoint.image_shape, preprocessing or {}, path)
-    return checkpoint
+    return faults
 
 
 def _given_preprocessing(image_shape, given, path):

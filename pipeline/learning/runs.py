@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 
 from pipeline import files, processes
+from pipeline.classes import tell_other_positive_class
 from pipeline.errors import UserError, require_none
 from pipeline.learning import checkpoints, curves, devices
 from pipeline.learning.history import best_epoch, kept_epoch, write_epochs
 from pipeline.learning.planning import WAYS_OUT, PlannedRun
 from pipeline.learning.transfer import weights_fingerprint
-from pipeline.messages import counted, note
+from pipeline.messages import counted
 from pipeline.plain_values import is_plain_number
 
 # What a finished training has in its record, as functions of its Epochs and of which one is kept.
@@ -143,7 +144,7 @@ class Run(PlannedRun):
         model, chosen = checkpoints.load(self.model), self.config.positive_class
         if checkpoint.positive_class != chosen:
             # Not a part of training: the last choice holds for the whole run.
-            note(f"positive class {chosen!r} instead of {checkpoint.positive_class!r}, which {self.resumable} names")
+            tell_other_positive_class(chosen, checkpoint.positive_class, self.resumable)
             replace(checkpoint, positive_class=chosen).save(self.resumable)
         if model.finished or model.positive_class != chosen:
             replace(model, positive_class=chosen, finished=False).save(self.model)
