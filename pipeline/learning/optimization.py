@@ -71,10 +71,9 @@ def make_optimizer(model, config, fresh=None):
         for decays in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
-    if config.optimizer == "SGD":  # whose momentum the one-cycle schedule sets by itself, see make_schedule
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True, fused=True)
-    optimizer = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[config.optimizer]
-    return optimizer(groups, lr=config.learning_rate, fused=True)
+    # The one-cycle schedule sets the momentum by itself, see make_schedule.
+    settings = {"momentum": 0.9, "nesterov": True} if config.optimizer == "SGD" else {}
+    return getattr(torch.optim, config.optimizer)(groups, lr=config.learning_rate, fused=True, **settings)
 
 
 def restore(optimizer, saved):
