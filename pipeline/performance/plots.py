@@ -1,8 +1,8 @@
 """The pictures of a model's performance, each drawn from the Results."""
 
 import matplotlib
+import matplotlib.figure
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
@@ -69,7 +69,7 @@ def draw_confusion_matrix(results):
     class_count = len(counts)
     names, size = [shown_name(name) for name in results.predictions.class_names], 10
     side = 2.2 + max(0.68, min(0.9, 9 / class_count)) * min(class_count, 15)
-    figure = Figure(figsize=(side, side))
+    figure = matplotlib.figure.Figure(figsize=(side, side))
     axes = figure.subplots()
     colors = matplotlib.colormaps["Blues"]
     axes.imshow(fractions, cmap=colors, vmin=0, vmax=1)
@@ -153,7 +153,7 @@ def draw_reliability(results):
     else:
         what = shown_name(results.positive)
         fraction = f"fraction that is {what}"
-    figure = Figure(figsize=(4.8, 6.2), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(4.8, 6.2), layout="constrained")
     axes, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     means = np.array([one.mean_probability for one in bins])
     observed = np.array([one.observed.value for one in bins])
@@ -213,7 +213,7 @@ def draw_decision_curve(results):
 
 
 def _axes(width, height, **settings):
-    figure = Figure(figsize=(width, height))
+    figure = matplotlib.figure.Figure(figsize=(width, height))
     axes = figure.subplots()
     axes.set(**settings)
     axes.grid(alpha=0.3)
