@@ -170,14 +170,11 @@ def split(project, options, command, words):
         catalogue,
         duplicate_report,
         duplicates,
-        existing,
         groups,
         intake,
         leaks,
         project_tables,
-        splitting,
     )
-    from pipeline.performance import small_test_part
     from pipeline.split_files import SplitRecord
 
     asked = {name: getattr(options, name) for name in ("files", "subfolders", "patients", "partitions")}
@@ -197,23 +194,34 @@ def split(project, options, command, words):
     images, leaked = leaks.settle(images, given, found, options.keep_leaks)
 
     chosen = usable(images)
-    class_of, group_of, given = chosen["class_name"], chosen["group"], given[chosen.index]
-    assignments = splitting.assign(class_of, group_of, options.folds, options.val_test_prop, options.seed, given)
-    splitting.require_drawn(given, drawing_options(options, words))
-    splitting.print_counts(class_of, assignments, options.val_test_prop, given)
-    if not options.folds:
-        outlook = small_test_part.outlook(class_of, group_of, assignments[None], any(given))
-        print(outlook, end=outlook and "\n\n")
-    test_parts = []
-    if options.baselines:
-        fold_count = options.folds or existing.most_folds(class_of, group_of)
-        test_parts = splitting.test_parts(class_of, group_of, fold_count, options.seed)
+    assignments, test_parts = assign(chosen, given[chosen.index], options, words)
 
     record = SplitRecord(command, options.seed, choices=choices.as_json(), leaks_kept=leaked.kept, options=words)
     project_tables.write(project, images, class_names, assignments, record)
     duplicate_report.draw(project, readable, found)
     leaks.draw(project, images, leaked)
     update_baselines(project, chosen, test_parts, options.seed)
+
+
+def assign(images, given, options, words):
+    """Return {fold: partition of each image}, and the test parts that the baselines are measured on; print the sizes.
+
+    `given` are the partitions that images have in a ready-made split, `words` the options of a new one.
+    """
+    from pipeline.partitioning import existing, splitting
+    from pipeline.performance import small_test_part
+
+    class_of, group_of = images["class_name"], images["group"]
+    assignments = splitting.assign(class_of, group_of, options.folds, options.val_test_prop, options.seed, given)
+    splitting.require_drawn(given, drawing_options(options, words))
+    splitting.print_counts(class_of, assignments, options.val_test_prop, given)
+    if not options.folds:
+        outlook = small_test_part.outlook(class_of, group_of, assignments[None], any(given))
+        print(outlook, end=outlook and "\n\n")
+    if not options.baselines:
+        return assignments, []
+    fold_count = options.folds or existing.most_folds(class_of, group_of)
+    return assignments, splitting.test_parts(class_of, group_of, fold_count, options.seed)
 
 
 def update_baselines(project, images, test_parts, seed):
