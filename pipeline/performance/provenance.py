@@ -79,7 +79,7 @@ class Source:
         known = [name for name in ("best epoch", "number of epochs") if name in self.training]
         epochs = "".join(f"; {name} {self.training[name]}" for name in known)
         text = f"{self.label}: {quantity} by epoch, training and validation{epochs}."
-        return Picture(self.root / "results" / f"{self.model}_{quantity}.png", text)
+        return Picture(Project(self.root).results / f"{self.model}_{quantity}.png", text)
 
 
 def read(parts, for_report):
@@ -90,23 +90,28 @@ def read(parts, for_report):
     """
     sources, faults = [], []
     for part in parts:
-        folder, gallery = part.path.parent, part.gallery and part.path.with_name(part.gallery)
+        gallery = part.gallery and part.path.with_name(part.gallery)
         if for_report and gallery and not gallery.is_file():
             faults.append(f"{gallery}: no such file, which {part.path} names; predict with --explain again")
         try:
-            split, changed = read_split_record(folder / "csv" / "split.json"), _split_has_changed(part)
-            record = folder / "results" / f"{_model_name(part)}_hyperparameters.json"
-            training = {}
-            if is_plain_file_name(record.name) and record.is_file():
-                with contextlib.nullcontext() if for_report else contextlib.suppress(UserError):
-                    training = _training_record(record)
-            weights = training.get("weights hash")
-            since = None not in (weights, part.weights) and [weights] != part.weights
-            sources.append(Source(part, None if changed else split, {} if since else training, changed, since))
+            sources.append(_source(part, for_report))
         except UserError as error:
             faults += error.faults
     require_none(faults)
     return sources
+
+
+def _source(part, for_report):
+    """Return the Source of Predictions; a damaged record of the training is an error for a report only."""
+    project, training = Project(part.path.parent), {}
+    split, changed = read_split_record(project.csv / "split.json"), _split_has_changed(part)
+    record = project.results / f"{_model_name(part)}_hyperparameters.json"
+    if is_plain_file_name(record.name) and record.is_file():
+        with contextlib.nullcontext() if for_report else contextlib.suppress(UserError):
+            training = _training_record(record)
+    weights = training.get("weights hash")
+    since = None not in (weights, part.weights) and [weights] != part.weights
+    return Source(part, None if changed else split, {} if since else training, changed, since)
 
 
 def _split_has_changed(predictions):
