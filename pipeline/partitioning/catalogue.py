@@ -35,23 +35,25 @@ def find_images(project, choices, forget_groups=False):
     earlier = image_table.read(path) if path.exists() else []
     if forget_groups:
         earlier = [row._replace(known_group="") for row in earlier]
-    in_bin = {entry.name for entry in folders.entries(project.bin)} if project.bin.is_dir() else set()
-    known = map_in_threads(
-        lambda row: _inspect(project.bin / row.file_name, row), images_in_bin(project, earlier, in_bin), "reading bin"
+    bin_names = {entry.name for entry in folders.entries(project.bin)} if project.bin.is_dir() else set()
+    in_bin = map_in_threads(
+        lambda row: _inspect(project.bin / row.file_name, row),
+        images_in_bin(project, earlier, bin_names),
+        "reading bin",
     )
-    moved = {composed(row.file_name) for row in known}
+    moved = {composed(row.file_name) for row in in_bin}
     waiting = [row for row in earlier if composed(row.file_name) not in moved]
     walked = folders.walk(project)
-    new = without_copies(walked, known)
-    labels, of_bin = intake.read_labels(new, waiting, known, choices)
-    known = [_labelled(row, of_bin) for row in known]
+    new = without_copies(walked, in_bin)
+    labels, of_bin = intake.read_labels(new, waiting, in_bin, choices)
+    in_bin = [_labelled(row, of_bin) for row in in_bin]
     found = inspect_files(new, labels, {composed(row.source): row.known_group for row in waiting})
     if not choices.table:
         found = corrected_again(found, waiting)
     if moving.was_copied(project):
-        _tell_copies(project, known, walked, found)
+        _tell_copies(project, in_bin, walked, found)
     # File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
-    images = pd.DataFrame(assign_bin_names(known, found, in_bin), columns=Row._fields, dtype=object)
+    images = pd.DataFrame(assign_bin_names(in_bin, found, bin_names), columns=Row._fields, dtype=object)
     _tell_left_out(project, images)
     remarks = Remarks()
     for row in usable(images).itertuples():
@@ -61,12 +63,12 @@ def find_images(project, choices, forget_groups=False):
     return _with_found_groups(images, choices)
 
 
-def images_in_bin(project, earlier, in_bin):
-    """Return a Row for each of the `earlier` ImageRows whose name is one of those that are `in_bin` by now.
+def images_in_bin(project, earlier, bin_names):
+    """Return a Row for each of the `earlier` ImageRows whose name is one of `bin_names`, those of the files in bin/.
 
     Tells of images that are gone, and of files in bin/ that are not in the table.
     """
-    names, rows, gone = FileNames(in_bin), [], []
+    names, rows, gone = FileNames(bin_names), [], []
     for row in earlier:
         file_name = names.find(row.file_name) if row.file_name else None
         if file_name is not None:
@@ -77,20 +79,20 @@ def images_in_bin(project, earlier, in_bin):
         f"{project.root / row.source}: is neither there nor in {project.bin}, and so no longer in the split"
         for row in gone
     )
-    others = sorted(in_bin - {row.file_name for row in rows}) if earlier else []
+    others = sorted(bin_names - {row.file_name for row in rows}) if earlier else []
     note_each(
         f"{project.bin / name}: is in no table and so in no partition; put it into a class folder" for name in others
     )
     return rows
 
 
-def without_copies(walked, known):
+def without_copies(walked, in_bin):
     """Return {source: path} of those files `walked` that are not the same as an image in bin/ of the same source.
 
-    `organize_files.py --copy` leaves these where they were, and links stay too. `known` are Rows of images in bin/.
+    `organize_files.py --copy` leaves these where they were, and links stay too. `in_bin` are the Rows of those in bin/.
     """
     hashes = defaultdict(set)
-    for row in known:
+    for row in in_bin:
         hashes[composed(row.source)].add(row.content_hash)
 
     def is_copy(source):
@@ -139,16 +141,15 @@ def corrected_again(found, waiting):
     ]
 
 
-def assign_bin_names(known, found, in_bin=()):
+def assign_bin_names(in_bin, found, bin_names=()):
     """Return all Rows, by source, each image of `found` with a name in bin/ that no other has, case ignored.
 
     A name stays as it is where it can: same-named images get the folders that they come from in front, mostly their
-    class, and names that still collide a number behind. Names of `known` images, and others that are `in_bin`, are in
-    use and stay. What another system takes for a separator becomes an underscore, and no name is longer than systems
-    take.
+    class, and names that still collide a number behind. Names of the images `in_bin`, and other `bin_names`, are in use
+    and stay. What another system takes for a separator becomes an underscore, and no name is longer than systems take.
     """
     named = [row._replace(file_name="" if row.left_out else _portable(Path(row.source).name)) for row in found]
-    taken = Counter({caseless(name) for name in (*(row.file_name for row in known), *in_bin)})
+    taken = Counter({caseless(name) for name in (*(row.file_name for row in in_bin), *bin_names)})
     taken.update(caseless(row.file_name) for row in named if row.file_name)
     for number, row in enumerate(named):
         if row.file_name and taken[caseless(row.file_name)] > 1:
@@ -156,13 +157,13 @@ def assign_bin_names(known, found, in_bin=()):
             name = _free_name(_portable("_".join([*above, row.file_name])), taken)
             taken[caseless(name)] += 1
             named[number] = row._replace(file_name=name)
-    return sorted([*known, *named], key=lambda row: row.source)
+    return sorted([*in_bin, *named], key=lambda row: row.source)
 
 
 def location(project, row):
     """Return where the image of a table's row lies: in bin/, or still in its class folder."""
-    in_bin = project.bin / row.file_name
-    return in_bin if row.file_name and in_bin.exists() else project.root / row.source
+    path = project.bin / row.file_name
+    return path if row.file_name and path.exists() else project.root / row.source
 
 
 def _tell_left_out(project, images):
@@ -175,21 +176,21 @@ def _tell_left_out(project, images):
     note_each(notes, "images.csv has every one")
 
 
-def _tell_copies(project, known, walked, found):
+def _tell_copies(project, in_bin, walked, found):
     """Tell where class folders that were copied are no longer as bin/, which counts: it may not be what is meant."""
-    in_bin = {composed(row.source): project.bin / row.file_name for row in known}
+    copy_of = {composed(row.source): project.bin / row.file_name for row in in_bin}
     there = set(map(composed, walked))
     note_each(
         f"{project.root / source}: is gone, but not its copy {copy}, which counts; delete that too if it is to leave "
         "the split"
-        for source, copy in in_bin.items()
+        for source, copy in copy_of.items()
         if source not in there and (project.root / source).parent.is_dir()
     )
     note_each(
-        f"{project.root / row.source}: is no longer the same as its copy {in_bin[composed(row.source)]}; both count; "
+        f"{project.root / row.source}: is no longer the same as its copy {copy_of[composed(row.source)]}; both count; "
         "delete one of them"
         for row in found
-        if not row.left_out and composed(row.source) in in_bin
+        if not row.left_out and composed(row.source) in copy_of
     )
 
 
