@@ -1,7 +1,8 @@
 """Every choice of a training, in one place: its option, its name in the records, its defaults in the recipes.
 
 To add a choice, add a field to TrainingConfig and use it. Its option in train_torchvision.py, its entry in the training
-records and the check on `--resume` follow from the field. In trainings recorded without it, it had its default.
+records and the check on `--resume` follow from the field. In trainings recorded without it, it had its default. If it
+matters to some trainings only, has_effect has to tell which, and `grid`, which refuses the option for others, why.
 """
 
 import itertools
