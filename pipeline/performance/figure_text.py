@@ -84,8 +84,8 @@ def metric_row(name, figure, write=percent, images=""):
 
 
 def with_span(figure, write=percent, counts=False):
-    """Write a figure and its interval, "93.8%; 69.8% to 99.8%", with the images behind it if `counts`."""
-    value = _with_counts(figure, write) if counts else write(figure.value)
+    """Write a figure and its interval, "93.8%; 69.8% to 99.8%", with the images of a proportion if `counts`."""
+    value = f"{write(figure.value)} ({figure.counts})" if counts and figure.total else write(figure.value)
     return f"{value}; {span(figure, write)}" if figure.interval else value
 
 
@@ -93,11 +93,6 @@ def with_telling_span(figure):
     """Write a percentage close to 0 or 100 and its interval with as many decimals as it takes to tell them apart."""
     decimals = telling_decimals(figure)
     return with_span(figure, lambda value: percent(value, decimals))
-
-
-def _with_counts(figure, write=percent):
-    """Write a figure, with the images behind it if it is a proportion: "93.8% (15 of 16)"."""
-    return f"{write(figure.value)} ({figure.counts})" if figure.total else write(figure.value)
 
 
 def _decimals(value):

@@ -130,14 +130,14 @@ def student_t(degrees):
     return special.stdtrit(degrees, (1 + CONFIDENCE) / 2)
 
 
-def bootstrap(values, groups, seed=0):
+def bootstrap(values, groups):
     """Return the interval of the mean of `values`, float (n,), as [lower, upper]; None where it does not vary.
 
     Whole groups are drawn with replacement, and not within the folds: in a fold of two groups the variance would come
     out at half of what it is. The limits are percentiles, a little further out for few groups: Davison and Hinkley,
     Bootstrap Methods (1997), 3.8; Hesterberg, The American Statistician 69 (2015) 371, 5.
     """
-    random, (sizes, _), sums, drawn = np.random.RandomState(seed), sizes_of(groups), sums_of(values, groups), []
+    random, (sizes, _), sums, drawn = np.random.RandomState(0), sizes_of(groups), sums_of(values, groups), []
     count = len(sizes)
     if count < 2:
         return None
