@@ -38,6 +38,7 @@ class SplitRecord:
     options: list = field(default_factory=list)  # words of a command line: what else the split depends on
 
     def write(self, path):
+        """Write split.json, which read_split_record reads."""
         files.write_json(path, {name.replace("_", " "): value for name, value in asdict(self).items()})
 
 

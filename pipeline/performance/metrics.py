@@ -64,6 +64,7 @@ class OneAgainstRest:
 
     @cached_property
     def reliability(self):
+        """The Bins of the class's probability."""
         return reliability_bins(self.truth, self.probability, self.groups)
 
     def select(self, keep):

@@ -44,4 +44,5 @@ def picture_paths(results_path):
 
 
 def report_path(results_path):
+    """Return the path of the report beside a results JSON: NAME_report.html for NAME_results.json and for NAME.json."""
     return results_path.with_name(f"{results_path.stem.removesuffix('_results')}_report.html")
