@@ -226,6 +226,4 @@ def _beyond(excess, start, step):
 
 def _root(falling, step):
     """Return where a falling function is 0."""
-    if falling(0.0) == 0:
-        return 0.0
     return _beyond(falling, 0.0, -step) if falling(0.0) < 0 else _beyond(lambda value: -falling(value), 0.0, step)

@@ -77,7 +77,7 @@ def design_effect(values, groups):
     count, most = len(values), most_design_effect(sizes)
     deviations = values - values.mean()
     single = (deviations**2).sum() * count / max(count - 1, 1)
-    if most == 1 or single == 0 or len(sizes) == 1:
+    if single == 0 or len(sizes) == 1:
         return most
     between = (sums_of(deviations, groups) ** 2).sum() * len(sizes) / (len(sizes) - 1)
     return float(np.clip(between / single * widening(len(sizes), count) ** 2, 1, most))
@@ -159,8 +159,6 @@ def sign_flip_test(differences, groups):
     """
     sums = np.abs(sums_of(differences, groups)).astype(int)
     total, observed = sums.sum(), abs(int(differences.sum()))
-    if total == 0:
-        return 1.0
     if sums.max() == 1:
         return float(stats.binomtest(int((total + observed) // 2), int(total)).pvalue)
     # chance[total + s] is the probability of the sum s.

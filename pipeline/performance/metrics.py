@@ -243,7 +243,7 @@ def _mean_ratio(predictions, counts):
 
     The interval is on the logit scale, with the variance between groups of what each image adds to the mean to first
     order (Woodruff, Journal of the American Statistical Association 66 (1971) 411), widened for few of them. There is
-    none where a class has images, or others, in fewer than FEWEST_GROUPS groups.
+    none where a class has images in fewer than FEWEST_GROUPS groups.
     """
     classes, groups = np.arange(len(predictions.class_names)), predictions.group_numbers()
     true, found = (each[:, np.newaxis] == classes for each in (predictions.labels, predictions.predictions))
@@ -251,10 +251,10 @@ def _mean_ratio(predictions, counts):
     totals = below.sum(axis=0)
     ratios = above.sum(axis=0) / totals
     mean = float(ratios.mean())
-    if any(len(np.unique(groups[mask])) < FEWEST_GROUPS for mask in (*true.T, *~true.T)):
+    if any(len(np.unique(groups[mask])) < FEWEST_GROUPS for mask in true.T):
         return Figure(mean, reason=f"a class has images in fewer than {FEWEST_GROUPS} groups")
     variance = variance_of_sum(((above - ratios * below) / totals).mean(axis=1), groups)
-    if variance == 0 or mean in (0, 1):
+    if variance == 0:
         return Figure(mean, reason=ALIKE)
     return Figure(mean, around_logit(mean, np.sqrt(variance)))
 
