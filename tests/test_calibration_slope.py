@@ -9,7 +9,14 @@ from scipy import optimize, special, stats
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.performance import folds
-from pipeline.performance.calibration_slope import FEW_GROUPS, ONE_GROUP, intercept_and_slope, logits_of, slope
+from pipeline.performance.calibration_slope import (
+    FEW_GROUPS,
+    ONE_GROUP,
+    intercept,
+    intercept_and_slope,
+    logits_of,
+    slope,
+)
 
 
 def log_likelihood(truth, logits):
@@ -51,6 +58,17 @@ def test_the_interval_of_single_images_is_that_of_the_profile_likelihood():
     best = log_likelihood(truth, found.value * logits)
     for limit in found.interval:  # by symmetry the intercept is 0 at any slope
         assert 2 * (best - log_likelihood(truth, limit * logits)) == pytest.approx(stats.chi2.ppf(0.95, 1), abs=0.01)
+
+
+@pytest.mark.parametrize(("logit", "wrong"), [(1, 1), (3, 2)])
+def test_outcomes_that_are_less_regular_than_the_probabilities_say_widen_the_interval(logit, wrong):
+    logits = np.repeat([-logit, logit], 50)
+    truth = (logits > 0) ^ (np.arange(100) % 10 < wrong)  # by symmetry the intercept is 0
+    chance, error = special.expit(logit), wrong / 10
+    dispersion = (error * chance**2 + (1 - error) * (1 - chance) ** 2) / (chance * (1 - chance))
+    for limit in intercept(truth, logits, np.arange(100)).interval:
+        deviance = 2 * (log_likelihood(truth, logits) - log_likelihood(truth, limit + logits))
+        assert deviance == pytest.approx(stats.chi2.ppf(0.95, 1) * max(dispersion, 1))
 
 
 def test_groups_widen_the_intervals():

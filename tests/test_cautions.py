@@ -38,15 +38,18 @@ def test_classes_with_few_images_are_named():
 
 
 @pytest.mark.parametrize(
-    ("split", "sentence"),
+    ("changes", "sentence"),
     [
-        ("train", "The model was trained on these images: the figures say nothing about new ones."),
-        ("val", "These validation images chose the best epoch: the figures are too good for new images."),
+        ({"split": "train"}, "The model was trained on these images: the figures say nothing about new ones."),
+        ({"split": "val"}, "These validation images chose the best epoch: the figures are too good for new images."),
+        (
+            {"interrupted": "stopped at epoch 9 of 256"},
+            "The model's training was not finished (stopped at epoch 9 of 256): train it to its end.",
+        ),
     ],
 )
-def test_images_that_the_model_has_seen(split, sentence):
-    made = random_two_class(0, counts=(200, 300), signal=1.5, split=split)
-    assert cautions(summarize(made)) == [sentence]
+def test_images_that_the_model_has_seen_and_training_that_was_not_finished(changes, sentence):
+    assert cautions(summarize(replace(MANY, **changes))) == [sentence]
 
 
 def test_no_better_than_the_larger_class():

@@ -145,6 +145,13 @@ def test_other_classes_are_an_error():
         compared(random_two_class(0), random_two_class(0, class_names=["a", "b"]))
 
 
+def test_models_that_differ_a_little_or_in_their_decisions_are_compared():
+    here = random_two_class(0)
+    nearly = replace(here, probabilities=here.probabilities * (1 + 1e-6))
+    decided = replace(here, predictions=1 - here.predictions)
+    assert [compared(here, there).only_here for there in (nearly, decided)] == [0, int(here.correct.sum())]
+
+
 def test_images_in_groups_say_less():
     here, there = random_two_class(0, counts=(30, 30), signal=1.5), random_two_class(1, counts=(30, 30), signal=0.3)
     alone = compared(here, there)

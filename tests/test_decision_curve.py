@@ -4,7 +4,8 @@ from made_predictions import random_two_class, two_class
 from PIL import Image
 
 from pipeline.performance import decision_curve, pages, plots, report
-from pipeline.performance.figures import exact_interval
+from pipeline.performance.figures import difference_of, exact_interval
+from pipeline.performance.grouped import proportion
 from pipeline.performance.results_json import as_json
 from pipeline.performance.summary import summarize
 
@@ -36,6 +37,14 @@ def test_where_no_image_is_treated_there_might_have_been_some():
     curve = decision_curve.measure(two_class([0] * 6 + [1] * 4, [0.3] * 10), np.array([0.8]))
     _, most = exact_interval(0, 10)
     assert curve.model == [0] and curve.limits[0] == pytest.approx([-4 * most, most])
+
+
+def test_gains_and_losses_that_go_together_do_not_narrow_the_interval():
+    labels, treated, groups = np.tile([1, 0], 10), np.repeat(np.arange(10) < 6, 2), np.repeat(np.arange(10), 2)
+    made = two_class(labels, 0.1 + 0.8 * treated, groups=[str(group) for group in groups])
+    gained, lost = (proportion(treated & (labels == label), groups) for label in (1, 0))
+    curve = decision_curve.measure(made, np.array([0.5]))
+    assert curve.limits[0] == pytest.approx(difference_of(gained, lost).interval)
 
 
 def test_images_that_are_copies_count_once():

@@ -182,7 +182,9 @@ def table(rows):
 
 
 def test_identical_images_in_two_classes_are_label_conflicts_and_near_ones_are_not():
-    first, second = (thumbnails_of.thumbnail(photo(seed)).tobytes() for seed in (0, 1))
+    first, second, flat = (
+        thumbnails_of.thumbnail(image).tobytes() for image in (photo(0), photo(1), Image.new("L", (40, 40)))
+    )
     found = duplicates.find_duplicates(
         table(
             [
@@ -190,14 +192,16 @@ def test_identical_images_in_two_classes_are_label_conflicts_and_near_ones_are_n
                 ("no/b", "no", "c2", "p2", first),
                 ("yes/c", "yes", "c3", "p1", first),
                 ("yes/d", "yes", "c4", "p4", second),
+                ("yes/e", "yes", "c5", "p5", flat),  # near to nothing, but the same as the next
+                ("yes/f", "yes", "c6", "p5", flat),
             ]
         ),
         10,
     )
-    assert same_groups(found.identical, [0, 1, 0, 2])
-    assert same_groups(found.near, [0, 0, 0, 1])
+    assert same_groups(found.identical, [0, 1, 0, 2, 3, 3])
+    assert same_groups(found.near, [0, 0, 0, 1, 2, 2])
     assert found.label_conflicts == [
-        "label conflict: the same image as yes/c", "", "label conflict: the same image as no/a", ""
+        "label conflict: the same image as yes/c", "", "label conflict: the same image as no/a", "", "", ""
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
-    path = tmp_path / "file"
+    path = tmp_path / ("é" * 127)  # of 254 bytes, one less than systems take
     with files.whole_file(path) as temporary:
         temporary.write_bytes(b"content")
         assert not path.exists()
@@ -154,11 +154,22 @@ def test_csv_gives_back_any_name(tmp_path, rows):
 
 
 @pytest.mark.parametrize(
-    "content", [b"a;b,c\nd;1\n", b"a\tb,c\nd\t1\n", b'a,"b,c"\nd,1\n', 'a,"b,c"\nd,1\n'.encode("utf-16")]
+    "content",
+    [
+        b"a;b,c\nd;1\n",
+        b"a\tb,c\nd\t1\n",
+        b'a,"b,c"\nd,1\n',
+        *('\ufeffa,"b,c"\nd,1\n'.encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-16-be")),
+    ],
 )
 def test_csv_of_other_programs_is_read(tmp_path, content):
     (tmp_path / "file.csv").write_bytes(content)
     assert files.read_csv(tmp_path / "file.csv") == [(1, ["a", "b,c"]), (2, ["d", "1"])]
+
+
+def test_where_nothing_gives_a_table_what_divides_the_first_line_most_is_taken(tmp_path):
+    (tmp_path / "file.csv").write_text("a;b;c\nd,1\n")
+    assert files.read_csv(tmp_path / "file.csv") == [(1, ["a", "b", "c"]), (2, ["d,1"])]
 
 
 @pytest.mark.parametrize("blank", [",", " , ", "", "  ", '"",""'])
@@ -184,8 +195,10 @@ def test_a_quote_that_is_not_closed_is_named_and_swallows_no_lines(tmp_path, tex
 def test_a_spreadsheet_in_place_of_a_table_is_told_with_what_to_do(tmp_path):
     with zipfile.ZipFile(tmp_path / "labels.xlsx", "w") as book:
         book.writestr("[Content_Types].xml", "<Types/>")
-    with pytest.raises(UserError, match=r"labels\.xlsx: .*CSV"):
-        files.read_csv(tmp_path / "labels.xlsx")
+    (tmp_path / "labels.xls").write_bytes(b"\xd0\xcf\x11\xe0" + bytes(100))
+    for name in ("labels.xlsx", "labels.xls"):
+        with pytest.raises(UserError, match=f"{name}: .*CSV"):
+            files.read_csv(tmp_path / name)
 
 
 def test_a_quote_inside_a_cell_is_a_letter(tmp_path):
@@ -217,6 +230,7 @@ def test_what_json_has_no_word_for_is_never_written(tmp_path, value):
         (b'{"a": NaN}', "not valid JSON (NaN is not a JSON number)"),
         (b'{"a": -Infinity}', "not valid JSON (-Infinity is not a JSON number)"),
         ('{"a": 1}'.encode("utf-16-le"), "not a text file in UTF-8"),
+        ('{"a": 1}'.encode("utf-16")[:-1], "not valid JSON"),
         (b"[" * 100_000, "not valid JSON"),
         (b"[1]", "holds a list, not a JSON object; is it the right file?"),
     ],

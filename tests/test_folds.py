@@ -22,8 +22,14 @@ def test_one_part_stays_as_it_is(parts):
 
 
 def test_all_images_are_measured_at_once(parts):
+    for number, part in enumerate(parts):
+        part.weights = [f"hash {number}"]
+    parts[0].groups, parts[1].interrupted = ["one"] * 26, "stopped at epoch 9 of 256"
     pooled = folds.pool(parts)
     assert len(pooled.labels) == 78
+    assert pooled.weights == ["hash 0", "hash 1", "hash 2"] and pooled.groups is None
+    assert pooled.interrupted == "fold 1: stopped at epoch 9 of 256"
+    assert folds.pool(parts[::2]).interrupted is None
     assert pooled.file_names == [name for part in parts for name in part.file_names]
     assert np.array_equal(pooled.probabilities[26:52], parts[1].probabilities)
     assert (pooled.split, pooled.fold, pooled.checkpoint) == ("test", None, None)

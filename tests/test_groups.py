@@ -73,8 +73,15 @@ def test_a_group_that_may_stand_for_an_unknown_one_is_told(tmp_path, capsys):
     images = IMAGES.assign(known_group="")
     (tmp_path / "patients.csv").write_text("no/1.png,NA\n2.png,NA\nyes/1.png,none\n")
     assert known_groups(images, tmp_path / "patients.csv") == ["NA", "NA", "none"]
-    (note,) = capsys.readouterr().err.splitlines()
+    printed = capsys.readouterr()
+    (note,) = printed.err.splitlines()
+    assert "known groups" not in printed.out  # of earlier splits
     assert "2 images" in note and "'NA'" in note and "--forget_groups" in note
+
+
+def test_a_table_goes_before_the_groups_of_earlier_splits_which_the_others_keep(tmp_path):
+    (tmp_path / "patients.csv").write_text("2.png,9\n")
+    assert known_groups(IMAGES.assign(known_group=["7", "7", ""]), tmp_path / "patients.csv") == ["7", "9", ""]
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_kappa_by_hand():
     expected = (10 * 10 + 16 * 16) / 26**2
     matrix = np.array([[9, 1], [1, 15]])
     assert kappa(matrix).value == pytest.approx((24 / 26 - expected) / (1 - expected), abs=1e-12)
-    assert metrics.no_information_rate(matrix) == 16 / 26
+    assert metrics.no_information_rate(np.array([[9, 1], [5, 11]])) == 16 / 26
 
 
 def test_kappa_of_a_single_class_is_undefined():
@@ -195,6 +195,7 @@ def test_kappas_interval_is_that_of_the_accuracy_and_no_point():
     assert kappa(matrix).interval == pytest.approx(limits)
     lower, upper = kappa(np.array([[10, 0], [0, 16]])).interval
     assert 0.7 < lower < upper == 1
+    assert kappa(np.array([[0, 1], [0, 25]])).interval[0] == -1  # where chance agrees nearly always
 
 
 def test_f1s_interval_holds_it_and_is_no_point():
@@ -209,12 +210,13 @@ def test_f1s_interval_holds_it_and_is_no_point():
 
 
 def test_average_precision_is_scikit_learns_in_each_fold_and_its_mean():
-    random = np.random.default_rng(0)
-    truth, scores, folds = random.random(60) < 0.4, random.integers(0, 9, 60) / 9, np.arange(60) % 3
+    random = np.random.default_rng(1)
+    truth, folds = random.random(60) < 0.4, np.arange(60) % 3
+    scores = np.round(random.normal(size=60) + 0.5 * truth, 1)
     of_folds = [reference.average_precision_score(truth[folds == k], scores[folds == k]) for k in range(3)]
-    assert metrics.average_precision(one_class(truth, truth, scores)).value == pytest.approx(
-        reference.average_precision_score(truth, scores)
-    )
+    alone = metrics.average_precision(one_class(truth, truth, scores))
+    assert alone.value == pytest.approx(reference.average_precision_score(truth, scores))
+    assert alone.interval == pytest.approx(exact_interval(alone.value * truth.sum(), truth.sum()))
     assert metrics.average_precision(one_class(truth, truth, scores, folds=folds)).value == pytest.approx(
         np.mean(of_folds)
     )
@@ -286,6 +288,14 @@ def test_an_average_precision_of_images_in_groups_is_worth_as_few_as_the_jackkni
     figure = metrics.average_precision(one_class(truth, truth, probability, groups=groups))
     assert figure.value == pytest.approx(value)
     assert figure.interval == pytest.approx(exact_interval(value * count, count), abs=0.003)
+
+
+def test_images_that_are_copies_add_nothing_to_an_average_precision():
+    random = np.random.default_rng(0)
+    truth = random.random(60) < 0.4
+    single = truth, truth, random.normal(size=60) + 2 * truth, np.arange(60)
+    once, copies = (metrics.average_precision(one_class(*(np.repeat(each, n) for each in single))) for n in (1, 3))
+    assert copies.interval == pytest.approx(once.interval)
 
 
 @pytest.mark.parametrize(

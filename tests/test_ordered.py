@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_predictions import multiclass
@@ -54,10 +56,13 @@ def test_images_of_a_group_say_less():
     once = graded()
     four = once.select(np.repeat(np.arange(80), 4))
     four.groups = [str(index // 4) for index in range(320)]
-    names = once.class_names
-    alone, together = (ordered.measure(made, names).weighted_kappa for made in (once, four))
-    assert together.value == pytest.approx(alone.value)
-    assert together.interval == pytest.approx(alone.interval, abs=0.02)
+    alone, together = (ordered.measure(made, once.class_names) for made in (once, four))
+    for name in ("weighted_kappa", "rank_difference"):
+        single, copies = getattr(alone, name), getattr(together, name)
+        assert copies.value == pytest.approx(single.value)
+        assert copies.interval == pytest.approx(single.interval, abs=0.02)
+    one_group = ordered.measure(replace(once, groups=["one"] * 80), once.class_names).weighted_kappa
+    assert (one_group.interval, one_group.reason) == (None, "all images are of one group")
 
 
 @pytest.mark.parametrize(

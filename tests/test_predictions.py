@@ -41,13 +41,15 @@ def faults(tmp_path):
 
 
 def test_what_is_written_is_read_again(tmp_path):
-    made = random_two_class(0, fold=3, checkpoint="m.pth.tar")
-    made.write(tmp_path / "preds.json")
-    again = predictions.read(tmp_path / "preds.json")
-    for name in ("labels", "predictions", "probabilities"):
-        assert np.array_equal(getattr(made, name), getattr(again, name))
-    for name in ("class_names", "positive_class", "file_names", "split", "fold", "checkpoint"):
-        assert getattr(made, name) == getattr(again, name)
+    path = tmp_path / "preds.json"
+    made = random_two_class(
+        0, fold=0, checkpoint="m.pth.tar", weights=["1f"], groups=["a", "b"] * 13, sample_count=3, gallery="g.png",
+        command_line="python test_torchvision.py", interrupted="stopped at epoch 9 of 256", path=path,
+    )  # fmt: skip
+    made.predictive_entropy, made.mutual_information = np.full(26, 0.5), np.full(26, 0.25)
+    made.write(path)
+    again = vars(predictions.read(path))
+    assert [name for name, value in vars(made).items() if not np.array_equal(value, again[name])] == []
 
 
 VALUES = st.recursive(
@@ -143,8 +145,8 @@ def test_the_four_lists_are_enough(tmp_path):
             [f"'predictive probabilities', entry {n}: not a list of 2 numbers, one a class" for n in range(3)],
         ),
         (
-            {"label_probabilities": [[0, 1], [0, 1], [0, 1]]},
-            ["'label probabilities', entry 0: not 1 for the label 0 and 0 elsewhere"],
+            {"label_probabilities": [[1, 0], [1, 0], [0.5, 0.5]]},
+            [f"'label probabilities', entry {n}: not 1 for the label 1 and 0 elsewhere" for n in (1, 2)],
         ),
         (
             {"label_probabilities": [[1, 0, 0], [0, 1, 0], [0, 1, 0]]},
@@ -162,6 +164,19 @@ def test_the_four_lists_are_enough(tmp_path):
         ({"fold": "0"}, ["'fold' is '0', not a whole number from 0 or null"]),
         ({"fold": True}, ["'fold' is True, not a whole number from 0 or null"]),
         ({"fold": -1}, ["'fold' is -1, not a whole number from 0 or null"]),
+        (
+            {"weights": "ab", "gallery": 1, "training": ["stopped"]},
+            ["'gallery' is not a string", "'training' is not a string", "'weights' is not a list of strings"],
+        ),
+        ({"gallery": "../a.png"}, ["'gallery' is '../a.png', not the name of a file beside this one"]),
+        (
+            {"Monte_Carlo_samples": 0, "predictive_entropy": [0.5] * 2},
+            [
+                "'Monte Carlo samples' is 0, not a whole number from 1",
+                "'predictive entropy' is not a list of 3 numbers from 0 up, one an image",
+                "'mutual information' is not a list of 3 numbers from 0 up, one an image",
+            ],
+        ),
     ],
 )
 def test_every_fault_is_named(faults, changes, expected):

@@ -94,14 +94,18 @@ def test_limits_solve_the_equation_of_the_method():
 def test_groups_that_are_right_in_one_class_and_wrong_in_the_other_widen_the_interval():
     """Where the fractions of findings of a group's two classes go apart, their ratio varies more."""
     labels, groups = np.tile([1, 1, 0, 0], 20), np.repeat(np.arange(20), 4)
-    finding = np.array([[1, 1, 0, 0]] * 14 + [[0, 0, 1, 1]] * 6).ravel()
-    both, apart = (
-        predictive_values(two_class(labels, 0.1 + 0.8 * finding, groups=[str(group) for group in each]), [])
-        for each in (groups, groups + 20 * labels)
+    (both, apart), (alike, alone) = (
+        [
+            predictive_values(
+                two_class(labels, 0.1 + 0.8 * np.ravel(finding), groups=[str(group) for group in each]), []
+            ).positive_ratio
+            for each in (groups, groups + 20 * labels)
+        ]
+        for finding in ([[1, 1, 0, 0]] * 14 + [[0, 0, 1, 1]] * 6, [[1, 1, 1, 1]] * 14 + [[0, 0, 0, 0]] * 6)
     )
-    assert both.positive_ratio.value == apart.positive_ratio.value == pytest.approx(14 / 6)
-    assert both.positive_ratio.interval[0] < apart.positive_ratio.interval[0]
-    assert both.positive_ratio.interval[1] > apart.positive_ratio.interval[1]
+    assert both.value == apart.value == pytest.approx(14 / 6)
+    assert both.interval[0] < apart.interval[0] and both.interval[1] > apart.interval[1]
+    assert alike.interval == pytest.approx(alone.interval)  # and where they go together, it is not narrowed
 
 
 @pytest.mark.parametrize("counts", [(30, 10, 12, 48), (53, 4, 0, 113)])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from made_predictions import GOLDEN, multiclass, one_class
+from made_predictions import GOLDEN, multiclass, one_class, random_two_class
 from scipy import special, stats
 from sklearn.metrics import roc_auc_score
 
@@ -181,6 +181,8 @@ def test_one_exchanged_pair_among_many_images_is_no_rounding():
 def test_all_probabilities_the_same_have_no_interval():
     figure = roc.mean_area(curves(np.array([True, False, False]), np.full(3, 0.3)))
     assert (figure.value, figure.interval) == (0.5, None) and "the same" in figure.reason
+    one_fold = curves(np.array([True, False] * 2), np.array([0.3, 0.3, 0.2, 0.1]), folds=[0, 0, 1, 1])
+    assert roc.mean_area(one_fold).interval
 
 
 @settings(deadline=None)
@@ -256,6 +258,20 @@ def test_a_paired_difference_over_folds_is_the_mean_of_theirs():
     assert p_value == pytest.approx(2 * stats.norm.sf(abs(difference) / np.sqrt(variance)))
 
 
+def test_a_paired_difference_of_copies_is_that_of_single_images_but_for_students_t_of_fewer_groups():
+    random = np.random.default_rng(6)
+    truth = np.arange(40) % 2 == 0
+    models = [truth + random.normal(size=40) for _ in range(2)]
+    once, copies = (
+        roc.paired_difference(
+            *(curves(*(np.repeat(each, count) for each in (truth, scores, np.arange(40)))) for scores in models)
+        )
+        for count in (1, 4)
+    )
+    assert copies[0] == pytest.approx(once[0])
+    assert np.ptp(copies[1]) / np.ptp(once[1]) == pytest.approx(stats.t.ppf(0.975, 39) / stats.t.ppf(0.975, 159))
+
+
 def test_the_mean_of_many_perfect_areas_is_exactly_1():
     # 0.02 fifty times, added one after the other, is more than 1.
     labels = np.tile(np.arange(10), 30)
@@ -275,6 +291,12 @@ def test_hand_and_tills_m_is_scikit_learns(name):
     found = roc.pairwise_area(made)
     assert found.value == pytest.approx(roc_auc_score(made.labels, rows, multi_class="ovo", average="macro"), abs=1e-12)
     assert found.interval[0] < found.value < found.interval[1] < 1
+
+
+def test_m_of_two_classes_is_their_area():
+    made = random_two_class(0)
+    found, expected = roc.pairwise_area(made), roc.area_of(made)
+    assert [found.value, *found.interval] == pytest.approx([expected.value, *expected.interval])
 
 
 def three_classes(seed, **others):

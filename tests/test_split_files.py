@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import unicodedata
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -99,8 +100,11 @@ def test_an_empty_folder_is_not_a_fold(folds):
     way_out = f"{folds.root} is split into folds 0, 1; give one of them or all"
     assert fault_of_choice(folds, None) == f"-fold: {way_out}"
     assert fault_of_choice(folds, 9) == f"-fold 9: {way_out.replace('is split into', 'has')}"
-    assert split_files.command_to_split_again(folds) == script_command(
-        "partition_datasets.py", "-proj_dir", folds.root, "-folds", 2
+    split = ("partition_datasets.py", "-proj_dir", folds.root, "-folds", 2)
+    assert split_files.command_to_split_again(folds) == script_command(*split)
+    split_files.SplitRecord("", 3, options=["-near_duplicates", "4"]).write(folds.csv / "split.json")
+    assert split_files.command_to_split_again(folds, "-labels_csv", "t.csv") == script_command(
+        *split, "-seed", 3, "-near_duplicates", 4, "-labels_csv", "t.csv"
     )
 
 
@@ -179,6 +183,7 @@ def test_a_name_that_needs_quotes_is_read_back(project, name):
         ("a.png,0\nb.png,yes\n", 2, "'yes' is not a class index"),
         ("a.png,0\nb.png,-1\n", 2, "'-1' is not a class index"),
         ("a.png,0\nb.png,1.0\n", 2, "'1.0' is not a class index"),
+        ("a.png,0\nb.png,1000000\n", 2, "'1000000' is not a class index"),
         ("a.png\n", 1, "1 column,"),
         ("0,a.png,0\n", 1, "3 columns"),
         ("a.png,2\n", 1, "out of range"),
@@ -239,6 +244,16 @@ def test_a_missing_split_is_named(project):
         split_files.read_split(project, "val")
 
 
+def test_a_single_class_cannot_be_trained_on(project):
+    for name, text in (("classes", "0,no\n"), ("train", "a.png,0\n"), ("val", "d.png,0\n")):
+        (project.csv / f"{name}.csv").write_text(text)
+    with pytest.raises(UserError) as error:
+        split_files.read_training_splits(project, None)
+    assert [fault.partition(": ")[0] for fault in error.value.faults] == [
+        str(project.csv / f"{name}.csv") for name in ("train", "val")
+    ]
+
+
 def test_the_record_of_a_split_is_read_back(tmp_path):
     path = tmp_path / "split.json"
     assert split_files.read_split_record(path) is None
@@ -290,5 +305,11 @@ def test_a_fingerprint_tells_splits_apart(project):
     again = split_files.read_split(project, "train")
     (project.csv / "train.csv").write_text("a.png,0\nb.png,1\nc.png,1\n")
     relabelled = split_files.read_split(project, "train")
+    renamed = replace(train, class_names=["yes", "no"])
+    splits = [(train, val), (val, train), (relabelled, val), (renamed, val)]
     assert split_files.fingerprint(train, val) == split_files.fingerprint(again, val)
-    assert len({split_files.fingerprint(*splits) for splits in [(train, val), (val, train), (relabelled, val)]}) == 3
+    assert len({split_files.fingerprint(*each) for each in splits}) == 4
+    composed, decomposed = (
+        replace(train, file_names=[unicodedata.normalize(form, "é.png")], labels=[0]) for form in ("NFC", "NFD")
+    )
+    assert split_files.fingerprint(composed) == split_files.fingerprint(decomposed)

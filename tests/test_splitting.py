@@ -102,16 +102,22 @@ def test_classes_that_are_too_small_are_named_with_what_they_need():
 
 
 @pytest.mark.parametrize(
-    ("count", "fold_count", "proportion"),
-    [(3, None, TENTH), (7, None, TENTH), (3, 5, TENTH), (9, 10, TENTH), (10, None, Fraction("0.49"))],
+    ("count", "fold_count", "proportion", "told"),
+    [
+        (3, None, TENTH, "-val_test_prop 0.25"),
+        (7, None, TENTH, "-val_test_prop 0.15"),
+        (3, 5, TENTH, "-val_test_prop 0.25 and -folds 3"),
+        (9, 10, TENTH, "-folds 9"),
+        (10, None, Fraction("0.49"), "-val_test_prop 0.45"),
+    ],
 )
-def test_what_a_class_that_is_too_small_is_told_to_give_is_enough(count, fold_count, proportion):
+def test_what_a_class_that_is_too_small_is_told_to_give_is_near_and_enough(count, fold_count, proportion, told):
     class_names, images = ["no"] * count + ["yes"] * 100, range(count + 100)
     with pytest.raises(UserError) as error:
         assign(class_names, images, fold_count, proportion, seed=0)
     (fault,) = error.value.faults
-    options = dict(re.findall(r"(-\w+) ([\d.]+)", fault.partition(" or give ")[2]))
-    assert options
+    assert fault.endswith(f", or give {told}")
+    options = dict(re.findall(r"(-\w+) ([\d.]+)", told))
     proportion, folds = Fraction(options.get("-val_test_prop", proportion)), options.get("-folds")
     for partitions in assign(class_names, images, folds and int(folds), proportion, seed=0).values():
         assert set(zip(class_names, partitions, strict=True)) >= {("no", part) for part in ("train", "val", "test")}
@@ -155,6 +161,9 @@ def test_groups_that_fit_into_no_partition_are_an_error():
         "class 'no': no whole group of images fits into test",
     ]
     assert not any("-val_test_prop" in fault for fault in error.value.faults)  # two groups are too few for any
+    # One of two groups of 4 is nearest to the 3 test images, and the other has to stay in training.
+    with pytest.raises(UserError, match="class 'yes': no whole group of images fits into val"):
+        assign_partitions(["no"] * 20 + ["yes"] * 8, [*range(20), *[20] * 4, *[21] * 4], Fraction(2, 5), seed=0)
 
 
 def test_groups_that_fit_into_larger_partitions_are_told_so():
@@ -254,6 +263,14 @@ def test_classes_that_are_too_small_for_folds_are_named_with_what_they_need():
 def test_more_folds_than_groups_are_an_error():
     with pytest.raises(UserError, match=r"-folds 5: the images form only 4 groups.*give -folds 4"):
         assign_folds(["no"] * 20 + ["yes"] * 20, [number % 4 for number in range(40)], 5, TENTH, seed=0)
+
+
+def test_a_class_of_a_single_group_has_no_folds():
+    with pytest.raises(UserError) as error:
+        assign_folds(["no"] * 20 + ["yes"] * 20 + ["maybe"] * 20, np.repeat([0, 1, 2], [20, 20, 20]), 5, TENTH, seed=0)
+    assert [fault.partition(" form")[0] for fault in error.value.faults] == [
+        f"class '{name}': its images" for name in ("maybe", "no", "yes")
+    ]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_predictions import multiclass, random_two_class
+from made_predictions import multiclass, random_two_class, two_class
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
@@ -38,15 +38,16 @@ def overconfident(seed, count, classes=4, scale=3.0):
     return labels, scale * logits
 
 
-def test_the_temperature_is_scikit_learns():
-    labels, logits = overconfident(0, 300)
+@pytest.mark.parametrize("scale", [3, 0.3])
+def test_the_temperature_is_scikit_learns(scale):
+    labels, logits = overconfident(0, 300, scale=scale)
     fitted = temperature.fit(labels, softmax(logits, axis=1))
     judge = CalibratedClassifierCV(FrozenEstimator(Given().fit(logits, labels)), method="temperature", cv=2)
     judge.fit(log_softmax(logits, axis=1), labels)
     others = log_softmax(overconfident(1, 50)[1], axis=1)
     expected = judge.calibrated_classifiers_[0].predict_proba(others)
     assert calibrated(np.exp(others), fitted) == pytest.approx(expected, abs=2e-4)
-    assert fitted == pytest.approx(3, rel=0.2)
+    assert fitted == pytest.approx(scale, rel=0.2)
 
 
 def test_a_probability_of_0_is_calibrated_too():
@@ -83,13 +84,22 @@ def test_no_fold_is_calibrated_by_the_images_it_tests():
     assert change.interval[0] < change.value < change.interval[1]
 
 
-@pytest.mark.parametrize("counts", [(40, 59), (200, 200)])
-def test_too_few_images_or_errors_are_refused(counts):
-    signal = 5.0 if counts[0] == 200 else 1.0
-    chosen = random_two_class(0, counts=counts, signal=signal, split="val", prefix="val", path=PATH)
-    pool = validations.pool([chosen], [random_two_class(1)], "-calibrate_from")
-    with pytest.raises(
-        UserError,
-        match=rf"^-calibrate_from val\.json: {sum(counts)} images with \d+ errors; below 200 images or 10 errors ",
-    ):
-        temperature.choose(pool)
+def test_200_images_with_10_errors_are_enough_and_no_fewer():
+    def chosen_from(count, errors):
+        labels, wrong = np.arange(count) % 2, np.arange(count) < errors
+        names = [f"val{number}" for number in range(count)]
+        made = two_class(labels, 0.1 + 0.8 * (labels ^ wrong), file_names=names, split="val", path=PATH)
+        return temperature.choose(validations.pool([made], [random_two_class(1)], "-calibrate_from"))
+
+    fitted = chosen_from(200, 10)
+    assert (fitted.images, fitted.errors) == (200, 10)
+    for count, errors in ((199, 10), (200, 9)):
+        start = rf"^-calibrate_from val\.json: {count} images with {errors} errors; below 200 images or 10 errors "
+        with pytest.raises(UserError, match=f"{start}.*; give the predictions of all folds, or leave it out$"):
+            chosen_from(count, errors)
+
+
+def test_folds_of_which_one_is_left_too_few_images_are_told_so():
+    parts, chosen = folds_of_three(count=90)
+    with pytest.raises(UserError, match=r": 180 images with \d+ errors are left for a fold, .*brings; leave it out$"):
+        temperature.choose(validations.pool(chosen, parts, "-calibrate_from"))

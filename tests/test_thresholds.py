@@ -35,9 +35,14 @@ def test_youden_by_hand():
     assert [figure.counts for figure in figures] == ["3 of 3", "3 of 4", "6 of 7"]
 
 
-def test_of_equal_indices_the_higher_sensitivity_is_taken():
+def test_of_equal_indices_and_of_equal_specificities_the_higher_sensitivity_is_taken():
     # 0.25: 1 + 0.5; 0.45: 0.5 + 1.
     assert choose([0, 1, 0, 1], [0.2, 0.3, 0.4, 0.5]).value == pytest.approx(0.25)
+    # 0.425: 0.7 + 0.6; 0.625: 0.5 + 0.8, which is another float.
+    labels = np.repeat([1, 0, 1, 0, 1, 0], [3, 6, 2, 2, 5, 2])
+    assert choose(labels, np.arange(20) / 20).value == pytest.approx(0.425)
+    # From 0.15 on the specificity is 1.
+    assert choose([0, 1, 1, 1], [0.1, 0.2, 0.3, 0.4], 0.5).value == pytest.approx(0.15)
 
 
 def test_least_sensitivity_by_hand():
