@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline import files
 from pipeline.errors import UserError, require_none
+from pipeline.messages import in_words
 from pipeline.plain_values import are_texts, is_plain_number
 
 KEY = "Operating Point"  # in the results JSON
@@ -78,7 +79,7 @@ class OperatingPoint:
         probabilities are averaged.
         """
         faults = [
-            f"-operating_point {path}: is of {what} {theirs}, the model of {ours}; {way_out}"
+            f"-operating_point {path}: is of {what} {in_words(theirs)}, the model of {in_words(ours)}; {way_out}"
             for what, theirs, ours, way_out in (
                 ("the classes", ", ".join(self.class_names), ", ".join(class_names), "give its own results"),
                 ("positive class", self.positive_class, positive_class, "measure again with -positive_class"),

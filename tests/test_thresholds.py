@@ -104,6 +104,9 @@ def test_no_threshold_is_better_and_the_figures_are_what_it_gives(images, min_se
         ({"file_names": [f"test{n}.png" for n in (3, 1, 99, 98)]}, [
             "2 of its images are measured too (test1.png, say); an image that chose can't measure what it has chosen"
         ]),
+        ({"sample_count": 3}, [
+            "has 3 Monte Carlo samples, the predictions measured none; predict both alike"
+        ]),
         ({"split": None, "file_names": None}, [
             "names no split, and its images may be the measured ones; predict with "
             "test_torchvision.py -split val"
@@ -229,6 +232,12 @@ def test_the_files_of_folds_are_those_of_the_parts():
     for measured, files in ((parts, chosen[:2]), (parts, [*chosen, chosen[0]]), ([replace(parts[0], fold=7)], chosen)):
         with pytest.raises(UserError, match=r"of fold|for 3 PREDS"):
             validations.pool(files, measured, "-threshold_from")
+
+
+def test_what_names_no_fold_is_measured_by_none_of_its_images():
+    parts, chosen = folds_of_three()
+    with pytest.raises(UserError, match=r"26 of its images are measured too \(0_0\.png, say\)"):
+        validations.pool(chosen, [replace(parts[0], fold=None)], "-threshold_from")
 
 
 def test_an_image_that_two_folds_validate_is_a_group():
