@@ -74,7 +74,7 @@ def _ranking(measure, values, predictions, referred):
     correct, groups, unit = predictions.correct, predictions.group_numbers(), predictions.unit
     count, errors = len(correct), int((~correct).sum())
     accuracies = _accuracies_of_the_rest(correct, values)
-    order = np.argsort(-values, kind="stable")
+    order = np.argsort(-values)
     reason = ""
     if count - referred < FEWEST_LEFT:
         reason = f"fewer than {FEWEST_LEFT} {unit}s would be left"

@@ -47,7 +47,7 @@ def subgroups(predictions, table, column, folders):
     Raises UserError, with a line a fault, where the table is not as user_table reads it, gives an image two values, or
     gives none of the images one.
     """
-    if predictions.members is None and predictions.file_names is None:
+    if predictions.file_names is None:
         raise UserError("-by: the predictions have no 'filenames', by which images are found in a table")
     known = [names for folder in dict.fromkeys(folders) for names in image_table.names_of(folder / "csv")]
     members = predictions.members or [[name] for name in predictions.file_names]
