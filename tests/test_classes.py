@@ -33,6 +33,7 @@ def test_a_positive_class_that_cannot_be_is_an_error(class_names, asked):
         ("yes", ["yes", "YES"], "yes"),
         ("Yes", ["yes", "YES"], None),
         ("Été", ["caf\udce9", "\udce9t\udce9"], "\udce9t\udce9"),  # folders of another encoding
+        ("\udce9t\udce9", ["café", "été"], "été"),
     ],
 )
 def test_a_class_is_found_without_case_where_that_leaves_one(name, class_names, found):

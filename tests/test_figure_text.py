@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from pipeline.performance import figure_text
@@ -16,6 +18,7 @@ from pipeline.performance.figures import Figure
         (figure_text.score(0.95), "0.950"),
         (figure_text.score(0.99996), "0.99996"),
         (figure_text.score(1.4), "1.400"),
+        (figure_text.score(-0.99996), "-0.99996"),
         (figure_text.score(-2e-16), "0.000"),  # a kappa of 0 but for rounding
         (figure_text.span(Figure(3e-16, [-0.25, 0.25]), figure_text.score), "-0.250 to 0.250"),
         (figure_text.score(None), "undefined"),
@@ -23,8 +26,10 @@ from pipeline.performance.figures import Figure
         (figure_text.ratio(9.375), "9.38"),
         (figure_text.ratio(50.06), "50.1"),
         (figure_text.ratio(1234.5), "1234"),
+        (figure_text.ratio(math.inf), "infinite"),
         (figure_text.ratio(None), "undefined"),
         (figure_text.signed(0.0123), "+0.012"),
+        (figure_text.p_value(0.0001), "0.0001"),
         (figure_text.p_value(0.00001), "< 0.0001"),
         (figure_text.p_value(0.0), "< 0.0001"),
         (figure_text.p_value(None), "undefined"),

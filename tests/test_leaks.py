@@ -54,7 +54,8 @@ def test_the_partitions_hold_in_later_splits(data, call_script, organized):
     call_script(SCRIPT, "-dir", data)
     before = names(data, "test")
     if organized:
-        assert call_script("organize_files.py", data).returncode == 0
+        result = call_script("organize_files.py", data)
+        assert result.returncode == 0 and "removed the emptied class folders: Testing, Training\n" in result.stdout
         assert not (data / "Training").exists() and not (data / "Testing").exists()
     folder = data / "csv" if organized else data
     validation = names(folder, "val")
@@ -98,6 +99,8 @@ def test_a_validation_part_that_is_given_gives_way_to_test_and_not_to_training(d
     shutil.copy(data / "Training" / "no" / "no1.png", data / "valid" / "no" / "in_train.png")
     result = call_script(SCRIPT, "-dir", data)
     assert result.returncode == 0
+    assert "1 of 12 test images has a twin among the validation images" in result.stdout
+    assert "1 of 10 validation images has a twin among the training images" in result.stdout
     images = table_of(data)
     assert set(images.index[images["left_out"] != ""]) == {
         *("Training/no/no1.png", "Training/no/twin.png", "Training/yes/brighter.png", "valid/no/in_test.png"),
@@ -116,6 +119,7 @@ def test_a_subfolder_in_two_partitions_is_a_leak(tmp_path, call_script, class_fo
     result = call_script(SCRIPT, "-dir", tmp_path)
     assert result.returncode == 0, result.stderr
     images = table_of(tmp_path)
+    assert "twin" not in result.stdout
     assert set(images[images["left_out"] != ""]["subfolder"]) == {"patient 11"}
     assert set(images[images["left_out"] != ""]["given_partition"]) == {"train"}
     assert call_script(SCRIPT, "-dir", tmp_path, "-subfolders", "ungrouped").returncode == 0

@@ -2,7 +2,7 @@ import pytest
 
 from pipeline.name_index import NameIndex
 
-NAMES = [["no/7/1.png", "no_7_1.png"], ["no/8/1.png"], ["no/2.png"], ["2.jpg"], ["été/A.1.dcm"]]
+NAMES = [["no/7/1.png", "no_7_1.png"], ["no/8/1.png"], ["no/2.png"], ["2.jpg"], ["été/A.1.dcm"], ["\udcfc/Scans/4.png"]]
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,9 @@ NAMES = [["no/7/1.png", "no_7_1.png"], ["no/8/1.png"], ["no/2.png"], ["2.jpg"], 
         ("NO/2.PNG", [2]),
         ("A.1", [4]),
         ("été/a.1.dcm", [4]),
+        ("été/a.1", [4]),
+        ("ü/Scans/4.png", [5]),  # a folder of another encoding
+        ("scans/9/4.png", []),
         ("1.png", [0, 1]),
         ("yes/9/2.png", [2]),
         ("7/2.png", []),  # the folder 7 is there, and no such file in it

@@ -58,8 +58,9 @@ def test_a_trailing_quote_or_separator_is_stripped_from_a_folder(tail):
     assert folder_path("some folder/é" + tail) == Path("some folder/é")
 
 
-def test_the_root_folder_stays_what_it_is():
+def test_the_root_folder_stays_what_it_is_and_a_quote_alone_is_not_the_current_folder():
     assert folder_path("/") == Path("/")
+    assert folder_path('"') == Path('"')
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")

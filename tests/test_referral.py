@@ -50,6 +50,7 @@ def test_what_is_undefined_is_said():
     for ranking in referral.referral(unsure([1] * 21, [0.9] * 21, np.arange(21))).rankings:
         for figure in (ranking.errors_referred, ranking.rest, ranking.gain, ranking.p_value):
             assert figure == Figure(None, reason="fewer than 20 images would be left")
+    assert referral.referral(unsure([1] * 22, [0.9] * 22, np.arange(22))).rankings[0].rest.counts == "20 of 20"
     (of_groups,) = units.of_groups([two_class([1] * 21, [0.9] * 21, groups=[f"g{number}" for number in range(21)])])
     assert referral.referral(of_groups).rankings[0].rest.reason == "fewer than 20 groups would be left"
     for ranking in referral.referral(unsure([1] * 30, [0.9] * 30, np.arange(30))).rankings:
@@ -59,8 +60,8 @@ def test_what_is_undefined_is_said():
 
 def test_the_order_of_equally_uncertain_images_says_nothing():
     """40 images, 6 wrong, all equally uncertain but for rounding: no figures, and a curve that stays where it is."""
-    yes = [0.4] * 6 + [0.9] * 34
-    for ranking in referral.referral(unsure([1] * 40, yes, [0.5] * 40, 1e-16 * np.arange(40))).rankings:
+    yes, nearly_equal = [0.4] * 6 + [0.9] * 34, (0.5 + 1e-15 * np.arange(40), 1e-16 * np.arange(40))
+    for ranking in referral.referral(unsure([1] * 40, yes, *nearly_equal)).rankings:
         assert ranking.gain.value is ranking.p_value.value is ranking.errors_referred.value is None
         assert ranking.gain.reason == "images that are referred and images that are not are equally uncertain"
         assert ranking.accuracies == pytest.approx([34 / 40] * 21)

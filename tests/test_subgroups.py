@@ -78,7 +78,9 @@ def test_an_image_is_found_by_where_it_came_from_and_no_other_is_taken_for_it(ma
     content = [[*row, "no", "", "1", "", "", "", "", "", ""] for row in rows]
     lines = [",".join(row) for row in [image_table.COLUMNS, *content]]
     (tmp_path / "csv" / "images.csv").write_text("\n".join(lines) + "\n")
-    path = table(["no/a.png,west", "b.png,north", "C:\\data\\yes\\a.png,east", "1.png,east", "yes/c.png,south"])
+    lines = ["no/a.png,west", "b.png,north", "C:\\data\\yes\\a.png,east", "1.png,east", "yes/c.png,south"]
+    # A name in bin, a line that says nothing, and one of no image.
+    path = table(["2.png,east", "no/a.png,", *lines, "elsewhere.png,north"])
     found = subgroups(made, path, "hospital", [tmp_path, tmp_path])
     assert {each.value: each.count for each in found.by_value} == {"west": 1, "east": 2}
     with pytest.raises(UserError, match=r"line 2: 'a.png' can be no/a.png and yes/a.png"):
