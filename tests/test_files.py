@@ -135,6 +135,8 @@ def test_text_has_the_same_bytes_on_every_platform(tmp_path):
     files.write_text(tmp_path / "file", "é\n\udcff\n")
     assert (tmp_path / "file").read_bytes() == b"\xc3\xa9\n\xff\n"
     assert files.read_text(tmp_path / "file") == "é\n\udcff\n"
+    (tmp_path / "file").write_bytes("é".encode("utf-16") + b"a")  # cut in the middle of a letter
+    assert files.read_text(tmp_path / "file") == "é\ufffd"
 
 
 def test_csv_is_quoted_where_needed_only(tmp_path):
@@ -230,7 +232,6 @@ def test_what_json_has_no_word_for_is_never_written(tmp_path, value):
         (b'{"a": NaN}', "not valid JSON (NaN is not a JSON number)"),
         (b'{"a": -Infinity}', "not valid JSON (-Infinity is not a JSON number)"),
         ('{"a": 1}'.encode("utf-16-le"), "not a text file in UTF-8"),
-        ('{"a": 1}'.encode("utf-16")[:-1], "not valid JSON"),
         (b"[" * 100_000, "not valid JSON"),
         (b"[1]", "holds a list, not a JSON object; is it the right file?"),
     ],

@@ -41,10 +41,10 @@ def test_class_names_are_text(read, name):
 
 
 def test_groups_and_partitions_are_read(read):
-    labels = read("image,class,patient_id,split\nimages/a,no,7,Training\nb,yes,,valid\nc,no,8,\n")
+    labels = read("image,class,patient_id,split\nimages/a,no,7,Training\nb,e\u0301,,valid\nc,no,8,\n")
     assert labels == {
         "images/a.png": Label("no", "train", "7"),
-        "images/b.png": Label("yes", "val"),
+        "images/b.png": Label("é", "val"),
         "more/c.jpg": Label("no", "", "8"),
     }
 
@@ -76,6 +76,7 @@ def test_lines_without_a_file_and_without_a_class_are_told_with_their_number(rea
         ("image,class\na.png,no\nb,no,7\n", ["line 2", "line 3"]),  # fits two files; too wide
         ("image;class\nb;no\nc;no;7\n", ["line 3"]),
         ("image,class\nb,no\nb.png,yes\n", ["line 3"]),
+        ("image,class,group\nb,no,7\nb.png,no,8\n", ["line 3"]),
         ("image,class,split\nb,no,holdout\n", ["line 2"]),
         ("image,age\nb,7\n", ["-columns class="]),
         ("image,path,class\nb,b,no\n", ["-columns image="]),
@@ -92,9 +93,10 @@ def test_faults_are_named_with_their_line_or_option(read, text, places):
         assert "labels.csv" in fault and place in fault
 
 
-def test_a_column_that_is_not_there_is_named(read):
-    with pytest.raises(UserError, match=r"-columns class=dx: .*image,label"):
-        read("image,label\nb,no\n", **{"class": "dx"})
+@pytest.mark.parametrize("role", ["class", "group"])
+def test_a_column_that_is_not_there_is_named(read, role):
+    with pytest.raises(UserError, match=rf"-columns {role}=dx: .*image,label"):
+        read("image,label\nb,no\n", **{role: "dx"})
 
 
 def test_a_named_column_that_is_there_twice_is_an_error(read):

@@ -20,6 +20,9 @@ def test_what_leads_elsewhere_on_any_system_is_not_a_plain_file_name(name):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="missing: no such folder; give the folder that holds one folder per class"):
         Project(tmp_path / "missing")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file: is a file, not a folder; "):
+        Project(tmp_path / "file")
 
 
 def test_the_tables_lie_in_csv_once_all_have_been_moved_there(tmp_path):
@@ -64,7 +67,8 @@ def test_a_fold_is_a_folder_with_a_split_file_in_it(tmp_path):
 
 
 def test_a_model_lies_in_models(tmp_path):
-    assert Project(tmp_path).model_path("resnet_1.pth.tar") == tmp_path / "models" / "resnet_1.pth.tar"
+    for name in ("resnet_1.pth.tar", "resnet_1"):
+        assert Project(tmp_path).model_path(name) == tmp_path / "models" / "resnet_1.pth.tar"
 
 
 @pytest.mark.parametrize(

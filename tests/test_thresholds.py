@@ -146,7 +146,8 @@ def test_the_split_that_is_measured_may_not_choose():
 
 
 def test_images_without_a_split_may_choose_if_their_names_are_others():
-    assert choose([0, 1], [0.2, 0.9], split=None).value == pytest.approx(0.55)
+    for measured in (MEASURED, replace(MEASURED, split=None)):
+        assert choose([0, 1], [0.2, 0.9], split=None, measured=measured).value == pytest.approx(0.55)
 
 
 def test_more_than_two_classes_have_no_threshold():
@@ -232,6 +233,8 @@ def test_the_files_of_folds_are_those_of_the_parts():
     for measured, files in ((parts, chosen[:2]), (parts, [*chosen, chosen[0]]), ([replace(parts[0], fold=7)], chosen)):
         with pytest.raises(UserError, match=r"of fold|for 3 PREDS"):
             validations.pool(files, measured, "-threshold_from")
+    with pytest.raises(UserError, match="4 files for 3 PREDS"):
+        validations.pool([*chosen, replace(chosen[0], fold=7)], parts, "-threshold_from")
 
 
 def test_what_names_no_fold_is_measured_by_none_of_its_images():
