@@ -1,10 +1,15 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
+from torch import nn
 
+from pipeline.errors import UserError
 from pipeline.learning import familiarity
+from pipeline.learning.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -13,6 +18,29 @@ def test_percentiles_are_conformal():
     validated = torch.arange(1.0, 20.0)  # 19 distances
     found = familiarity.percentiles(torch.tensor([0.5, 10.0, 19.0, 19.5]), validated)
     assert found == pytest.approx([0, 45, 90, 95])
+
+
+@pytest.mark.parametrize("flips", [False, True])
+@pytest.mark.parametrize("count", [3, 9])
+def test_an_image_is_compared_with_the_nearest_and_with_the_fifth_nearest_training_image(count, flips):
+    random = torch.Generator().manual_seed(0)
+    model, pixels = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.randint(1, 256, (6, 1, 2, 2), generator=random)
+    features = nn.functional.normalize(torch.rand(count, 4, generator=random)).half()
+    validated = torch.linspace(0, 1, 50)
+    reference = {"features": features, "names": [f"{number}.png" for number in range(count)], "distances": validated}
+    classifier = SimpleNamespace(
+        model=model, preprocessing=Preprocessing(1, 2, 2, average_flips=flips), last_layer=model[1], path="m.pth.tar",
+        checkpoint=SimpleNamespace(reference=reference),
+    )  # fmt: skip
+    outputs = familiarity.predict_and_compare(classifier, pixels.to(torch.uint8), None)
+    seen = (pixels + pixels.flip(-1)) / 2 if flips else pixels
+    search = NearestNeighbors(n_neighbors=min(5, count)).fit(features.float())
+    distances, indices = search.kneighbors(nn.functional.normalize(seen.flatten(1).float()))
+    assert outputs.nearest.tolist() == [f"{index}.png" for index in indices[:, 0]]
+    assert (outputs.percentile == familiarity.percentiles(torch.from_numpy(distances[:, -1].copy()), validated)).all()
+    reference["features"] = features[:, 1:]
+    with pytest.raises(UserError, match=r"^m\.pth\.tar: "):
+        familiarity.predict_and_compare(classifier, pixels.to(torch.uint8), None)
 
 
 @pytest.mark.parametrize(("count", "cells"), [(18, {""}), (19, {"yes"})])

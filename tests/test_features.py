@@ -9,15 +9,16 @@ from pipeline.learning.preprocessing import Preprocessing
 
 
 class CountingModel(nn.Module):
-    """Counts the images that it sees."""
+    """Counts the images that it sees; its last layer sees the means of maps, or like SqueezeNet's the maps."""
 
-    def __init__(self):
+    def __init__(self, of_maps=False):
         super().__init__()
-        self.features, self.last, self.seen = nn.Conv2d(3, 4, 3), nn.Linear(4, 2), 0
+        self.features, self.last, self.seen = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1) if of_maps else nn.Linear(4, 2), 0
 
     def forward(self, images):
         self.seen += len(images)
-        return self.last(self.features(images).mean(dim=(2, 3)))
+        maps = self.features(images)
+        return self.last(maps if isinstance(self.last, nn.Conv2d) else maps.mean(dim=(2, 3)))
 
 
 def image_set(numbers, flips=False):
@@ -31,9 +32,10 @@ def image_set(numbers, flips=False):
     )
 
 
+@pytest.mark.parametrize("of_maps", [False, True])
 @pytest.mark.parametrize("flips", [False, True])
-def test_features_are_the_inputs_of_the_last_layer(flips):
-    model, images = CountingModel(), image_set(range(60), flips)
+def test_features_are_the_inputs_of_the_last_layer_means_of_maps(flips, of_maps):
+    model, images = CountingModel(of_maps), image_set(range(60), flips)
     features = FeatureStore().features(model, model.last, images, "float32", "weights")
     assert features.shape == (2 if flips else 1, 60, 4)
     with torch.no_grad():

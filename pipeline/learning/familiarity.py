@@ -64,7 +64,6 @@ def predict_and_compare(classifier, pixels, sample_count):
     if sample_count is not None:
         outputs = inference.predict(model, pixels, preprocessing, sample_count)
     seen = torch.stack(taken).mean(dim=0)  # over the image and, where it was predicted too, its mirror image
-    seen = seen.flatten(2).mean(dim=2) if seen.ndim > 2 else seen
     _require_same_width(classifier, seen)
     distances, nearest = _nearest(_normalized(seen.cpu()), reference["features"])
     names = np.array(reference["names"], dtype=object)[nearest.numpy()]

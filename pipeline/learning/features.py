@@ -41,7 +41,7 @@ class FeatureStore:
 
 @torch.inference_mode()
 def compute_features(model, layer, image_set, indices, precision):
-    """Return the features of some images of an ImageSet, float32 (len(indices), views, features); means of maps."""
+    """Return the features of some images of an ImageSet, float32 (len(indices), views, features)."""
     preprocessing, found = image_set.preprocessing, []
     model.eval()
     with inputs_of(layer) as taken, progress_bar(total=len(indices), desc="features", unit="image") as bar:
@@ -50,16 +50,20 @@ def compute_features(model, layer, image_set, indices, precision):
             with autocast(image_set.device, precision):
                 for view in [images, images.flip(-1)] if preprocessing.average_flips else [images]:
                     model(view)
-            features = torch.stack(taken, dim=1)
+            found.append(torch.stack(taken, dim=1))
             taken.clear()
-            found.append(features.flatten(3).mean(dim=3) if features.ndim > 3 else features)
             bar.update(len(pixels))
     return torch.cat(found).cpu().numpy()
 
 
 @contextlib.contextmanager
 def inputs_of(layer):
-    """Give the list that the layer's inputs are added to whenever its model sees images."""
+    """Give the list that the layer's inputs, or the means of maps, are added to whenever its model sees images."""
     taken = []
-    with layer.register_forward_hook(lambda _, inputs, output: taken.append(inputs[0].float())):
+
+    def take(_, inputs, output):
+        features = inputs[0].float()
+        taken.append(features.flatten(2).mean(dim=2) if features.ndim > 2 else features)
+
+    with layer.register_forward_hook(take):
         yield taken
