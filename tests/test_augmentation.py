@@ -54,6 +54,12 @@ def test_brightness_changes_where_it_should_and_only_there():
     assert mirrored.unique().tolist() == [200]
 
 
+def test_rectangles_are_blacked_out():
+    white = torch.full((20, 3, 32, 32), 255, dtype=torch.uint8)
+    erased = (augmentation.Augmentation(erased=1.0)(white) == 0).float().mean(dim=(1, 2, 3))
+    assert erased.min() > 0 and erased.max() < 0.2
+
+
 def test_the_seed_decides():
     torch.manual_seed(5)
     first = STRONG(shapes(4))
@@ -100,6 +106,10 @@ def test_brightness_and_contrast_change_as_torchvision_changes_them():
         expected = v2.adjust_brightness(images[number] / 255, brightness[number].item())
         expected = v2.adjust_contrast(expected, contrast[number].item())
         assert torch.allclose(changed[number], expected, atol=1e-5)
+    # In colour the mean is that of all channels.
+    color = torch.tensor([0.0, 60.0, 240.0]).view(1, 3, 1, 1)
+    changed = augmentation.change_tone(color, torch.ones(1), torch.tensor([0.5]))
+    assert changed.flatten().tolist() == pytest.approx([50, 80, 170])
 
 
 def test_as_many_rectangles_are_drawn_as_asked_for_of_the_size_and_shape_that_is_documented():

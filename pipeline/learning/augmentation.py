@@ -34,11 +34,9 @@ class Augmentation:
         count, _, height, width = images.shape
         values = images.float()
         values = move(values, self._draw_matrices(count, width / height, images.device))
-        if self.brightness or self.contrast:
-            factors = [around(1, most, count, images.device) for most in (self.brightness, self.contrast)]
-            values = change_tone(values, *factors)
-        if self.erased:
-            values *= ~draw_rectangles(self.erased, count, height, width, images.device)
+        factors = [around(1, most, count, images.device) for most in (self.brightness, self.contrast)]
+        values = change_tone(values, *factors)
+        values *= ~draw_rectangles(self.erased, count, height, width, images.device)
         return values.round_().to(torch.uint8)
 
     def _draw_matrices(self, count, aspect, device):
