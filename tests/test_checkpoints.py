@@ -264,6 +264,7 @@ def test_a_damaged_file_is_refused_in_words(model_path, damage):
     ("content", "held"),
     [
         ([1, 2], "a list and no weights"),
+        ({}, "nothing, and no state_dict"),
         ({"weights": 1}, "weights, and no state_dict"),
         ({"state_dict": 3}, "state_dict, and no state_dict"),
         ({f"key {number:03}" * 9: number for number in range(999)}, "key 000"),
@@ -442,6 +443,8 @@ def test_the_random_weights_before_loading_do_not_matter(model_path):
 
 
 EPOCH = asdict(Epoch(1, 0.001, 0.5, 0.5, 0.5, 0.5, 0.5))
+HASHES = torch.zeros(2, 32, dtype=torch.uint8)
+REFERENCE = {"features": torch.ones(2, 3).half(), "names": ["a", "b"], "distances": torch.ones(4)}
 
 
 @pytest.mark.parametrize(
@@ -463,6 +466,23 @@ EPOCH = asdict(Epoch(1, 0.001, 0.5, 0.5, 0.5, 0.5, 0.5))
             ({"seen_images": seen}, "seen_images holds something other than lists of content hashes")
             for seen in ({"train": "abc"}, {"train": [1]}, {1: ["abc"]})
         ),
+        *(
+            ({"seen_hashes": seen}, "seen_hashes holds something other than difference hashes")
+            for seen in (
+                {1: HASHES}, {"val": "abc"}, {"val": HASHES.float()}, {"val": HASHES[0]}, {"val": HASHES[:, 1:]},
+            )
+        ),
+        *(
+            (
+                {"reference": {**REFERENCE, **change}},
+                "reference holds something other than features, names and distances",
+            )
+            for change in (
+                {"features": None}, {"features": torch.ones(2, 3)}, {"features": torch.ones(2).half()},
+                {"features": torch.ones(0, 3).half(), "names": []}, {"names": ["a"]}, {"names": [1, 2]},
+                {"distances": None}, {"distances": torch.ones(4).half()}, {"distances": torch.ones(4, 1)},
+            )
+        ),
         ({"options": {1: 2}}, "options holds something other than named settings"),
         *(
             ({"options": options}, "options holds something other than named settings")
@@ -472,7 +492,7 @@ EPOCH = asdict(Epoch(1, 0.001, 0.5, 0.5, 0.5, 0.5, 0.5))
         ),
         ({"fresh_weights": [1]}, "fresh_weights is not a list of names"),
         ({"pooling": "median"}, "pooling is not average or average+max"),
-        ({"dropout": 1.5}, "dropout is not a probability from 0 to below 1"),
+        *(({"dropout": value}, "dropout is not a probability from 0 to below 1") for value in (1.0, -0.1)),
         ({"state_dict": {"w": torch.zeros(2, device="meta")}}, "state_dict holds something other than named tensors"),
         *(
             ({"image_shape": [1, 8, 8], "preprocessing": settings}, "preprocessing has more channels than image_shape")
@@ -493,7 +513,7 @@ EPOCH = asdict(Epoch(1, 0.001, 0.5, 0.5, 0.5, 0.5, 0.5))
             for history in (
                 [1], [{"epoch": 1}], [{**EPOCH, "epoch": 2}], [{**EPOCH, "val_loss": math.nan}], [EPOCH, EPOCH],
                 [{**EPOCH, "epoch": True}], [{**EPOCH, "epoch": torch.ones(())}], [{**EPOCH, "epoch": torch.ones(2)}],
-                [{**EPOCH, "seconds": 1.7e308}], [{**EPOCH, "epoch": 10**400}],
+                [{**EPOCH, "seconds": 1.7e308}], [{**EPOCH, "epoch": 10**400}], [{**EPOCH, "learning_rate": "fast"}],
             )
         ),
     ],

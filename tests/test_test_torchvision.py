@@ -416,8 +416,8 @@ def test_a_bare_checkpoint_is_told_what_is_assumed_and_takes_what_is_given(call_
     result = call_script(SCRIPT, *bare, "-mean", 0.5, "-std", 0.25)
     assert result.returncode == 0 and "how images are prepared" not in result.stderr
     assert read_strictly(trained / "bare.pth_preds.json")["predictive probabilities"] != plain
-    result = call_script(SCRIPT, *bare, "-mean", 0.5)
-    assert result.returncode == 2 and "-mean, -std: give both" in result.stderr
+    for wrong in (("-mean", 0.5), ("-mean", 0.5, 0.5, 0.5, "-std", 1, 1, 1)):  # of a model that sees grey values
+        assert error_places(call_script(SCRIPT, *bare, *wrong)) == ["-mean, -std"]
     result = call_script(SCRIPT, "-dir", trained, "-mean", 0.5, "-std", 0.25)
     assert result.returncode == 2 and f"-mean: {path} says none" in result.stderr
 

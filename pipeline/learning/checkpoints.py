@@ -271,9 +271,7 @@ def _given_preprocessing(image_shape, given, path):
     numbers = [given.get("mean"), given.get("std")]
     if numbers != [None, None]:
         lengths = [0 if values is None else len(values) for values in numbers]
-        if lengths not in ([1, 1], [preprocessing.pixels_shape[0]] * 2) or min(numbers[1]) <= 0:
-            raise UserError(
-                f"-mean, -std: give both, one number or {preprocessing.pixels_shape[0]} each, the deviations above 0"
-            )
+        if lengths not in ([1, 1], [preprocessing.pixels_shape[0]] * 2):
+            raise UserError(f"-mean, -std: give both, one number or {preprocessing.pixels_shape[0]} each")
         preprocessing = replace(preprocessing, mean=numbers[0], std=numbers[1])
     return preprocessing.settings()
