@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import error_places
 from PIL import Image
 
 import demo
@@ -92,6 +93,32 @@ def test_what_lies_in_the_folder_of_an_earlier_demo_is_deleted_only_when_asked(t
     demo.main(["-out", out, "--overwrite"])
     assert not (out / "notes.txt").exists()
     assert len(list(out.glob("*/*"))) == 2
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_folder_of_another_origin_is_never_emptied(tmp_path, call_script, make_link, linked):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / ("notes.txt" if not linked else demo.MARKER)).touch()
+    out = tmp_path / "out" if linked else mine
+    if linked:
+        make_link(out, mine)
+    assert error_places(call_script("demo.py", "-out", out, "--overwrite")) == [str(out)]
+    assert len(list(mine.iterdir())) == 1
+
+
+@pytest.mark.parametrize("place", [".", "..", "demo"])
+def test_own_images_and_the_project_do_not_lie_one_in_the_other(tmp_path, class_folders, call_script, contents, place):
+    own = class_folders(tmp_path / "above" / "own", {"no": 2, "yes": 2})
+    before = contents(tmp_path)
+    assert error_places(call_script("demo.py", "-images", own, "-out", own / place)) == [f"-images {own}"]
+    assert contents(tmp_path) == before
+
+
+def test_a_step_that_fails_ends_the_demo_with_its_exit_status(tmp_path):
+    with pytest.raises(SystemExit) as stop:
+        demo.run("organize_files.py", tmp_path / "nowhere")
+    assert stop.value.code == 2
 
 
 def test_images_that_were_organized_already_get_the_command_for_folds(tmp_path, draw_project, call_script, monkeypatch):

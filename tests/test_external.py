@@ -58,6 +58,15 @@ def test_external_images_are_predicted_and_twins_of_training_images_left_out(
     assert result.returncode == 0 and len(found["labels"]) == 8
 
 
+def test_where_the_model_has_seen_every_image_none_is_left(validate, trained, elsewhere):
+    for number, folder in enumerate(("no", "YES")):
+        shutil.rmtree(elsewhere / folder)
+        (elsewhere / folder).mkdir()
+        shutil.copy(trained / "bin" / f"train é{number}.png", elsewhere / folder)
+    result, found = validate()
+    assert (error_places(result), found) == ([f"-external {elsewhere}"], None)
+
+
 def test_subfolders_are_groups_and_no_option_is_named_that_only_partition_has(validate, elsewhere, class_folders):
     class_folders(elsewhere / "no", {"patient 7": 2}, seed=8)
     result, found = validate()

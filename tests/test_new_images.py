@@ -154,6 +154,14 @@ def test_a_file_that_memory_does_not_hold_is_a_row_and_does_not_end_the_others(p
     assert sorted("memory" in row["error"] for row in rows) == [False] * 4 + [True]
 
 
+def test_linked_folders_are_followed_but_not_in_circles(images, class_folders, make_link, tmp_path):
+    expected = new_images.find_files(images).keys()
+    make_link(images / "circle", images)
+    make_link(images / "linked", class_folders(tmp_path, {"elsewhere": 2}) / "elsewhere")
+    found = new_images.find_files(images)
+    assert found.keys() == expected | {"linked/elsewhere0.png", "linked/elsewhere1.png"}
+
+
 def test_a_folder_that_vanishes_meanwhile_has_a_row(images, monkeypatch):
     look = os.stat
 
