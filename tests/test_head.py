@@ -19,15 +19,20 @@ def made_up(count, features, classes, noise=2.0, seed=0):
 
 
 @pytest.mark.parametrize("balanced", [False, True])
-@pytest.mark.parametrize(("count", "features", "classes"), [(60, 200, 2), (200, 20, 2), (90, 150, 3), (300, 10, 5)])
-def test_it_predicts_as_scikit_learns_logistic_regression_on_standardized_features(count, features, classes, balanced):
+@pytest.mark.parametrize(
+    ("count", "features", "classes", "bias"),
+    [(60, 200, 2, True), (200, 20, 2, True), (90, 150, 3, False), (300, 10, 5, True)],
+)
+def test_it_predicts_as_scikit_learns_logistic_regression_on_standardized_features(
+    count, features, classes, bias, balanced
+):
     values, labels = made_up(count, features, classes)
     labels[: count // 4] = 0  # uneven classes
-    fitted = head.fit_head(values, labels, range(count), balanced=balanced)
+    fitted = head.fit_head(values, labels, range(count), balanced=balanced, bias=bias)
     logistic = LogisticRegression(
-        C=fitted.strength, class_weight="balanced" if balanced else None, max_iter=10_000, tol=1e-8
+        C=fitted.strength, fit_intercept=bias, class_weight="balanced" if balanced else None, max_iter=10_000, tol=1e-8
     )
-    reference = make_pipeline(StandardScaler(), logistic).fit(values, labels)
+    reference = make_pipeline(StandardScaler(with_mean=bias), logistic).fit(values, labels)
     probabilities = torch.from_numpy(fitted.logits(values)).softmax(dim=1).numpy()
     assert np.allclose(probabilities, reference.predict_proba(values), atol=5e-3)
 
@@ -54,6 +59,13 @@ def test_images_of_a_group_do_not_choose_the_strength_for_each_other():
     assert grouped.strength < single.strength
 
 
+def test_an_image_counts_once_however_many_views_of_it_there_are():
+    values, labels = made_up(60, 20, 3)
+    one, several = (head.fit_head(values, labels, range(60), views=views) for views in ((), [values, values]))
+    assert several.strength == one.strength
+    assert np.allclose(several.logits(values), one.logits(values), atol=1e-2)
+
+
 def test_a_class_of_one_group_leaves_the_usual_strength():
     values, labels = made_up(30, 10, 2)
     groups = np.where(labels == 1, "one patient", np.arange(30).astype(str))
@@ -71,8 +83,9 @@ def test_a_layer_with_it_gives_its_logits(bias):
 
 
 def test_a_convolution_with_a_relu_behind_it_gives_its_probabilities():
-    values, labels = made_up(50, 8, 3)
+    values, labels = made_up(50, 8, 3, noise=0.1)
     fitted = head.fit_head(values, labels, range(50))
+    fitted = head.Head(10 * fitted.weights, 10 * fitted.biases, fitted.strength)  # logits far below 0
     layer = nn.Conv2d(8, 3, kernel_size=1)
     head.put_into(layer, fitted, values)
     outputs = layer(torch.from_numpy(values).float()[:, :, None, None]).relu().flatten(1)

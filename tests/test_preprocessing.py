@@ -72,7 +72,9 @@ def test_shape_and_settings_read_back_the_same_preprocessing(keep_color):
     assert preprocessing.image_shape == [3, 224, 192]
     assert Preprocessing(*preprocessing.image_shape, **preprocessing.settings()) == preprocessing
     ranges = {"integers": [0.0, 4095.0], "floats": [-1.5, 3.0]}
-    normalized = replace(preprocessing, mean=[0.1], std=[0.2], average_flips=True, value_ranges=ranges)
+    numbers = {"mean": [0.1] * 3, "std": [0.2] * 3} if keep_color else {"mean": [0.1], "std": [0.2]}
+    normalized = replace(preprocessing, **numbers, average_flips=True, value_ranges=ranges)
+    assert preprocessing_is_sound(normalized.settings())
     assert Preprocessing(*normalized.image_shape, **normalized.settings()) == normalized
 
 
@@ -146,7 +148,7 @@ def test_files_that_need_another_scale_are_told_of():
 
 @pytest.mark.parametrize(
     "ranges",
-    [[0.0, 1.0], {"words": [0.0, 1.0]}]
+    [[0.0, 1.0], {"words": [0.0, 1.0]}, {"integers": [0.0, 1.0], "floats": [1.0, 0.0]}]
     + [{"integers": limits} for limits in (None, [0.0], [0, 1], [1.0, 0.0], [0.0, math.inf], [0.0, math.nan])],
 )
 def test_a_damaged_scale_is_not_sound(ranges):

@@ -223,6 +223,10 @@ def test_float32_gives_the_losses_of_a_plain_loop():
         assert history[epoch - 1].learning_rate == 0.01
 
 
+def test_another_seed_is_another_order_of_the_images():
+    assert epochs_of(train()) == epochs_of(train(seed=0)) != epochs_of(train(seed=1))
+
+
 def test_bfloat16_gives_nearly_the_same_losses():
     exact, rounded = train(), train(precision="bfloat16")
     assert epochs_of(exact) != epochs_of(rounded)
@@ -280,14 +284,14 @@ def test_an_epoch_trains_in_training_mode():
     assert begun.model[1].num_batches_tracked == 1
 
 
-@given(count=st.integers(1, 60), batch_size=st.integers(1, 20))
-def test_batches_hold_every_index_once_and_none_is_a_single_image(count, batch_size):
-    parts = training.batches(torch.arange(count), batch_size)
+@given(count=st.integers(1, 60), batch_size=st.integers(1, 20), process_count=st.integers(1, 4))
+def test_batches_hold_every_index_once_and_leave_no_process_a_single_image(count, batch_size, process_count):
+    parts = training.batches(torch.arange(count), batch_size, process_count)
     assert torch.cat(parts).tolist() == list(range(count))
     *whole, last = [len(part) for part in parts]
     assert all(size == batch_size for size in whole)
-    assert last <= batch_size + 1
-    assert last > 1 or batch_size == 1 or count == 1
+    smallest = min(2 * process_count, batch_size)
+    assert smallest <= last < batch_size + smallest or not whole
 
 
 def test_the_progress_bar_says_which_of_how_many_epochs_it_is(monkeypatch):
