@@ -127,11 +127,8 @@ class Run(PlannedRun):
     def _can_go_on(self, checkpoint):
         """Tell whether a checkpoint has all that going on with it takes: anyone may have written the file."""
         optimizer = checkpoint.optimizer or self.config.freeze_backbone
-        if not (checkpoint.history and checkpoint.options and optimizer and checkpoint.preprocessing):
-            return False
-        return checkpoint.image_shape == list(self.config.image_shape) and not (
-            self.config.freeze_backbone and checkpoint.fresh_weights is None
-        )
+        needed = (checkpoint.history, checkpoint.options, optimizer, checkpoint.preprocessing)
+        return all(needed) and checkpoint.image_shape == list(self.config.image_shape)
 
     def _complete(self, checkpoint):
         """Bring the other files of the run to the state of its last epoch, and none of them says it is finished."""
