@@ -11,8 +11,10 @@ from conftest import SMALL_TRAINING, error_places
 from torch import nn
 
 from pipeline.errors import UserError
-from pipeline.learning import config, curves, models, transfer
+from pipeline.learning import config, curves, familiarity, models, transfer
+from pipeline.learning.classifier import Classifier
 from pipeline.learning.config import TrainingConfig
+from pipeline.learning.features import inputs_of
 from pipeline.learning.preprocessing import Preprocessing
 
 GREY = Preprocessing(3, 32, 32)
@@ -267,6 +269,19 @@ def test_its_figures_are_those_of_the_model_that_is_tested(freeze, trained, call
     assert loss == pytest.approx(losses["val loss values"][0][1], abs=1e-4)
 
 
+def test_new_images_are_compared_with_what_the_model_sees_in_training_images(freeze, telling, monkeypatch):
+    monkeypatch.setattr(familiarity, "MOST_REFERENCES", 4)
+    assert freeze("frozen", "--average_flips").returncode == 0
+    classifier = Classifier.load(telling / "models" / "frozen.pth.tar")
+    features, names, distances = classifier.checkpoint.reference.values()
+    assert (len(set(names)), len(distances)) == (4, 5)
+    with inputs_of(classifier.last_layer) as taken:
+        classifier.predict([telling / "bin" / name for name in names])
+    seen = nn.functional.normalize(torch.stack(taken).mean(dim=0))
+    assert (seen[0] - seen[1]).abs().max() > 0.01
+    assert torch.allclose(features.float(), seen, atol=1e-3)
+
+
 def test_again_it_gives_the_same_and_a_finished_one_is_left(freeze, trained, contents):
     assert freeze("frozen").returncode == 0
     before = contents(trained / "models")
@@ -310,9 +325,16 @@ def test_layers_that_would_stay_random_are_an_error(freeze, trained):
     assert "--no-freeze_backbone" in result.stderr
 
 
-@pytest.mark.parametrize("options", [(), ("-class_weights", "balanced"), ("--average_flips",), ("-dropout", 0.3)])
-def test_a_fitted_last_layer_goes_with_the_other_options(freeze, trained, call_script, options):
-    assert freeze("frozen", *options).returncode == 0
+@pytest.mark.parametrize(
+    ("options", "same"),
+    [(("-class_weights", "balanced"), False), (("--average_flips",), False), (("-dropout", 0.3), True)],
+)
+def test_a_fitted_last_layer_goes_with_the_other_options(freeze, trained, call_script, options, same):
+    def fitted(name, *options):
+        assert freeze(name, *options).returncode == 0
+        return torch.load(trained / "models" / f"{name}.pth.tar", weights_only=True)["state_dict"]["fc.weight"]
+
+    assert torch.equal(fitted("frozen", *options), fitted("plain")) == same
     samples = ("-mc_samples", 3) if "-dropout" in options else ()
     assert call_script("test_torchvision.py", "-dir", trained, "-save", "frozen.pth.tar", *samples).returncode == 0
 
@@ -327,8 +349,10 @@ def test_testing_on_what_the_first_weights_have_seen_is_refused(train, trained, 
     result = call_script("test_torchvision.py", "-dir", trained, "-save", "started.pth.tar")
     assert result.returncode == 2
     assert "has seen 1 of its 1 images in earlier training (train é0.png)" in result.stderr
-    # So is testing with a model trained from that one in turn.
-    train("next", "-weights", trained / "models" / "started.pth.tar")
+    # So is testing with a model trained from that one in turn, with a break.
+    weights = ("-weights", trained / "models" / "started.pth.tar")
+    train("next", *weights, "-num_epochs", 1)
+    train("next", *weights, "--resume")
     assert call_script("test_torchvision.py", "-dir", trained, "-save", "next.pth.tar").returncode == 2
 
 
