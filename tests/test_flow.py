@@ -124,7 +124,10 @@ def test_predictions_of_other_images_are_told(tmp_path, class_folders, split, re
     root = split(class_folders(tmp_path / "data", {"no": 20, "yes": 20}), "-val_test_prop", 0.2)
     made = two_class([0, 1] * 4, np.linspace(0.1, 0.9, 8), **{"split": "test", **more})
     made.write(root / "m_preds.json")
-    assert sentence in report(root, root / "m_preds.json").text
+    text = report(root, root / "m_preds.json").text
+    assert sentence in text
+    # Of another split, the diagram would show partitions that these images were not in.
+    assert ("Found: 40" in text) == (more == {"split": "external"})
 
 
 def test_groups_that_are_counted_are_of_the_images_of_the_split(tmp_path, class_folders, split, report):

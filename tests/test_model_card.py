@@ -50,13 +50,19 @@ def test_sections_are_named_as_the_report_names_them():
 
 
 def test_an_item_is_answered_in_part_or_left_to_write():
-    rows = rows_of(page_of("Main figures", "Folds, with 95% intervals", "Flow of the images", "Training"))
-    assert rows["T12a"] == ("12a", "how the data were divided for development and evaluation", "Flow of the images", "")
+    rows = rows_of(page_of("Main figures", "Folds, with 95% intervals", "Training", "Where this comes from"))
     assert rows["T12c"][2:] == ("Folds, Training", "why this kind; what else was tried")
     assert rows["T14"][2:] == ("", "all of it")
     assert rows["T6c"][2:] == ("", "all of it, where treatments matter")
     # Without its section nothing of an item is on the page, and the rest is all of it.
-    assert rows["C39"][2:] == ("", "all of it") and rows["C23"][2:] == ("Training", "")
+    assert rows["C39"][2:] == ("", "all of it")
+    assert rows["C23"] == ("23", "software and versions", "Training, Where this comes from", "")
+
+
+def test_predictions_that_come_without_split_and_training_leave_the_rest_to_write():
+    rows = rows_of(page_of("Main figures", "Where this comes from"))
+    for number in ("T12a", "T12g", "C19", "C23"):
+        assert rows[number][2:] == ("Where this comes from", "the rest of it"), number
 
 
 def test_a_section_that_only_says_what_is_missing_answers_nothing():

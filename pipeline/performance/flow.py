@@ -100,7 +100,7 @@ def read(root, folds, class_names):
 def section(sources):
     """Return the Section with the flow of the images that Sources of predictions (see provenance) come from.
 
-    Where there is none, one sentence says why. Raises UserError for damaged tables.
+    Where there is none, or only that of another split, one sentence says so. Raises UserError for damaged tables.
     """
     roots = dict.fromkeys(source.root for source in sources)
     if len(roots) > 1:
@@ -110,6 +110,10 @@ def section(sources):
     if flow is None:
         where = "csv/images.csv, or the split files beside it, are not to be found beside the predictions"
         return Section(TITLE, [f"{where}: what became of the images that were found cannot be drawn."])
+    if any(source.split_changed for source in sources):
+        where = f"The {LONG_NAMES[predictions[0].split]} images of these predictions, or their labels, are not those of"
+        told = f"{where} the split in this folder: it was changed since, or is another one, and is not drawn."
+        return Section(TITLE, [told])
     tables = [_table(flow)] if len(flow.partitions) > 1 else []
     return Section(TITLE, _sentences(flow, sources), tables=tables, diagram=diagram(flow))
 
@@ -170,20 +174,14 @@ def _table(flow):
 
 def _sentences(flow, sources):
     """Say what the diagram cannot: whether groups stay together, and where the predictions are not of these images."""
-    count, predictions, sentences = flow.used.count, [source.predictions for source in sources], []
+    count, sentences = flow.used.count, []
     kept = sum(sources[0].split.leaks_kept.values()) if sources[0].split else 0
     if kept:
         sentences.append(f"--keep_leaks: {counted(kept)} with a duplicate, or of the same group, in another partition.")
     elif count.groups < count.images:
         sentences.append("Images of a group (duplicates, or known to belong together) are in one partition.")
-    split = predictions[0].split
-    if split == "external":
+    if sources[0].predictions.split == "external":
         sentences.append("The images that were tested here come from elsewhere, and are not among these.")
-    elif any(source.split_changed for source in sources):
-        sentences.append(
-            f"The {LONG_NAMES[split]} images of these predictions, or their labels, are not those of the split in this "
-            "folder: it was changed since, or is another one."
-        )
     return sentences
 
 

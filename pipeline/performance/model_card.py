@@ -17,7 +17,7 @@ TRAINING, ORIGIN = "Training", "Where this comes from"
 MEASURES = (MAIN, MORE, CALIBRATION, PREVALENCES, CURVE)
 # The main figures, where the images are from the project, and where they are from elsewhere.
 INTERNAL, EXTERNAL = "internal testing", "external testing"
-ALL = "all of it"
+ALL, OTHERS = "all of it", "the rest of it"
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Item:
     topic: str
     sections: tuple = ()  # of the report that answer it, or a part of it; some only where their option was given
     rest: str = ""  # what the authors still have to write beside them; or, where no section can answer it, when
+    # Without it, they answer the item if all of them are there.
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ TRIPOD_AI = Guideline(
         Item("12d", "differences between clusters such as hospitals"),
         Item("12e", "measures of performance, and why these", MEASURES, "why these"),
         Item("12f", "changes of the model after its evaluation", (), "where it was recalibrated or trained further"),
-        Item("12g", "how predictions were computed for the evaluation", (ORIGIN,)),
+        Item("12g", "how predictions were computed for the evaluation", (TRAINING, ORIGIN)),
         Item("13", "imbalance of classes: what was done, its effect on probabilities", (TRAINING, CALIBRATION),
              "whether images were chosen by class"),
         Item("14", "fairness: what was done for it, and why", (SUBGROUPS,), "what was done, and why"),
@@ -185,6 +186,7 @@ def _row(item, titles, tested):
     wanted = [tested.get(name, name) for name in item.sections]
     found = [title.partition(",")[0] for title in titles if any(title.startswith(name) for name in wanted)]
     if found:
-        return item.number, item.topic, ", ".join(found), item.rest
+        complete = all(any(title.startswith(name) for title in titles) for name in wanted)
+        return item.number, item.topic, ", ".join(found), item.rest or ("" if complete else OTHERS)
     when = f", {item.rest}" if item.rest and not item.sections else ""
     return item.number, item.topic, "", ALL + when
