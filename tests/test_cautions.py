@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_predictions import GOLDEN, chosen_threshold, multiclass, random_two_class, two_class
+from sklearn.metrics import roc_auc_score
 
 from pipeline import predictions
 from pipeline.performance import decision_curve, folds, thresholds
@@ -11,6 +12,7 @@ from pipeline.performance.baselines import Baseline
 from pipeline.performance.cautions import cautions
 from pipeline.performance.figures import Figure
 from pipeline.performance.summary import summarize
+from pipeline.performance.temperature import FittedTemperature
 
 MANY = random_two_class(0, counts=(200, 300), signal=1.5)
 
@@ -128,6 +130,24 @@ def of_folds(count, shifts):
     return summarize(folds.pool(parts), cross_validation=folds.cross_validation(parts))
 
 
+def test_a_fold_that_lacks_a_class_is_told_with_the_class():
+    """Of several classes the others have an area in this fold, which is in their means."""
+    random, parts = np.random.default_rng(1), []
+    for fold in range(3):
+        labels = np.repeat([0, 1, 2], [20, 15, 0 if fold == 2 else 12])
+        weights = np.exp(random.normal(size=(len(labels), 3)) + 2 * np.eye(3)[labels])
+        names = [f"{fold}_{number}.png" for number in range(len(labels))]
+        probabilities = weights / weights.sum(axis=1, keepdims=True)
+        parts.append(multiclass(labels, probabilities, file_names=names, fold=fold))
+    results = summarize(folds.pool(parts), cross_validation=folds.cross_validation(parts))
+    areas = [roc_auc_score(part.labels == 0, part.probabilities[:, 0]) for part in parts]
+    assert results.classes[0].auc.value == pytest.approx(np.mean(areas))
+    assert [sentence for sentence in cautions(results) if "in fold" in sentence] == [
+        "No ROC-AUC and no average precision of C in fold 2, which lacks images of the class or of others: the means "
+        "are over the other folds."
+    ]
+
+
 def test_folds_on_different_scales_are_told_from_folds_of_few_images():
     """With 12 images a fold the two areas differ by more than 0.02 by chance alone."""
     few, shifted = of_folds(12, np.zeros(5)), of_folds(60, np.linspace(-1, 1, 5))
@@ -150,3 +170,8 @@ def test_a_decision_curve_of_probabilities_that_are_too_high_says_so():
         found = [sentence for sentence in cautions(results) if "decision curve" in sentence]
         assert [sentence[: len(expected[0])] for sentence in found] == expected
         assert not any("decision curve" in sentence for sentence in cautions(summarize(made)))
+        # That it may help to calibrate is told once only.
+        again = cautions(replace(results, temperature=FittedTemperature(1.5, [1.5], "val_preds.json", 500, 100)))
+        assert [["-calibrate_from" in one for one in each] for each in (found, again)] == [
+            [True] * len(found), [False] * len(again)
+        ]  # fmt: skip

@@ -84,6 +84,14 @@ def test_no_fold_is_calibrated_by_the_images_it_tests():
     assert change.interval[0] < change.value < change.interval[1]
 
 
+def test_the_change_from_an_infinite_log_loss_is_undefined():
+    before = multiclass([0, 1, 2, 0], [[0.5, 0.3, 0.2], [1, 0, 0], [0.2, 0.2, 0.6], [0.4, 0.3, 0.3]])
+    (after,) = temperature.apply([before], [2.0])
+    change = temperature.change_in_log_loss(before, after)
+    assert (change.value, change.interval) == (None, None)
+    assert change.reason == "infinite: probability 0 of the true class (1 of 4 images)"
+
+
 def test_200_images_with_10_errors_are_enough_and_no_fewer():
     def chosen_from(count, errors):
         labels, wrong = np.arange(count) % 2, np.arange(count) < errors

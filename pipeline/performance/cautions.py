@@ -115,11 +115,16 @@ def _folds(results):
         return
     for number in results.cross_validation.missing:
         yield f"Fold {number} is missing: its images are in none of the figures."
-    without = [str(fold.number) for fold in results.cross_validation.folds if fold.auc.value is None]
-    if without:
+    classes_without = {}
+    for one in results.shown_classes:
+        with_both = {part.folds[0] for part in one.against_rest.folds_with_both()}
+        without = [str(fold.number) for fold in results.cross_validation.folds if fold.number not in with_both]
+        if with_both and without:
+            classes_without.setdefault(listed(without), []).append(one.name)
+    for numbers, names in classes_without.items():
         yield (
-            f"No ROC-AUC and no average precision in fold {listed(without)}, which lacks images of a class: the means "
-            "are over the others."
+            f"No ROC-AUC and no average precision of {listed(names)} in fold {numbers}, which lacks images of the "
+            "class or of others: the means are over the other folds."
         )
     for one in results.shown_classes:
         pooled, mean = one.auc_pooled and one.auc_pooled.value, one.auc.value
@@ -148,9 +153,10 @@ def _calibration(results):
         if figure.interval and not figure.interval[0] <= calibrated <= figure.interval[1]
     ]
     if off:
+        way_out = "" if results.temperature else "; -calibrate_from may help"
         yield (
             f"The probabilities are not calibrated: {listed(off)}. The decision curve takes them at their word, so "
-            "that its thresholds are not those of true probabilities; -calibrate_from may help."
+            f"that its thresholds are not those of true probabilities{way_out}."
         )
 
 

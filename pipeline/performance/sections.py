@@ -253,6 +253,8 @@ def _temperature(results):
     sentence += f"{fitted.file} ({counted(fitted.images, results.unit)}, {counted(fitted.errors, 'error')})"
     if len(values) > 1:
         sentence += f"; each fold by one that was fitted without the images it tests: {', '.join(values)}"
+    if change.value is None:
+        return f"{sentence}. There is no change in log loss ({change.reason})."
     interval = f" (95% interval {span(change, signed)})" if change.interval else ""
     return f"{sentence}. The log loss changes by {signed(change.value)}{interval}; below 0 is better."
 

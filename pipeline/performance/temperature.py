@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from pipeline.errors import UserError
 from pipeline.messages import counted
 from pipeline.operating_point import SMALLEST, calibrated
+from pipeline.performance.calibration import log_loss
 from pipeline.performance.figures import Figure
 from pipeline.performance.grouped import bootstrap
 
@@ -59,11 +60,14 @@ def choose(pool):
 def change_in_log_loss(before, after):
     """Return the Figure of the log loss of Predictions `after` less that `before`, on the same images: below 0 is gain.
 
-    The interval is that of resampling whole groups of images.
+    The interval is that of resampling whole groups of images. Undefined where one of the two is infinite.
     """
+    for each in map(log_loss, (before, after)):
+        if each.value is None:
+            return each
     rows = np.arange(len(before.labels))
-    of_truth = [np.maximum(one.probabilities[rows, one.labels], SMALLEST) for one in (before, after)]
-    differences = np.log(of_truth[0]) - np.log(of_truth[1])
+    losses_before, losses_after = (-np.log(one.probabilities[rows, one.labels]) for one in (before, after))
+    differences = losses_after - losses_before
     interval = bootstrap(differences, before.group_numbers())
     return Figure(float(differences.mean()), interval, reason="" if interval else "it does not vary between resamples")
 
