@@ -15,7 +15,7 @@ from pipeline.learning.features import compute_features, inputs_of
 
 MOST_REFERENCES = 2000  # training images
 NEIGHBOURS = 5
-UNLIKE_FROM = 95.0  # percentile; of new images of the same kind, 5% are beyond it
+UNLIKE_FROM = 95.0  # percentile; of new images of the same kind, at most 5% are beyond it
 FEWEST_VALIDATED = 19  # validation images, below which no percentile reaches UNLIKE_FROM
 
 
