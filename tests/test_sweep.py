@@ -18,8 +18,8 @@ from pipeline.project import Project
 pytestmark = pytest.mark.filterwarnings("error")
 
 COLUMNS = [
-    "model name", "architecture", "batch size", "learning rate", "minimum validation loss", "best epoch",
-    "number of epochs", "training seconds",
+    "model name", "architecture", "batch size", "learning rate", "kept validation loss", "minimum validation loss",
+    "best epoch", "number of epochs", "training seconds",
 ]  # fmt: skip
 ENDINGS = {"hyperparameters.json", "loss_values.json", "epochs.csv", "accuracy.png", "loss.png"}
 
@@ -36,7 +36,7 @@ def read_rows(path):
 
 
 def finished_run(name, loss, **others):
-    values = dict(zip(COLUMNS, [name, "resnet18", 25, 0.001, loss, 3, 8, 12.5], strict=True))
+    values = dict(zip(COLUMNS, [name, "resnet18", 25, 0.001, loss, loss, 3, 8, 12.5], strict=True))
     return {**values, "recipe": "published", "fold": None, **others, "optimizer": "Adam"}
 
 
@@ -109,9 +109,9 @@ def test_the_report_is_sorted_by_minimum_validation_loss(tmp_path, capsys):
         header, *rows = csv.reader(file)
     assert header == COLUMNS
     assert rows == [
-        ["a", "resnet18", "25", "0.001", "0.25", "3", "8", "12.5"],
-        ["b", "resnet18", "8", "0.001", "0.3", "3", "8", "12.5"],
-        ["c", "resnet18", "25", "0.001", "0.5", "3", "8", "12.5"],
+        ["a", "resnet18", "25", "0.001", "0.25", "0.25", "3", "8", "12.5"],
+        ["b", "resnet18", "8", "0.001", "0.3", "0.3", "3", "8", "12.5"],
+        ["c", "resnet18", "25", "0.001", "0.5", "0.5", "3", "8", "12.5"],
     ]
     with Image.open(tmp_path / "m_sweep.png") as picture:
         assert picture.format == "PNG"
@@ -119,6 +119,20 @@ def test_the_report_is_sorted_by_minimum_validation_loss(tmp_path, capsys):
     shown = [line.split("|")[1].strip() for line in output.splitlines() if line.startswith("|")]
     assert shown[2:] == ["a", "b", "c"]
     assert f"wrote {tmp_path / 'm_sweep.csv'} and {tmp_path / 'm_sweep.png'}" in output
+
+
+def test_runs_are_ranked_by_the_loss_of_the_weights_that_are_kept(tmp_path, axes_of, capsys):
+    """A recipe that keeps the last epoch of many is not ranked by the lowest loss that one of them had."""
+    last = finished_run("last", 0.4, recipe="strong", **{"minimum validation loss": 0.2})
+    runs = [last, finished_run("best", 0.3)]
+    assert [setting["model name"] for setting in sweep.settings_of(runs)] == ["best", "last"]
+    sweep.print_table(runs)
+    header, rows = table_of(capsys.readouterr().out)
+    shown = [[row[header.index(name)] for name in ("kept validation loss", "minimum validation loss")] for row in rows]
+    assert shown == [["0.3000", "0.3000"], ["0.4000", "0.2000"]]
+    axes, _ = axes_of(lambda _, runs: sweep.write_report(tmp_path, "m", runs), runs)
+    assert axes.get_ylabel() == "kept validation loss" and axes.get_title(loc="left").endswith("0.3")
+    assert [row["model name"] for row in read_rows(tmp_path / "m_sweep.csv")] == ["best", "last"]
 
 
 def run_of_fold(setting, fold, loss, **others):
@@ -241,8 +255,9 @@ def test_a_sweep_in_which_every_run_fails_writes_no_table(train, project):
 
 
 def runs_of(*combinations):
-    names = ("series", "batch size", "learning rate", "minimum validation loss")
-    return [dict(zip(names, combination, strict=True), folds=1) for combination in combinations]
+    names = ("series", "batch size", "learning rate", sweep.LOSS)
+    runs = [dict(zip(names, combination, strict=True), folds=1) for combination in combinations]
+    return [run | {sweep.LOWEST: run[sweep.LOSS]} for run in runs]
 
 
 RUNS = runs_of(
@@ -287,7 +302,7 @@ def test_the_plot_has_the_loss_over_the_rate_with_a_colour_an_architecture_and_a
     points = [line for line in axes.get_lines() if line.get_marker() != "None"]
     for run, point in zip(RUNS, points, strict=True):
         ((x, y),) = point.get_xydata()
-        assert y == run["minimum validation loss"]
+        assert y == run[sweep.LOSS]
         assert abs(np.log(x / run["learning rate"])) < np.log(100) / 5  # beside its rate, far from the next one
     assert len({tuple(point.get_xydata()[0]) for point in points}) == len(RUNS)
     looks = {(run["series"], run["batch size"]): (to_hex(point.get_color()), point.get_marker())
@@ -327,7 +342,7 @@ def test_in_three_dimensions_the_plot_is_the_published_one(axes_of):
         shown[points.get_label()] = (np.column_stack(points._offsets3d).tolist(), to_hex(points.get_facecolor()[0]))
     expected = {
         name: [
-            [run["batch size"], pytest.approx(np.log10(run["learning rate"])), run["minimum validation loss"]]
+            [run["batch size"], pytest.approx(np.log10(run["learning rate"])), run[sweep.LOSS]]
             for run in RUNS
             if run["series"] == name
         ]

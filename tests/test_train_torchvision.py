@@ -97,6 +97,7 @@ def test_the_records_hold_every_option_and_what_came_of_them(trained_once):
     assert recorded["kept epoch"] == recorded["best epoch"]
     assert recorded["minimum validation loss"] == min(epoch["val_loss"] for epoch in history)
     assert recorded["minimum validation loss"] == load(trained_once, "small")["validation_loss"]
+    assert recorded["kept validation loss"] == recorded["minimum validation loss"]
     assert set(recorded["versions"]) == {"python", "torch", "torchvision"}
     expected = {
         "model name": "small",
@@ -212,6 +213,7 @@ def test_the_strong_recipe_keeps_the_last_epoch_and_what_it_did_to_the_images(tr
     assert model["epoch"] == 3
     recorded = record(project, "new", "hyperparameters")
     assert (recorded["kept epoch"], recorded["patience"]) == (3, 0)
+    assert recorded["kept validation loss"] == load(project, "new.last")["history"][-1]["val_loss"]
     assert f"saved epoch 3 as {project / 'models' / 'new.pth.tar'}" in result.stdout
     pixels = [
         np.asarray(Image.open(path).resize((32, 32), Image.Resampling.BILINEAR)) / 255

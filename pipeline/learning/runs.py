@@ -17,6 +17,7 @@ RESULTS = {
     "number of epochs": lambda history, keep: len(history),
     "best epoch": lambda history, keep: best_epoch(history).epoch,
     "kept epoch": lambda history, keep: kept_epoch(history, keep).epoch,
+    "kept validation loss": lambda history, keep: kept_epoch(history, keep).val_loss,
     "minimum validation loss": lambda history, keep: best_epoch(history).val_loss,
     "training seconds": lambda history, keep: round(sum(epoch.seconds for epoch in history), 3),
 }
@@ -35,6 +36,8 @@ class Run(PlannedRun):
     def read_finished(self, data):
         """Return the recorded hyperparameters where this very training on TrainingData has been finished, else None."""
         recorded = self.recorded()
+        if recorded is not None:  # earlier versions have written the minimum only
+            recorded = {"kept validation loss": recorded.get("minimum validation loss")} | recorded
         if recorded is None or not all(is_plain_number(recorded.get(name)) for name in RESULTS):
             return None
         self._require_same(data, recorded, self.hyperparameters)

@@ -8,19 +8,22 @@ from pipeline import files, plots
 from pipeline.messages import format_table
 from pipeline.project import fold_name
 
+# By which runs are ranked: the loss of the weights that are kept, which are not always those of the lowest one.
+LOSS, LOWEST = "kept validation loss", "minimum validation loss"
 COLUMNS = [
     "model name",
     "architecture",
     "batch size",
     "learning rate",
-    "minimum validation loss",
+    LOSS,
+    LOWEST,
     "best epoch",
     "number of epochs",
     "training seconds",
 ]
 NO_EPOCHS = {"best epoch": None, "number of epochs": None}  # of a last layer that is fitted at once, without a rate
-# Of the folds of a setting together; lowest and highest are losses of theirs.
-SETTING_COLUMNS = [*COLUMNS[:5], "lowest", "highest", "folds", "training seconds"]
+# Of the folds of a setting together; lowest and highest are kept losses of theirs.
+SETTING_COLUMNS = [*COLUMNS[:6], "lowest", "highest", "folds", "training seconds"]
 
 
 def settings_of(finished):
@@ -28,8 +31,8 @@ def settings_of(finished):
 
     The series is the architecture, and the recipe where there are several: what has a colour of its own in the plot.
 
-    A setting is a run, or the runs of its folds together. Their minimum validation loss is the mean over the folds,
-    which are not ranked among themselves, since each has other validation images. Settings that lack a fold come last.
+    A setting is a run, or the runs of its folds together. Their losses are means over the folds, which are not ranked
+    among themselves, since each has other validation images. Settings that lack a fold come last.
     """
     runs_of = {}
     for run in finished:
@@ -37,11 +40,12 @@ def settings_of(finished):
     settings, several_recipes = [], len({run["recipe"] for run in finished}) > 1
     for name, runs in runs_of.items():
         recipe, architecture = runs[0]["recipe"], runs[0]["architecture"]
-        losses = [run["minimum validation loss"] for run in runs]
+        losses = [run[LOSS] for run in runs]
         mean = float(np.mean(losses))
         together = {
             "model name": name,
-            "minimum validation loss": mean,
+            LOSS: mean,
+            LOWEST: float(np.mean([run[LOWEST] for run in runs])),
             "lowest": min(losses),
             "highest": max(losses),
             "folds": len(runs),
@@ -55,18 +59,19 @@ def settings_of(finished):
 
 def print_table(finished):
     """Print the finished runs of a sweep or of all folds; `finished` as execution.train_all returns them."""
-    settings = settings_of(finished)
+    settings, loss = settings_of(finished), _ranking_loss(finished)
     rows, columns, fold_count = _runs_of(settings), COLUMNS, settings[0]["folds"]
     if len(settings) == 1:
         title = "Runs, one for each fold"
     elif fold_count == 1:
         title = "Runs, lowest validation loss first"
     else:
-        title = f"Settings, lowest mean over {fold_count} folds of the minimum validation loss first"
+        title = f"Settings, lowest mean over {fold_count} folds of the {loss} first"
         rows, columns = settings, SETTING_COLUMNS
     rows = [row if row["learning rate"] is not None else row | NO_EPOCHS for row in rows]
     print(f"\n{title}\n")
-    columns = [column for column in columns if any(row[column] is not None for row in rows)]
+    said = [LOSS] if loss == LOWEST else []
+    columns = [each for each in columns if each not in said and any(row[each] is not None for row in rows)]
     print(format_table(columns, [[_shown(column, row[column]) for column in columns] for row in rows]))
 
 
@@ -87,7 +92,7 @@ def write_report(results_folder, name, finished, in_3d=False):
 
 
 def _rank(setting):
-    return -setting["folds"], setting["minimum validation loss"]
+    return -setting["folds"], setting[LOSS]
 
 
 def _runs_of(settings):
@@ -95,16 +100,16 @@ def _runs_of(settings):
 
 
 def _shown(column, value):
-    return f"{value:.4f}" if column in ("minimum validation loss", "lowest", "highest") else value
+    return f"{value:.4f}" if column in (LOSS, LOWEST, "lowest", "highest") else value
 
 
 @plots.own_style()
 def draw_sweep(path, runs):
-    """Draw the minimum validation loss over the learning rate: a colour a series, a marker a batch size.
+    """Draw the kept validation loss over the learning rate: a colour a series, a marker a batch size.
 
-    `runs` is a list of dicts with `series`, `batch size`, `learning rate`, `minimum validation loss` and `folds`,
-    over how many of which the loss is a mean. Where a last layer was fitted without steps there are no rate and no
-    batch size, and the loss is a horizontal line.
+    `runs` is a list of dicts with `series`, `batch size`, `learning rate`, LOSS, LOWEST and `folds`, over how many of
+    which the losses are means. Where a last layer was fitted without steps there are no rate and no batch size, and the
+    loss is a horizontal line.
     """
     figure = Figure(figsize=(7.5, 5))
     axes = figure.subplots()
@@ -113,7 +118,7 @@ def draw_sweep(path, runs):
     sizes, rates = (sorted({run[name] for run in stepped}) for name in ("batch size", "learning rate"))
     shift = _shifts(rates, sorted({(run["batch size"], run["series"]) for run in stepped}))
     for run in runs:
-        look, loss = _look(series.index(run["series"])), run["minimum validation loss"]
+        look, loss = _look(series.index(run["series"])), run[LOSS]
         if run in stepped:
             x = run["learning rate"] * shift[run["batch size"], run["series"]]
             axes.plot(x, loss, plots.MARKERS[sizes.index(run["batch size"]) % len(plots.MARKERS)], ms=9, **look)
@@ -128,14 +133,19 @@ def draw_sweep(path, runs):
     best = min(runs, key=_rank)
     axes.set_ylabel(_loss_label(runs))
     axes.grid(alpha=0.3)
-    plots.titled(axes, f"Sweep, lowest loss: {best['series']}, {best['minimum validation loss']:.3g}")
+    plots.titled(axes, f"Sweep, lowest loss: {best['series']}, {best[LOSS]:.3g}")
     _add_legends(figure, series, sizes, len(stepped) < len(runs))
     plots.save_figure(figure, path)
 
 
 def _loss_label(runs):
     fold_count = max((run["folds"] for run in runs), default=1)
-    return "minimum validation loss" + (f", mean over {fold_count} folds" if fold_count > 1 else "")
+    return _ranking_loss(runs) + (f", mean over {fold_count} folds" if fold_count > 1 else "")
+
+
+def _ranking_loss(runs):
+    """Return the name of the loss that ranks the runs: the minimum where each has kept the weights of that."""
+    return LOWEST if all(run[LOSS] == run[LOWEST] for run in runs) else LOSS
 
 
 def _shifts(rates, combinations):
@@ -169,14 +179,14 @@ def _add_legends(figure, series, sizes, with_fitted):
 
 @plots.own_style()
 def draw_sweep_in_3d(path, runs):
-    """Draw the minimum validation loss over batch size and learning rate, one colour a series, as published.
+    """Draw the kept validation loss over batch size and learning rate, one colour a series, as published.
 
     `runs` as for `draw_sweep`. Those without steps are left out.
     """
     runs = [run for run in runs if run["learning rate"] is not None]
     figure = Figure(figsize=(7.5, 6))
     axes = figure.add_subplot(projection="3d", computed_zorder=False)
-    floor = min(0, *(run["minimum validation loss"] for run in runs)) if runs else 0
+    floor = min(0, *(run[LOSS] for run in runs)) if runs else 0
     rates = sorted({run["learning rate"] for run in runs})
     for index, series in enumerate(dict.fromkeys(run["series"] for run in runs)):
         chosen = [run for run in runs if run["series"] == series]
@@ -184,7 +194,7 @@ def draw_sweep_in_3d(path, runs):
         x = [run["batch size"] for run in chosen]
         # Matplotlib's 3-D axes have no logarithmic scale: the exponents are drawn, the rates written beside them.
         y = [np.log10(run["learning rate"]) for run in chosen]
-        z = [run["minimum validation loss"] for run in chosen]
+        z = [run[LOSS] for run in chosen]
         for point in zip(x, y, z, strict=True):
             axes.plot(*([value, value] for value in point[:2]), [floor, point[2]], color=color, lw=1, alpha=0.5)
         axes.scatter(x, y, z, s=45, color=color, marker=marker, depthshade=False, label=series)
