@@ -45,12 +45,6 @@ class ArgumentParser(argparse.ArgumentParser):
         self._words = list(sys.argv[1:] if args is None else args)
         return super().parse_known_args(args, namespace)
 
-    def given(self, argv):
-        """Return the names of the options that stand on a command line, be their values the defaults or not."""
-        absent = []  # of which argparse makes a copy where an option adds values
-        options = self.parse_args(argv, argparse.Namespace(**{action.dest: absent for action in self._actions}))
-        return {name for name, value in vars(options).items() if value is not absent}
-
     def error(self, message):
         if message.startswith("the following arguments are required: ") and (unknown := self._unknown_options()):
             # One of these may be the one that is missing.

@@ -31,6 +31,11 @@ def choice(default, *option, kind=Option, **details):
     return field(default=default, metadata={"option": kind(*option, **details)})
 
 
+def given(parsed):
+    """Return {name: value} of the options of command_line.add_choices that stand on a command line, once parsed."""
+    return {name: value for name, value in vars(parsed).items() if value is not None and value is not False}
+
+
 def unmet_needs(chosen):
     """Return a line for each option of a dataclass of choices that is given without the one that it needs."""
     options = {entry.name: entry.metadata["option"] for entry in fields(chosen) if "option" in entry.metadata}

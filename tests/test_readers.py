@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from partition_datasets import held_out_proportion
+from pipeline.partitioning.split_request import held_out_proportion
 from pipeline.readers import any_text, file_path, fold_choice, folder_path, number, table_column, whole_number
 
 

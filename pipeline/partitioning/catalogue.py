@@ -13,6 +13,7 @@ from pipeline.file_names import FileNames, caseless, composed
 from pipeline.image_table import COLUMNS, usable
 from pipeline.messages import counted, note_each
 from pipeline.partitioning import duplicates, folders, intake, moving
+from pipeline.partitioning.split_request import GROUPED, UNGROUPED
 from pipeline.progress import map_in_threads
 from pipeline.project import is_plain_file_name
 from pipeline.remarks import NO_CONTRAST, SEVERAL_PAGES, Remarks
@@ -225,9 +226,9 @@ def _with_found_groups(images, choices):
     readable = usable(images)
     images = images.copy()
     images["subfolder"] = ""
-    if choices.subfolders == intake.GROUPED and not choices.labels_csv:
+    if choices.subfolders == GROUPED and not choices.labels_csv:
         images.loc[readable.index, "subfolder"] = folders.subfolders(readable)
-    if choices.patients == intake.UNGROUPED or len(set(readable["patient"]) - {""}) == 1:  # all of one, or anonymous
+    if choices.patients == UNGROUPED or len(set(readable["patient"]) - {""}) == 1:  # all of one, or anonymous
         images["patient"] = ""
     return images
 

@@ -11,10 +11,8 @@ from pipeline.file_names import caseless, composed
 from pipeline.messages import command_text, counted, listed, note, note_each
 from pipeline.partitioning import folders, label_table
 from pipeline.partitioning.folders import Label
+from pipeline.partitioning.split_request import GROUPED, KEPT, REDRAWN, UNGROUPED
 from pipeline.plain_values import are_texts
-
-GROUPED, UNGROUPED = "grouped", "ungrouped"
-KEPT, REDRAWN = "kept", "redrawn"
 
 
 @dataclass(frozen=True)
