@@ -42,6 +42,7 @@ def test_near_duplicates_are_told_drawn_and_kept_together_for_every_seed(data, c
         assert (result.returncode, result.stderr) == (0, "")
         assert "identical images: none\n" in result.stdout
         assert "with near-duplicates (at most 10 of 256 bits differ): 6 images in 3 groups, 2 in" in result.stdout
+        assert "-near_duplicates" in result.stdout
         partition = partition_of(data)
         for number in range(3):
             assert partition[f"no{number}.png"] == partition[f"again{number}.jpg"]

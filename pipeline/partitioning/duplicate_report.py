@@ -44,6 +44,7 @@ def draw(project, images, found):
     groups = [[(catalogue.location(project, row), row.source) for row in rows[group]] for group in near]
     draw_contact_sheet(path, "Near-duplicates", groups, remark)
     print(f"near-duplicates, to be checked by eye: {path} ({counted(len(near), 'group')}{remark and f'; {remark}'})")
+    print("if a group shows different things, split again with a smaller -near_duplicates")
 
 
 def draw_contact_sheet(path, title, groups, remark=""):

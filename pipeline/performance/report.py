@@ -78,7 +78,8 @@ def _independence(results):
         return "The predictions name no groups: images are taken as independent."
     if count == results.count:
         return "As far as is known no two of these images belong together."
-    return f"{counted(results.count)} in {counted(count, 'group')}, which the intervals take into account."
+    groups = f"{counted(count, 'group')} (look alike or belong together)"
+    return f"{counted(results.count)} in {groups}, which the intervals take into account."
 
 
 def _undefined(results, contents):
