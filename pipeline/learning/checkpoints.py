@@ -96,10 +96,10 @@ class Checkpoint:
         try:
             model.load_state_dict(self.state_dict)
         except RuntimeError as error:
-            details = [line.strip() for line in str(error).splitlines()[1:]]
+            details = shortened("; ".join(line.strip() for line in str(error).splitlines()[1:]) or str(error), 200)
             raise UserError(
                 f"{path}: its weights do not fit {self.architecture} with {len(self.class_names)} classes and "
-                f"{self.image_shape[0]} channels ({details[0] if details else error}); check the options"
+                f"{self.image_shape[0]} channels ({details}); check the options"
             ) from None
         broken = [name for name, weights in model.state_dict().items() if not weights.isfinite().all()]
         if broken:

@@ -52,8 +52,8 @@ def predict_new_images(ensemble, task, explain, point):
         note(f"{unreadable} of {counted(count, 'file')} cannot be read; the column error says why")
     if ensemble.has_reference and not ensemble.can_tell_unlike:
         note(
-            f"unlike_training stays empty: {ensemble.name} has fewer than {FEWEST_VALIDATED} validation images to "
-            "compare with, too few to call any image unlike its training images"
+            f"unlike_training stays empty: with fewer than {FEWEST_VALIDATED} validation images to compare with, no "
+            "image can be called unlike the training images"
         )
     if point is not None:
         note(point.sentence())
