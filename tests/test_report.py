@@ -64,7 +64,7 @@ def test_for_half_the_interval_images_in_as_large_groups_are_asked_for():
     made.groups = [str(number // 2) for number in range(26)]
     number = summarize(made).number_to_halve
     assert f"To halve this interval, test about {number} images in {-(-number // 2)} groups." in page(made)
-    assert "26 images in 13 groups (look alike or belong together)" in page(made)
+    assert "26 images in 13 groups (images that look alike or belong together)" in page(made)
 
 
 def test_the_positive_class_turns_sensitivity_and_specificity_round():

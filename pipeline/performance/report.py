@@ -78,7 +78,7 @@ def _independence(results):
         return "The predictions name no groups: images are taken as independent."
     if count == results.count:
         return "As far as is known no two of these images belong together."
-    groups = f"{counted(count, 'group')} (look alike or belong together)"
+    groups = f"{counted(count, 'group')} (images that look alike or belong together)"
     return f"{counted(results.count)} in {groups}, which the intervals take into account."
 
 
