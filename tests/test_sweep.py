@@ -101,7 +101,7 @@ def test_values_that_differ_in_any_digit_are_runs_of_different_names(project):
     assert [(run.name, run.config.learning_rate) for run in runs] == list(zip(names, rates[:3], strict=True))
 
 
-def test_the_report_is_sorted_by_minimum_validation_loss(tmp_path, capsys):
+def test_the_report_is_sorted_by_validation_loss(tmp_path, capsys):
     runs = [finished_run("c", 0.5), finished_run("a", 0.25), finished_run("b", 0.3, **{"batch size": 8})]
     sweep.print_table(runs)
     sweep.write_report(tmp_path, "m", runs)

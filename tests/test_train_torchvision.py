@@ -228,6 +228,21 @@ def test_the_strong_recipe_keeps_the_last_epoch_and_what_it_did_to_the_images(tr
         assert picture.width > 6 * 160 and 4 * 160 < picture.height < 6 * 160
 
 
+@pytest.mark.parametrize(("keep", "is_known"), [("best", True), ("last", False)])
+def test_a_record_without_the_kept_loss_is_finished_if_the_minimum_is_that_and_else_completed(
+    train, project, keep, is_known
+):
+    options = ("-num_epochs", 2, "-keep", keep, "-patience", 0)
+    train(project, *options)
+    path, expected = project / "results" / "new_hyperparameters.json", record(project, "new", "hyperparameters")
+    known = {"best epoch": 1, "kept epoch": 1 if is_known else 2, "minimum validation loss": 0.0}
+    earlier = {name: value for name, value in (expected | known).items() if name != "kept validation loss"}
+    path.write_text(json.dumps(earlier), encoding="utf-8")
+    assert train(project, *options, "--resume").returncode == 0
+    recorded = record(project, "new", "hyperparameters") | {"command line": expected["command line"]}
+    assert recorded == (earlier if is_known else expected)
+
+
 def test_a_single_option_changes_a_part_of_a_recipe(train, project):
     options = ("-recipe", "strong", "-augment", "none", "-optimizer", "SGD", "-schedule", "constant", "-keep", "best")
     options += ("-class_weights", "balanced", "-label_smoothing", 0, "-no-average_flips")

@@ -36,7 +36,8 @@ class Run(PlannedRun):
     def read_finished(self, data):
         """Return the recorded hyperparameters where this very training on TrainingData has been finished, else None."""
         recorded = self.recorded()
-        if recorded is not None:  # earlier versions have written the minimum only
+        if recorded is not None and recorded.get("kept epoch") == recorded.get("best epoch"):
+            # Earlier versions have written only the minimum. If another epoch is kept, the last state tells its loss.
             recorded = {"kept validation loss": recorded.get("minimum validation loss")} | recorded
         if recorded is None or not all(is_plain_number(recorded.get(name)) for name in RESULTS):
             return None

@@ -70,8 +70,8 @@ def print_table(finished):
         rows, columns = settings, SETTING_COLUMNS
     rows = [row if row["learning rate"] is not None else row | NO_EPOCHS for row in rows]
     print(f"\n{title}\n")
-    said = [LOSS] if loss == LOWEST else []
-    columns = [each for each in columns if each not in said and any(row[each] is not None for row in rows)]
+    repeated = [LOSS] if loss == LOWEST else []
+    columns = [each for each in columns if each not in repeated and any(row[each] is not None for row in rows)]
     print(format_table(columns, [[_shown(column, row[column]) for column in columns] for row in rows]))
 
 
