@@ -32,7 +32,10 @@ def choice(default, *option, kind=Option, **details):
 
 
 def given(parsed):
-    """Return {name: value} of the options of command_line.add_choices that stand on a command line, once parsed."""
+    """Return {name: value} of parsed options without what command_line.add_choices leaves where one is not given.
+
+    Not for options with a switch that can be turned off, whose False is a choice.
+    """
     return {name: value for name, value in vars(parsed).items() if value is not None and value is not False}
 
 

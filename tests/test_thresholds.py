@@ -135,6 +135,11 @@ def test_what_may_not_choose_is_refused(changes, expected):
     assert list(error.value.faults) == [f"-threshold_from {VAL}: {fault}" for fault in expected]
 
 
+def test_predictions_without_monte_carlo_samples_may_not_choose_for_some_with_them():
+    with pytest.raises(UserError, match="has no Monte Carlo samples, the predictions measured 3; "):
+        choose([0, 1], [0.2, 0.9], measured=replace(MEASURED, sample_count=3))
+
+
 def test_a_class_without_an_image_has_no_threshold():
     with pytest.raises(UserError, match=r"val_preds\.json: no image of the class no; "):
         choose([1, 1], [0.1, 0.9])

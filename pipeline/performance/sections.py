@@ -254,7 +254,7 @@ def _temperature(results):
     if len(values) > 1:
         sentence += f"; each fold by one that was fitted without the images it tests: {', '.join(values)}"
     if change.value is None:
-        return f"{sentence}. There is no change in log loss ({change.reason})."
+        return f"{sentence}. The change in log loss is undefined ({change.reason})."
     interval = f" (95% interval {span(change, signed)})" if change.interval else ""
     return f"{sentence}. The log loss changes by {signed(change.value)}{interval}; below 0 is better."
 

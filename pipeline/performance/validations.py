@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import require_none
-from pipeline.messages import in_words
 from pipeline.performance import folds, temperature
 from pipeline.predictions import Predictions
 
@@ -88,7 +87,7 @@ def _faults(validation, part, file, same_model):
     elif validation.split is not None and validation.split == part.split:
         faults.append(f"{file}: is of the {part.split} split, and so are the predictions measured; measure others")
     if validation.sample_count != part.sample_count:
-        theirs, ours = in_words(validation.sample_count), in_words(part.sample_count)
+        theirs, ours = validation.sample_count or "no", part.sample_count or "none"
         faults.append(f"{file}: has {theirs} Monte Carlo samples, the predictions measured {ours}; predict both alike")
     return faults + (_faults_of_one_model(validation, part, file) if same_model else [])
 
