@@ -3,7 +3,7 @@ import pytest
 from made_predictions import GOLDEN, chosen_threshold, compared, multiclass, random_two_class, two_class
 
 from pipeline import predictions
-from pipeline.performance import folds, pages, referral, report, thresholds
+from pipeline.performance import folds, pages, referral, report, temperature, thresholds
 from pipeline.performance.baselines import Baseline
 from pipeline.performance.figures import Figure
 from pipeline.performance.predictive_values import predictive_values
@@ -146,6 +146,18 @@ def test_a_threshold_says_where_it_came_from_and_what_it_gave():
     with_referral = page(thresholds.apply(made, point.value), thresholds=(point,), referral=referral.referral(made))
     assert "those nearest to 0.5, not to the threshold" in with_referral
     assert "not to the threshold" not in page(made, referral=referral.referral(made))
+
+
+def test_what_the_temperature_does_not_change_is_said():
+    samples = np.linspace(0.1, 0.6, 26)
+    made = random_two_class(6, sample_count=3, predictive_entropy=samples, mutual_information=samples)
+    beside = {"comparison": compared(made, random_two_class(7)), "referral": referral.referral(made)}
+    fitted = temperature.FittedTemperature(1.5, [1.5], "val_preds.json", 500, 100)
+    calibrated = temperature.apply([made], fitted.of_parts)[0]
+    change = temperature.change_in_log_loss(made, calibrated)
+    text = page(calibrated, **beside, temperature=fitted, uncalibrated=summarize(made), change_in_log_loss=change)
+    for sentence in ("The temperature applies here only.", "dropout are not calibrated by the temperature."):
+        assert sentence in text and sentence not in page(made, **beside)
 
 
 def test_folds_are_listed_with_their_spread():

@@ -365,6 +365,8 @@ def referral(results):
         sentence += " All folds are ranked in one list, although their models are not on one scale."
     if results.thresholds:
         sentence += " The least certain probabilities are those nearest to 0.5, not to the threshold."
+    if results.temperature and referral.sample_count:
+        sentence += " The predictions with dropout are not calibrated by the temperature."
     header = ["referred by", "errors referred", "accuracy of the rest", "95% interval", "gain", "p"]
     title = f"Referring the {referral.referred} least certain of {results.count} {results.unit}s to an expert"
     return Section(title, [sentence], tables=[Table(header, rows)])
@@ -382,6 +384,8 @@ def comparison(results):
         rows.append((f"ROC-AUC ({area.class_name})", score(area.here.value), score(area.there.value), *change, test))
     here = counted(other.only_here, results.unit)
     note = f"Correct here only: {here}; correct there only: {other.only_there}."
+    if results.temperature:
+        note += " The temperature applies here only."
     if results.thresholds:
         note += " The threshold applies here only."
     note += " The comparison is of two trained models, not of two ways of training."
