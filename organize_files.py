@@ -28,7 +28,7 @@ def create_argparser():
         "python organize_files.py DIR",
     )
     # fmt: off
-    add_option(parser, "DIR", nargs="?", type=folder_path, help="the folder that partition_datasets.py has split")
+    add_option(parser, "DIR", nargs="?", type=folder_path, help="folder that partition_datasets.py has split")
     add_option(parser, "-proj_dir", "-project_directory", "-dir", metavar="DIR", type=folder_path,
                help="the same, as an option")
     add_option(parser, "--copy", action=Switch, default=None,

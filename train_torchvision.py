@@ -45,13 +45,13 @@ def create_argparser():
     add_option(data, "-fold", metavar="K", type=fold_choice,
                help="fold of a cross-validation (partition_datasets.py -folds), or all, one after the other")
     add_option(data, "-num_classes", "-classes", metavar="N", type=whole_number(),
-               help="how many classes there should be, as a check (default: what the split says)")
+               help="expected number of classes, as a check (default: what the split says)")
     add_option(run, "-model_save_name", "-save", metavar="NAME.pth.tar",
                help="the model's file name (default: ARCHITECTURE.pth.tar; sweep.pth.tar for a sweep)")
     add_option(run, "--use_GPU", action="store_true", help="train on the GPU (default: on the CPU)")
     earlier = run.add_mutually_exclusive_group()
     add_option(earlier, "--resume", action="store_true",
-               help="go on after the last whole epoch of a training that was stopped")
+               help="continue a training that was stopped, after its last complete epoch")
     add_option(earlier, "--overwrite", action="store_true", help="replace an earlier training of the same name")
     add_option(run, "--sweep_3d", action="store_true",
                help="draw the plot of a sweep in three dimensions, as published (default: in two)")

@@ -143,7 +143,7 @@ def add_pixel_limit(group):
         metavar="N",
         type=whole_number(),
         default=MOST_PIXELS,
-        help="width x height of the largest image that is read; others are treated as damaged "
+        help="width x height of the largest image that is read; larger ones are treated as damaged "
         f"(default: {MOST_PIXELS}, Pillow's)",
     )
 

@@ -85,20 +85,20 @@ class TrainingConfig:
     # fmt: off
     image_shape: tuple = choice((3, 224, 224), "-img_shape", "channels (1 or 3), height, width",
                                 DATA, whole_number(), metavar=("C", "H", "W"), other_names=("-img_size",))
-    keep_color: bool = choice(False, "--keep_color", "keep the images' colour instead of their grey values", DATA)
-    positive_class: str | None = choice(None, "-positive_class", "the class whose finding is called positive "
-                                        "(default: the last of two)", DATA, metavar="CLASS", may_change=True)
+    keep_color: bool = choice(False, "--keep_color", "keep the images' colours instead of their grey values", DATA)
+    positive_class: str | None = choice(None, "-positive_class", "the class that counts as positive (default: the last "
+                                        "of two)", DATA, metavar="CLASS", may_change=True)
 
     recipe: str = choice("published", "-recipe", "published: as in the published work; strong: learns most from random "
-                         "weights; transfer: ImageNet weights and a fitted last layer, in seconds; fine-tune: from "
-                         "there, all layers for minutes; options of single parts change each of them", MODEL,
+                         "weights; transfer: ImageNet weights and a fitted last layer, in seconds; fine-tune: then "
+                         "trains all layers, in minutes; the options for single parts change a recipe", MODEL,
                          values=(*RECIPES,), count=SWEPT, may_change=True)
-    architecture: str = choice("resnet18", "-architecture", "any torchvision classification model, or vgg (vgg11_bn) "
-                               "or densenet (densenet121)", MODEL, metavar="NAME", count=SWEPT)
+    architecture: str = choice("resnet18", "-architecture", "any torchvision classification model; vgg is vgg11_bn, "
+                               "densenet is densenet121", MODEL, metavar="NAME", count=SWEPT)
     weights: str | None = choice(None, "-weights", "start from torchvision's ImageNet weights (downloaded once) or "
-                                 "those in a file, all but the last layer's (default: random weights)", MODEL,
+                                 "from those in a file, except for the last layer (default: random weights)", MODEL,
                                  metavar="imagenet|FILE", may_change=True)
-    freeze_backbone: bool = choice(False, "--freeze_backbone", "with -weights, fit the last layer only, by logistic "
+    freeze_backbone: bool = choice(False, "--freeze_backbone", "with -weights, only fit the last layer, by logistic "
                                    "regression; otherwise all layers are trained, the pretrained ones at a tenth of "
                                    "the learning rate", MODEL,
                                    needs=("weights", "random weights would stay random; give -weights too"))
@@ -116,11 +116,11 @@ class TrainingConfig:
 
     seed: int = choice(0, "-seed", "random seed of the initial weights and the order of the images",
                        RUN, whole_number(0, 2**32 - 1))
-    precision: str = choice(UNDECIDED, "-precision", "number format of the computations; auto: bfloat16 where the "
-                            "processor or GPU is faster in it", RUN, values=(UNDECIDED, "float32", "bfloat16"))
+    precision: str = choice(UNDECIDED, "-precision", "number format of the computations; auto: bfloat16 if the "
+                            "processor or GPU is faster with it", RUN, values=(UNDECIDED, "float32", "bfloat16"))
 
-    normalize: bool | None = choice(False, "--normalize", "scale images to mean 0 and standard deviation 1 of the "
-                                    "training images; without it, -weights scales them as its own images were")
+    normalize: bool | None = choice(False, "--normalize", "scale images so that the training images have mean 0 and "
+                                    "standard deviation 1; without it, -weights scales them as its own images were")
     augment: str = choice("none", "-augment", "random changes of training images; NAME_augmented.png shows them",
                           values=("none", "strong"), of_steps=True)
     optimizer: str = choice("Adam", "-optimizer", "optimizer", values=("Adam", "AdamW", "SGD"), of_steps=True)
@@ -128,8 +128,8 @@ class TrainingConfig:
                            "almost 0", values=("constant", "one-cycle"), of_steps=True)
     weight_decay: float = choice(0.0, "-weight_decay", "weight decay (L2 penalty)", PARTS, number(at_least=0),
                                  of_steps=True)
-    clip_gradient: float = choice(0.0, "-clip_gradient", "largest norm of a step's gradient, to which a larger one is "
-                                  "scaled down; 0: any", PARTS, number(at_least=0), of_steps=True)
+    clip_gradient: float = choice(0.0, "-clip_gradient", "scale a step's gradient down to this norm if it is larger; "
+                                  "0: never", PARTS, number(at_least=0), of_steps=True)
     label_smoothing: float = choice(0.0, "-label_smoothing", "fraction of each label that is spread over all classes",
                                     PARTS, number(at_least=0, below=1), of_steps=True)
     dropout: float | None = choice(None, "-dropout", "dropout probability, at the architecture's dropout layers or, if "
@@ -139,7 +139,7 @@ class TrainingConfig:
                           values=("average", "average+max"))
     class_weights: str = choice("none", "-class_weights", "balanced: images of rare classes count more in the loss",
                                 values=("none", "balanced"))
-    average_flips: bool = choice(False, "--average_flips", "predict from an image and its mirror image")
+    average_flips: bool = choice(False, "--average_flips", "predict from both an image and its mirror image")
     keep: str = choice("best", "-keep", "keep the weights of the epoch with the lowest validation loss, or of the last "
                        "epoch", values=("best", "last"), record="weights kept", of_steps=True)
     # fmt: on

@@ -27,7 +27,7 @@ GROUPS = DATA, NEW_IMAGES, ELSEWHERE, OTHER_PROGRAMS, MODEL, SAID, MORE, RUN = (
     "or labelled images from elsewhere",
     "or the model for other programs",
     "model",
-    "what the checkpoint already says (checked; needed for one that says nothing)",
+    "what the checkpoint already says (checked; only needed if it says nothing)",
     "where the model looks, and how certain it is",
     "run",
 )
@@ -51,48 +51,49 @@ class Task:
     # fmt: off
     dir: Path = choice(None, "-dir", "project folder (required, unless -images, -external or -export is given)", DATA,
                        folder_path, tasks=ALL, metavar="DIR", other_names=("-proj_dir", "-project_directory"))
-    split: str = choice(None, "-split", "partition (default: test)", DATA, tasks=(PROJECT,),
+    split: str = choice(None, "-split", "partition to predict (default: test)", DATA, tasks=(PROJECT,),
                         values=("train", "val", "test"))
-    fold: int | str = choice(None, "-fold", "fold of a cross-validation, or all: one predictions file each, with "
-                             "-images all models together", DATA, fold_choice, tasks=ALL, metavar="K")
+    fold: int | str = choice(None, "-fold", "fold of a cross-validation, or all: one predictions file for each fold; "
+                             "with -images, all models together", DATA, fold_choice, tasks=ALL, metavar="K")
     ensemble: bool = choice(False, "--ensemble", "with -fold all, the mean of all folds' models, for images that "
                             "none of them has trained on", DATA, tasks=(PROJECT,))
     result_json_name: str = choice(None, "-result_json_name", "predictions file, in DIR (default: NAME_preds.json; "
                                    "NAME_val_preds.json for another split)", DATA, tasks=(PROJECT,),
                                    metavar="NAME.json")
-    doubtful_labels: str = choice(None, "-doubtful_labels", "with -fold all, a page in DIR of the images whose label "
-                                  "is doubtful, and NAME.csv to correct them", DATA, tasks=(PROJECT,),
+    doubtful_labels: str = choice(None, "-doubtful_labels", "with -fold all, write into DIR a page of the images whose "
+                                  "label is doubtful, and NAME.csv to correct them", DATA, tasks=(PROJECT,),
                                   metavar="NAME.html")
 
     images: Path = choice(None, "-images", "folder of images, or one image, without labels", NEW_IMAGES, folder_path,
                           tasks=(NEW,), metavar="PATH")
-    out: Path = choice(None, "-out", "predictions file, CSV (default: standard output); with -external JSON "
+    out: Path = choice(None, "-out", "predictions file, CSV (default: standard output); with -external, JSON "
                        "(required)", NEW_IMAGES, file_path, tasks=(NEW, EXTERNAL), metavar="FILE")
-    operating_point: Path = choice(None, "-operating_point", "results of this model: calibrate and decide as it was "
-                                   "measured there; the sensitivity and specificity go into FILE_operating_point.json",
-                                   NEW_IMAGES, file_path, tasks=(NEW, EXPORT), metavar="RESULTS.json")
+    operating_point: Path = choice(None, "-operating_point", "results of this model: apply the temperature and the "
+                                   "threshold measured there; their sensitivity and specificity go into "
+                                   "FILE_operating_point.json", NEW_IMAGES, file_path, tasks=(NEW, EXPORT),
+                                   metavar="RESULTS.json")
 
     external: Path = choice(None, "-external", "folder in any layout that partition_datasets.py takes; it is only "
                             "read", ELSEWHERE, folder_path, tasks=(EXTERNAL,), metavar="FOLDER")
     labels_csv: Path = choice(None, "-labels_csv", "table of its images and classes, instead of class folders",
                               ELSEWHERE, file_path, tasks=(EXTERNAL,), metavar="FILE.csv")
-    columns: list = choice(None, "-columns", "the table's columns, where its header does not tell: image=... "
+    columns: list = choice(None, "-columns", "the table's columns, if its header does not tell: image=... "
                            "class=... group=...", ELSEWHERE, column_choice, tasks=(EXTERNAL,), count="+",
                            metavar="WHAT=COLUMN", again=True,
                            needs=("labels_csv", "has no effect without -labels_csv; give both or none"))
-    class_map: Path = choice(None, "-class_map", "CSV external,class: which class of the model each of theirs is; "
-                             "empty: left out", ELSEWHERE, file_path, tasks=(EXTERNAL,), metavar="FILE.csv")
-    keep_leaks: bool = choice(False, "--keep_leaks", "predict images, too, that the model has trained on or that "
-                              "look the same", ELSEWHERE, tasks=(EXTERNAL,))
+    class_map: Path = choice(None, "-class_map", "CSV external,class: which class of the model each external class "
+                             "is; empty: left out", ELSEWHERE, file_path, tasks=(EXTERNAL,), metavar="FILE.csv")
+    keep_leaks: bool = choice(False, "--keep_leaks", "also predict images that the model has trained on, or that "
+                              "look the same as one", ELSEWHERE, tasks=(EXTERNAL,))
 
-    export: Path = choice(None, "-export", "the model with its preprocessing (and the -operating_point) as ONNX, "
-                          "checked on images of -dir or drawn ones; or FILE.safetensors, its weights", OTHER_PROGRAMS,
-                          file_path, tasks=(EXPORT,), metavar="FILE.onnx")
+    export: Path = choice(None, "-export", "write the model with its preprocessing (and the -operating_point) as ONNX, "
+                          "checked on images of -dir or on drawn ones; or, as FILE.safetensors, its weights",
+                          OTHER_PROGRAMS, file_path, tasks=(EXPORT,), metavar="FILE.onnx")
 
     save: str = choice(None, "-save", "checkpoint, in DIR/models or a path (default: the only one there is)", MODEL,
                        tasks=ALL, metavar="NAME.pth.tar", other_names=("-model_save_name",))
-    positive_class: str = choice(None, "-positive_class", "the class whose finding is called positive (default: what "
-                                 "the checkpoint says)", MODEL, tasks=(PROJECT, EXTERNAL, EXPORT), metavar="CLASS")
+    positive_class: str = choice(None, "-positive_class", "the class that counts as positive (default: what the "
+                                 "checkpoint says)", MODEL, tasks=(PROJECT, EXTERNAL, EXPORT), metavar="CLASS")
 
     architecture: str = choice(None, "-architecture", "torchvision's name of the model", SAID, tasks=ALL,
                                metavar="NAME")
@@ -101,10 +102,10 @@ class Task:
     img_size: list = choice(None, "-img_size", "channels, height, width", SAID, whole_number(), tasks=ALL, count=3,
                             metavar=("C", "H", "W"), other_names=("-img_shape",))
     keep_color: bool = choice(False, "--keep_color", "the model sees colour, not grey values", SAID, tasks=ALL)
-    mean: list = choice(None, "-mean", "subtracted from the images' values in [0, 1], one number or one a channel",
-                        SAID, number(), tasks=ALL, count="+", metavar="X")
-    std: list = choice(None, "-std", "what they are divided by then", SAID, number(above=0), tasks=ALL, count="+",
-                       metavar="X")
+    mean: list = choice(None, "-mean", "subtracted from the images' values, which are from 0 to 1; one number, or one "
+                        "for each channel", SAID, number(), tasks=ALL, count="+", metavar="X")
+    std: list = choice(None, "-std", "what the difference is divided by, likewise", SAID, number(above=0), tasks=ALL,
+                       count="+", metavar="X")
 
     explain: bool = choice(False, "--explain", "show where the model looks: NAME_preds_explained.png with the most "
                            "telling images; with -images, every image, in FILE_explained/", MORE, tasks=(PROJECT, NEW))

@@ -45,45 +45,46 @@ class SplitRequest:
     proj_dir: Path
     max_pixels: int = MOST_PIXELS
     # fmt: off
-    num_classes: int = choice(None, "-num_classes", "how many classes there should be, as a check (default: as many "
-                              "as found)", DATA, whole_number(), metavar="N", other_names=("-classes",))
+    num_classes: int = choice(None, "-num_classes", "expected number of classes, as a check (default: as many as are "
+                              "found)", DATA, whole_number(), metavar="N", other_names=("-classes",))
     labels_csv: Path = choice(None, "-labels_csv", "table of image and class (and group, split) for files anywhere in "
                               "DIR, instead of class folders; or the filled-in table of doubtful labels, whose "
                               "corrections images.csv keeps", DATA, file_path, metavar="FILE.csv")
-    columns: list = choice((), "-columns", "its columns, where the header does not tell: image=... class=... "
+    columns: list = choice((), "-columns", "the table's columns, if its header does not tell: image=... class=... "
                            "group=... split=...", DATA, column_choice, metavar="WHAT=COLUMN", count="+", again=True,
                            needs=("labels_csv", "has no effect without -labels_csv; give both or none"))
-    files: list = choice(None, "-files", "which files are images, such as '*.jpg', where masks lie beside them "
+    files: list = choice(None, "-files", "which files are images, such as '*.jpg' if there are masks beside them "
                          "(default: all)", DATA, metavar="GLOB", count="+", again=True)
 
     val_test_prop: Fraction = choice(Fraction("0.1"), "-val_test_prop", "proportion of the images for validation, and "
-                                     "as many again for test (default: 0.1)", SPLIT, held_out_proportion, metavar="P")
+                                     "the same again for test (default: 0.1)", SPLIT, held_out_proportion, metavar="P")
     seed: int = choice(0, "-seed", "random seed; the same seed gives the same split (default: 0)", SPLIT,
                        whole_number(0, 2**32 - 1))
-    folds: int = choice(None, "-folds", "cross-validation: K splits in DIR/csv/fold_0, fold_1, ..., every image "
+    folds: int = choice(None, "-folds", "cross-validation: K splits in DIR/csv/fold_0, fold_1, ...; each image is "
                         "tested in one of them", SPLIT, whole_number(2, 100), metavar="K")
-    partitions: str = choice(None, "-partitions", "ready-made partitions: kept, with missing ones drawn, or all drawn "
-                             "again (default: kept)", SPLIT, values=(KEPT, REDRAWN))
-    keep_leaks: bool = choice(False, "--keep_leaks", "keep images in ready-made partitions that belong together with "
-                              "images of another one (default: they leave training, then validation)", SPLIT, flag=True)
+    partitions: str = choice(None, "-partitions", "whether ready-made partitions are kept, and missing ones drawn, or "
+                             "all are drawn again (default: kept)", SPLIT, values=(KEPT, REDRAWN))
+    keep_leaks: bool = choice(False, "--keep_leaks", "keep images of ready-made partitions that belong together with "
+                              "images of another one (default: leave them out of training, or of validation)", SPLIT,
+                              flag=True)
 
-    near_duplicates: int = choice(NEAR_DUPLICATE_BITS, "-near_duplicates", "how many of the 256 bits of two images' "
-                                  "difference hashes may differ for them to count as the same image, where they "
-                                  "correlate too; 0: only identical images do (default: "
-                                  f"{NEAR_DUPLICATE_BITS})", TOGETHER, whole_number(0, 64), metavar="BITS")
+    near_duplicates: int = choice(NEAR_DUPLICATE_BITS, "-near_duplicates", "images count as the same if at most this "
+                                  "many of the 256 bits of their difference hashes differ, and they correlate; 0: only "
+                                  f"if they are identical (default: {NEAR_DUPLICATE_BITS})", TOGETHER,
+                                  whole_number(0, 64), metavar="BITS")
     group_csv: Path = choice(None, "-group_csv", "CSV of file name,group (a patient number, say): a group's images "
                              "stay together, in later splits too", TOGETHER, file_path, metavar="FILE.csv")
-    forget_groups: bool = choice(False, "--forget_groups", "do without the groups of an earlier -group_csv or "
+    forget_groups: bool = choice(False, "--forget_groups", "forget the groups of an earlier -group_csv or "
                                  "-labels_csv", TOGETHER, flag=True)
     subfolders: str = choice(None, "-subfolders", "whether the images of a folder in a class folder stay together "
                              "(default: grouped)", TOGETHER, values=(GROUPED, UNGROUPED))
-    patients: str = choice(None, "-patients", "whether DICOM images of the same PatientID stay together (default: "
+    patients: str = choice(None, "-patients", "whether DICOM images with the same PatientID stay together (default: "
                            "grouped)", TOGETHER, values=(GROUPED, UNGROUPED))
-    keep_label_conflicts: bool = choice(False, "--keep_label_conflicts", "keep images that lie in two classes "
-                                        "(default: in no partition)", TOGETHER, flag=True)
+    keep_label_conflicts: bool = choice(False, "--keep_label_conflicts", "keep images that are in two classes "
+                                        "(default: leave them out)", TOGETHER, flag=True)
 
     baselines: bool = choice(False, "--baselines", "measure how well file sizes, brightness and thumbnails predict "
-                             "the class; writes baselines.json. An earlier split stays as it is, unless another "
+                             "the class, and write baselines.json; an earlier split stays as it is, unless another "
                              "option asks for a new one", CHECK, flag=True)
     # fmt: on
 

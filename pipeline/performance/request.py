@@ -25,27 +25,27 @@ class Request:
     PREDS: list  # paths of the predictions that are measured
     RESULTS: Path
     # fmt: off
-    positive_class: str = choice(None, "-positive_class", "the class that a positive finding means (default: what "
-                                 "PREDS says, else the last of two)", metavar="CLASS")
-    per: str = choice("image", "-per", "what is counted: each image, or each group (of a patient, say) by the mean "
+    positive_class: str = choice(None, "-positive_class", "the class that counts as positive (default: what PREDS "
+                                 "says, otherwise the last of two)", metavar="CLASS")
+    per: str = choice("image", "-per", "what is counted: each image, or each group (a patient, say) by the mean "
                       "probabilities of its images (default: image)", values=("image", "group"))
 
-    prevalence: list = choice((), "-prevalence", "likelihood ratios, and predictive values where this fraction is of "
+    prevalence: list = choice((), "-prevalence", "likelihood ratios, and the predictive values if this fraction is of "
                               "the positive class", FIGURES, number(above=0, below=1), metavar="FRACTION", count="+",
                               again=True)
     by: tuple = choice(None, "-by", "the main figures for each value of a column of a table that names the images; "
                        "images.csv will do", FIGURES, table_column, metavar="TABLE.csv:COLUMN")
-    ordered: list = choice((), "-ordered", "the classes, three or more, are in this order, the lowest first: weighted "
-                           "kappa", FIGURES, metavar="CLASS", count="+")
+    ordered: list = choice((), "-ordered", "weighted kappa of three or more classes that are in this order, the lowest "
+                           "first", FIGURES, metavar="CLASS", count="+")
     decision_curve: bool = choice(False, "--decision_curve", "the net benefit of acting on the positive class, over "
                                   "the threshold probability", FIGURES, flag=True)
 
-    calibrate_from: list = choice((), "-calibrate_from", "predictions of -split val, of one model or of all folds: fit "
-                                  "a temperature on them, and apply it", POINT, metavar="VAL_PREDS", count="+",
+    calibrate_from: list = choice((), "-calibrate_from", "fit a temperature on these predictions of -split val, of one "
+                                  "model or of all folds, and apply it", POINT, metavar="VAL_PREDS", count="+",
                                   again=True)
-    threshold_from: list = choice((), "-threshold_from", "the same, of two classes: choose the threshold of the "
-                                  "(calibrated) positive class on them", POINT, metavar="VAL_PREDS", count="+",
-                                  again=True)
+    threshold_from: list = choice((), "-threshold_from", "choose the threshold for the positive class (of two) on such "
+                                  "predictions, after calibration, and apply it", POINT, metavar="VAL_PREDS",
+                                  count="+", again=True)
     min_sensitivity: float = choice(None, "-min_sensitivity", "choose the highest specificity at this sensitivity or "
                                     "above (default: by Youden's index)", POINT, number(above=0, at_most=1),
                                     metavar="FRACTION",
@@ -54,13 +54,13 @@ class Request:
                               "on VAL_PREDS", POINT, flag=True,
                               needs=("min_sensitivity", "says how -min_sensitivity is reached; give that too"))
 
-    compare: list = choice((), "-compare", "another model's predictions of the same images; a pattern, or again, for "
-                           "further folds", BESIDE, metavar="PREDS", again=True)
+    compare: list = choice((), "-compare", "another model's predictions of the same images; for several folds a "
+                           "pattern, or the option again", BESIDE, metavar="PREDS", again=True)
     baselines: Path = choice(None, "-baselines", "baselines.json of partition_datasets.py, shown beside the model's "
                              "figures", BESIDE, file_path, metavar="FILE")
 
     report: bool = choice(False, "--report", "also write everything as one page for the browser, NAME_report.html, to "
-                          "hand on", flag=True)
+                          "pass on", flag=True)
     # fmt: on
 
     def __post_init__(self):
