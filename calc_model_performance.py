@@ -10,8 +10,8 @@
     python calc_model_performance.py PREDS.json RESULTS.json -compare OTHER_PREDS.json -baselines baselines.json
     python calc_model_performance.py PREDS.json RESULTS.json -per group -prevalence 0.01 0.1 -by patients.csv:hospital
 
-Reads predictions JSON files of test_torchvision.py; prints every figure with its interval, and the most confident
-errors, as one page; writes the results JSON and, beside it, the page as Markdown and pictures of the confusion matrix,
+Reads predictions JSON files of test_torchvision.py. Prints every figure with its interval, and the most confident
+errors, as one page. Writes the results JSON and, beside it, the page as Markdown and pictures of the confusion matrix,
 the ROC and precision-recall curves and the reliability of the probabilities.
 """
 

@@ -6,7 +6,7 @@
 Draws about 250 images into demo/ and runs the five scripts on them, one after the other, each printed as a line that
 can be copied: about three minutes on two cores. With your own class folders it gives a first honest answer for them, in
 cross-validation with the transfer recipe: each image is tested once, by a model that has not seen it. The steps come
-first, and how the images are drawn below them: heads of ellipses and noise, not medical ones.
+first. Below them is how the images are drawn: heads of ellipses and noise, not medical images.
 """
 
 import contextlib

@@ -7,8 +7,8 @@
     python test_torchvision.py -save MODEL.pth.tar -export MODEL.onnx
     python test_torchvision.py -dir DIR -save resnet_1.pth.tar --explain -mc_samples 30
 
-Reads the checkpoint, which says by itself what it is, and the images; writes the predictions of a labelled partition as
-JSON into DIR, those of new images as CSV; and if asked to, pictures of where in the images the model looks.
+Reads the checkpoint, which says what it is, and the images. Writes the predictions of a labelled partition as JSON into
+DIR and those of new images as CSV and, if asked to, pictures of where in the images the model looks.
 """
 
 import sys

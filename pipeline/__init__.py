@@ -1,1 +1,1 @@
-"""What the five scripts share: one module a subject."""
+"""What the five scripts share: one module for each subject."""

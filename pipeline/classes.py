@@ -1,4 +1,4 @@
-"""What is asked of class names: how many there are, and which one is the positive class."""
+"""What the scripts ask of class names: how many there are, and which one is the positive class."""
 
 from pipeline.errors import UserError
 from pipeline.file_names import as_cp1252, caseless

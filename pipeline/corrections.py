@@ -1,4 +1,4 @@
-"""The table of doubtful labels: a CSV that a user fills in to correct them; its format, written and read.
+"""The table of doubtful labels, a CSV in which a user corrects them: its format, written and read.
 
 Its column class is empty. What the user writes there is the image's right class; an empty cell changes nothing.
 """

@@ -1,4 +1,4 @@
-"""The one exception for what the user at the shell can fix."""
+"""The one exception for everything that the user at the shell can fix."""
 
 
 class UserError(Exception):

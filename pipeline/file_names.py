@@ -1,4 +1,4 @@
-"""Which spellings of a file name mean the same name, and which names are not for people."""
+"""Which spellings of a file name mean the same name, and which names are hidden from users."""
 
 import functools
 import os

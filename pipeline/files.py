@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, CSV, and JSON as the standard has it."""
+"""Writing files completely or not at all; CSV, and JSON as the standard has it."""
 
 import codecs
 import contextlib

@@ -1,6 +1,6 @@
 """Image files of any kind as upright images, in 8 bits or with the values that they store.
 
-Nothing in a file is run, no file takes more than bounded memory and time, and why one cannot be used is said.
+Nothing in a file is run, no file takes unlimited memory or time, and a file that cannot be used gets a reason.
 """
 
 import contextlib

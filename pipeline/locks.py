@@ -1,4 +1,4 @@
-"""One process at a time on what two would spoil for each other."""
+"""Locks: one process at a time where two would spoil each other's work."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Finding the image that a table of the user's means: by its path, its name, or its name without suffix."""
+"""Finding the image that a user's table means: by its path, its name, or its name without suffix."""
 
 from collections import defaultdict
 from pathlib import PurePath

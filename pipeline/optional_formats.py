@@ -1,6 +1,6 @@
-"""DICOM and HEIC files as Pillow images, where the packages that read them are installed.
+"""DICOM and HEIC files as Pillow images, if the packages that read them are installed.
 
-Each function raises ModuleNotFoundError where its package is missing, see PACKAGES.
+Each function raises ModuleNotFoundError if its package is missing, see PACKAGES.
 """
 
 import io

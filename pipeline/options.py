@@ -1,6 +1,6 @@
-"""What a script can be told, as the fields of a dataclass: each option with its default and its help in one place.
+"""The options of a script as the fields of a dataclass, each with its default and its help in one place.
 
-command_line.add_choices makes the options of them.
+command_line.add_choices turns them into options of the command line.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What files are that lie among images and cannot be read as such."""
+"""What the files are that lie among images but cannot be read as images."""
 
 
 class UnreadableImage(Exception):

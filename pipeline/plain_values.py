@@ -1,4 +1,4 @@
-"""What a value in a file is, which anyone may have written."""
+"""Checking what a value in a file is, since anyone may have written it."""
 
 import math
 

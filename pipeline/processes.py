@@ -1,4 +1,4 @@
-"""Which of several processes this one is, where torchrun started it."""
+"""Which of several processes this one is, if torchrun started it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What is told of images that can be read and may yet not be what the user thinks."""
+"""Remarks on images that can be read but may not be what the user thinks."""
 
 from collections import defaultdict
 

@@ -1,4 +1,4 @@
-"""A table of the user's about images: a CSV with a header, whose lines name the images as the user does."""
+"""A user's table about images: a CSV with a header, whose lines name the images as the user does."""
 
 import re
 from dataclasses import dataclass

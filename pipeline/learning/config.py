@@ -1,8 +1,9 @@
 """Every choice of a training, in one place: its option, its name in the records, its defaults in the recipes.
 
 To add a choice, add a field to TrainingConfig and use it. Its option in train_torchvision.py, its entry in the training
-records and the check on `--resume` follow from the field. In trainings recorded without it, it had its default. If it
-matters to some trainings only, has_effect has to tell which, and `grid`, which refuses the option for others, why.
+records and the check on `--resume` follow from the field. Trainings that were recorded without it count as having its
+default. If it only matters to some trainings, has_effect has to tell which, and `grid`, which refuses the option for
+the others, why.
 """
 
 import itertools

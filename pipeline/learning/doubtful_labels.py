@@ -1,7 +1,7 @@
 """Labels that the models of a cross-validation doubt: a page to look at, and a table that the user fills in.
 
-Each image is judged by the fold's model that has not trained on it, nor on its near-duplicates or its group. A wrong
-label can therefore not confirm itself. Nothing is changed here; pipeline.corrections takes what the user fills in.
+Each image is judged by the fold's model that was not trained on it, its near-duplicates or its group, so that a wrong
+label cannot confirm itself. Nothing is changed here; pipeline.corrections takes what the user fills in.
 """
 
 import base64

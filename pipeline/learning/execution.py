@@ -1,4 +1,4 @@
-"""Carrying out the trainings that a command means, one after the other."""
+"""Carrying out the trainings that a command asks for, one after the other."""
 
 import gc
 import itertools

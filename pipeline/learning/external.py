@@ -1,4 +1,4 @@
-"""Validation on labelled images from elsewhere: their classes matched, those that the models know left out."""
+"""Validation on labelled images from elsewhere: their classes matched, images that the models know left out."""
 
 import numpy as np
 

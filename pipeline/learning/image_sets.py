@@ -1,4 +1,4 @@
-"""The images of a partition as tensors: held in memory where they fit, else read again for every batch."""
+"""The images of a partition as tensors: held in memory if they fit, otherwise read again for every batch."""
 
 import contextlib
 import itertools

@@ -1,4 +1,4 @@
-"""Which trainings a command means, where their files are to lie, and what stands in the way. Imports no torch."""
+"""Which trainings a command asks for, where their files go, and what stands in the way. Imports no torch."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a model has seen in training: whether an image is one of these, and that none of them is tested."""
+"""Which images a model has seen in training, and refusing to test it on them."""
 
 from pipeline import split_files
 from pipeline.errors import UserError

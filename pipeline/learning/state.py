@@ -1,4 +1,4 @@
-"""A training: how it starts or goes on, what belongs to it, and what is saved of it."""
+"""A training: how it starts or continues, what belongs to it, and what is saved of it."""
 
 from dataclasses import dataclass, field, replace
 

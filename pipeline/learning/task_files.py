@@ -1,6 +1,6 @@
-"""The files of test_torchvision.py: that those it reads exist, where those it writes go, and what they may not replace.
+"""The files of test_torchvision.py: that its inputs exist, where its outputs go, and what these may not replace.
 
-Imports no torch, so that what is wrong with them is told at once.
+Imports no torch, so that faults are reported at once.
 """
 
 import re

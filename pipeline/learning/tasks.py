@@ -1,6 +1,6 @@
 """What test_torchvision.py can be asked to do: every option, for which tasks it has an effect, and what is impossible.
 
-Imports neither torch nor NumPy, so that --help and what is wrong with the options are told at once.
+Imports neither torch nor NumPy, so that --help and faults in the options appear at once.
 """
 
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""Predicting a labelled partition of a project: the model that a Task means, its predictions, the files of them."""
+"""Predicting a labelled partition of a project: the model that a Task means, its predictions and their files."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Starting from weights that were trained on other images, with a last layer that is fitted to them."""
+"""Starting from weights that were trained on other images, with a last layer fitted to the new ones."""
 
 import itertools
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Finding images, naming them in bin/, and what images.csv says of each; see pipeline.image_table for its format."""
+"""Finding images, choosing their names in bin/, and what images.csv says of each; its format is in image_table."""
 
 import itertools
 import re

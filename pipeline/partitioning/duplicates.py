@@ -1,7 +1,7 @@
 """Which images show the same thing: identical files, identical pixels, near-duplicates.
 
-Duplicates that straddle partitions let a model be tested on what it was trained on. All of a group goes into one
-partition instead.
+Duplicates that straddle partitions let a model be tested on what it was trained on. So all images of a group go into
+one partition.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The split that a project has already, as its tables say: for what is measured on it and leaves it as it is."""
+"""The split that a project already has, read from its tables, for what is measured on it without changing it."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""What the folders say: the class of each file, its subfolder, and partitions that its authors have made.
+"""What the folders say: the class of each file, its subfolder, and ready-made partitions.
 
 All of it follows from a file's source, its path in the project folder: `no/1.png`, `no/patient 7/1.png`,
-`Training/no/1.png`. Images that lie in bin/ by now keep their source, and so what it says. Where the class folder is
-in a source, read_labels finds out; _below_class and tell_without_images rely on it.
+`Training/no/1.png`. Images that are in bin/ by now keep their source, and what follows from it. read_labels finds out
+where in a source the class folder is; _below_class and tell_without_images rely on it.
 """
 
 import os

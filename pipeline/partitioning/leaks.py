@@ -1,4 +1,4 @@
-"""Leaks of a ready-made split: images of one partition that another one holds too, in the same or a similar file."""
+"""Leaks of a ready-made split: images of one partition that are also in another, as the same or a similar file."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Labelled images from elsewhere, taken in as those of a project are, but only read."""
+"""Labelled images from elsewhere, found as those of a project are, but only read."""
 
 from pipeline.defaults import NEAR_DUPLICATE_BITS
 from pipeline.image_table import usable

@@ -1,6 +1,6 @@
 """Simple baselines: small models, cross-validated on what should not matter; and baselines.json, written and read.
 
-Where file sizes or brightness are enough to tell the classes apart, a network's accuracy is not evidence that it has
+If file sizes or brightness are enough to tell the classes apart, a network's accuracy is not evidence that it has
 learned to see the finding: it may have learned how the classes were collected.
 """
 

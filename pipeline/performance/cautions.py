@@ -1,4 +1,4 @@
-"""What a reader must know before believing the figures of Results, a sentence each."""
+"""What a reader must know before believing the figures of Results, one sentence each."""
 
 from pipeline.messages import counted, listed
 from pipeline.performance.figure_text import p_value, percent, score, signed, span

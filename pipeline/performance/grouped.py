@@ -1,8 +1,8 @@
-"""Intervals that hold where images come in groups, of one patient or of one scene, say.
+"""Intervals that are valid for images in groups: of one patient or of one scene, say.
 
-Images of a group tend to be right or wrong together, and then say less than as many single ones. How much less is the
-design effect: the variance of a mean over these groups in relation to that over as many single images (Kish, Survey
-Sampling, 1965). Divided by it, the number of images is the effective number. `groups` is int (n,), the group of each
+Images of a group tend to be right or wrong together, and then tell less than as many single ones. How much less is the
+design effect: the variance of a mean over these groups, divided by that over as many single images (Kish, Survey
+Sampling, 1965). The effective number of images is their number divided by it. `groups` is int (n,), the group of each
 image. Where each image is its own group, everything here is the usual method.
 """
 

@@ -1,7 +1,7 @@
 """Figures of classes and of the confusion matrix, each a function that says what it is.
 
-A class is measured one against the rest: its images are the positive ones, all others negative. Its figures come as
-Figures; those of all classes together as numbers, and where they have none, Undefined is raised with the reason. No
+A class is measured one against the rest: its images are the positive ones, all others negative. The figures of a class
+are Figures. Those of all classes together are numbers; if one is undefined, Undefined is raised with the reason. No
 function returns a NaN, or a number that only looks like one.
 """
 

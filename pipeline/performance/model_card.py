@@ -1,7 +1,7 @@
 """The report as a model card: what two guidelines ask for, which sections answer it, and what is left to write.
 
-The numbers are those of the guidelines, the topics are in other words than theirs. Sections are named by how their
-titles begin.
+The item numbers are those of the guidelines, the topics are in our own words. Sections are named by how their titles
+begin.
 """
 
 from dataclasses import dataclass

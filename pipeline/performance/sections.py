@@ -1,6 +1,6 @@
 """The sections of the performance page: functions from Results to a Section, in the order of the page.
 
-Those that only options, folds or uncertainties bring are called where the Results have what they show.
+Sections that depend on options, folds or uncertainties are only called if the Results have what they show.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The main figures for each value of a column of the user's: for each hospital, scanner or age group, say."""
+"""The main figures for each value of a column of a user's table: for each hospital, scanner or age group, say."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """The results: every figure of a model's predictions, and its errors, as typed values.
 
-To add a figure of a class, add a line to ClassFigures, with its mean over classes if that says something: the JSON
-follows, and with a line in sections.MORE_FIGURES its row on the page. One of all classes together takes a field of
+To add a figure of a class, add a line to ClassFigures, with its mean over classes if that says something. The JSON then
+has it; a line in sections.MORE_FIGURES gives it a row on the page. A figure of all classes together needs a field of
 Results, its value in `summarize`, its name in results_json and its row in sections.
 """
 
