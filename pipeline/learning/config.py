@@ -86,13 +86,13 @@ class TrainingConfig:
     # fmt: off
     image_shape: tuple = choice((3, 224, 224), "-img_shape", "channels (1 or 3), height, width",
                                 DATA, whole_number(), metavar=("C", "H", "W"), other_names=("-img_size",))
-    keep_color: bool = choice(False, "--keep_color", "keep the images' colours instead of their grey values", DATA)
+    keep_color: bool = choice(False, "--keep_color", "train on the images' colours, not on their grey values", DATA)
     positive_class: str | None = choice(None, "-positive_class", "the class that counts as positive (default: the last "
                                         "of two)", DATA, metavar="CLASS", may_change=True)
 
     recipe: str = choice("published", "-recipe", "published: as in the published work; strong: learns most from random "
-                         "weights; transfer: ImageNet weights and a fitted last layer, in seconds; fine-tune: then "
-                         "trains all layers, in minutes; the options for single parts change a recipe", MODEL,
+                         "weights; transfer: ImageNet weights and a fitted last layer, in seconds; fine-tune: "
+                         "transfer, then all layers, in minutes; the options for single parts change a recipe", MODEL,
                          values=(*RECIPES,), count=SWEPT, may_change=True)
     architecture: str = choice("resnet18", "-architecture", "any torchvision classification model; vgg is vgg11_bn, "
                                "densenet is densenet121", MODEL, metavar="NAME", count=SWEPT)

@@ -81,8 +81,9 @@ class Task:
                            "class=... group=...", ELSEWHERE, column_choice, tasks=(EXTERNAL,), count="+",
                            metavar="WHAT=COLUMN", again=True,
                            needs=("labels_csv", "has no effect without -labels_csv; give both or none"))
-    class_map: Path = choice(None, "-class_map", "CSV external,class: which class of the model each external class "
-                             "is; empty: left out", ELSEWHERE, file_path, tasks=(EXTERNAL,), metavar="FILE.csv")
+    class_map: Path = choice(None, "-class_map", "CSV with the header external,class: which class of the model each "
+                             "external class is; empty: left out", ELSEWHERE, file_path, tasks=(EXTERNAL,),
+                             metavar="FILE.csv")
     keep_leaks: bool = choice(False, "--keep_leaks", "also predict images that the model has trained on, or that "
                               "look the same as one", ELSEWHERE, tasks=(EXTERNAL,))
 
