@@ -54,7 +54,7 @@ def create_argparser():
 @command_line.entry_point
 def main(argv=None):
     asked = request.checked(**vars(create_argparser().parse_intermixed_args(argv)))
-    # The rest is imported only now, so that --help answers at once; last what is slow.
+    # Imported only now, so that --help answers at once; the slow modules come last.
     from pipeline import predictions
     from pipeline.performance import results_files
 

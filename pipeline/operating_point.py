@@ -1,7 +1,7 @@
-"""The operating point: the temperature and the threshold that were measured, carried to new images.
+"""The operating point: the temperature and the threshold that were measured, carried over to new images.
 
-Written into the results JSON, and read from there. The order is fixed: probabilities are calibrated first, and the
-threshold applies to the calibrated ones.
+It is written into the results JSON and read from there. The order is fixed: probabilities are calibrated first, and
+the threshold applies to the calibrated ones.
 """
 
 from dataclasses import asdict, dataclass
@@ -23,34 +23,34 @@ class OperatingPoint:
 
     class_names: list
     positive_class: str | None
-    checkpoints: list  # file names of the models measured; of each fold, where there are several
+    checkpoints: list  # file names of the models measured: one, or one of each fold
     monte_carlo_samples: int | None
     temperature: float | None  # None: the probabilities stay as the model gives them
     threshold: float | None  # of the positive class; None: the finding is the most probable class
-    rule: str | None  # by which the threshold was chosen
+    rule: str | None  # how the threshold was chosen
     measured_images: int
-    sensitivity: float | None  # on the images measured, as are the other three
+    sensitivity: float | None  # on the images measured, like the next three
     sensitivity_interval: list | None  # 95 %
     specificity: float | None
     specificity_interval: list | None
-    weights: list | None = None  # hashes of those of the models measured; None: only their names are known
+    weights: list | None = None  # hashes of the weights of the models measured; None: only the file names are known
 
     def as_json(self):
-        """Return the object of the JSON file: the names of the fields in words."""
+        """Return the object for the JSON file, with the names of the fields in words."""
         return {name.replace("_", " "): value for name, value in asdict(self).items()}
 
     def calibrated(self, probabilities):
-        """Return the probabilities with the temperature applied, where there is one; float (n, classes)."""
+        """Return the probabilities with the temperature applied, if there is one; float (n, classes)."""
         return probabilities if self.temperature is None else calibrated(probabilities, self.temperature)
 
     def findings(self, probabilities):
-        """Return the class that the threshold gives each row of calibrated `probabilities`; two classes."""
+        """Return the class of each row of calibrated `probabilities` by the threshold; for two classes."""
         positive = self.class_names.index(self.positive_class)
         finding = probabilities[:, positive] >= self.threshold
         return [self.class_names[positive if found else 1 - positive] for found in finding]
 
     def sentence(self):
-        """Say what is done with the probabilities, and how good the findings were where they were measured."""
+        """Say what is done with the probabilities, and how good the findings were on the images measured."""
         done = []
         if self.temperature is not None:
             done.append(f"calibrated by the temperature {self.temperature:.3g}")
@@ -73,33 +73,33 @@ class OperatingPoint:
         return sentence
 
     def require_model(self, path, class_names, positive_class, checkpoints, sample_count):
-        """Raise UserError, with a line a fault, where the point (read from `path`) is of another model or classes.
+        """Raise UserError, one line per fault, if the point (read from `path`) belongs to another model or classes.
 
-        `checkpoints`, (file name, hash of the weights), are of the model that is to predict, or of all whose
-        probabilities are averaged.
+        `checkpoints` are (file name, hash of the weights) of the model that will predict, or of all whose probabilities
+        are averaged.
         """
         faults = [
-            f"-operating_point {path}: is of {what} {in_words(theirs)}, the model of {in_words(ours)}; {way_out}"
+            f"-operating_point {path}: its {what} {in_words(theirs)}, the model's {in_words(ours)}; {way_out}"
             for what, theirs, ours, way_out in (
-                ("the classes", ", ".join(self.class_names), ", ".join(class_names), "give its own results"),
-                ("positive class", self.positive_class, positive_class, "measure again with -positive_class"),
-                ("Monte Carlo samples", self.monte_carlo_samples, sample_count, "predict as it was measured"),
+                ("classes are", ", ".join(self.class_names), ", ".join(class_names), "give the model's own results"),
+                ("positive class is", self.positive_class, positive_class, "measure again with -positive_class"),
+                ("Monte Carlo samples are", self.monte_carlo_samples, sample_count, "predict as it was measured"),
             )
             if theirs != ours
         ]
         for name, weights in checkpoints:
             if name not in self.checkpoints:
                 listed = ", ".join(self.checkpoints)
-                faults.append(f"-operating_point {path}: is of {listed}, not of {name}; give its own results")
+                faults.append(f"-operating_point {path}: is of {listed}, not of {name}; give the model's own results")
             elif self.weights is not None and weights not in self.weights:
-                faults.append(f"-operating_point {path}: is of a {name} with other weights; give its own results")
+                faults.append(f"-operating_point {path}: is of other weights of {name}; give the model's own results")
         require_none(faults)
 
 
 def calibrated(probabilities, temperature):
-    """Return probabilities p as softmax(ln p / temperature), float (n, classes): above 1 less confident, below 1 more.
+    """Return softmax(ln p / temperature) of probabilities p, float (n, classes): above 1 less confident, below 1 more.
 
-    Guo et al., ICML 2017: the logarithms are the logits but for a constant in each row, which the softmax does not see.
+    Guo et al., ICML 2017. The logarithms are the logits but for a constant in each row, which cancels in the softmax.
     """
     logits = np.log(np.maximum(probabilities, SMALLEST)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -107,7 +107,7 @@ def calibrated(probabilities, temperature):
 
 
 def is_alone_in(path):
-    """Return whether a file holds an operating point, be it sound or not, and nothing else, as results do."""
+    """Return whether a file holds an operating point, sound or not, and unlike results nothing else."""
     try:
         return files.read_json_object(path).keys() == {KEY}
     except UserError:
@@ -115,18 +115,18 @@ def is_alone_in(path):
 
 
 def read(path):
-    """Read the OperatingPoint of a results JSON; UserError where there is none, or it is damaged."""
+    """Read the OperatingPoint of a results JSON; raises UserError if there is none for images, or it is damaged."""
     results = files.read_json_object(path)
     content = results.get(KEY)
     if results.get("Unit") == "group":
         raise UserError(
-            f"-operating_point {path}: was measured on groups, and is not for single images; calculate it with "
+            f"-operating_point {path}: was measured on groups, not on single images; calculate it with "
             "calc_model_performance.py without -per group"
         )
     if content is None:
         raise UserError(
             f"-operating_point {path}: has no operating point; calculate it with calc_model_performance.py "
-            "-threshold_from or -calibrate_from, of predictions that name their checkpoint"
+            "-threshold_from or -calibrate_from, from predictions that name their checkpoint"
         )
     try:
         point = OperatingPoint(**{name.replace(" ", "_"): value for name, value in content.items()})
@@ -138,7 +138,7 @@ def read(path):
 
 
 def _is_sound(point):
-    """Tell whether all values are of their type and within their bounds."""
+    """Tell whether all values have the right type and are within their bounds."""
     names, positive, threshold = point.class_names, point.positive_class, point.threshold
     fractions = [point.sensitivity, point.specificity, threshold]
     for value, limits in (

@@ -18,7 +18,7 @@ SUM_TOLERANCE = 1e-4
 ROUNDING = 5e-5  # of a probability with four decimals
 REQUIRED = ("labels", "predictions", "predictive probabilities", "label probabilities")
 WANTED = "the predictions JSON that test_torchvision.py writes, NAME_preds.json"
-# What stands in the file as it is, {its name there: the attribute}: always, and only where it is known.
+# What is stored unchanged, {name in the file: attribute}: always, and only if it is known.
 ALWAYS = {
     "filenames": "file_names", "groups": "groups", "class names": "class_names", "positive class": "positive_class",
     "split": "split", "fold": "fold", "checkpoint": "checkpoint", "weights": "weights",
@@ -26,7 +26,7 @@ ALWAYS = {
 OF_DROPOUT = {"predictive entropy": "predictive_entropy", "mutual information": "mutual_information"}
 REMARKS = {"gallery": "gallery", "command line": "command_line", "training": "interrupted"}
 IF_KNOWN = {"Monte Carlo samples": "sample_count", **OF_DROPOUT, **REMARKS}
-# The attributes that hold a value of each image (or group).
+# The attributes that hold one value per image (or group).
 OF_EACH_IMAGE = (
     "labels", "predictions", "probabilities", "file_names", "groups", "folds", "predictive_entropy",
     "mutual_information", "members",
@@ -46,19 +46,19 @@ class Predictions:
     groups: list = None  # names; images of a group (of a patient, near-duplicates) are not independent
     split: str = None  # train, val, test or external
     fold: int = None
-    folds: np.ndarray = None  # int (n,), of each image, where those of a cross-validation are pooled; not in the file
+    folds: np.ndarray = None  # int (n,), of each image, if the folds of a cross-validation are pooled; not in the file
     checkpoint: str = None  # file name
-    weights: list = None  # hashes of those of the models that predicted, see learning.classifier
-    # Of Monte Carlo dropout, where the probabilities are means over so many samples; float (n,) in nats.
+    weights: list = None  # hashes of the weights of the models that predicted, see learning.classifier
+    # With Monte Carlo dropout, whose samples the probabilities are means of: their number, and float (n,) in nats.
     sample_count: int = None
     predictive_entropy: np.ndarray = None
     mutual_information: np.ndarray = None
     gallery: str = None  # file name, beside this file, of the picture that explains some of the predictions
-    command_line: str = None  # that created them
-    interrupted: str = None  # where the model's training was stopped before its end: "stopped at epoch 9 of 256"
+    command_line: str = None  # of the script that wrote the file
+    interrupted: str = None  # how the model's training was stopped before its end: "stopped at epoch 9 of 256"
     path: Path = None  # of this file, or of the first of several that are pooled
-    # Where groups are counted in place of images (see performance.units), the names of each one's images; not in the
-    # file. Everything above is then of groups.
+    # If groups are counted instead of images (see performance.units), the names of the images of each; not in the file.
+    # Everything above then describes groups.
     members: list = None
 
     @property
@@ -68,12 +68,12 @@ class Predictions:
 
     @property
     def image_count(self):
-        """The number of images, also where groups are counted."""
+        """The number of images, even if groups are counted."""
         return len(self.labels) if self.members is None else sum(map(len, self.members))
 
     @property
     def group_count(self):
-        """The number of groups that the images come in; None where that is not known."""
+        """The number of groups that the images come in; None if it is not known."""
         return None if self.groups is None else len(set(self.groups))
 
     @property
@@ -86,19 +86,19 @@ class Predictions:
         return self.probabilities[np.arange(len(self.labels)), self.predictions]
 
     def group_numbers(self):
-        """Return the group of each image, int (n,); each its own where groups are not known."""
+        """Return the group of each image, int (n,); each its own if groups are not known."""
         return np.arange(len(self.labels)) if self.groups is None else np.unique(self.groups, return_inverse=True)[1]
 
     def fold_numbers(self):
-        """Return the fold of each image, int (n,); all 0 where they are of one model."""
+        """Return the fold of each image, int (n,); all 0 for one model."""
         return np.zeros(len(self.labels), dtype=int) if self.folds is None else self.folds
 
     def entropy(self):
-        """Return how unsure the model is of each image: the predictive entropy, float (n,), in nats."""
+        """Return how uncertain the model is of each image: the predictive entropy, float (n,), in nats."""
         return self.predictive_entropy if self.sample_count else entropies(self.probabilities)
 
     def select(self, keep):
-        """Return the Predictions of the images that `keep` names, bool (n,) or their numbers, in this order."""
+        """Return the Predictions of some images: `keep` is bool (n,), or their numbers in the order wanted."""
         numbers, lists = np.arange(len(self.labels))[keep], {name: getattr(self, name) for name in OF_EACH_IMAGE}
         return replace(
             self,
@@ -110,7 +110,7 @@ class Predictions:
         )
 
     def write(self, path):
-        """Write the JSON file; what a required list repeats is derived here and nowhere else."""
+        """Write the JSON file; the label probabilities, which only repeat the labels, exist nowhere else."""
         content = {
             "labels": self.labels,
             "predictions": self.predictions,
@@ -131,9 +131,9 @@ def entropies(probabilities):
 def read(path):
     """Read a predictions JSON; only the four lists of labels, predictions and probabilities are required.
 
-    Raises UserError with every fault found: missing lists, different lengths, values of a wrong type or out of
-    range, probabilities that do not sum to 1, label probabilities that are not the labels, duplicate file names, a
-    positive class that is not a class.
+    Raises UserError with every fault found: missing lists, different lengths, values of a wrong type or out of range,
+    probabilities that do not sum to 1, label probabilities that contradict the labels, duplicate file names, a positive
+    class that is not a class.
     """
     content = _content(path)
     faults = _list_faults(content)
@@ -172,7 +172,7 @@ def read_all(paths):
 
 
 def read_parts(paths, positive_class):
-    """Read predictions files as a list of Predictions; `positive_class` replaces the recorded one, and says so."""
+    """Read predictions files as a list of Predictions; `positive_class` replaces the recorded one, with a note."""
     parts, first_with = read_all(paths), {}
     for part in parts:
         first_with.setdefault(part.positive_class, part)
@@ -183,12 +183,12 @@ def read_parts(paths, positive_class):
 
 
 def are_in(path):
-    """Return whether a file holds predictions, be they faulty or not."""
+    """Return whether a file holds predictions, faulty or not."""
     return files.has_keys(path, "predictive probabilities")
 
 
 def _content(path):
-    """Return the JSON object in a file; UserError for a folder, or a file that holds anything else than predictions."""
+    """Return the JSON object in a file; raises UserError for a folder, or a file that does not hold predictions."""
     path = Path(path)
     if path.is_dir():
         found = [each.name for each in sorted(path.glob("*_preds.json"))]
@@ -205,7 +205,7 @@ def _content(path):
 
 
 def _list_faults(content):
-    """Return what is wrong with the required lists as such: missing, empty, of different lengths."""
+    """Return which required lists are missing, empty or of different lengths."""
     faults = [
         f"{name!r} is missing or not a list; is it a file of test_torchvision.py?"
         for name in REQUIRED
@@ -215,7 +215,7 @@ def _list_faults(content):
         return faults
     count = len(content["labels"])
     faults = [
-        f"{name!r} has {len(content[name])} entries, 'labels' has {count}; each is to have one an image"
+        f"{name!r} has {len(content[name])} entries, 'labels' has {count}; each needs one per image"
         for name in REQUIRED
         if len(content[name]) != count
     ]
@@ -223,17 +223,17 @@ def _list_faults(content):
 
 
 def _class_count(rows):
-    # The most frequent length, so that one short row is that row's fault and not that of all others.
+    # The most frequent length, so that a single short row is the fault, not all the others.
     lengths = Counter(len(row) for row in rows if isinstance(row, list))
     return max(lengths.most_common(1)[0][0], 2) if lengths else 2
 
 
 def _probability_rows(rows, name, faults):
-    """Return a list of equally long lists of numbers from 0 to 1 as an array; None, and faults, where it is none."""
+    """Return lists of equally many numbers from 0 to 1 as an array; None if they are not, with the `faults` added."""
     wide, before = _class_count(rows), len(faults)
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != wide:
-            faults.append(f"{name!r}, entry {number}: not a list of {wide} numbers, one a class")
+            faults.append(f"{name!r}, entry {number}: not a list of {wide} numbers, one per class")
         elif not all(map(is_plain_number, row)):
             faults.append(f"{name!r}, entry {number}: not all numbers")
         elif not all(0 <= value <= 1 for value in row):
@@ -260,11 +260,11 @@ def _name_faults(content, name, count, unique=True):
     if not are_texts(names) or len(names) != count:
         return [f"{name!r} is not a list of {count} strings"]
     twice = {entry: times for entry, times in Counter(names).items() if unique and times > 1}
-    return [f"{name!r}: {entry!r} stands there {times} times" for entry, times in twice.items()]
+    return [f"{name!r}: {entry!r} is there {times} times" for entry, times in twice.items()]
 
 
 def _remark_faults(content):
-    """Return what is wrong with the single values that stand beside the lists."""
+    """Return what is wrong with the single values beside the lists."""
     faults = [
         f"{name!r} is not a string"
         for name in ("positive class", "checkpoint", *REMARKS)
@@ -279,12 +279,12 @@ def _remark_faults(content):
         faults.append(f"'split' is {content['split']!r}, not train, val, test or external")
     fold = content.get("fold")
     if fold is not None and (type(fold) is not int or fold < 0):
-        faults.append(f"'fold' is {fold!r}, not a whole number from 0 or null")
+        faults.append(f"'fold' is {fold!r}, not null or a whole number from 0")
     return faults
 
 
 def _uncertainty(content, faults):
-    """Return what Monte Carlo dropout says of the images, as Predictions has it; nothing where there was none."""
+    """Return what Monte Carlo dropout says about the images, {attribute of Predictions: value}; {} without it."""
     count = content.get("Monte Carlo samples")
     if count is None:
         return {}
@@ -295,14 +295,14 @@ def _uncertainty(content, faults):
         values = content.get(name)
         numbers = isinstance(values, list) and all(is_plain_number(value, 0) and value < 1e6 for value in values)
         if not numbers or len(values) != len(content["labels"]):
-            faults.append(f"{name!r} is not a list of {len(content['labels'])} numbers from 0 up, one an image")
+            faults.append(f"{name!r} is not a list of {len(content['labels'])} numbers from 0 up, one per image")
         else:
             found[attribute] = np.array(values, dtype=np.float64)
     return found
 
 
 def _agreement_faults(labels, probabilities, of_label, class_names, positive_class):
-    """Return where one part of the file contradicts another."""
+    """Return the contradictions between parts of the file."""
     faults = []
     if of_label.shape != probabilities.shape:
         theirs, ours = of_label.shape[1], probabilities.shape[1]

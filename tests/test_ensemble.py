@@ -112,14 +112,14 @@ def test_an_operating_point_that_was_measured_together_is_applied_together_and_n
     table = pd.read_csv(out)
     expected = np.where(table["probability_yes"] >= point["threshold"], "yes", "no")
     assert table["finding"].tolist() == expected.tolist()
-    start, end = f"{SCRIPT}: error: -operating_point {results}: is of", "; give its own results\n"
+    start, end = f"{SCRIPT}: error: -operating_point {results}: is of", "; give the model's own results\n"
     fault = f"{start} small_ensemble.pth.tar, not of small_fold_0.pth.tar{end}"
     assert call_script(*command, "-fold", 0).stderr == fault
     path = folds / "models" / "small_fold_1.pth.tar"
     content = torch.load(path, weights_only=True)
     content["state_dict"]["fc.bias"] += 1
     torch.save(content, path)
-    fault = f"{start} a small_ensemble.pth.tar with other weights{end}"
+    fault = f"{start} other weights of small_ensemble.pth.tar{end}"
     assert call_script(*command, "-fold", "all", "-out", out).stderr == fault
 
 

@@ -106,8 +106,8 @@ def test_the_four_lists_are_enough(tmp_path):
         (
             {"predictions": [0, 1], "label_probabilities": [[1, 0]]},
             [
-                "'predictions' has 2 entries, 'labels' has 3; each is to have one an image",
-                "'label probabilities' has 1 entries, 'labels' has 3; each is to have one an image",
+                "'predictions' has 2 entries, 'labels' has 3; each needs one per image",
+                "'label probabilities' has 1 entries, 'labels' has 3; each needs one per image",
             ],
         ),
         (
@@ -124,8 +124,8 @@ def test_the_four_lists_are_enough(tmp_path):
             {"predictive_probabilities": [[0.75, 0.2], [0.5, 0.25, 0.25], 7]},
             [
                 "'predictive probabilities', entry 0: sums to 0.95, not 1",
-                "'predictive probabilities', entry 1: not a list of 2 numbers, one a class",
-                "'predictive probabilities', entry 2: not a list of 2 numbers, one a class",
+                "'predictive probabilities', entry 1: not a list of 2 numbers, one per class",
+                "'predictive probabilities', entry 2: not a list of 2 numbers, one per class",
             ],
         ),
         (
@@ -142,7 +142,7 @@ def test_the_four_lists_are_enough(tmp_path):
         ),
         (
             {"predictive_probabilities": [[1], [1], [1]]},
-            [f"'predictive probabilities', entry {n}: not a list of 2 numbers, one a class" for n in range(3)],
+            [f"'predictive probabilities', entry {n}: not a list of 2 numbers, one per class" for n in range(3)],
         ),
         (
             {"label_probabilities": [[1, 0], [1, 0], [0.5, 0.5]]},
@@ -154,16 +154,16 @@ def test_the_four_lists_are_enough(tmp_path):
         ),
         (
             {"filenames": ["a.png", "b.png", "a.png"], "class_names": ["no"]},
-            ["'class names' is not a list of 2 strings", "'filenames': 'a.png' stands there 2 times"],
+            ["'class names' is not a list of 2 strings", "'filenames': 'a.png' is there 2 times"],
         ),
-        ({"class_names": ["no", "no"]}, ["'class names': 'no' stands there 2 times"]),
+        ({"class_names": ["no", "no"]}, ["'class names': 'no' is there 2 times"]),
         ({"filenames": ["a.png", 2, "c.png"]}, ["'filenames' is not a list of 3 strings"]),
         ({"positive_class": "maybe"}, ["'positive class' is 'maybe'; the classes are no, yes"]),
         ({"positive_class": 1, "checkpoint": []}, ["'positive class' is not a string", "'checkpoint' is not a string"]),
         ({"split": "Test"}, ["'split' is 'Test', not train, val, test or external"]),
-        ({"fold": "0"}, ["'fold' is '0', not a whole number from 0 or null"]),
-        ({"fold": True}, ["'fold' is True, not a whole number from 0 or null"]),
-        ({"fold": -1}, ["'fold' is -1, not a whole number from 0 or null"]),
+        ({"fold": "0"}, ["'fold' is '0', not null or a whole number from 0"]),
+        ({"fold": True}, ["'fold' is True, not null or a whole number from 0"]),
+        ({"fold": -1}, ["'fold' is -1, not null or a whole number from 0"]),
         (
             {"weights": "ab", "gallery": 1, "training": ["stopped"]},
             ["'gallery' is not a string", "'training' is not a string", "'weights' is not a list of strings"],
@@ -173,8 +173,8 @@ def test_the_four_lists_are_enough(tmp_path):
             {"Monte_Carlo_samples": 0, "predictive_entropy": [0.5] * 2},
             [
                 "'Monte Carlo samples' is 0, not a whole number from 1",
-                "'predictive entropy' is not a list of 3 numbers from 0 up, one an image",
-                "'mutual information' is not a list of 3 numbers from 0 up, one an image",
+                "'predictive entropy' is not a list of 3 numbers from 0 up, one per image",
+                "'mutual information' is not a list of 3 numbers from 0 up, one per image",
             ],
         ),
     ],
