@@ -25,9 +25,9 @@ def test_the_published_test_images_are_few():
     made = predictions.read(GOLDEN / "published_table4.json")
     made.positive_class = "yes"
     assert cautions(summarize(made)) == [
-        "With 26 images, accuracies from 74.9% to 99.1% are compatible (95%).",
-        "With 16 images of class yes, sensitivities from 69.8% to 99.8% are compatible.",
-        "With 10 images of the other class, specificities from 55.5% to 99.7% are compatible.",
+        "With 26 images, the accuracy may be anything from 74.9% to 99.1% (95% confidence).",
+        "With 16 images of class yes, the sensitivity may be anything from 69.8% to 99.8%.",
+        "With 10 images of the other class, the specificity may be anything from 55.5% to 99.7%.",
     ]
 
 
@@ -46,7 +46,7 @@ def test_classes_with_few_images_are_named():
         ({"split": "val"}, "These validation images chose the best epoch: the figures are too good for new images."),
         (
             {"interrupted": "stopped at epoch 9 of 256"},
-            "The model's training was not finished (stopped at epoch 9 of 256): train it to its end.",
+            "The model's training was not finished (stopped at epoch 9 of 256): train it to the end.",
         ),
     ],
 )
@@ -57,7 +57,7 @@ def test_images_that_the_model_has_seen_and_training_that_was_not_finished(chang
 def test_no_better_than_the_larger_class():
     made = two_class(np.repeat([0, 1], [100, 200]), np.full(300, 0.9))
     assert cautions(summarize(made)) == [
-        "The model answered yes to every image.",
+        "The model predicted yes for every image.",
         "The accuracy is not shown to be above the 66.7% of always answering with the largest class (p = 0.5271).",
     ]
 
@@ -79,12 +79,12 @@ def made_validation():
 def test_decisions_that_are_not_the_most_probable_class():
     made = random_two_class(0, counts=(200, 300), signal=1.5)
     made.predictions[:3] = 1 - made.predictions[:3]
-    assert cautions(summarize(made)) == ["In 3 images the prediction is not the most probable class."]
+    assert cautions(summarize(made)) == ["For 3 images, the prediction is not the most probable class."]
     point = chosen_threshold(made_validation(), Path("val_preds.json"), made)
     measured = thresholds.apply(made, point.value)
     assert cautions(summarize(measured, thresholds=(point,))) == []
     assert cautions(summarize(measured, thresholds=(replace(point, split="train"),))) == [
-        "The threshold was chosen on the training images, whose probabilities the model has fitted."
+        "The threshold was chosen on the training images, whose labels the model has learned."
     ]
 
 
@@ -107,8 +107,8 @@ def test_thresholds_that_do_not_carry_over():
 def test_a_class_that_is_rare_makes_accuracies_high_whichever_is_positive(counts, largest):
     found = cautions(summarize(random_two_class(0, counts=counts, signal=2)))
     assert [sentence for sentence in found if "are of class" in sentence] == [
-        f"96.2% of the images are of class {largest}: an accuracy is high without finding any other. Judge by "
-        "sensitivity, specificity and ROC-AUC."
+        f"96.2% of the images are of class {largest}: an accuracy can be high without finding any other class. "
+        "Judge by sensitivity, specificity and ROC-AUC."
     ]
 
 

@@ -141,7 +141,7 @@ def test_groups_that_are_counted_are_of_the_images_of_the_split(tmp_path, class_
 def test_without_a_table_of_the_images_one_sentence_says_so(tmp_path, report, draw_project):
     root = draw_project(tmp_path / "project")  # with split files only
     text = report(root, predict(root)).text
-    assert "csv/images.csv, or the split files beside it, are not to be found" in text and "Found: " not in text
+    assert "csv/images.csv, or the split files beside it, were not found" in text and "Found: " not in text
 
 
 def test_a_damaged_table_is_an_error_before_anything_is_written(tmp_path, call_script):

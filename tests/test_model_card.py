@@ -53,7 +53,7 @@ def test_an_item_is_answered_in_part_or_left_to_write():
     rows = rows_of(page_of("Main figures", "Folds, with 95% intervals", "Training", "Where this comes from"))
     assert rows["T12c"][2:] == ("Folds, Training", "why this kind; what else was tried")
     assert rows["T14"][2:] == ("", "all of it")
-    assert rows["T6c"][2:] == ("", "all of it, where treatments matter")
+    assert rows["T6c"][2:] == ("", "all of it, if treatments matter")
     # Without its section nothing of an item is on the page, and the rest is all of it.
     assert rows["C39"][2:] == ("", "all of it")
     assert rows["C23"] == ("23", "software and versions", "Training, Where this comes from", "")
@@ -87,6 +87,4 @@ def test_the_sentences_count_what_the_tables_show():
 
 def test_every_item_says_something_to_do_or_where_it_stands():
     for one in (model_card.TRIPOD_AI, model_card.CLAIM):
-        assert all(
-            item.topic and (item.sections or not item.rest or item.rest.startswith("where")) for item in one.items
-        )
+        assert all(item.topic and (item.sections or not item.rest or item.rest.startswith("if ")) for item in one.items)

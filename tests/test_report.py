@@ -36,9 +36,9 @@ The predictions name no groups: images are taken as independent.
 
 ## Warnings
 
-- With 26 images, accuracies from 74.9% to 99.1% are compatible (95%).
-- With 16 images of class yes, sensitivities from 69.8% to 99.8% are compatible.
-- With 10 images of the other class, specificities from 55.5% to 99.7% are compatible.
+- With 26 images, the accuracy may be anything from 74.9% to 99.1% (95% confidence).
+- With 16 images of class yes, the sensitivity may be anything from 69.8% to 99.8%.
+- With 10 images of the other class, the specificity may be anything from 55.5% to 99.7%.
 
 ## Main figures
 
@@ -50,7 +50,7 @@ The predictions name no groups: images are taken as independent.
 | Accuracy          | 92.3% | 74.9% to 99.1% | 24 of 26  |
 | Cohen's Kappa     | 0.838 | 0.469 to 0.980 | 26        |
 
-Intervals: Clopper and Pearson's for proportions, of the effective number of images where these come in groups, and \
+Intervals: Clopper and Pearson's for proportions, with the effective number of images if they come in groups, and \
 for kappa through the accuracy; score intervals (Newcombe's method 5) for areas; docs/statistics.md explains each.
 
 ## Confusion matrix
@@ -139,7 +139,7 @@ def test_a_threshold_says_where_it_came_from_and_what_it_gave():
     made = random_two_class(6)
     point = chosen_threshold(validation, GOLDEN / "val_preds.json", made, thresholds.Rule(0.95))
     text = page(thresholds.apply(made, point.value), thresholds=(point,))
-    assert f"given where its probability is at least {point.value:.4g}" in text
+    assert f"predicted if its probability is at least {point.value:.4g}" in text
     assert "at a sensitivity of at least 0.95, chosen on val_preds.json (val, 26 images) and then frozen." in text
     assert "| Sensitivity | 100.0% (16 of 16)" in text
     # What is uncertain is so without the threshold.

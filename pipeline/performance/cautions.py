@@ -9,8 +9,8 @@ from pipeline.performance.roc import curves_of_folds, one_list_deviation
 WIDE = 0.2
 SIGNIFICANT = 0.05
 RARE = 0.1  # fraction of images that are not of the largest class, below which an accuracy says little
-FEW_POSITIVES = 10  # behind a threshold
-POOLING_MATTERS = 0.02  # difference of the pooled area and the mean over folds
+FEW_POSITIVES = 10  # fewer do not determine a threshold
+POOLING_MATTERS = 0.02  # difference between the pooled area and the mean over folds
 
 
 def cautions(results):
@@ -28,9 +28,9 @@ def cautions(results):
 
 
 def _one_class_only(results):
-    names, answered = results.predictions.class_names, results.matrix.sum(axis=0)
-    if (answered > 0).sum() == 1 and results.count > 1:
-        yield f"The model answered {names[answered.argmax()]} to every {results.unit}."
+    names, predicted = results.predictions.class_names, results.matrix.sum(axis=0)
+    if (predicted > 0).sum() == 1 and results.count > 1:
+        yield f"The model predicted {names[predicted.argmax()]} for every {results.unit}."
     if _is_of_one_class(results):
         yield (
             f"All {results.unit}s are of class {names[results.matrix.sum(axis=1).argmax()]}: how well the model tells "
@@ -44,7 +44,7 @@ def _is_of_one_class(results):
 
 def _training(results):
     if results.predictions.interrupted:
-        yield f"The model's training was not finished ({results.predictions.interrupted}): train it to its end."
+        yield f"The model's training was not finished ({results.predictions.interrupted}): train it to the end."
     if results.predictions.split == "train":
         yield "The model was trained on these images: the figures say nothing about new ones."
     if results.predictions.split == "val":
@@ -58,18 +58,16 @@ def _training(results):
 
 def _few_images(results):
     if _is_wide(results.accuracy):
-        yield (
-            f"With {counted(results.count, results.unit)}, accuracies from {span(results.accuracy)} are "
-            "compatible (95%)."
-        )
+        number = counted(results.count, results.unit)
+        yield f"With {number}, the accuracy may be anything from {span(results.accuracy)} (95% confidence)."
     if results.positive is not None:
         for name, figure, of in (
-            ("sensitivities", results.main.sensitivity, f"class {results.positive}"),
-            ("specificities", results.main.specificity, "the other class"),
+            ("sensitivity", results.main.sensitivity, f"class {results.positive}"),
+            ("specificity", results.main.specificity, "the other class"),
         ):
             if _is_wide(figure):
                 number = counted(figure.total, results.unit, of=of)
-                yield f"With {number}, {name} from {span(figure)} are compatible."
+                yield f"With {number}, the {name} may be anything from {span(figure)}."
     else:
         few = [f"{one.name} ({one.sensitivity.total})" for one in results.classes if _is_wide(one.sensitivity)]
         if few:
@@ -81,8 +79,8 @@ def _few_images(results):
     if 1 - RARE < rate < 1:
         largest = results.predictions.class_names[results.matrix.sum(axis=1).argmax()]
         yield (
-            f"{percent(rate)} of the {results.unit}s are of class {largest}: an accuracy is high without finding any "
-            "other. Judge by sensitivity, specificity and ROC-AUC."
+            f"{percent(rate)} of the {results.unit}s are of class {largest}: an accuracy can be high without "
+            "finding any other class. Judge by sensitivity, specificity and ROC-AUC."
         )
 
 
@@ -96,7 +94,7 @@ def _no_better_than_chance(results):
     elif results.accuracy_p_value >= SIGNIFICANT:
         yield f"The accuracy is not shown to be above {largest} (p = {p_value(results.accuracy_p_value)})."
     if area.interval and area.interval[1] < 0.5:
-        yield "The ROC-AUC is below 0.5: the probabilities rank images the wrong way round. Are classes exchanged?"
+        yield "The ROC-AUC is below 0.5: the probabilities rank images the wrong way round. Are the classes swapped?"
     elif area.interval and area.interval[0] <= 0.5:
         yield f"The ROC-AUC may be 0.5, which is chance: {span(area, score)} is compatible (95%)."
 
@@ -134,7 +132,7 @@ def _folds(results):
         if abs(pooled - mean) > max(POOLING_MATTERS, by_chance):
             yield (
                 f"The folds' models give probabilities on different scales: the ROC-AUC ({one.name}) of all images in "
-                f"one list is {score(pooled)}, the mean over folds {score(mean)}. One threshold does not fit all."
+                f"one list is {score(pooled)}, the mean over folds is {score(mean)}. One threshold does not fit all."
             )
 
 
@@ -142,7 +140,7 @@ def _calibration(results):
     change = results.change_in_log_loss
     if change and change.interval and change.interval[0] > 0:
         yield (
-            f"The temperature does not pay: it raises the log loss by {signed(change.value)} "
+            f"The temperature does not help: it raises the log loss by {signed(change.value)} "
             f"({span(change, signed)}). Leave -calibrate_from out."
         )
     if not results.decision_curve:
@@ -155,8 +153,8 @@ def _calibration(results):
     if off:
         way_out = "" if results.temperature else "; -calibrate_from may help"
         yield (
-            f"The probabilities are not calibrated: {listed(off)}. The decision curve takes them at their word, so "
-            f"that its thresholds are not those of true probabilities{way_out}."
+            f"The probabilities are not calibrated: {listed(off)}. The decision curve takes them at face value, so its "
+            f"thresholds are not true probabilities{way_out}."
         )
 
 
@@ -164,10 +162,10 @@ def _decisions(results):
     for point in results.thresholds:
         of = "" if point.fold is None else f" of fold {point.fold}"
         if point.split == "train":
-            yield f"The threshold{of} was chosen on the training images, whose probabilities the model has fitted."
+            yield f"The threshold{of} was chosen on the training images, whose labels the model has learned."
         if point.sensitivity.total < FEW_POSITIVES:
             few = counted(point.sensitivity.total, results.unit, of=f"class {results.positive}")
-            yield f"The threshold{of} was chosen on {few} only."
+            yield f"The threshold{of} was chosen on only {few}."
     whose, they_were = ("thresholds'", "they were") if len(results.thresholds) > 1 else ("threshold's", "it was")
     for name, there in results.where_chosen.items():
         here = getattr(results.main, name)
@@ -178,7 +176,7 @@ def _decisions(results):
             )
     if not results.thresholds and results.not_most_probable:
         number = counted(results.not_most_probable, results.unit)
-        yield f"In {number} the prediction is not the most probable class."
+        yield f"For {number}, the prediction is not the most probable class."
 
 
 def _is_wide(figure):

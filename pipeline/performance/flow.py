@@ -1,6 +1,6 @@
-"""The way of the images from the folders into the partitions: how many were left out and why, a flow as STARD draws it.
+"""How the images got from the folders into the partitions, and how many were left out and why: a flow diagram.
 
-STARD 2015, item 19 (Bossuyt et al., BMJ 351 (2015) h5527). All of it is in images.csv and the split files.
+STARD 2015, item 19 (Bossuyt et al., BMJ 351 (2015) h5527). The numbers are from images.csv and the split files.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from pipeline.project import LONG_NAMES, PARTITIONS, Project, split_tables
 from pipeline.split_files import read_rows
 
 TITLE = "Flow of the images"
-# Why files are left out, by how their reason in images.csv begins; all others cannot be read as an image.
+# Why files were left out, by the beginning of their reason in images.csv; all others cannot be read as an image.
 UNREADABLE = "unreadable as an image"
 ALWAYS_SHOWN = {
     image_table.LABEL_CONFLICT: "conflicting: the same image in two classes",
@@ -29,14 +29,14 @@ MOST_CLASSES = 10  # that are listed in a box or a table
 
 @dataclass(frozen=True)
 class Count:
-    """Some images, and how many groups they are: duplicates, or what else belongs together."""
+    """The number of some images, and of their groups: duplicates, and what else belongs together."""
 
     images: int
     groups: int
 
     @classmethod
     def of(cls, groups):
-        """Return it from the group of each image."""
+        """Return the Count of images, from the group of each."""
         return cls(len(groups), len(set(groups)))
 
     def __str__(self):
@@ -72,7 +72,7 @@ class Flow:
     found: int
     left_out: dict  # {why: number of files}
     used: Part
-    partitions: dict  # {fold: {partition: Part}}; one fold, None, where there are none
+    partitions: dict  # {fold: {partition: Part}}; the only fold is None if there are no folds
 
 
 def read(root, folds, class_names):
@@ -100,16 +100,16 @@ def read(root, folds, class_names):
 def section(sources):
     """Return the Section with the flow of the images that Sources of predictions (see provenance) come from.
 
-    Where there is none, or only that of another split, one sentence says so. Raises UserError for damaged tables.
+    If there is none, or only that of another split, a sentence says so. Raises UserError for damaged tables.
     """
     roots = dict.fromkeys(source.root for source in sources)
     if len(roots) > 1:
-        return Section(TITLE, ["The predictions lie in several folders, each with images of its own: none is drawn."])
+        return Section(TITLE, ["The predictions are in several folders, each with its own images: no flow is drawn."])
     predictions = [source.predictions for source in sources]
     flow = read(sources[0].root, [one.fold for one in predictions], predictions[0].class_names)
     if flow is None:
-        where = "csv/images.csv, or the split files beside it, are not to be found beside the predictions"
-        return Section(TITLE, [f"{where}: what became of the images that were found cannot be drawn."])
+        where = "csv/images.csv, or the split files beside it, were not found beside the predictions"
+        return Section(TITLE, [f"{where}: the flow of the images cannot be drawn."])
     if any(source.split_changed for source in sources):
         where = f"The {LONG_NAMES[predictions[0].split]} images of these predictions, or their labels, are not those of"
         told = f"{where} the split in this folder: it was changed since, or is another one, and is not drawn."
@@ -135,7 +135,7 @@ def diagram(flow):
 
 
 def _branch(partition, parts):
-    """Return the Box of a partition: a single one, or one in each of several folds."""
+    """Return the Box of a partition, from its Part in each fold."""
     name = LONG_NAMES[partition].capitalize()
     if len(parts) == 1:
         return Box(f"{name}: {parts[0].count}", _lines(parts))
@@ -146,7 +146,7 @@ def _branch(partition, parts):
 
 
 def _lines(parts):
-    """Return a line on each class, of one Part or of what several have."""
+    """Return one line per class, on one Part or on the range of several."""
     names = list(dict.fromkeys(name for part in parts for name in part.of_classes))
     if len(names) > MOST_CLASSES:
         numbers = _range(part.of_class(name).images for part in parts for name in names)
@@ -162,22 +162,22 @@ def _range(numbers):
 
 
 def _table(flow):
-    """Return the Table of several folds: a row a partition of each."""
+    """Return the Table of several folds, with a row for each partition of each."""
     names = list(flow.used.of_classes) if len(flow.used.of_classes) <= MOST_CLASSES else []
     rows = []
     for fold, parts in sorted(flow.partitions.items()):
         for partition, part in parts.items():
             counts = [part.count, *map(part.of_class, names)]
             rows.append((fold, LONG_NAMES[partition], *(f"{count.images} ({count.groups})" for count in counts)))
-    return Table(["fold", "partition", "images", *names], rows, "Images of each fold, and in brackets their groups")
+    return Table(["fold", "partition", "images", *names], rows, "Images of each fold, with their groups in brackets")
 
 
 def _sentences(flow, sources):
-    """Say what the diagram cannot: whether groups stay together, and where the predictions are not of these images."""
+    """Say what the diagram cannot: whether groups stay together, and whether the predictions are of other images."""
     count, sentences = flow.used.count, []
     kept = sum(sources[0].split.leaks_kept.values()) if sources[0].split else 0
     if kept:
-        sentences.append(f"--keep_leaks: {counted(kept)} with a duplicate, or of the same group, in another partition.")
+        sentences.append(f"--keep_leaks: {counted(kept)} with a duplicate or a group member in another partition.")
     elif count.groups < count.images:
         sentences.append("Images of a group (duplicates, or known to belong together) are in one partition.")
     if sources[0].predictions.split == "external":
@@ -188,7 +188,7 @@ def _sentences(flow, sources):
 def _part(rows, path, class_names):
     lines = read_rows(path)
     names = [name for name, _ in lines]
-    # Of a split that was changed since, which a sentence says, an index may have no name.
+    # If the split was changed since, which a sentence says, an index may have no name.
     classes = [class_names[label] if label < len(class_names) else str(label) for _, label in lines]
     return Part.of(names, classes, image_table.groups_in(rows, names))
 

@@ -15,7 +15,7 @@ COMPARED, BASELINES, LOOKS = "Compared with", "Beside simple baselines", "Where 
 SUBGROUPS, PREVALENCES, CURVE = "By ", "At other prevalences", "Decision curve"
 TRAINING, ORIGIN = "Training", "Where this comes from"
 MEASURES = (MAIN, MORE, CALIBRATION, PREVALENCES, CURVE)
-# The main figures, where the images are from the project, and where they are from elsewhere.
+# The main figures, if the images are from the project, and if they are from elsewhere.
 INTERNAL, EXTERNAL = "internal testing", "external testing"
 ALL, OTHERS = "all of it", "the rest of it"
 
@@ -26,9 +26,9 @@ class Item:
 
     number: str
     topic: str
-    sections: tuple = ()  # of the report that answer it, or a part of it; some only where their option was given
-    rest: str = ""  # what the authors still have to write beside them; or, where no section can answer it, when
-    # Without it, they answer the item if all of them are there.
+    sections: tuple = ()  # of the report that answer it, or a part of it; some need an option
+    rest: str = ""  # what the authors still have to write; if there are no sections, in which case they have to
+    # Without `rest`, the sections answer the item if all of them are there.
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Guideline:
 
     @property
     def size(self):
-        """How many items there are: "44 items", or of how many parts, "27 items in 52 parts"."""
+        """The number of items, and of their parts if there are any: "44 items", "27 items in 52 parts"."""
         count = len({item.number.rstrip("abcdefg") for item in self.items})
         return f"{count} items" + (f" in {len(self.items)} parts" if count < len(self.items) else "")
 
@@ -60,14 +60,14 @@ TRIPOD_AI = Guideline(
         Item("5b", "dates: first and last participant, end of follow-up"),
         Item("6a", "setting, number and places of the centres"),
         Item("6b", "who was eligible", (FLOW,), "clinical criteria, before files were collected"),
-        Item("6c", "treatments", (), "where treatments matter"),
+        Item("6c", "treatments", (), "if treatments matter"),
         Item("7", "preparation of the data and checks of their quality", (FLOW, TRAINING), "what was done before"),
         Item("8a", "outcome: its definition, how and when it was determined"),
         Item("8b", "who determined it, and their qualification"),
         Item("8c", "blinding of those who did"),
         Item("9a", "choice of the predictors: why these images"),
         Item("9b", "predictors: definition and measurement", (TRAINING,), "how the images were taken"),
-        Item("9c", "who assessed predictors that need judgement", (), "where a person selected or cropped images"),
+        Item("9c", "who assessed predictors that need judgement", (), "if a person selected or cropped images"),
         Item("10", "sample size and why it is enough", (FLOW,), "how it was decided"),
         Item("11", "missing data", (FLOW,), "patients without an image, and why"),
         Item("12a", "how the data were divided for development and evaluation", (FLOW, ORIGIN)),
@@ -76,7 +76,7 @@ TRIPOD_AI = Guideline(
              "why this kind; what else was tried"),
         Item("12d", "differences between clusters such as hospitals"),
         Item("12e", "measures of performance, and why these", MEASURES, "why these"),
-        Item("12f", "changes of the model after its evaluation", (), "where it was recalibrated or trained further"),
+        Item("12f", "changes of the model after its evaluation", (), "if it was recalibrated or trained further"),
         Item("12g", "how predictions were computed for the evaluation", (TRAINING, ORIGIN)),
         Item("13", "imbalance of classes: what was done, its effect on probabilities", (TRAINING, CALIBRATION),
              "whether images were chosen by class"),
@@ -88,19 +88,19 @@ TRIPOD_AI = Guideline(
         Item("18b", "conflicts of interest"),
         Item("18c", "study protocol"),
         Item("18d", "registration"),
-        Item("18e", "availability of the data", (ORIGIN,), "where they can be had"),
-        Item("18f", "availability of the code", (ORIGIN,), "where it can be had"),
+        Item("18e", "availability of the data", (ORIGIN,), "where to get them"),
+        Item("18f", "availability of the code", (ORIGIN,), "where to get it"),
         Item("19", "involvement of patients and the public"),
         Item("20a", "flow of participants, with and without the outcome", (FLOW,), "from patients to images"),
         Item("20b", "characteristics of the participants"),
         Item("20c", "comparison of evaluation and development data", (FLOW,), "age, sex and what else matters"),
         Item("21", "participants and outcome events in each analysis", (FLOW, MAIN), "numbers of patients"),
-        Item("22", "the model, so that others can predict with it", (TRAINING, ORIGIN), "where its file can be had"),
+        Item("22", "the model, so that others can predict with it", (TRAINING, ORIGIN), "where to get its file"),
         Item("23a", "performance with intervals, also of key subgroups", (*MEASURES, SUBGROUPS), "all key subgroups"),
-        Item("23b", "differences in performance between clusters, where there are several centres", (SUBGROUPS,),
+        Item("23b", "differences in performance between clusters, if there are several centres", (SUBGROUPS,),
              "those of the centres, if the column is another one"),
-        Item("24", "results of changes of the model", (), "where there were any"),
-        Item("25", "interpretation, fairness included, beside earlier studies"),
+        Item("24", "results of changes of the model", (), "if there were any"),
+        Item("25", "interpretation, including fairness and earlier studies"),
         Item("26", "limitations and their consequences", (WARNINGS,), "those of the study"),
         Item("27a", "handling of poor or missing input in use"),
         Item("27b", "what users must do and know"),
@@ -113,8 +113,8 @@ CLAIM = Guideline(
     "2024 update, Tejani et al., Radiology: Artificial Intelligence 6 (2024) e240300",
     (
         Item("1", "title: that it is AI, and of which kind"),
-        Item("2", "abstract with structure"),
-        Item("3", "background, and the clinical role that is intended"),
+        Item("2", "structured abstract"),
+        Item("3", "background and intended clinical role"),
         Item("4", "aims and hypotheses"),
         Item("5", "prospective or retrospective"),
         Item("6", "goal of the study"),
@@ -138,14 +138,14 @@ CLAIM = Guideline(
         Item("24", "initial weights", (TRAINING,)),
         Item("25", "details of the training", (TRAINING,)),
         Item("26", "how the final model was selected", (TRAINING,), "choice between models"),
-        Item("27", "ensembles", (), "where several models predict together"),
+        Item("27", "ensembles", (), "if several models predict together"),
         Item("28", "measures of performance", MEASURES, "why these"),
         Item("29", "uncertainty and significance", (MAIN, TESTS)),
         Item("30", "robustness", (FOLDS,), "other scanners, noise, other settings"),
         Item("31", "explanations of predictions", (LOOKS,), "how they were checked"),
         Item("32", "testing on internal data", (INTERNAL,)),
         Item("33", "testing on external data, or why not", (EXTERNAL,)),
-        Item("34", "registration of a trial", (), "where it is one"),
+        Item("34", "registration of a trial", (), "if it is one"),
         Item("35", "numbers included and excluded", (FLOW,), "patients and examinations"),
         Item("36", "demographic and clinical characteristics of each partition", (FLOW,), "all but the classes"),
         Item("37", "performance and its uncertainty", (MAIN, FOLDS, BASELINES, COMPARED), "beside readers or practice"),
@@ -154,7 +154,7 @@ CLAIM = Guideline(
         Item("40", "limitations", (WARNINGS,), "those of the study"),
         Item("41", "consequences for practice, intended use"),
         Item("42", "protocol and technical details", (TRAINING, ORIGIN), "where the protocol can be read"),
-        Item("43", "availability of software, model and data", (ORIGIN,), "where they can be had"),
+        Item("43", "availability of software, model and data", (ORIGIN,), "where to get them"),
         Item("44", "funding, and the funders' part"),
     ),
 )  # fmt: skip
@@ -163,11 +163,11 @@ CLAIM = Guideline(
 def section(page, split):
     """Return the Section that maps the items of TRIPOD+AI and CLAIM to a Page with predictions of a `split`."""
     tested = {EXTERNAL if split == "external" else INTERNAL: MAIN}
-    # A section of sentences only says what is missing.
+    # A section with nothing but sentences says what is missing.
     titles = [one.title for one in page.sections if one.tables or one.pictures or one.points or one.diagram]
     sentences = [
-        "Two guidelines list what a paper on such a model reports. This page answers a part of it; the rest is for the "
-        "authors to write. The topics below are in our words: for a journal, fill in the guidelines' own checklists."
+        "Two guidelines list what a paper on such a model should report. This page answers part of it; the authors "
+        "write the rest. The topics below are in our words: for a journal, fill in the guidelines' own checklists."
     ]
     tables = []
     for guideline in (TRIPOD_AI, CLAIM):

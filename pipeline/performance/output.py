@@ -7,15 +7,15 @@ from pipeline.performance.results_json import as_json
 
 
 def write(results_path, results, sources, report_sections=None):
-    """Write all files beside the results JSON, and it after them; return the page in Markdown and a line on each file.
+    """Write the results JSON and all files beside it; return the page in Markdown and a line on each file.
 
-    Pictures of earlier results of this name that these do not have are removed. A report stays: it has its own figures
-    and their date, and may be that of results of another name (see report_path).
+    Pictures of earlier results of this name are removed if these results do not have them. A report is kept: it has its
+    own figures and their date, and may be that of results of another name (see report_path).
 
     Args:
-        results_path, results: of the results JSON, and the Results.
-        sources: of the predictions, as provenance.read gives them.
-        report_sections: for a report in HTML, what it has beside the page, as provenance.report_sections gives it.
+        results_path, results: the path of the results JSON, and the Results.
+        sources: the Sources of the predictions (see provenance).
+        report_sections: what a report in HTML has besides the page, from provenance.report_sections; None: no report.
     """
     contents = as_json(results)
     text = pages.markdown(report.page(results, contents, further_sections=provenance.split_sections(sources)))

@@ -9,15 +9,15 @@ from pipeline.messages import format_table, is_number, printable
 from pipeline.templates import rendered
 
 TEMPLATES = Path(__file__).with_name("templates")
-LONGEST_WORD = 20  # characters, of a table's cell in HTML
-MOST_WHOLE_COLUMNS, MOST_LYING_HEADINGS = 5, 13
-LINE_OF_A_PHONE = 52  # characters, of a table
+LONGEST_WORD = 20  # characters in a cell of a table in HTML; longer words may be broken
+MOST_COLUMNS, MOST_LEVEL_HEADINGS = 5, 13  # of a table; more columns are printed smaller, more headings upright
+PHONE_WIDTH = 52  # characters of a table
 FIGURES = re.compile(r"(< )?[-+]?\d[\d.]*%?(;? (\(?[-+]?\d[\d.]*%?\)?|to|of|and|points))*")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; the last cell of a short row stands for all further columns."""
+    """Rows of cells; the last cell of a short row spans all further columns."""
 
     header: list
     rows: list
@@ -25,7 +25,7 @@ class Table:
 
     @property
     def numeric(self):
-        """Whether each column holds numbers only."""
+        """Whether each column holds nothing but numbers."""
         whole = [row for row in self.rows if len(row) == len(self.header)]
         return [all(is_number(row[column]) for row in whole) for column in range(len(self.header))]
 
@@ -33,14 +33,14 @@ class Table:
     def style(self):
         """How HTML shows it: small if it has "many" or "crowded" columns, on a phone as a "list" if it is too wide."""
         count = len(self.header)
-        size = ["many"] * (count > MOST_WHOLE_COLUMNS) + ["crowded"] * (count > MOST_LYING_HEADINGS)
+        size = ["many"] * (count > MOST_COLUMNS) + ["crowded"] * (count > MOST_LEVEL_HEADINGS)
         if size and all(self.numeric[1:]):
             return " ".join([*size, "matrix"])
-        return " ".join([*size, "list"] if size or self._needed > LINE_OF_A_PHONE else size)
+        return " ".join([*size, "list"] if size or self._least_width > PHONE_WIDTH else size)
 
     @property
-    def _needed(self):
-        """How many characters wide it is at least, what may not be broken on one line."""
+    def _least_width(self):
+        """How many characters wide it is at least, with what may not be broken on one line."""
         columns = zip(*(row for row in [self.header, *self.rows] if len(row) == len(self.header)), strict=True)
         return sum(1 + max(len(part) for cell in column for part in self._unbroken(cell)) for column in columns)
 
@@ -50,12 +50,12 @@ class Table:
 
     @staticmethod
     def is_long(cell):
-        """Tell whether a cell has a word, a fingerprint say, that may be broken so that the table fits its place."""
+        """Tell whether a cell has a word, such as a fingerprint, that may be broken so that the table fits."""
         return any(len(word) > LONGEST_WORD for word in str(cell).split())
 
     @staticmethod
     def parts(cell):
-        """Return the figures of a cell, "93.8% (15 of 16);" and "69.8% to 99.8%", each for one line; of text none."""
+        """Return the figures in a cell, "93.8% (15 of 16);" and "69.8% to 99.8%", each for one line; [] for text."""
         return re.split("(?<=;) ", str(cell)) if FIGURES.fullmatch(str(cell)) else []
 
     @property
@@ -72,7 +72,7 @@ class Picture:
 
     path: Path
     text: str
-    wide: bool = False  # so that it takes all the width of a page
+    wide: bool = False  # whether it takes the full width of a page
 
     @property
     def data(self):
@@ -82,7 +82,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Box:
-    """A box of a Diagram: what stands in bold, and the lines below it."""
+    """A box of a Diagram: a title in bold, and the lines below it."""
 
     title: str
     lines: tuple = ()
@@ -94,11 +94,11 @@ class Diagram:
 
     text: str  # what it shows
     steps: tuple  # each a tuple: a Box and perhaps one beside it, of what leaves the flow there
-    branches: tuple  # of the Boxes that the flow ends in
+    branches: tuple  # the Boxes that the flow ends in
 
     @property
     def rows(self):
-        """What each row of boxes is, and the boxes."""
+        """[("step" or "branches", boxes)] of each row."""
         return [*(("step", boxes) for boxes in self.steps), ("branches", self.branches)]
 
 
@@ -119,7 +119,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """What is rendered."""
+    """A page to be rendered."""
 
     title: str
     sentences: tuple
@@ -127,7 +127,7 @@ class Page:
 
 
 def markdown(page):
-    """Return the page as text for the terminal that is Markdown too."""
+    """Return the page as Markdown that reads well in a terminal."""
     return rendered(TEMPLATES / "page.md.jinja", page=page)
 
 

@@ -15,7 +15,7 @@ from pipeline.performance.roc import curves_of_folds
 from pipeline.plots import COLORS, legend_above, own_style, save_figure, shown_name, text_color, titled
 
 LINE_STYLES = ["-", "--", "-.", ":"]
-# More classes do not fit into a legend, nor into cells with numbers in them.
+# More classes do not fit into a legend, a matrix with numbers in its cells, a sentence.
 CLASSES_IN_LEGEND = 20
 CLASSES_WITH_NUMBERS = 25
 CLASSES_IN_TEXT = 10
@@ -24,31 +24,31 @@ CLASSES_IN_HALF_A_PAGE = 6  # whose confusion matrix can be read at half the wid
 
 
 def drawings(results, results_path, for_report=False):
-    """Return [(function of the Results that draws it, Picture)] of the pictures that belong beside the results JSON.
+    """Return [(function that draws it from the Results, Picture)] of the pictures that belong beside the results JSON.
 
-    That of the referral belongs there where uncertainty was asked for, by Monte Carlo dropout, and in a report.
+    The one of the referral is for a report, and for predictions with Monte Carlo dropout.
     """
     of_class = results.positive or "each class"
     units = f"{results.unit}s"
     correct = f"{results.accuracy.counts} {units}"
     if len(results.classes) <= CLASSES_IN_TEXT:
         correct = ", ".join(f"{one.sensitivity.counts} {units} of {one.name}" for one in results.classes)
-    reliability = "How often what was predicted came true, over its probability"
+    reliability = "How often what was predicted came true, against its probability"
     reliability += f"; calibration error {score(results.calibration_error)}"
-    roc = f"ROC curve of {of_class}, sensitivity over 1 - specificity; area {score(results.main.auc.value)}."
+    roc = f"ROC curve of {of_class}, sensitivity against 1 - specificity; area {score(results.main.auc.value)}."
     average = score(results.main.average_precision.value)
     drawn = [
         (draw_confusion_matrix, "confusion_matrix", f"Confusion matrix. Correct: {correct}."),
         (draw_roc, "roc", roc),
-        (draw_precision_recall, "precision_recall", f"Precision over recall of {of_class}; average {average}."),
+        (draw_precision_recall, "precision_recall", f"Precision against recall of {of_class}; average {average}."),
         (draw_reliability, "reliability", f"{reliability}."),
     ]
     referral = results.referral
     if referral and referral.leaves_enough and (for_report or referral.sample_count is not None):
-        text = f"Accuracy of the {units} that are left, over the fraction of the least certain ones that are referred"
+        text = f"Accuracy of the {units} that are left, against the fraction referred, the least certain ones first"
         drawn.append((draw_referral, "referral", f"{text}; uncertainty of {uncertainty_source(referral)}."))
     if results.decision_curve:
-        text = f"Net benefit of treating where the probability of {of_class} is at least the threshold, over it."
+        text = f"Net benefit of treating if the probability of {of_class} is at least the threshold, by threshold."
         drawn.append((draw_decision_curve, "decision_curve", text))
     paths = picture_paths(results_path)
     wide = ["confusion_matrix"] if len(results.classes) > CLASSES_IN_HALF_A_PAGE else []
@@ -57,12 +57,12 @@ def drawings(results, results_path, for_report=False):
 
 @own_style()
 def save(draw, results, path):
-    """Write what a function of the Results draws as PNG."""
+    """Write the picture that `draw` draws from the Results as PNG."""
     save_figure(draw(results), path)
 
 
 def draw_confusion_matrix(results):
-    """Draw the confusion matrix: counts and row percentages, a row a true class, a column a predicted one."""
+    """Draw the confusion matrix: counts and row percentages, a row per true class, a column per predicted one."""
     counts = results.matrix
     totals = counts.sum(axis=1, keepdims=True)
     fractions = counts / np.maximum(totals, 1)
@@ -96,9 +96,9 @@ def draw_confusion_matrix(results):
 def draw_roc(results):
     """Draw the ROC curve of the positive class, or of each class against the rest, with the area and its interval.
 
-    Of several folds each has a thin curve, and the thick one is their mean in the direction of the sensitivity, whose
-    area is the mean of theirs: Fawcett, Pattern Recognition Letters 27 (2006) 861, 8.1. A circle is the positive class
-    as it was predicted.
+    Each of several folds has a thin curve. The thick one is their mean sensitivity at each specificity, and its area is
+    the mean of theirs: Fawcett, Pattern Recognition Letters 27 (2006) 861, 8.1. A circle shows the positive class as it
+    was predicted.
     """
     figure, axes = _axes(4.8, 4.8, xlabel="1 - specificity", ylabel="sensitivity", **SQUARE)
     areas = [one.auc for one in results.shown_classes]
@@ -112,9 +112,9 @@ def draw_roc(results):
 
 
 def draw_precision_recall(results):
-    """Draw precision over recall of the positive class, or of each class against the rest; for one, the prevalence.
+    """Draw precision against recall of the positive class, with its prevalence, or of each class against the rest.
 
-    Of several folds each has a thin curve, and the thick one is their mean precision at each recall, whose area is the
+    Each of several folds has a thin curve. The thick one is their mean precision at each recall, and its area is the
     mean of theirs.
     """
     figure, axes = _axes(4.8, 4.8, xlabel="recall (sensitivity)", ylabel="precision", **SQUARE)
@@ -130,7 +130,7 @@ def draw_precision_recall(results):
 
 
 def _of_whom(results):
-    """Say in a title whose curves there are, and how many models."""
+    """Say in a title whose curves there are, and of how many folds."""
     folds = f", {len(results.cross_validation.folds)} folds" if results.cross_validation else ""
     return f"of {'each class' if results.positive is None else shown_name(results.positive)}{folds}"
 
@@ -143,7 +143,7 @@ def _as_predicted(results):
 
 
 def draw_reliability(results):
-    """Draw how often what was predicted came true, over its probability, above how many images each bin holds.
+    """Draw how often what was predicted came true against its probability, and below it the images in each bin.
 
     The probability is that of the positive class; for more than two classes, that of the predicted class.
     """
@@ -179,7 +179,7 @@ def draw_reliability(results):
 
 
 def draw_referral(results):
-    """Draw the accuracy of the images that are left over the fraction of the least certain ones that are referred."""
+    """Draw the accuracy of the images that are left against the fraction referred, the least certain ones first."""
     referral, count = results.referral, results.count
     x_label = f"fraction of the {results.unit}s referred to an expert"
     figure, axes = _axes(4.8, 3.6, xlabel=x_label, ylabel="accuracy of the rest", xlim=(0, 1))
@@ -221,11 +221,11 @@ def _axes(width, height, **settings):
 
 
 def _draw_classes(axes, results, measure, areas, curve_of, mean_of, draw_style):
-    """Draw the mean curve over folds of each shown class in its own colour, and of a positive class the folds' too.
+    """Draw the mean curve over folds of each shown class in its own colour, and for a positive class the folds' too.
 
-    More than fit into a legend are grey; a word stands where there is none. `areas` are the Figures of the shown
-    classes, and `measure` their name. `curve_of` returns x, y and more of a fold, from `truth` and `scores` of its
-    roc.Curve; `mean_of` x and y of the mean of several [(x, y), ...].
+    If they do not fit into a legend, they are grey; if there is none, a text says so. `areas` are the Figures of the
+    shown classes, and `measure` is their name. `curve_of` returns x, y and more of a fold, from `truth` and `scores` of
+    its roc.Curve; `mean_of` returns x and y of the mean of several [(x, y), ...].
     """
     known = [(one, area) for one, area in zip(results.shown_classes, areas, strict=True) if area.value is not None]
     thin = []
@@ -247,7 +247,7 @@ def _draw_classes(axes, results, measure, areas, curve_of, mean_of, draw_style):
 
 
 def _mean_sensitivity(curves):
-    """Return x and y of the mean over y of ROC curves; of one as it is."""
+    """Return x and y of the mean of ROC curves at each x; a single one unchanged."""
     if len(curves) == 1:
         return curves[0]
     grid = np.linspace(0, 1, 1001)
@@ -261,7 +261,7 @@ def _recall_and_precision(truth, scores):
 
 
 def _mean_precision(curves):
-    """Return recall, falling, and the mean precision at each: a curve's is at its least recall not below it."""
+    """Return falling recalls and the mean precision at each; a curve is read at its lowest recall not below it."""
     recalls = np.unique(np.concatenate([recall for recall, _ in curves]))[::-1]
     reached = [precision[np.searchsorted(-recall, -recalls, side="right") - 1] for recall, precision in curves]
     return recalls, np.mean(reached, axis=0)

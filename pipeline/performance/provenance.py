@@ -27,9 +27,9 @@ class Source:
 
     predictions: Predictions
     split: SplitRecord | None
-    training: dict  # the training record of the model, where there is one
-    split_changed: bool = False  # the split that lies beside the predictions is not theirs, and `split` is None
-    trained_since: bool = False  # the training record there is that of other weights, and `training` is empty
+    training: dict  # the training record of the model; empty without one
+    split_changed: bool = False  # the split beside the predictions is not theirs, and `split` is None
+    trained_since: bool = False  # the training record there is of other weights, and `training` is empty
 
     @property
     def root(self):
@@ -43,11 +43,11 @@ class Source:
 
     @property
     def label(self):
-        """What tells this source from others."""
+        """What distinguishes this source from others."""
         return self.model if self.predictions.fold is None else f"fold {self.predictions.fold}"
 
     def relative(self, text):
-        """Return a text, a command line say, with absolute paths cut: to start at the project folder, or to a name."""
+        """Return a text (a command line) with its absolute paths cut to start at the project folder, or to a name."""
         roots = [root for root in (self.root.absolute(), self.root.resolve()) if root.name]
 
         def cut(match):
@@ -60,7 +60,7 @@ class Source:
         return re.sub(r"'[^']*'|\"[^\"]*\"|\S+", cut, text)
 
     def fingerprints(self):
-        """Return [(path in the project folder, SHA-256)] of what the predictions come from, and their own."""
+        """Return [(path in the project folder, SHA-256)] of the predictions and the files that they come from."""
         project, checkpoint = Project(self.root), self.predictions.checkpoint or ""
         of_split = [project.csv / "images.csv", *split_tables(project.split_folder(self.predictions.fold))]
         paths = [
@@ -85,8 +85,8 @@ class Source:
 def read(parts, for_report):
     """Return a Source for each of the Predictions `parts`.
 
-    Raises UserError, with a line a fault, where the record of the split is damaged or, for a report, that of a training
-    is, or a gallery is missing.
+    Raises UserError, one line per fault, if the record of the split is damaged or, for a report, if that of a training
+    is damaged or a gallery is missing.
     """
     sources, faults = [], []
     for part in parts:
@@ -102,7 +102,7 @@ def read(parts, for_report):
 
 
 def _source(part, for_report):
-    """Return the Source of Predictions; a damaged record of the training is an error for a report only."""
+    """Return the Source of Predictions; a damaged training record is an error only for a report."""
     project, training = Project(part.path.parent), {}
     split, changed = read_split_record(project.csv / "split.json"), _split_has_changed(part)
     record = project.results / f"{_model_name(part)}_hyperparameters.json"
@@ -115,9 +115,9 @@ def _source(part, for_report):
 
 
 def _split_has_changed(predictions):
-    """Tell whether the split files beside predictions give their partition other images, or labels, than they have.
+    """Tell whether the split files beside predictions list other images or labels for their partition.
 
-    False where there are none, and for images from elsewhere.
+    False if there are none, and for images from elsewhere.
     """
     project, names = Project(predictions.path.parent), predictions.members
     names = names or [[name] for name in predictions.file_names or []]
@@ -140,19 +140,19 @@ def _split_has_changed(predictions):
 
 
 def _training_record(path):
-    """Read the record of a training; without epochs where the last layer was fitted at once, without a rate."""
+    """Read a training record; without epochs if the last layer was fitted at once, without a learning rate."""
     record = files.read_json_object(path)
     fitted_at_once = record.get("learning rate", 0) is None
     return {name: value for name, value in record.items() if not (fitted_at_once and name in OF_EPOCHS)}
 
 
 def folds_of_split(sources):
-    """Return the numbers of the folds that the project of the Sources is split into; none where they are not there."""
+    """Return the numbers of the folds that the projects of the Sources are split into, unless changed since."""
     return {fold for source in sources if not source.split_changed for fold in Project(source.root).fold_folders()}
 
 
 def leaks_kept(sources):
-    """Return how many of the images measured have a twin or group in another partition, which the split has kept."""
+    """Return how many of the images measured have a twin or group in another partition: leaks that the split kept."""
     return sum(source.split.leaks_kept.get(source.predictions.split, 0) for source in sources if source.split)
 
 
@@ -198,9 +198,9 @@ def _training(sources):
 
 
 def _settings(sources):
-    """Return the Table of settings, a column a model; what is the same in all of them is said once.
+    """Return the Table of settings, one column per model; a value that all of them have is given once.
 
-    A setting without a value (of an option that has no effect, say) is left out, or an empty cell beside others.
+    A setting without a value (of an option without effect, for example) is left out, or an empty cell beside others.
     """
     names = dict.fromkeys(name for source in sources for name, value in source.training.items() if value is not None)
     rows = []
@@ -246,8 +246,8 @@ def _origin(sources, command):
             Table(["package", "version"], [("python", platform.python_version()), *packages.items()]),
         ],
         notes=[
-            "Files with the same fingerprint are the same. An images.csv holds the hash of every image's content, its "
-            "group and where it came from."
+            "Files with the same fingerprint have the same content. An images.csv holds the hash of every image's "
+            "content, its group and where it came from."
         ],
     )
 

@@ -1,4 +1,4 @@
-"""The performance page, as data, made of the Results only."""
+"""The performance page, as data, from the Results alone."""
 
 import math
 
@@ -55,7 +55,7 @@ def _meaning(results):
         return f"{len(results.classes)} classes, each against the rest."
     if len(results.thresholds) == 1:
         value = f"{results.thresholds[0].value:.4g}"
-        return f"Positive class: {results.positive}, given where its probability is at least {value}."
+        return f"Positive class: {results.positive}, predicted if its probability is at least {value}."
     return f"Positive class: {results.positive}."
 
 
@@ -67,7 +67,7 @@ def _for_half_the_interval(results):
 
 
 def _independence(results):
-    """Say what the images are groups of, which the intervals take into account, or that it is not known."""
+    """Say which groups the images come in, which the intervals take into account, or that it is not known."""
     count = results.group_count
     if results.unit == "group":
         return (
@@ -77,13 +77,13 @@ def _independence(results):
     if count is None:
         return "The predictions name no groups: images are taken as independent."
     if count == results.count:
-        return "As far as is known no two of these images belong together."
+        return "As far as is known, no two of these images belong together."
     groups = f"{counted(count, 'group')} (images that look alike or belong together)"
     return f"{counted(results.count)} in {groups}, which the intervals take into account."
 
 
 def _undefined(results, contents):
-    """List what the page has no number for; of two classes it shows the positive one's figures, without its name."""
+    """List the page's undefined figures; for two classes they are the positive one's, without its name."""
     nowhere = {"Precision", "Recall"}
     not_shown = nowhere | {
         f"{name} ({class_name})"

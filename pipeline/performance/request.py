@@ -14,7 +14,7 @@ GROUPS = FIGURES, POINT, BESIDE = (
     "operating point (default: the probabilities and predictions as they are)",
     "beside other results",
 )
-# What takes names of predictions files, or patterns of them.
+# The options that take names of predictions files, or patterns of them.
 OF_FILES = ("PREDS", "compare", "threshold_from", "calibrate_from")
 
 
@@ -66,7 +66,7 @@ class Request:
     def __post_init__(self):
         require_none(unmet_needs(self))
         if self.baselines and self.per == "group":
-            raise UserError("-baselines: are of images, and -per group counts groups; leave one of the two out")
+            raise UserError("-baselines: are for images, and -per group counts groups; leave one of the two out")
 
     @property
     def inputs(self):
@@ -85,7 +85,7 @@ def checked(**options):
 
 
 def _expand(name, texts):
-    """Return the paths, in place of patterns (fold_*_preds.json) that the shell left as they are what they match."""
+    """Return the paths; for patterns that the shell did not expand, such as fold_*_preds.json, what they match."""
     paths, faults = [], []
     for text in texts:
         matches = [text] if Path(text).exists() or not glob.has_magic(text) else sorted(glob.glob(text))

@@ -7,7 +7,7 @@ PICTURES = ("confusion_matrix", "roc", "precision_recall", "reliability", "refer
 
 
 def require_writable(results_path, inputs):
-    """Raise UserError where results have no folder, or would replace what is read or what calc has not written."""
+    """Raise UserError if results have no folder, or would replace what is read or what calc has not written."""
     fault = None
     if results_path.suffix != ".json":
         fault = f"{results_path}: the results are a JSON file; give a name that ends in .json"
@@ -39,7 +39,7 @@ def _is_ours(path):
 
 
 def picture_paths(results_path):
-    """Return {what it shows: path} of the pictures that may stand beside a results JSON."""
+    """Return {what it shows: path} of the pictures that a results JSON may have."""
     return {name: results_path.with_name(f"{results_path.stem}_{name}.png") for name in PICTURES}
 
 

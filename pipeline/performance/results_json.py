@@ -18,10 +18,10 @@ ERROR = ("file name", "class", "predicted", "probability", "others of its group"
 def as_json(results):
     """Return the object of the results JSON.
 
-    At the top the five published figures, as fractions; then all others. Two classes: those of the positive class.
-    More: the means over classes (macro) of the figures of each class against the rest. "Per Class" has every class's
-    own. What is undefined is None, with the reason under "undefined": by its name at the top, with the class's name in
-    brackets under "Per Class".
+    The five published figures come first, as fractions, then all others: for two classes those of the positive class,
+    for more the means over classes (macro) of each class against the rest. "Per Class" has those of every class. What
+    is undefined is None, with the reason under "undefined": by its name, with the class's name in brackets if it is
+    from "Per Class".
     """
     predictions, undefined = results.predictions, {}
     overall = _plain(_overall(results), undefined)
@@ -47,7 +47,7 @@ def as_json(results):
 
 
 def _overall(results):
-    """Return what is measured over all classes."""
+    """Return what is measured over all classes together."""
     of_pairs = {} if results.pairwise_auc is None else {"Hand and Till's M": results.pairwise_auc}
     return {
         **_with_intervals({"Accuracy": results.accuracy}),
@@ -72,7 +72,7 @@ def _errors(errors):
 
 
 def _one_class(figures):
-    """Return what is measured of ClassFigures, with the details of a OneClass."""
+    """Return the entries of ClassFigures, with the details of a OneClass."""
     named = figures.named()
     measured = {name: figure for name, figure in named.items() if figure.interval or figure.reason}
     entries = named | {f"{name} 95% Interval": _interval(figure) for name, figure in measured.items()}
@@ -104,7 +104,7 @@ def _bins(bins):
 
 
 def _added(results, undefined):
-    """Return the JSON of what options ask for."""
+    """Return the entries that options ask for."""
     added = {}
     if len(results.thresholds) == 1:
         added["Threshold"] = _threshold(results.thresholds[0], undefined)
@@ -141,9 +141,9 @@ def _threshold(point, undefined):
 
 
 def operating_point(results):
-    """Return the OperatingPoint of Results; None where nothing was chosen, or no model is named.
+    """Return the OperatingPoint of Results; None if nothing was chosen, or no model is named.
 
-    Also None where groups are counted: a point of the means of their probabilities is not one of single images.
+    Also None if groups are counted: a point for their mean probabilities is not one for those of single images.
     """
     folds = results.cross_validation.folds if results.cross_validation else [results.predictions]
     checkpoints = [each.checkpoint for each in folds if each.checkpoint is not None]
@@ -278,7 +278,7 @@ def _comparison(comparison, undefined):
 
 
 def _with_intervals(figures):
-    """Return {name: Figure} with the interval of each, as a Figure of its own, behind it."""
+    """Return {name: Figure} with each followed by its interval, as a Figure of its own."""
     pairs = ({name: figure, f"{name} 95% Interval": _interval(figure)} for name, figure in figures.items())
     return {name: figure for pair in pairs for name, figure in pair.items()}
 
@@ -288,7 +288,7 @@ def _interval(figure):
 
 
 def _plain(entries, undefined, after="", before=""):
-    """Return {name: Figure or something else} with the values of Figures; the reasons of None go into `undefined`."""
+    """Return the entries with Figures replaced by their values; the reasons for None go into `undefined`."""
     figures = {name: entry for name, entry in entries.items() if isinstance(entry, Figure)}
     undefined |= {before + name + after: figure.reason for name, figure in figures.items() if figure.value is None}
     return entries | {name: figure.value for name, figure in figures.items()}

@@ -31,10 +31,10 @@ from pipeline.performance.folds import SPREAD
 from pipeline.performance.pages import Section, Table
 from pipeline.performance.referral import uncertainty_source
 
-MOST_CLASSES = 25  # of more the page shows the worst ones only
+MOST_CLASSES = 25  # of more, the page only shows the worst ones
 INTERVALS = (
-    "Intervals: Clopper and Pearson's for proportions, of the effective number of images where these come in groups, "
-    "and for kappa through the accuracy; score intervals (Newcombe's method 5) for areas; docs/statistics.md explains "
+    "Intervals: Clopper and Pearson's for proportions, with the effective number of images if they come in groups, and "
+    "for kappa through the accuracy; score intervals (Newcombe's method 5) for areas; docs/statistics.md explains "
     "each."
 )
 # The precision is the positive predictive value, and the recall the sensitivity; the results JSON has them too.
@@ -75,8 +75,8 @@ def main_figures(results, pictures):
     if results.cross_validation:
         notes.append(
             "ROC-AUC and average precision are means over the folds, whose models are not on one scale. The models "
-            "were trained on overlapping images, and none of them is the one that will be used: such intervals are a "
-            "little short."
+            "were trained on overlapping images, and none of them is the one that will be used: the intervals are "
+            "therefore a little too narrow."
         )
     return Section("Main figures", tables=[Table(columns(results), rows)], notes=notes, pictures=pictures)
 
@@ -128,7 +128,7 @@ def more_figures(results):
 
 
 def _more_of_classes(results):
-    """Return the Tables of means over classes, where they mean something, and of each class: a row a class."""
+    """Return the Tables of means over classes, if they mean something, and of each class, in a row of its own."""
     main = results.main.named()
     # That of the balanced accuracy is among the main figures.
     means = [name for name in MORE_FIGURES if name in main and name != "Balanced Accuracy"]
@@ -155,8 +155,8 @@ def predictive_values(results):
     header = ["prevalence", f"Pos Pred Value ({values.class_name})", "Neg Pred Value"]
     at = [(percent(each.prevalence), *map(with_telling_span, (each.positive, each.negative))) for each in values.at]
     notes = [
-        "These hold where images of the class, and others, are as easy to recognize as here, however many there are. "
-        "LR+ is by how much a finding multiplies the odds of the class, LR- by how much its absence does."
+        "These hold if images of the class, and others, are as easy to recognize as here, however many there are. A "
+        "finding multiplies the odds of the class by LR+, its absence by LR-."
     ]
     infinite = [f"{name} is {figure.reason}" for name, figure in ratios if figure.value == math.inf]
     if infinite:
@@ -177,13 +177,13 @@ def subgroups(results):
         counts = (each.count, each.group_count) if in_groups else (each.count,)
         shown = [with_span(figure, counts=True) for figure in proportions]
         rows.append((each.value, *counts, *shown, with_span(each.auc, score)))
-    notes = ["The lowest of several accuracies is so partly by chance: look at the intervals."] if len(rows) > 1 else []
+    notes = ["The lowest of several accuracies is low partly by chance: see the intervals."] if len(rows) > 1 else []
     if len(rows) > MOST_ROWS:
         notes.append(f"The {MOST_ROWS} lowest of {len(rows)} are shown. {ALL_IN_JSON}")
     if found.without_value:
-        notes.append(f"No value there, and in none of these rows: {counted(found.without_value, results.unit)}.")
+        notes.append(f"No value there, so in none of these rows: {counted(found.without_value, results.unit)}.")
     if found.of_several:
-        notes.append(f"Images of several values, and in none of these rows: {counted(found.of_several, 'group')}.")
+        notes.append(f"Images of several values, so in none of these rows: {counted(found.of_several, 'group')}.")
     title = f"By {found.column} of {found.file}, with 95% intervals"
     return Section(title, tables=[Table([*header, f"ROC-AUC{of}"], rows[:MOST_ROWS])], notes=notes)
 
@@ -265,7 +265,7 @@ def threshold(results):
     (point,), main = results.thresholds, results.main
     where = ", ".join(filter(None, [point.split, counted(point.accuracy.total, results.unit)]))
     sentence = (
-        f"{results.positive} where its probability is at least {point.value:.6g}: {point.rule}, chosen on "
+        f"{results.positive} if its probability is at least {point.value:.6g}: {point.rule}, chosen on "
         f"{point.file} ({where}) and then frozen."
     )
     figures = (
@@ -280,9 +280,9 @@ def threshold(results):
 def _thresholds_of_folds(results):
     points = results.thresholds
     sentence = (
-        f"{results.positive} where its probability is at least the threshold: {points[0].rule}, chosen on the "
-        "validation images of all folds, for each fold without the images it tests, and then frozen. New "
-        f"{results.unit}s are given {results.threshold_for_new_images.value:.6g}, chosen on all of them."
+        f"{results.positive} if its probability is at least the threshold: {points[0].rule}, chosen on the validation "
+        "images of all folds, for each fold without the images it tests, and then frozen. The threshold for new "
+        f"{results.unit}s is {results.threshold_for_new_images.value:.6g}, chosen on all of them."
     )
     rows = [
         (one.fold, f"{one.value:.6g}", with_span(one.sensitivity, counts=True), with_span(one.specificity, counts=True))
@@ -302,12 +302,12 @@ def decision_curve(results):
         )
         rows.append((percent(threshold), model, signed(curve.treat_all[at]), difference))
     sentence = (
-        f"The net benefit of treating from a threshold probability of {results.positive} on: true positives per "
-        f"{results.unit}, less false positives weighted by the odds of the threshold. That of treating none is 0. The "
-        "model is of use at thresholds where its net benefit is above both others. All three are those at the "
-        f"prevalence here, {percent(results.main.prevalence.value)}; where the class is rarer they are others. The "
-        "interval of the difference tells whether the model is better than treating all, that of the net benefit "
-        "whether it is better than treating none."
+        f"The net benefit of treating if the probability of {results.positive} is at least the threshold: true "
+        f"positives per {results.unit}, minus false positives weighted by the odds of the threshold. That of treating "
+        "none is 0. The model is useful at thresholds where its net benefit is above both others. All three depend on "
+        f"the prevalence, which is {percent(results.main.prevalence.value)} here. The interval of the difference tells "
+        "whether the model is better than treating all, that of the net benefit whether it is better than treating "
+        "none."
     )
     header = ["threshold", "net benefit", "of treating all", "difference"]
     return Section("Decision curve, with 95% intervals", [sentence], tables=[Table(header, rows)])

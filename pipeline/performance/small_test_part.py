@@ -12,7 +12,7 @@ MOST_FOLDS, FEWEST_FOLDS = 5, 3
 
 
 def outlook(class_names, groups, partitions, are_given=False):
-    """Return in a sentence how vague the answer of a small test part will be; "" where it is large enough.
+    """Return a sentence on how vague the answer of a small test part will be; "" if it is large enough.
 
     Args:
         class_names: the class of each image.
