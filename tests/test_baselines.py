@@ -216,7 +216,7 @@ def test_every_fault_is_named(read, tmp_path):
 
 
 def test_baselines_of_other_classes_are_an_error(read):
-    with pytest.raises(UserError, match="its classes are a, b, those of the predictions no, yes"):
+    with pytest.raises(UserError, match="its classes are a, b, but those of the predictions are no, yes"):
         read({"baselines": [GOOD], "class names": ["a", "b"]})
     assert read({"baselines": [GOOD], "class names": ["no", "yes"]}) == [GOOD]
 

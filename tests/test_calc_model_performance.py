@@ -560,4 +560,4 @@ def test_a_decision_curve_is_of_a_positive_class(calculate, folder, faults):
     assert "| Calibration Intercept (yes) |" in page
     multiclass([0, 1, 2], np.eye(3)).write(folder / "three.json")
     (fault,) = faults(folder / "three.json", folder / "results.json", "--decision_curve")
-    assert fault.startswith("--decision_curve: is of one positive class")
+    assert fault.startswith("--decision_curve: needs one positive class")

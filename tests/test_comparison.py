@@ -129,19 +129,19 @@ def test_other_labels_are_named():
     with pytest.raises(UserError) as error:
         compared(here, there)
     assert len(error.value.faults) == 26
-    assert error.value.faults[0] == ("-compare b.json: image0.png has the label 1, in the predictions measured 0")
+    assert error.value.faults[0] == "-compare b.json: image0.png has the label 1, but 0 in the predictions measured"
 
 
 def test_other_counts_and_labels_without_names_are_errors():
     here, there = two_class([0, 1], [0.1, 0.9]), two_class([0, 1, 1], [0.1, 0.9, 0.9])
     with pytest.raises(UserError, match="3 images, 2 are measured"):
         compared(here, there)
-    with pytest.raises(UserError, match="image 1 has the label 0, in the predictions measured 1"):
+    with pytest.raises(UserError, match="image 1 has the label 0, but 1 in the predictions measured"):
         compared(here, two_class([0, 0], [0.1, 0.9]))
 
 
 def test_other_classes_are_an_error():
-    with pytest.raises(UserError, match="its classes are a, b, those of the predictions measured no, yes"):
+    with pytest.raises(UserError, match="its classes are a, b, but those of the predictions measured are no, yes"):
         compared(random_two_class(0), random_two_class(0, class_names=["a", "b"]))
 
 

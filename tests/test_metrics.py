@@ -267,7 +267,7 @@ def test_bowker_by_hand():
 
 
 def test_bowker_with_a_pair_never_confused_is_undefined():
-    with pytest.raises(Undefined, match=r"^some classes \(1 of 3 pairs\) were never taken for one another$"):
+    with pytest.raises(Undefined, match=r"^some classes \(1 of 3 pairs\) were never mistaken for one another$"):
         symmetry([[5, 3, 0], [1, 5, 2], [0, 2, 5]])
 
 

@@ -112,11 +112,11 @@ def test_no_threshold_is_better_and_the_figures_are_what_it_gives(images, min_se
             "test_torchvision.py -split val"
         ]),
         ({"class_names": ["healthy", "ill"]}, [
-            "its classes are healthy, ill, those of the predictions measured no, yes"
+            "its classes are healthy, ill, but those of the predictions measured are no, yes"
         ]),
         ({"fold": 2, "checkpoint": "other.pth.tar"}, [
-            "is of fold 2, the predictions measured of fold 0",
-            "is of checkpoint other.pth.tar, the predictions measured of checkpoint m.pth.tar",
+            "is of fold 2, but the predictions measured are of fold 0",
+            "is of checkpoint other.pth.tar, but the predictions measured are of checkpoint m.pth.tar",
         ]),
         ({"fold": 0, "checkpoint": "m.pth.tar", "weights": ["earlier"]}, [
             "is of other weights than the predictions measured: the model was trained again, or further, in between; "

@@ -29,7 +29,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP")
 
 @dataclass(frozen=True)
 class Baseline:
-    """What one simple model reaches."""
+    """How good one simple model is."""
 
     name: str
     accuracy: Figure
@@ -73,13 +73,13 @@ def cross_validate(paths, labels, test_parts, seed):
 
     Args:
         paths: image files that can be decoded.
-        labels: class index of each.
+        labels: the class index of each.
         test_parts: indices of the test images of each fold.
-        seed: of the models.
+        seed: the random seed of the models.
 
     Returns {name: out-of-fold probabilities (n, classes)} with every image predicted once.
     """
-    # These take a quarter of a second to import, which whoever only reads baselines.json need not wait for.
+    # Imported here, since they take a quarter of a second and reading baselines.json does not need them.
     from sklearn.dummy import DummyClassifier
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
@@ -103,7 +103,7 @@ def cross_validate(paths, labels, test_parts, seed):
         for test in test_parts:
             train = np.setdiff1d(np.arange(len(labels)), test)
             model.fit(features[train], labels[train])
-            # A class that is in no training image gets no column.
+            # A class without training images gets no column.
             probabilities[test[:, None], model.classes_] = model.predict_proba(features[test])
         out_of_fold[name] = probabilities
     return out_of_fold
@@ -112,7 +112,7 @@ def cross_validate(paths, labels, test_parts, seed):
 def report(path, image_paths, class_of, groups, test_parts, seed):
     """Measure the baselines, print them with intervals and write them to `path`.
 
-    Arguments as for cross_validate, but `class_of`, the name of the class of each image, and `groups`, its group.
+    Arguments as for cross_validate, except for `class_of`, the class name of each image, and `groups`, its group.
     """
     names, labels = np.unique(np.asarray(class_of, dtype=str), return_inverse=True)
     names, folds = names.tolist(), np.zeros(len(labels), dtype=int)
@@ -121,8 +121,8 @@ def report(path, image_paths, class_of, groups, test_parts, seed):
     positive, baselines = names[-1] if len(names) == 2 else None, []
     for name, probabilities in cross_validate(image_paths, labels, test_parts, seed).items():
         predicted = probabilities.argmax(axis=1)
-        made = Predictions(labels, predicted, probabilities, names, positive, groups=groups, folds=folds)
-        baselines.append(_measured(name, made))
+        predictions = Predictions(labels, predicted, probabilities, names, positive, groups=groups, folds=folds)
+        baselines.append(_measured(name, predictions))
     rows = [
         (each.name, with_span(each.accuracy), "" if each.auc.value is None else with_span(each.auc, score))
         for each in baselines
@@ -137,9 +137,9 @@ def report(path, image_paths, class_of, groups, test_parts, seed):
 
 
 def read(path, class_names):
-    """Read baselines.json as a list of Baselines; raises UserError, with a line a fault.
+    """Read baselines.json as a list of Baselines; raises UserError, one line per fault.
 
-    One of other classes than `class_names` is a fault; older files do not name theirs.
+    Classes other than `class_names` are a fault; older files do not name theirs.
     """
     content = files.read_json_object(path)
     entries, theirs = content.get("baselines"), content.get("class names", class_names)
@@ -149,7 +149,7 @@ def read(path, class_names):
         )
     if theirs != class_names:
         theirs = listed(list(map(str, theirs))) if isinstance(theirs, list) else repr(theirs)
-        raise UserError(f"{path}: its classes are {theirs}, those of the predictions {listed(class_names)}")
+        raise UserError(f"{path}: its classes are {theirs}, but those of the predictions are {listed(class_names)}")
     require_none(
         f"{path}: baseline {number}: {fault}" for number, entry in enumerate(entries) for fault in _faults(entry)
     )

@@ -24,7 +24,7 @@ class Bin:
 def brier_score(one):
     """Return the mean of (probability of the class - 1 or 0)^2 over images: 0 is perfect, 1 the worst.
 
-    Brier, Monthly Weather Review 78 (1950) 1, summed over one class of the two.
+    Brier, Monthly Weather Review 78 (1950) 1, for one of the two classes only.
     """
     return positive_mean((one.probability - one.truth) ** 2, one.groups, largest=1)
 
@@ -40,7 +40,7 @@ def multiclass_brier_score(predictions):
 
 
 def log_loss(predictions):
-    """Return the mean over images of -ln(probability of the true class); infinite, hence undefined, where one is 0."""
+    """Return the mean over images of -ln(probability of the true class); infinite, hence undefined, if one is 0."""
     of_truth = predictions.probabilities[np.arange(len(predictions.labels)), predictions.labels]
     if impossible := int((of_truth == 0).sum()):
         where = f"{impossible} of {len(of_truth)} {predictions.unit}s"
@@ -53,11 +53,11 @@ def reliability_bins(outcomes, probabilities, groups):
 
     Args:
         outcomes: bool (n,), whether what was predicted came true.
-        probabilities: float (n,), the predicted probability of it.
+        probabilities: float (n,), the predicted probability that it would.
         groups: int (n,), the group of each image.
 
-    A bin holds lower < probability <= upper (the first one 0 too), as in Guo et al., ICML 2017; bins without an
-    image are left out.
+    A bin holds lower < probability <= upper (the first one 0 too), as in Guo et al., ICML 2017; empty bins are left
+    out.
     """
     of_bin, bins = _bin_numbers(probabilities), []
     for number in np.unique(of_bin):
@@ -80,10 +80,10 @@ def calibration_error(bins):
 def error_if_calibrated(probabilities, groups):
     """Return [mean, 95th percentile] of the calibration error of a perfectly calibrated model on the same images.
 
-    Few images are never exactly as frequent as their probability says, so that this is not 0. Outcomes are drawn again
-    with the given probabilities: the consistency resampling of Broecker and Smith, Weather and Forecasting 22 (2007)
-    651. The images of a group are drawn with one random number, as wholly alike: drawn by themselves they would come
-    out as too regular, and a calibrated model exceed the percentile in a quarter of the cases instead of a twentieth.
+    It is not 0, since few outcomes are never exactly as frequent as their probabilities say. Outcomes are drawn with
+    the given probabilities: the consistency resampling of Broecker and Smith, Weather and Forecasting 22 (2007) 651.
+    One random number is drawn for all images of a group, as if they were exactly alike. Drawn one by one they would be
+    too regular, and a calibrated model would exceed the percentile in a quarter of cases instead of a twentieth.
     """
     (sizes, group), of_bin = sizes_of(groups), _bin_numbers(probabilities)
     random, errors = np.random.RandomState(0), []

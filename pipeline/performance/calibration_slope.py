@@ -1,4 +1,4 @@
-"""Calibration intercept and slope: what came true, in a logistic regression on the logit of its probability.
+"""Calibration intercept and slope: the logistic regression of what came true on the logit of its probability.
 
     logit P(the image is of the class) = intercept + slope x logit(predicted probability)
 
@@ -19,7 +19,7 @@ from pipeline.performance.figures import Figure, Undefined, Z
 from pipeline.performance.grouped import FEWEST_GROUPS, design_effect
 from pipeline.performance.roc import BOTH
 
-DOUBLINGS = 60  # of a step, before what is looked for is taken as infinitely far
+DOUBLINGS = 60  # of a step, before the value sought is taken as infinite
 EQUAL = "all probabilities are the same"
 FEW_GROUPS = f"the images come in fewer than {FEWEST_GROUPS} groups"
 ONE_GROUP = "in a fold, all images of the class or all others are of one group"
@@ -27,9 +27,9 @@ SEPARATED = "the probabilities separate the classes perfectly, and the slope is 
 
 
 def logits_of(predictions, index):
-    """Return the logits of the probabilities of the class of an index in Predictions, float (n,).
+    """Return the logits of the probabilities of the class with this index in Predictions, float (n,).
 
-    Divided by the sum of the others, since 1 - p is rounded to 0 long before they are. Raises Undefined where a
+    Each is divided by the sum of the others, since 1 - p is rounded to 0 long before they are. Raises Undefined if a
     probability is exactly 0 or 1.
     """
     probabilities = predictions.probabilities
@@ -41,7 +41,7 @@ def logits_of(predictions, index):
 
 
 def intercept_and_slope(predictions, index):
-    """Return the Figures of the calibration intercept and slope of the class of an index in Predictions."""
+    """Return the Figures of the calibration intercept and slope of the class with this index in Predictions."""
     truth, groups, folds = predictions.labels == index, predictions.group_numbers(), predictions.fold_numbers()
     try:
         logits = logits_of(predictions, index)
@@ -53,9 +53,9 @@ def intercept_and_slope(predictions, index):
 
 
 def intercept(truth, logits, groups):
-    """Return the Figure of the calibration intercept: one of all images, of whichever fold.
+    """Return the Figure of the calibration intercept, one for all images of all folds.
 
-    The interval is that of the profile likelihood, as R's confint has it for glm(truth ~ offset(logits)), widened where
+    The interval is that of the profile likelihood, as R's confint gives it for glm(truth ~ offset(logits)), widened if
     images come in groups or the slope is not 1: see _dispersion.
     """
     best = _intercept(truth, logits)
@@ -67,16 +67,16 @@ def intercept(truth, logits, groups):
 def slope(truth, logits, groups, folds):
     """Return the Figure of the calibration slope, one for all folds, each of which has an intercept of its own.
 
-    Folds are different models: a shift of one against the others is not to be taken for a slope. Those with images of
-    one class only say nothing of it. Of one model the slope has the highest likelihood, and the interval is that of the
-    profile likelihood, as R's glm and confint have them; of several that of the conditional likelihood, as R's clogit,
-    in the approximation by _Strata. Undefined where no fold has images of both classes with different probabilities,
-    and where in each that has, a threshold separates the classes.
+    Folds are different models: a shift of one against the others must not be taken for a slope. Folds with images of
+    only one class say nothing about it. For one model, slope and interval are those of the profile likelihood, as R's
+    glm and confint give them; for several, those of the conditional likelihood, as R's clogit gives them, which _Strata
+    approximates. Undefined if no fold has images of both classes with different probabilities, or if a threshold
+    separates the classes in each fold that has.
 
-    The interval is widened by groups as _dispersion says, and at least by the design effect of the logits within each
-    class: where few images are wrong, their few groups cannot tell how much they are alike, but the logits can. Where a
-    class in one of several folds is of a single group, or all images of one model are of fewer than FEWEST_GROUPS,
-    there is none: it would cover far less than it says.
+    The interval is widened for groups as in _dispersion, and at least by the design effect of the logits within each
+    class: if few images are wrong, their few groups cannot tell how alike images of a group are, but the logits can.
+    There is no interval, as it would be far too narrow, if a class in one of several folds comes in a single group, or
+    the images of one model come in fewer than FEWEST_GROUPS.
     """
     strata = _Strata.of(truth, logits, folds)
     try:
@@ -96,7 +96,7 @@ def slope(truth, logits, groups, folds):
 
 @dataclass(frozen=True)
 class _Strata:
-    """The folds that say something of the slope."""
+    """The folds that say something about the slope."""
 
     truth: np.ndarray
     logits: np.ndarray
@@ -109,7 +109,7 @@ class _Strata:
         return cls(truth, logits, both)
 
     def lack_of_groups(self, groups, fold_count):
-        """Return why groups of images are too few for an interval; "" where they are enough, and of single images."""
+        """Return why there are too few groups for an interval; "" if there are enough, or images are single."""
         group_count = len(np.unique(groups))
         if group_count == len(groups):
             return ""
@@ -119,7 +119,7 @@ class _Strata:
         return ONE_GROUP if any(len(np.unique(part)) < 2 for part in parts) else ""
 
     def require_finite_slope(self):
-        """Raise Undefined where the likelihood does not depend on the slope, or grows with it without end."""
+        """Raise Undefined if the likelihood does not depend on the slope, or grows with it without end."""
         if not self.masks:
             raise Undefined(EQUAL)
         for sign, reason in ((1, SEPARATED), (-1, f"{SEPARATED}: they rank images the wrong way round")):
@@ -130,10 +130,10 @@ class _Strata:
                 raise Undefined(reason)
 
     def log_likelihood(self, value):
-        """Return the profile log-likelihood of a slope; of several folds the modified one.
+        """Return the profile log-likelihood of a slope; for several folds the modified one.
 
-        That adds half the logarithm of the information on each intercept, which approximates the conditional likelihood
-        that is free of them: Barndorff-Nielsen and Cox, Journal of the Royal Statistical Society B 41 (1979) 279.
+        It adds half the logarithm of the information on each intercept, and so approximates the conditional likelihood,
+        free of intercepts: Barndorff-Nielsen and Cox, Journal of the Royal Statistical Society B 41 (1979) 279.
         """
         total = 0.0
         for mask in self.masks:
@@ -159,7 +159,7 @@ class _Strata:
         return scores, information
 
     def deviations(self):
-        """Return the logits less their mean in the image's class and fold, float (n,)."""
+        """Return the logits minus their mean over the image's class and fold, float (n,)."""
         deviations = np.zeros(len(self.truth))
         for mask in self.masks:
             for of_class in (mask & self.truth, mask & ~self.truth):
@@ -168,7 +168,7 @@ class _Strata:
 
 
 def _intercept(truth, logits):
-    """Return the intercept of highest likelihood beside the offsets `logits`: mean probability and frequency agree."""
+    """Return the intercept of highest likelihood with the offsets `logits`: mean probability and frequency agree."""
     mean = special.logit(truth.mean())
     limits = mean - logits.max() - 1, mean - logits.min() + 1
     return optimize.brentq(lambda value: (truth - special.expit(value + logits)).sum(), *limits, maxiter=1000)
@@ -187,11 +187,10 @@ def _log_likelihood(truth, logits):
 
 
 def _dispersion(scores, information, groups):
-    """Return the variance of the sum of `scores`, float (n,), in relation to `information`, that of the model.
+    """Return the variance of the sum of `scores`, float (n,), divided by `information`, their variance in the model.
 
-    1 or more. That of single images, where it is larger than the model has it, times the design effect of their groups:
-    the sandwich of Huber (1967) with clusters. The likelihood ratio is divided by it: Rotnitzky and Jewell, Biometrika
-    77 (1990) 485.
+    That of single images, but at least 1, times the design effect of their groups: the sandwich of Huber (1967)
+    with clusters. The likelihood ratio is divided by it: Rotnitzky and Jewell, Biometrika 77 (1990) 485.
     """
     single = float(scores @ scores) / information if information > 0 else 1.0
     return max(1.0, single) * design_effect(scores, groups)

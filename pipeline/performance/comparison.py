@@ -28,7 +28,7 @@ class AreaComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model ("here") against another one ("there"): every difference is that of the first less that of the second."""
+    """A model ("here") against another one ("there"); every difference is here minus there."""
 
     checkpoint: str | None  # of the other model
     count: int  # images
@@ -37,16 +37,16 @@ class Comparison:
     difference: Figure
     only_here: int  # images that only the first model classified correctly
     only_there: int
-    p_value: float  # exact McNemar test, by groups where the images come in groups
+    p_value: float  # exact McNemar test, by groups if the images come in groups
     areas: list[AreaComparison]  # of the positive class; of each against the rest for more than two
 
 
 def compare(measured, other):
     """Return the Comparison of `measured` with `other`, both Predictions, whose images are in the same order.
 
-    Accuracies are compared image by image, whichever fold tested it. Areas rank images, and only those of one model are
-    on one scale: where a fold of `measured` was tested by several models of `other`, which was split otherwise, each
-    area is that of its own folds, and their difference has no interval.
+    Accuracies are compared image by image, whichever fold tested it. Areas rank images, which only works within one
+    model: if `other` was split differently, so that several of its models tested a fold of `measured`, each area is
+    that of its own folds, and their difference has no interval.
     """
     here, there = measured.correct, other.correct
     count, only_here, only_there = len(here), int((here & ~there).sum()), int((~here & there).sum())
@@ -68,20 +68,20 @@ def compare(measured, other):
 def matched(measured, other):
     """Return `other` with its images in the order of `measured`, matched by file name.
 
-    By position where one of the two has no file names. `measured` are the predictions as they were read, which no
-    threshold and no temperature has changed. Raises UserError, with a line a fault, for other classes, images that only
-    one of the two has, labels that differ, groups of the same name that hold other images, and the same model's
-    predictions: there is nothing to compare then.
+    They are matched by position if one of the two has no file names. `measured` are the predictions as they were read,
+    before any threshold or temperature. Raises UserError, one line per fault, for other classes, images that only one
+    of the two has, labels that differ, groups of the same name with other images, and predictions of the same model,
+    which leave nothing to compare.
     """
     place = f"-compare {other.path}"
     if other.class_names != measured.class_names:
         theirs, ours = ", ".join(other.class_names), ", ".join(measured.class_names)
-        raise UserError(f"{place}: its classes are {theirs}, those of the predictions measured {ours}")
+        raise UserError(f"{place}: its classes are {theirs}, but those of the predictions measured are {ours}")
     names, order = _names_and_order(measured, other, place)
     other = replace(other.select(order), file_names=measured.file_names)
     faults = [
-        f"{place}: {names[index]} has the label {other.labels[index]}, in the predictions measured "
-        f"{measured.labels[index]}"
+        f"{place}: {names[index]} has the label {other.labels[index]}, but {measured.labels[index]} in the predictions "
+        "measured"
         for index in np.flatnonzero(other.labels != measured.labels)
     ]
     if measured.members is not None:
@@ -91,7 +91,7 @@ def matched(measured, other):
             if set(theirs) != set(ours)
         ]
     require_none(faults)
-    # The mean of a group differs in its last digits with the order of the images in the file.
+    # The last digits of a group's mean depend on the order of the images in the file.
     alike = np.allclose(other.probabilities, measured.probabilities, rtol=ROUNDING, atol=0)
     if alike and np.array_equal(other.predictions, measured.predictions):
         raise UserError(f"{place}: has the same probabilities of every image; give those of another model")
@@ -109,7 +109,7 @@ def _names_and_order(measured, other, place):
         require_none(faults)
         return names, np.array([position[name] for name in names])
     if theirs != count:
-        raise UserError(f"{place}: {theirs} images, {count} are measured; compare predictions of the same images")
+        raise UserError(f"{place}: has {theirs} images, {count} are measured; compare predictions of the same images")
     return [f"image {number}" for number in range(count)], np.arange(count)
 
 
@@ -118,7 +118,7 @@ def paired_difference_interval(only_first, only_second, count, effect=1.0):
 
     Adjusted Wald interval with one image added to each kind of discordant pair: Bonett and Price, Journal of
     Educational and Behavioral Statistics 37 (2012) 479. `only_first` counts the images that only the first classified
-    correctly, `only_second` those of the second; all counts are divided by the design effect.
+    correctly, and `only_second` likewise; all counts are divided by the design effect.
     """
     only_first, only_second, count = only_first / effect, only_second / effect, count / effect
     first, second = (only_first + 1) / (count + 2), (only_second + 1) / (count + 2)
@@ -126,10 +126,10 @@ def paired_difference_interval(only_first, only_second, count, effect=1.0):
 
 
 def _compare_areas(name, ours, other):
-    """Return the AreaComparison of a class, here against the rest as `ours`, with the other model's Predictions.
+    """Return the AreaComparison of a class: `ours`, a OneAgainstRest, and the other model's Predictions.
 
-    The interval of the difference is from those of both areas and their correlation: Zou and Yue, Statistics in
-    Medicine 32 (2013) 5077. DeLong's takes an area of 1 for certain, since the variance of it is 0.
+    The interval of the difference follows from those of both areas and their correlation: Zou and Yue, Statistics in
+    Medicine 32 (2013) 5077. DeLong's takes an area of 1 as certain, since its variance is 0.
     """
     comparable = _tested_by_one_model(ours.folds, other.fold_numbers())
     folds = ours.folds if comparable else other.fold_numbers()
@@ -149,5 +149,5 @@ def _compare_areas(name, ours, other):
 
 
 def _tested_by_one_model(folds, other_folds):
-    """Tell whether the images of each fold have one other fold; both int (n,)."""
+    """Tell whether all images of each fold are in one of the other folds; both int (n,)."""
     return len(set(zip(folds.tolist(), other_folds.tolist(), strict=True))) == len(set(folds.tolist()))

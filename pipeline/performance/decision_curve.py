@@ -17,9 +17,9 @@ class DecisionCurve:
     """Net benefits at each threshold, float (thresholds,); that of treating none is 0."""
 
     model: np.ndarray
-    limits: np.ndarray  # of the model's 95 % interval, (thresholds, 2)
+    limits: np.ndarray  # of the 95 % interval of `model`, (thresholds, 2)
     treat_all: np.ndarray
-    difference_limits: np.ndarray  # of the 95 % interval of the model's less that of treating all; likewise
+    difference_limits: np.ndarray  # of the 95 % interval of `difference`, likewise
 
     @property
     def difference(self):
@@ -30,13 +30,13 @@ def measure(predictions, thresholds=THRESHOLDS):
     """Return the DecisionCurve of the positive class of Predictions.
 
     Its probabilities are cut at each threshold, whatever the predicted classes. The net benefit at a threshold
-    probability p is (TP - FP x p / (1 - p)) / n: who treats from p on holds a false positive for p / (1 - p) times as
-    bad as a true positive is good. Vickers and Elkin, Medical Decision Making 26 (2006) 565. Less that of treating all
-    it is (TN x p / (1 - p) - FN) / n. Raises UserError for several classes.
+    probability p is (TP - FP x p / (1 - p)) / n: someone who treats from p on finds a false positive p / (1 - p) times
+    as bad as a true positive is good. Vickers and Elkin, Medical Decision Making 26 (2006) 565. Minus that of treating
+    all it is (TN x p / (1 - p) - FN) / n. Raises UserError for more than two classes.
     """
     if predictions.positive_class is None:
         count = len(predictions.class_names)
-        raise UserError(f"--decision_curve: is of one positive class, and there are {count} classes; leave it out")
+        raise UserError(f"--decision_curve: needs one positive class, and there are {count} classes; leave it out")
     one = OneAgainstRest.of_positive(predictions)
     odds, model, difference = thresholds / (1 - thresholds), [], []
     for threshold, weight in zip(thresholds, odds, strict=True):
@@ -52,11 +52,11 @@ def measure(predictions, thresholds=THRESHOLDS):
 
 
 def _balance(gains, gain, losses, loss, groups):
-    """Return the Figure of the fraction of images that gain, times `gain`, less that of those that lose, times `loss`.
+    """Return the Figure of `gain` x the fraction of images that gain - `loss` x the fraction that lose.
 
-    The interval is from the exact ones of both fractions, and so is none too narrow where hardly an image loses, as at
-    high thresholds: resampling cannot draw the one false positive that is not there and would weigh heavily.
-    Their correlation over groups is put in if it widens it.
+    The interval follows from the exact ones of both fractions, so it is not too narrow if hardly any image loses, as at
+    high thresholds: resampling cannot draw the one false positive that is not there and would weigh heavily. The
+    correlation of the fractions over groups is included if it widens the interval.
     """
     outcomes = np.stack([gains, losses], axis=1)
     together = correlations(outcomes, np.ones_like(outcomes), groups)[0, 1]

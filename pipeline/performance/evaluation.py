@@ -21,7 +21,7 @@ from pipeline.performance import (
 def evaluate(request, parts):
     """Return the Results of `parts`, the Predictions of a Request's files, and their Sources (see provenance).
 
-    Raises UserError where the files do not belong together, or cannot give what is asked for.
+    Raises UserError if the files do not belong together, or cannot give what is asked for.
     """
     if request.per == "group":
         parts = units.of_groups(parts)
@@ -50,7 +50,7 @@ def _other_model(request, before):
 
 
 def _choose(request, parts, before):
-    """Return the parts as they are to be measured, and {field of Results: value} of what is chosen for that.
+    """Return the parts with temperature and threshold applied, and {field of Results: value} of what was chosen.
 
     `before` are the parts pooled. Both are chosen on validation predictions: first a temperature, then a threshold of
     the calibrated probabilities.

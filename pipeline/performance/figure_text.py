@@ -1,4 +1,4 @@
-"""How figures are written: alone, with their interval and what it is of, and as rows of the tables of the page."""
+"""How figures are written: alone, with their interval and counts, and as rows of the page's tables."""
 
 import math
 
@@ -37,7 +37,7 @@ def ratio(value):
 
 
 def p_value(value):
-    """Write a p-value with four decimals; "< 0.0001" for what is smaller."""
+    """Write a p-value with four decimals, or as "< 0.0001"."""
     if value is None:
         return "undefined"
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
@@ -57,7 +57,7 @@ def span(figure, write=percent):
 
 
 def telling_decimals(figure):
-    """Return with how many decimals, 3 or more, the value of a Figure, a fraction, and its limits do not look equal."""
+    """Return how many decimals, 3 or more, tell the value of a Figure, a fraction, from its limits."""
     if figure.value is None:
         return 3
     numbers = {figure.value, *(figure.interval or ())}
@@ -78,7 +78,7 @@ def columns(results):
 
 
 def metric_row(name, figure, write=percent, images=""):
-    """Return a row below `columns`; `images` where the figure has no counts."""
+    """Return a row below `columns`; `images` is for a figure without counts."""
     interval = span(figure, write) if figure.interval or figure.value is None else ""
     return name, write(figure.value), interval, figure.counts or images
 
@@ -96,7 +96,7 @@ def with_telling_span(figure):
 
 
 def _decimals(value):
-    """Return how many decimals, 3 or more, write what is not quite 0 or 1 (or -1) as something else."""
+    """Return how many decimals, 3 or more, keep a value that is not quite 0, 1 or -1 from looking like it."""
     distance = min(abs(value), abs(1 - abs(value)))
     if distance == 0 or abs(value) < ROUNDING:
         return 3
@@ -104,7 +104,7 @@ def _decimals(value):
 
 
 def _imperfect(value, decimals):
-    """Return a value between 0 and 1 that is not written as either of them; others as they are."""
+    """Return a value strictly between 0 and 1 so that it is not written as either; others unchanged."""
     if abs(value) < ROUNDING:
         return 0.0
     step = 10.0**-decimals

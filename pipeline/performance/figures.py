@@ -7,7 +7,7 @@ from scipy import special, stats
 
 CONFIDENCE = 0.95
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-ROUNDING = 1e-12  # what is nearer to 0, a kappa or an intercept say, is 0 but for rounding
+ROUNDING = 1e-12  # a kappa, an intercept or the like that is nearer to 0 is 0 but for rounding
 
 
 class Undefined(ValueError):
@@ -25,7 +25,7 @@ class Figure:
     reason: str = ""  # why the value is undefined, or only its interval
 
     def mapped(self, function):
-        """Return the Figure of a monotone function of its value, from its limits; an undefined one as it is."""
+        """Return the Figure of a monotone function of the value and limits; an undefined one unchanged."""
         if self.value is None:
             return self
         return Figure(function(self.value), sorted(map(function, self.interval)))
@@ -49,8 +49,8 @@ def figure_of(function, *arguments, interval=None):
 def exact_interval(count, total, tail=(1 - CONFIDENCE) / 2):
     """Return the exact interval of a proportion: Clopper and Pearson, Biometrika 26 (1934) 404; R's binom.test.
 
-    As quantiles of the beta distribution, so that neither number need be whole: see grouped.proportion. Either limit is
-    also that of an interval with one limit only, which is wrong with the probability `tail`.
+    As quantiles of the beta distribution, so that neither number need be whole: see grouped.proportion. Each limit is
+    also that of a one-sided interval, which is wrong with a probability of at most `tail`.
     """
     lower = special.betaincinv(count, total - count + 1, tail) if count > 0 else 0
     upper = special.betaincinv(count + 1, total - count, 1 - tail) if count < total else 1
@@ -72,9 +72,9 @@ def mean_of(figures, correlations=None):
     """Return the Figure of the mean of Figures.
 
     The interval recovers each figure's variance, on either side of it, from its own interval, so that it is not a point
-    where theirs are not: Zou and Donner, Statistics in Medicine 27 (2008) 1693. None where one of theirs is missing.
+    if theirs are not: Zou and Donner, Statistics in Medicine 27 (2008) 1693. It is None if one of theirs is.
     `correlations`, float (figures, figures), widen it (Zou, Psychological Methods 12 (2007) 399); those below 0 are
-    taken as 0, and without any the figures are independent.
+    taken as 0, and without any the figures are taken as independent.
     """
     count, mean = len(figures), sum(figure.value for figure in figures) / len(figures)
     if any(figure.interval is None for figure in figures):
@@ -87,9 +87,9 @@ def mean_of(figures, correlations=None):
 
 
 def difference_of(first, second, correlation=0.0):
-    """Return the Figure of the first Figure less the second; one without an interval is taken as known.
+    """Return the Figure of the first Figure minus the second; one without an interval is taken as known.
 
-    From their intervals and correlation, as in mean_of: Zou, Psychological Methods 12 (2007) 399.
+    The interval follows from theirs and the correlation, as in mean_of: Zou, Psychological Methods 12 (2007) 399.
     """
     value = first.value - second.value
     (lower, upper), (other_lower, other_upper) = (each.interval or [each.value] * 2 for each in (first, second))
@@ -103,7 +103,7 @@ def difference_of(first, second, correlation=0.0):
 
 
 def differ(one, other):
-    """Tell whether the Figures of two independent proportions differ: the interval of their difference does not hold 0.
+    """Tell whether the Figures of two independent proportions differ: 0 is outside the interval of their difference.
 
     Method 10 of Newcombe, Statistics in Medicine 17 (1998) 873, from the intervals that they have.
     """
@@ -112,6 +112,6 @@ def differ(one, other):
 
 
 def missing_of(figures):
-    """Return why the mean over classes of {class: Figure} is undefined; "" where it is not."""
+    """Return why the mean over classes of {class: Figure} is undefined; "" if it is not."""
     missing = [name for name, figure in figures.items() if figure.value is None]
     return f"undefined for the class {', '.join(missing)}" if missing else ""

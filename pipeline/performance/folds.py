@@ -40,9 +40,9 @@ class CrossValidation:
 def pool(parts, each_image_once=True):
     """Return the Predictions of all images in `parts`, a list of Predictions; one part as it is.
 
-    Raises UserError, in one line, where several parts are not of one cross-validation: where they are of other classes,
-    another split or positive class, of no fold or of one that stands twice, and where images have no file name or are
-    in two parts, which validation images may be.
+    Raises UserError, in one line, if several parts are not of one cross-validation: if they differ in their classes,
+    split, positive class or number of Monte Carlo samples, have no fold or the same one, or if images have no file name
+    or are in two parts, unless `each_image_once` is false, as for validation images.
     """
     if len(parts) == 1:
         return parts[0]
@@ -62,7 +62,7 @@ def pool(parts, each_image_once=True):
 
 
 def _pooled(parts, name):
-    """Return what the attribute `name` holds in all parts, in order; None where a part does not have its own."""
+    """Return what the attribute `name` holds in all parts, in order; None if a part has none."""
     values = [getattr(part, name) for part in parts]
     if any(each is None for each in values):
         return None
@@ -72,7 +72,7 @@ def _pooled(parts, name):
 def cross_validation(parts, of_split=()):
     """Return the CrossValidation of the folds' Predictions; `of_split` are the numbers of all folds, if they are known.
 
-    Else the largest number of the parts is taken as the last one.
+    Otherwise the largest number among the parts is taken as the last one.
     """
     numbers, folds = {part.fold for part in parts}, []
     for part in sorted(parts, key=lambda part: part.fold):
@@ -90,10 +90,10 @@ def _spread(figures):
 
 
 def _faults(parts, each_image_once):
-    """Return the faults of the first kind that there is; those of other kinds mostly follow from it."""
+    """Return the faults of the first kind found; those of other kinds mostly follow from it."""
     first = parts[0]
     one_model = "pool the folds of one model only"
-    one_split = "leave out the predictions of one of them; -threshold_from and -calibrate_from take those of val"
+    one_split = "leave out the predictions of one split; -threshold_from and -calibrate_from take those of val"
     for what, name, way_out in (
         ("class names", "class_names", one_model),
         ("positive class", "positive_class", "choose one for all with -positive_class"),

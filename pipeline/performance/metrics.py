@@ -42,7 +42,7 @@ class OneAgainstRest:
 
     @classmethod
     def of(cls, predictions, index):
-        """Return it for the class of an index in Predictions."""
+        """Return it for the class with this index in Predictions."""
         return cls(
             predictions.labels == index,
             predictions.predictions == index,
@@ -58,7 +58,7 @@ class OneAgainstRest:
 
     @classmethod
     def shown(cls, predictions):
-        """Return {class name: it} of the positive class, or of all where Predictions take each class in turn."""
+        """Return {class name: it} of the positive class, or of all classes if Predictions take each in turn."""
         names, positive = predictions.class_names, predictions.positive_class
         return {name: cls.of(predictions, index) for index, name in enumerate(names) if positive in (None, name)}
 
@@ -68,7 +68,7 @@ class OneAgainstRest:
         return reliability_bins(self.truth, self.probability, self.groups)
 
     def select(self, keep):
-        """Return it for some of the images, bool (n,)."""
+        """Return it for some of the images; `keep` is bool (n,)."""
         return OneAgainstRest(*(getattr(self, each.name)[keep] for each in fields(self)))
 
     def folds_with_both(self):
@@ -78,7 +78,7 @@ class OneAgainstRest:
 
     @property
     def ranked(self):
-        """How many images of the class, and how many others, a model has ranked among both; all where none has."""
+        """The numbers of images of the class and of others in the folds that have both; in all folds if none has."""
         truth = np.concatenate([part.truth for part in self.folds_with_both() or [self]])
         return int(truth.sum()), int((~truth).sum())
 
@@ -88,7 +88,7 @@ class OneAgainstRest:
         return correlations(outcomes, among, self.groups)
 
     def fraction(self, outcome, among, reason_if_none=""):
-        """Return the Figure of the images with an outcome among some; both bool (n,)."""
+        """Return the Figure of the fraction of the images `among` that have an `outcome`; both bool (n,)."""
         return proportion(outcome[among], self.groups[among], reason_if_none)
 
 
@@ -110,7 +110,7 @@ def precision(one):
 def positive_predictive_value(one):
     """Return the precision, which is the positive predictive value at these images' prevalence.
 
-    Undefined too where sensitivity or specificity is, since prevalence is then 0 or 1; so R's caret has it.
+    Also undefined if sensitivity or specificity is, since the prevalence is then 0 or 1, as in R's caret.
     """
     return _unless(one_sided(one)) or precision(one)
 
@@ -118,7 +118,7 @@ def positive_predictive_value(one):
 def negative_predictive_value(one):
     """Return the fraction of the images not predicted as the class that are of another: TN / (TN + FN).
 
-    Undefined as positive_predictive_value is.
+    Also undefined if sensitivity or specificity is.
     """
     return _unless(one_sided(one)) or one.fraction(~one.truth, ~one.finding, ALWAYS)
 
@@ -126,8 +126,8 @@ def negative_predictive_value(one):
 def f1(one):
     """Return the harmonic mean of precision and sensitivity: 2 TP / (2 TP + FP + FN).
 
-    Undefined where one of the two is; 0 where both are 0 (R's caret divides 0 by 0 there). It is 2 J / (1 + J) of the
-    fraction J = TP / (TP + FP + FN), Jaccard's index, and so are the limits of its interval.
+    Undefined if one of the two is; 0 if both are 0 (R's caret then divides 0 by 0). It is 2 J / (1 + J) of the fraction
+    J = TP / (TP + FP + FN), Jaccard's index, and so are the limits of its interval.
     """
     if not one.finding.any() or not one.truth.any():
         return Figure(None, reason=NO_IMAGE if one.finding.any() else NEVER)
@@ -152,20 +152,20 @@ def detection_prevalence(one):
 
 
 def balanced_accuracy(one):
-    """Return the mean of sensitivity and specificity. (Of several classes it is the mean sensitivity.)"""
+    """Return the mean of sensitivity and specificity. (For several classes it is the mean sensitivity.)"""
     return _unless(one_sided(one)) or mean_of(
         [sensitivity(one), specificity(one)], correlations=one.correlations(one.finding, ~one.finding)
     )
 
 
 def average_precision(one):
-    """Return the mean over folds of the average precision; undefined where no fold has images of the class and others.
+    """Return the mean over folds of the average precision; undefined if no fold has images of the class and others.
 
-    In a fold it is the mean, over the class's images, of the precision at their own probability as the threshold, which
-    is scikit-learn's sum over thresholds of (gain in recall) x precision. The interval is the exact one of a proportion
-    of as many images: Boyd, Eng and Page, ECML 2013, recommend a binomial one of the class's images. Where
-    images come in groups, it is of as few as the precisions at them are worth, or as give the variance between groups,
-    if those are fewer still: how many images of the class there are varies from group to group too.
+    In a fold it is the mean, over the class's images, of the precision with their own probability as the threshold,
+    which is scikit-learn's sum over thresholds of (gain in recall) x precision. The interval is the exact one of a
+    proportion of as many images: Boyd, Eng and Page, ECML 2013, recommend a binomial one for the class's images. If
+    images come in groups, their number is the effective number by these precisions, or the one that gives the variance
+    between groups if that is smaller: the number of images of the class varies from group to group too.
     """
     inside = one.folds_with_both()
     if not inside:
@@ -184,10 +184,10 @@ def average_precision(one):
 
 
 def _precisions(truth, probability):
-    """Return the precision at each image of the class, and by how much each image moves their mean, to first order.
+    """Return the precision at each image of the class, and how much each image moves their mean, to first order.
 
-    One that is added changes the precision p at each image of the class that is not above it, where n images are called
-    positive, by (1 or 0 - p) / n.
+    Take an image of the class at whose threshold n images are called positive, with precision p. Another image at that
+    threshold or above changes p by (1 - p) / n if it is of the class, and by -p / n if not.
     """
     own, descending = probability[truth], np.sort(-probability)
     positive = np.searchsorted(descending, -own, side="right")
@@ -201,15 +201,15 @@ def _precisions(truth, probability):
 
 
 def mean_by_label(figures, predictions):
-    """Return the Figure of the mean over classes of fractions of the images of each class, such as sensitivities.
+    """Return the Figure of the mean over classes of `figures`, their sensitivities.
 
-    `figures` are those of the classes, and the fractions are of images whose predicted class is the true one.
+    Each is the fraction of correct predictions among the images of a class.
     """
     return _mean_fraction(figures, predictions, predictions.labels)
 
 
 def mean_by_finding(figures, predictions):
-    """Return the same of fractions of the images that were predicted as each class, such as precisions."""
+    """Return the same of precisions: of the images that were predicted as a class."""
     return _mean_fraction(figures, predictions, predictions.predictions)
 
 
@@ -229,21 +229,21 @@ def mean_f1(_, predictions):
 
 
 def _mean_fraction(figures, predictions, classes):
-    """Return mean_of the figures; where groups have images of several `classes`, int (n,), these go together."""
+    """Return mean_of the figures, correlated over groups that have images of several `classes`, int (n,)."""
     among = classes[:, np.newaxis] == np.arange(len(predictions.class_names))
     together = correlations(predictions.correct[:, np.newaxis], among, predictions.group_numbers())
     return mean_of(figures, correlations=together)
 
 
 def _mean_ratio(predictions, counts):
-    """Return the Figure of the mean over classes of a ratio of sums over images, which the classes have in common.
+    """Return the Figure of the mean over classes of a ratio of sums over images; all classes share the images.
 
     `counts` returns what each image adds to numerator and denominator, (n, classes) each, from bool (n, classes):
     whether it is of the class, and whether the class was predicted. The denominators do not sum to 0.
 
     The interval is on the logit scale, with the variance between groups of what each image adds to the mean to first
-    order (Woodruff, Journal of the American Statistical Association 66 (1971) 411), widened for few of them. There is
-    none where a class has images in fewer than FEWEST_GROUPS groups.
+    order (Woodruff, Journal of the American Statistical Association 66 (1971) 411), widened for few groups. There is
+    none if a class has images in fewer than FEWEST_GROUPS groups.
     """
     classes, groups = np.arange(len(predictions.class_names)), predictions.group_numbers()
     true, found = (each[:, np.newaxis] == classes for each in (predictions.labels, predictions.predictions))
@@ -277,9 +277,9 @@ def no_information_rate(matrix):
 def cohen_kappa(matrix, accuracy):
     """Return the Figure of the agreement of labels and predictions beyond chance: (observed - chance) / (1 - chance).
 
-    `accuracy`, a Figure, is what is observed, and the interval is the same of its limits. As Cohen's own, it takes the
-    agreement by chance as known; it is never a point, and never below -1. Undefined where chance always agrees. Cohen,
-    Educational and Psychological Measurement 20 (1960) 37.
+    `accuracy`, a Figure, is the agreement observed, and its limits give those of kappa. Like Cohen's own interval, this
+    takes the agreement by chance as known; it is never a point, and never below -1. Undefined if chance always agrees.
+    Cohen, Educational and Psychological Measurement 20 (1960) 37.
     """
     if _chance_always_agrees(matrix):
         return Figure(None, reason=ONE_CLASS)
@@ -292,7 +292,7 @@ def kappa_large_sample_interval(matrix):
     """Return the large-sample interval of Cohen's kappa, within -1 and 1, as R's psych::cohen.kappa gives it.
 
     The variance is that of Fleiss, Cohen and Everitt, Psychological Bulletin 72 (1969) 323, equation 13. It is 0, and
-    the interval a point, where all predictions are right or all are one class. Undefined where kappa is.
+    the interval a point, if all predictions are correct or all are one class. Undefined if kappa is.
     """
     if _chance_always_agrees(matrix):
         raise Undefined(ONE_CLASS)
@@ -311,7 +311,7 @@ def kappa_large_sample_interval(matrix):
 def accuracy_test(correct, groups, rate):
     """Return the one-sided exact p-value of the accuracy being above `rate`, as R's caret has it.
 
-    The binomial test, for the effective number of images where they come in groups. `correct` is bool (n,).
+    The binomial test, for the effective number of images if they come in groups. `correct` is bool (n,).
     """
     effect = design_effect(correct, groups)
     count, total = correct.sum() / effect, len(correct) / effect
@@ -319,13 +319,13 @@ def accuracy_test(correct, groups, rate):
 
 
 def symmetry_test(matrix, differences, groups):
-    """Return the p-value that each two classes are taken for one another equally often, as R's mcnemar.test gives it.
+    """Return the p-value of any two classes being mistaken for one another equally often, as R's mcnemar.test gives it.
 
-    Two classes: McNemar, Psychometrika 12 (1947) 153, with Edwards's continuity correction where the two errors differ
-    in number; where images come in groups, the exact grouped.sign_flip_test on `differences`, label - prediction. More:
-    Bowker, Journal of the American Statistical Association 43 (1948) 572. Undefined, where R has NaN: two classes that
-    were never taken for one another, in either direction; and for more than two classes where images come in groups.
-    Undefined too, other than in R, for images of one class: they can be taken for others in one direction only.
+    Two classes: McNemar, Psychometrika 12 (1947) 153, with Edwards's continuity correction if the two errors differ in
+    number; for images in groups, the exact grouped.sign_flip_test on `differences`, label - prediction. More classes:
+    Bowker, Journal of the American Statistical Association 43 (1948) 572. Undefined if two classes were never mistaken
+    for one another, in either direction (R has NaN), and for more than two classes with images in groups. Also
+    undefined, unlike in R, for images of one class: they can be mistaken in one direction only.
     """
     if np.count_nonzero(matrix.sum(axis=1)) == 1:
         raise Undefined("all images are of one class")
@@ -335,7 +335,7 @@ def symmetry_test(matrix, differences, groups):
         never = int((total == 0).sum())
         raise Undefined(
             "no image was classified wrongly" if len(total) == 1
-            else f"some classes ({never} of {len(total)} pairs) were never taken for one another"
+            else f"some classes ({never} of {len(total)} pairs) were never mistaken for one another"
         )  # fmt: skip
     in_groups = len(np.unique(groups)) < len(groups)
     if len(total) == 1:
@@ -352,7 +352,7 @@ def _chance_always_agrees(matrix):
 
 
 def one_sided(one):
-    """Return why what needs images of the class and of another is undefined; "" where it is not."""
+    """Return why a figure that needs images of the class and of another is undefined; "" if it is not."""
     return NO_IMAGE if not one.truth.any() else NO_OTHER if one.truth.all() else ""
 
 

@@ -9,7 +9,7 @@ from pipeline.messages import listed
 from pipeline.performance.figures import ROUNDING, Figure, Undefined, exact_interval, figure_of
 from pipeline.performance.grouped import design_effect, sizes_of, student_t
 
-STEADY = "no image changes it, as where all are of one class, or were given one"
+STEADY = "no image changes it, for example because all are of one class or were predicted as one"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Ordered:
 def measure(predictions, class_names):
     """Return the Ordered of Predictions whose classes rank as in `class_names`, the lowest first.
 
-    Raises UserError where these are not all classes, each once, or fewer than three, whose order means nothing.
+    Raises UserError if these are not all classes, each once, or are fewer than three, whose order means nothing.
     """
     _require_order(class_names, predictions.class_names)
     rank = np.array([class_names.index(name) for name in predictions.class_names])
@@ -44,7 +44,7 @@ def measure(predictions, class_names):
 def weighted_kappa(labels, predicted):
     """Return Cohen's kappa with quadratic weights: 1 - mean of d^2 / mean of d^2 expected by chance.
 
-    `labels` and `predicted` are ranks, int (n,), and d is their difference. Undefined where all are one class. Cohen,
+    `labels` and `predicted` are ranks, int (n,), and d is their difference. Undefined if all are one class. Cohen,
     Psychological Bulletin 70 (1968) 213.
     """
     return 1 - float(((labels - predicted) ** 2).mean()) / _by_chance(labels, predicted)
@@ -54,13 +54,14 @@ def weighted_kappa_interval(labels, predicted, groups):
     """Return the interval of the weighted kappa on Fisher's scale, atanh(kappa) -+ t s, within -1 and 1.
 
     s^2 is the variance of the mean of each image's influence on kappa, that of Fleiss, Cohen and Everitt, Psychological
-    Bulletin 72 (1969) 323, times its design effect; t is Student's, of as many images. Undefined where there is none.
+    Bulletin 72 (1969) 323, times its design effect; t is Student's for the number of images. Undefined if kappa is 1 or
+    -1, if no image changes it, and if all images are of one group.
     """
     count, kappa = len(labels), weighted_kappa(labels, predicted)
     if abs(kappa) > 1 - ROUNDING:
         raise Undefined("all predictions are correct" if kappa > 0 else "all predictions are the reverse")
     squares, chance = (labels - predicted) ** 2, _by_chance(labels, predicted)
-    # The mean squared difference of an image's label to all predictions, and of its prediction to all labels.
+    # The mean squared difference between an image's label and all predictions, and its prediction and all labels.
     to_all = predicted.var() + (labels - predicted.mean()) ** 2
     from_all = labels.var() + (predicted - labels.mean()) ** 2
     influence = (1 - kappa) / chance * (to_all + from_all - 2 * chance) - (squares - squares.mean()) / chance
@@ -74,9 +75,9 @@ def weighted_kappa_interval(labels, predicted, groups):
 
 
 def rank_difference(labels, predicted, groups, largest):
-    """Return the Figure of the mean difference of two ranks, of which `largest` is possible.
+    """Return the Figure of the mean difference of two ranks, which is at most `largest`.
 
-    The interval is the exact one of a proportion of as many effective images: a mean of what lies between 0 and
+    The interval is the exact one of a proportion for the effective number of images: a mean of values between 0 and
     `largest` varies less.
     """
     values = np.abs(labels - predicted) / largest
@@ -86,7 +87,7 @@ def rank_difference(labels, predicted, groups, largest):
 
 
 def _by_chance(labels, predicted):
-    """Return the mean squared difference of each label to each prediction."""
+    """Return the mean squared difference between each label and each prediction."""
     chance = labels.var() + predicted.var() + (labels.mean() - predicted.mean()) ** 2
     if chance == 0:
         raise Undefined("all labels and predictions are one class")

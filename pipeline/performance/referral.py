@@ -9,26 +9,26 @@ from pipeline.performance.figures import Figure
 from pipeline.performance.grouped import proportion
 
 FRACTION = 0.1  # of the images, for the figures; the picture shows all fractions
-FEWEST_LEFT = 20  # images, of which an accuracy is worth showing
+FEWEST_LEFT = 20  # images whose accuracy is worth showing
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What is gained where the images are referred in the order of one measure of uncertainty."""
+    """What is gained by referring the images in the order of one measure of uncertainty."""
 
     measure: str
     errors_referred: Figure
     rest: Figure  # accuracy of the images that are left
     gain: Figure  # in accuracy
     p_value: Figure  # of as many errors or more among as many images drawn at random
-    accuracies: list  # of the images that are left, by the number of referred ones from 0; of FEWEST_LEFT or more
+    accuracies: list  # of the images left when 0, 1, 2, ... are referred, as long as FEWEST_LEFT are left
 
 
 @dataclass(frozen=True)
 class Referral:
     """The least certain images, referred by each measure of uncertainty."""
 
-    sample_count: int | None  # of Monte Carlo dropout; None where there was none
+    sample_count: int | None  # of Monte Carlo dropout; None if there was none
     referred: int
     errors: int
     errors_at_random: float  # expected among as many images drawn at random
@@ -36,20 +36,20 @@ class Referral:
 
     @property
     def leaves_enough(self):
-        """Whether FEWEST_LEFT images are left where so many are referred."""
+        """Whether FEWEST_LEFT images are left."""
         return len(self.rankings[0].accuracies) > self.referred
 
 
 def referral(predictions):
-    """Return the Referral of Predictions: by the predictive entropy and, where it is known, the mutual information.
+    """Return the Referral of Predictions: by the predictive entropy and, if it is known, the mutual information.
 
     For each measure of uncertainty the images are sorted by it, the least certain first, and the first tenth of them,
-    halves rounded up and at least one, are referred. The p-value is that of a hypergeometric test. In "accuracies"
-    equally uncertain images count by their mean.
+    halves rounded up and at least one, are referred. The p-value is that of a hypergeometric test. In `accuracies`,
+    each of several equally uncertain images counts as their mean.
     """
     count, errors = len(predictions.labels), int((~predictions.correct).sum())
     referred = max(1, int(FRACTION * count + 0.5))
-    # Beyond 12 decimals it is rounding that tells values apart.
+    # Beyond 12 decimals, values only differ by rounding.
     values = {"predictive entropy": np.round(predictions.entropy(), 12)}
     if predictions.sample_count is not None:
         values["mutual information"] = np.round(predictions.mutual_information, 12)
@@ -63,14 +63,14 @@ def referral(predictions):
 
 
 def uncertainty_source(referral):
-    """Return what the uncertainty of a Referral is of, in words."""
+    """Say what the uncertainty of a Referral is computed from."""
     if referral.sample_count is None:
         return "the probabilities"
     return f"{referral.sample_count} predictions with Monte Carlo dropout"
 
 
 def _ranking(measure, values, predictions, referred):
-    """Return the Ranking of referring so many images of the largest values."""
+    """Return the Ranking of referring the `referred` images of the largest values."""
     correct, groups, unit = predictions.correct, predictions.group_numbers(), predictions.unit
     count, errors = len(correct), int((~correct).sum())
     accuracies = _accuracies_of_the_rest(correct, values)

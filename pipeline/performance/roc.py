@@ -2,8 +2,8 @@
 
 Probabilities of different models are not on one scale: the areas are those of each fold, and their mean is the figure
 (Parker, Guenter and Bedo, BMC Bioinformatics 8 (2007) 326; Forman and Scholz, SIGKDD Explorations 12 (2010) 49).
-`truth` is bool (n,), whether the image is of the class; `scores` is float (n,), higher for the class. Fewer than one
-image of the class and one other leave an area undefined.
+`truth` is bool (n,), whether the image is of the class; `scores` is float (n,), higher for the class. An area is
+undefined without an image of the class and another one.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ CONSTANT = "all probabilities are the same, and the area is 0.5 whatever the ima
 
 @dataclass(frozen=True)
 class Curve:
-    """One ROC curve, of a class in a fold, and what it counts for in the mean over curves."""
+    """One ROC curve, of a class in a fold, and its weight in the mean over curves."""
 
     truth: np.ndarray
     scores: np.ndarray
@@ -46,7 +46,7 @@ class Curve:
 
     @cached_property
     def placements(self):
-        """For each image of the class the fraction of the others that it is above, and for each other the reverse."""
+        """For each image of the class the fraction of others below it, for each other that of the class above it."""
         of_class, others = self.scores[self.truth], self.scores[~self.truth]
         return _fraction_below(of_class, others), 1 - _fraction_below(others, of_class)
 
@@ -62,9 +62,9 @@ class Curve:
         """Return what each image adds to the area's deviation, float (n,).
 
         The sum over groups of the squares of their sums is the area's variance: Obuchowski, Biometrics 53 (1997) 567.
-        With m images of the class in g of the groups it is sqrt(g / (g - 1)) (placement - area) / m, and likewise for
-        the others. (Her covariance of the two has the factor G / (G - 1) of all groups, here the geometric mean of
-        theirs, so that the variance is never negative.) For single images it is DeLong's variance.
+        For m images of the class in g of the groups, it is sqrt(g / (g - 1)) (placement - area) / m, and likewise for
+        the others. (Her covariance of the two has the factor G / (G - 1) of all groups; here it is the geometric mean
+        of their factors, so that the variance is never negative.) For single images it is DeLong's variance.
         """
         parts = np.empty(len(self.truth))
         for mask, placements in zip((self.truth, ~self.truth), self.placements, strict=True):
@@ -75,9 +75,9 @@ class Curve:
 
 
 def curves_of_folds(one, weight=1.0):
-    """Return the Curves of a class (OneAgainstRest), one a fold that has images of it and others.
+    """Return the Curves of a class (OneAgainstRest), one per fold that has images of it and others.
 
-    Their weights sum to `weight`. Raises Undefined where no fold has.
+    Their weights sum to `weight`. Raises Undefined if no fold has both.
     """
     inside = one.folds_with_both()
     if not inside:
@@ -94,21 +94,21 @@ def area_figure(ones):
 
 
 def area_of(predictions):
-    """Return area_figure of the positive class of Predictions, or of all where they take each in turn."""
+    """Return area_figure of the positive class of Predictions, or of all classes if they take each in turn."""
     return area_figure([*OneAgainstRest.shown(predictions).values()])
 
 
 def pairwise_area(predictions):
     """Return the Figure of Hand and Till's M of Predictions of three classes or more.
 
-    How well each two classes are told apart: the mean over ordered pairs (i, j) of the area of the probability of i,
-    over the images of i and j only; of several folds each is the mean over those that have images of both. Unlike the
-    mean of the areas against the rest it does not depend on how frequent each class is. Hand and Till, Machine Learning
-    45 (2001) 171, equation 7; the interval is that of any mean of areas, see mean_area.
+    How well any two classes are told apart: the mean over ordered pairs (i, j) of the area of the probability of i,
+    over the images of i and j only, and over the folds that have images of both. Unlike the mean of the areas against
+    the rest, it does not depend on how frequent each class is. Hand and Till, Machine Learning 45 (2001) 171, equation
+    7; the interval is that of any mean of areas, see mean_area.
     """
     count, names = len(predictions.class_names), predictions.class_names
     if count > MOST_PAIRED_CLASSES:
-        reason = f"{count} classes have too many pairs; it is computed for {MOST_PAIRED_CLASSES} at most"
+        reason = f"{count} classes have too many pairs; it is computed for at most {MOST_PAIRED_CLASSES}"
         return Figure(None, reason=reason)
     ones, curves = [OneAgainstRest.of(predictions, index) for index in range(count)], []
     for first, second in permutations(range(count), 2):
@@ -122,26 +122,26 @@ def pairwise_area(predictions):
 
 
 def mean_area(curves):
-    """Return the Figure of the mean area of Curves, of a class or of several, in a fold or in several.
+    """Return the Figure of the mean area of Curves, of one or several classes and folds.
 
     The interval is the score interval, never a point: the areas A with (mean - A)^2 <= z^2 D V(A), where V(A) is the
     mean's variance with all areas at A by method 5 of Newcombe, Statistics in Medicine 25 (2006) 559: for m images of
     the class, n others and N = (m + n) / 2 - 1 that of a curve is
-    A (1 - A) (1 + N (1 - A) / (2 - A) + N A / (1 + A)) / (m n). D is 1 for single images and one class; else it is by
+    A (1 - A) (1 + N (1 - A) / (2 - A) + N A / (1 + A)) / (m n). D is 1 for single images and one class; otherwise it is
     how much groups of images, or classes that share their images, increase the variance (see area_design_effect).
     """
     mean = _mean(curves)
     if all(np.ptp(curve.scores) == 0 for curve in curves):
         return Figure(mean, reason=CONSTANT)
     effect = area_design_effect(curves)
-    # V(A) is V(1 - A): the upper limit is the lower one of the rest.
+    # V(A) is V(1 - A): the upper limit follows from the lower one of 1 - mean.
     return Figure(mean, [_lower_limit(mean, curves, effect), 1 - _lower_limit(1 - mean, curves, effect)])
 
 
 def delong_interval(one):
-    """Return DeLong's interval [lower, upper] of the mean area of a class (OneAgainstRest), each image by itself.
+    """Return DeLong's interval [lower, upper] of the mean area of a class (OneAgainstRest), for independent images.
 
-    One curve: cut at 0 and 1, as R's pROC::ci.auc gives it; a point where the classes are separated without overlap.
+    One curve: cut at 0 and 1, as R's pROC::ci.auc gives it; a point if the classes are separated without overlap.
     Several: mean -+ z sqrt(sum of their variances) / number, on the logit scale. Undefined for fewer than two images
     of the class or two others. DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837.
     """
@@ -152,10 +152,10 @@ def delong_interval(one):
 
 
 def area_design_effect(curves):
-    """Return the variance of the mean area of Curves in relation to that of single images and independent curves.
+    """Return the variance of the mean area of Curves, divided by that for single images and independent curves.
 
-    1 or more; at most what it is where all images of a group, and all classes, are alike, and taken as that where no
-    curve has any variance, or one is of fewer than FEWEST_GROUPS groups with images of the class, or of others.
+    It is 1 or more, and at most what it is if all images of a group, and all classes, are alike. It is taken as that if
+    no curve has any variance, or one has images of the class, or others, in fewer than FEWEST_GROUPS groups.
     """
     groups = _groups(curves)
     sizes, _ = sizes_of(groups)
@@ -170,9 +170,9 @@ def area_design_effect(curves):
 def one_list_deviation(curves):
     """Return how far, by chance, the area of all images in one list is from the mean over the Curves of folds.
 
-    A standard deviation, for folds whose models are on one scale. Both areas are then means over pairs of an image of
-    the class and another one, and differ by what single pairs deviate, whose variance is at most that of a coin,
-    A (1 - A); a fold has as many pairs as its groups make.
+    This is a standard deviation, for folds whose models are on one scale. Both areas are then means over pairs of an
+    image of the class and another one, and differ as single pairs deviate, whose variance is at most that of a coin,
+    A (1 - A). A fold has as many pairs as its groups make.
     """
     area = _mean(curves)
     pairs = [np.prod(curve.group_counts) for curve in curves]
@@ -182,10 +182,10 @@ def one_list_deviation(curves):
 def paired_difference(curves, other_curves):
     """Return (difference of two models' mean areas, its interval, two-sided p-value) on the same images.
 
-    For one curve of single images as R's pROC::roc.test(paired = TRUE, method = "delong"); where images come in groups
-    with Obuchowski's variance. Undefined where the variance is 0 (both areas are 1, or both models rank all images
-    alike), for fewer than two images of the class or of others, and for fewer than FEWEST_GROUPS groups of them where
-    images come in groups: of two groups with images of both classes the variance is far too small.
+    For one curve of single images as R's pROC::roc.test(paired = TRUE, method = "delong"); for images in groups with
+    Obuchowski's variance. Undefined if the variance is 0 (both areas are 1, or both models rank all images alike), and
+    for fewer than two images of the class or of others, or, if they come in groups, fewer than FEWEST_GROUPS groups:
+    with two groups that have images of both classes, the variance is far too small.
     """
     _require_two_of_each(curves)
     groups = _groups(curves)
@@ -202,9 +202,9 @@ def paired_difference(curves, other_curves):
 
 
 def correlation(curves, other_curves):
-    """Return how two models' mean areas on the same images go together, from DeLong's or Obuchowski's covariance.
+    """Return the correlation of two models' mean areas on the same images, from DeLong's or Obuchowski's covariance.
 
-    0 where one of them has no variance.
+    It is 0 if one of them has no variance.
     """
     ours, theirs = (sums_of(_components(each), _groups(curves)) for each in (curves, other_curves))
     size = np.sqrt((ours @ ours) * (theirs @ theirs))
@@ -244,7 +244,7 @@ def _variance(groups, components):
 
 
 def _independent_variance(curves):
-    """Return DeLong's variance of the mean area, as if no image stood in two curves."""
+    """Return DeLong's variance of the mean area, as if no image were in two curves."""
     return sum(float((curve.components(np.arange(len(curve.truth))) ** 2).sum()) for curve in curves)
 
 
@@ -259,5 +259,5 @@ def _lower_limit(area, curves, effect):
         variance = limit * (1 - limit) * (1 + spread * (1 - limit) / (2 - limit) + spread * limit / (1 + limit)) / pairs
         return (area - limit) ** 2 - Z**2 * effect * (weights**2 * variance).sum()
 
-    # At 0 the excess is above 0. At the area it is below 0, but for an area of 1, where it is 0: just under 1 it is.
+    # At 0 the excess is above 0, and at the area below 0. For an area of 1 it is 0 there, and below 0 just under 1.
     return float(optimize.brentq(excess, 0, min(area, 1 - 1e-12), xtol=1e-14))

@@ -18,10 +18,10 @@ class Subgroup:
     """The figures of the images with one value."""
 
     value: str
-    count: int  # images, or groups where these are counted
+    count: int  # images, or groups if these are counted
     group_count: int | None
     accuracy: Figure
-    sensitivity: Figure  # of the positive class, or the mean over classes, as the area
+    sensitivity: Figure  # of the positive class, or the mean over classes, like the area
     specificity: Figure | None  # None for more than two classes
     auc: Figure
 
@@ -41,11 +41,11 @@ def subgroups(predictions, table, column, folders):
     """Return the Subgroups of Predictions by a column of the CSV file `table`.
 
     Args:
-        folders: those of the predictions files. A csv/images.csv there tells where each image came from, and of which
-            names in the table it is therefore meant.
+        folders: those of the predictions files. A csv/images.csv there tells where each image came from, and therefore
+            which names in the table mean it.
 
-    Raises UserError, with a line a fault, where the table is not as user_table reads it, gives an image two values, or
-    gives none of the images one.
+    Raises UserError, one line per fault, if the table is not as user_table reads it, gives an image two values, or
+    gives no image a value.
     """
     if predictions.file_names is None:
         raise UserError("-by: the predictions have no 'filenames', by which images are found in a table")
@@ -67,10 +67,10 @@ def subgroups(predictions, table, column, folders):
 
 
 def _values(table, column, known, measured):
-    """Return {name in bin/, letters composed: value} of what the table's column says of the images.
+    """Return {name in bin/, letters composed: value} of what the table's column says about the images.
 
-    `known` holds the names of each image of the project, so that a name which fits one that is not measured is not
-    taken for another; `measured` the names of those that are measured.
+    `known` holds the names of each image of the project, so that the name of one that is not measured is not mistaken
+    for another; `measured` holds the names of those that are.
     """
     image_column, value_column, faults = *_columns(table, column), []
     in_bin = {composed(names[-1]) for names in known}
@@ -89,7 +89,7 @@ def _values(table, column, known, measured):
 
 
 def _columns(table, column):
-    """Return the numbers of the columns of the image's name and of the value."""
+    """Return the positions of the columns of the image's name and of the value."""
     names, values = table.columns_called(user_table.IMAGE_HEADERS), table.header.count(column)
     header, faults = ",".join(table.header), []
     if values != 1:
@@ -97,7 +97,7 @@ def _columns(table, column):
         faults.append(f"-by {table.path}:{column}: {count}; its header is {header}")
     if len(names) != 1:
         count = "no column" if not names else f"{len(names)} columns"
-        faults.append(f"-by {table.path}: {count} for the image's name in its header ({header}); call just one image")
+        faults.append(f"-by {table.path}: {count} for the image's name in its header ({header}); call one column image")
     require_none(faults)
     return names[0], table.header.index(column)
 

@@ -42,16 +42,16 @@ MOST_ERRORS = 10  # that are listed
 
 
 class Measure(NamedTuple):
-    """How a figure of a class is named and found, and how that of all classes together is."""
+    """The name of a figure, and how it is computed for a class and for all classes together."""
 
     name: str  # in the results JSON and on the page: that of R's caret
     of_class: Callable  # from a OneAgainstRest to its Figure
-    mean: Callable | None = None  # from the Figures of all classes and their Predictions; None: it says nothing
+    mean: Callable | None = None  # from the Figures of all classes and their Predictions; None: it would say nothing
 
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """Figures of a class against the rest, or their means over the classes; beside each stands its Measure."""
+    """Figures of a class against the rest, or their means over the classes; each is annotated with its Measure."""
 
     sensitivity: Annotated[Figure, "Sensitivity", metrics.sensitivity, metrics.mean_by_label]
     specificity: Annotated[Figure, "Specificity", metrics.specificity, metrics.mean_specificity]
@@ -81,7 +81,7 @@ class ClassFigures:
     ]
 
     def named(self):
-        """Return {name: Figure}, of means over classes without those that say nothing."""
+        """Return {name: Figure}, without the means over classes that would say nothing."""
         figures = {measure.name: getattr(self, attribute) for attribute, measure in MEASURES.items()}
         return {name: figure for name, figure in figures.items() if figure is not None}
 
@@ -124,7 +124,7 @@ class Results:
 
     predictions: Predictions
     matrix: np.ndarray  # counts (classes, classes): row the true class, column the predicted one
-    main: ClassFigures  # of the positive class; the means over classes where each is taken in turn
+    main: ClassFigures  # of the positive class; the means over classes if each is taken in turn
     classes: list[OneClass]
     accuracy: Figure
     number_to_halve: int  # of images like these, for half the interval of the accuracy
@@ -139,11 +139,11 @@ class Results:
     error_if_calibrated: list  # mean and 95th percentile of calibration_error, of a perfectly calibrated model
     errors: list[ConfidentError] | None  # the most confident ones; None without file names
     not_most_probable: int  # predictions that are not the most probable class
-    thresholds: tuple[Threshold, ...] = ()  # one, or one a fold
+    thresholds: tuple[Threshold, ...] = ()  # one, or one per fold
     where_chosen: dict[str, Figure] = field(default_factory=dict)  # the thresholds' sensitivity and specificity there
     threshold_for_new_images: Threshold | None = None  # chosen on all validation images
     temperature: FittedTemperature | None = None
-    uncalibrated: "Results | None" = None  # what the same probabilities gave before
+    uncalibrated: "Results | None" = None  # of the same probabilities before calibration
     change_in_log_loss: Figure | None = None  # by the temperature
     cross_validation: CrossValidation | None = None
     referral: Referral | None = None
@@ -157,7 +157,7 @@ class Results:
 
     @property
     def count(self):
-        """The number of images, or of groups where these are counted."""
+        """The number of images, or of groups if these are counted."""
         return len(self.predictions.labels)
 
     @property
@@ -167,7 +167,7 @@ class Results:
 
     @property
     def group_count(self):
-        """The number of groups that they come in; None where that is not known."""
+        """The number of groups that the images come in; None if it is not known."""
         return self.predictions.group_count
 
     @property
@@ -177,27 +177,27 @@ class Results:
 
     @property
     def positive(self):
-        """The name of the positive class; None where each class is taken in turn."""
+        """The name of the positive class; None if each class is taken in turn."""
         return self.predictions.positive_class
 
     @property
     def shown_classes(self):
-        """The positive class, or each where every class is taken in turn."""
+        """The positive class, or all classes if each is taken in turn."""
         return [one for one in self.classes if self.positive in (None, one.name)]
 
     @property
     def reliability(self):
-        """The reliability diagram shown: of the positive class or, where each is taken in turn, the most probable."""
+        """The reliability diagram shown: of the positive class or, if each is taken in turn, of the most probable."""
         return self.confidence_bins if self.positive is None else self.main.against_rest.reliability
 
     @property
     def calibration_error(self):
-        """That of the reliability diagram shown."""
+        """The calibration error of the reliability diagram shown."""
         return calibration_error(self.reliability)
 
 
 def summarize(predictions, **more):
-    """Return the Results of Predictions; `more` are those that options ask for, by the field's name."""
+    """Return the Results of Predictions; `more` are the fields that options ask for."""
     groups = predictions.group_numbers()
     classes = [_one_class(predictions, index) for index in range(len(predictions.class_names))]
     labels, probabilities = predictions.labels, predictions.probabilities
@@ -235,7 +235,7 @@ def summarize(predictions, **more):
 def most_confident_errors(predictions):
     """Return the wrong predictions of highest probability, the highest first; None without file names.
 
-    Of each group only the first: near-duplicates tell the same, and would hide other errors.
+    Only the first of each group: near-duplicates tell the same, and would hide other errors.
     """
     if predictions.file_names is None:
         return None
@@ -277,7 +277,7 @@ def _one_class(predictions, index):
 
 
 def _means(classes, predictions):
-    """Return the means over classes (macro) of their figures; a mean is undefined where a class's figure is.
+    """Return the means over classes (macro) of their figures; a mean is undefined if a class's figure is.
 
     The balanced accuracy is the mean sensitivity, and the Brier score that of all classes together.
     """

@@ -20,7 +20,7 @@ FEWEST_IMAGES, FEWEST_ERRORS = 200, 10
 
 @dataclass(frozen=True)
 class FittedTemperature:
-    """The temperature fitted on all validation predictions, and those that the parts measured are calibrated by."""
+    """The temperature fitted on all validation predictions, and those that calibrate the parts measured."""
 
     value: float
     of_parts: list  # fitted on the validation predictions that may choose for each part
@@ -30,7 +30,7 @@ class FittedTemperature:
 
 
 def apply(parts, temperatures):
-    """Return the parts, a list of Predictions, with probabilities that are calibrated by a temperature each."""
+    """Return the parts, a list of Predictions, with their probabilities calibrated, each by its temperature."""
     return [
         replace(part, probabilities=calibrated(part.probabilities, value))
         for part, value in zip(parts, temperatures, strict=True)
@@ -40,14 +40,14 @@ def apply(parts, temperatures):
 def choose(pool):
     """Return the FittedTemperature that a validation Pool gives.
 
-    Raises UserError where so few images, or errors among them, are left that a temperature is a gamble.
+    Raises UserError if the images, or the errors among them, are too few for a temperature.
     """
     choosers = [pool.everything, *pool.of_parts]
     for chooser in choosers:
         count, errors = len(chooser.labels), _errors(chooser)
         if count < FEWEST_IMAGES or errors < FEWEST_ERRORS:
             way_out = "leave it out" if len(pool.of_parts) > 1 else "give the predictions of all folds, or leave it out"
-            less = "" if count == len(pool.everything.labels) else " are left for a fold, less those it tests"
+            less = "" if count == len(pool.everything.labels) else " are left for a fold, without those it tests"
             raise UserError(
                 f"{pool.option} {pool.names}: {counted(count, chooser.unit)} with {counted(errors, 'error')}{less}; "
                 f"below {FEWEST_IMAGES} {chooser.unit}s or {FEWEST_ERRORS} errors a temperature costs more than it "
@@ -58,9 +58,9 @@ def choose(pool):
 
 
 def change_in_log_loss(before, after):
-    """Return the Figure of the log loss of Predictions `after` less that `before`, on the same images: below 0 is gain.
+    """Return the Figure of the log loss of Predictions `after` minus `before`, on the same images: below 0 is better.
 
-    The interval is that of resampling whole groups of images. Undefined where one of the two is infinite.
+    The interval is that of resampling whole groups of images. Undefined if one of the two is infinite.
     """
     for each in map(log_loss, (before, after)):
         if each.value is None:

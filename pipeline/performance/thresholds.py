@@ -1,6 +1,6 @@
 """The threshold of a two-class model: chosen on validation images, frozen, applied to others.
 
-An image is given the positive class where the probability of it is at least the threshold.
+The positive class is predicted if its probability is at least the threshold.
 """
 
 import math
@@ -20,10 +20,10 @@ LEVEL = 1 - CONFIDENCE  # of a test for a guaranteed sensitivity
 
 @dataclass(frozen=True)
 class Rule:
-    """How a threshold is chosen: by Youden's index, or the highest specificity at a least sensitivity."""
+    """How a threshold is chosen: by Youden's index, or by the highest specificity at a minimum sensitivity."""
 
     min_sensitivity: float | None = None
-    guaranteed: bool = False  # that the sensitivity is so high has to be shown
+    guaranteed: bool = False  # whether tests have to show that the sensitivity is that high
 
     def __str__(self):
         if self.min_sensitivity is None:
@@ -49,13 +49,13 @@ class Threshold:
 def choose_all(parts, pool, rule=None):
     """Choose a Threshold for each of `parts`, Predictions, and one on all of the validation Pool, for new images.
 
-    By Youden's index the threshold maximizes sensitivity + specificity - 1 (Youden, Cancer 3 (1950) 32), the one with
-    the higher sensitivity where several do; with a least sensitivity, the specificity among those that reach it. A
-    Rule that guarantees it: see _shown. Thresholds lie midway between neighbouring probabilities; 0, which calls every
-    image positive, is one.
+    By Youden's index, the threshold maximizes sensitivity + specificity - 1 (Youden, Cancer 3 (1950) 32). With a
+    minimum sensitivity, it maximizes the specificity among those that reach it, or that are shown to: see _shown. Among
+    equals, the one of highest sensitivity is taken. Candidates are 0, which calls every image positive, and the points
+    midway between neighbouring probabilities.
 
-    Returns the Thresholds of the parts and that of the whole Pool. Raises UserError for more than two classes, where a
-    class has no image, and where the guarantee cannot be given.
+    Returns the Thresholds of the parts and that of the whole Pool. Raises UserError for more than two classes, if a
+    class has no image, and if the guarantee cannot be given.
     """
     rule, count = rule or Rule(), len(pool.everything.class_names)
     if count != 2:
@@ -99,8 +99,8 @@ def _choose(validation, pool, rule, fold):
 def where_chosen(pool, points):
     """Return {name: Figure}, the sensitivity and specificity of the parts' Thresholds on the images that chose them.
 
-    Of several folds the images of all choosers count together. An image has chosen for several folds and counts for
-    each, but it is of one group, so that the interval is as wide as if it counted once.
+    For several folds, the images of all choosers count together. An image that chose for several folds counts for each,
+    but in one group, so that the interval is as wide as if it counted once.
     """
     chose = [apply(chooser, point.value) for chooser, point in zip(pool.of_parts, points, strict=True)]
     labels, correct = (np.concatenate([getattr(one, name) for one in chose]) for name in ("labels", "correct"))
@@ -113,21 +113,21 @@ def where_chosen(pool, points):
 
 
 def _shown(one, thresholds, least, unit):
-    """Return at which of the ascending thresholds a sensitivity of at least `least` is shown; bool (n,).
+    """Return at which of the ascending thresholds a sensitivity of at least `least` is shown; bool (thresholds,).
 
-    The probabilities of the positive images (of a OneAgainstRest) decide by exact binomial tests at level 0.05, from
-    the lowest threshold on and up to the first that fails. The higher a threshold the lower its true sensitivity, so
-    that the hypotheses are nested and their order is known beforehand: no correction for the number of tests is needed.
-    Fixed sequence testing: Maurer, Hothorn and Lehmacher (1995); Angelopoulos et al., Annals of Applied Statistics 19
-    (2025) 1641. Where images come in groups, the number is the effective one, as in grouped.proportion.
+    Exact binomial tests at level 0.05 on the positive images (of a OneAgainstRest) decide, from the lowest threshold up
+    to the first test that fails. The higher a threshold, the lower its true sensitivity, so that the hypotheses are
+    nested and their order is known beforehand: no correction for the number of tests is needed. Fixed sequence testing:
+    Maurer, Hothorn and Lehmacher (1995); Angelopoulos et al., Annals of Applied Statistics 19 (2025) 1641. If images
+    come in groups, the number is the effective one, as in grouped.proportion.
 
-    Raises UserError where not even the lowest threshold, which misses none, shows it.
+    Raises UserError if not even the lowest threshold, which misses none, shows it.
     """
     probabilities, groups = one.probability[one.truth], one.groups[one.truth]
     shown, missed = np.zeros(len(thresholds), dtype=bool), -1
     for index, threshold in enumerate(thresholds):
         found = probabilities >= threshold
-        if missed != (missed := int((~found).sum())):  # else the test is the one before
+        if missed != (missed := int((~found).sum())):  # otherwise the test is the same as the one before
             effect = design_effect(found, groups)
             if exact_interval(found.sum() / effect, len(found) / effect, LEVEL)[0] < least:
                 break
@@ -151,7 +151,7 @@ def _not_shown(groups, least, unit):
 
 
 def apply(predictions, threshold):
-    """Return the Predictions with the classes that the threshold gives in place of the ones they came with."""
+    """Return the Predictions with the classes that the threshold gives instead of those that they came with."""
     positive = predictions.class_names.index(predictions.positive_class)
     finding = predictions.probabilities[:, positive] >= threshold
     return replace(predictions, predictions=np.where(finding, positive, 1 - positive))
@@ -161,7 +161,7 @@ def _candidates(truth, probability):
     """Return thresholds, ascending, with the sensitivity and the specificity of each; bool (n,), float (n,)."""
     values = np.unique(probability)
     middle = (values[:-1] + values[1:]) / 2
-    # Midway between neighbouring floats lies none: then the upper one, which the rule "at least" includes.
+    # If no float lies in between, the upper one is taken, which the rule "at least" includes.
     thresholds = np.concatenate([[0.0], np.where(middle > values[:-1], middle, values[1:])])
     positives, negatives = np.sort(probability[truth]), np.sort(probability[~truth])
     missed = np.searchsorted(positives, thresholds, side="left")

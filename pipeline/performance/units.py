@@ -15,9 +15,9 @@ def read_all(paths, unit="image"):
 
 
 def of_groups(parts):
-    """Return the Predictions of groups in place of those of images, of each of `parts`.
+    """Return the Predictions of groups instead of those of images, for each of `parts`.
 
-    Raises UserError, with a line a file, where groups are not known, or one has images of several classes.
+    Raises UserError, one line per file, if groups are not known, or one has images of several classes.
     """
     require_none(fault for part in parts for fault in _faults(part))
     return [_of_groups(part) for part in parts]
@@ -28,7 +28,7 @@ def _of_groups(part):
 
     The probabilities of a group are the means of its images', and its prediction is the most probable class. The mean
     is that of a mixture of all the images' Monte Carlo samples: its entropy is the predictive entropy, and the mutual
-    information is what that exceeds the mean entropy of a sample by.
+    information is how much that exceeds the mean entropy of a sample.
     """
     names, number, first = _groups(part)
     sizes = np.bincount(number)
@@ -67,10 +67,10 @@ def _groups(part):
 
 
 def _faults(part):
-    """Return why there are no figures of groups: a line, or none.
+    """Return why there are no figures of groups: one line, or none.
 
-    What the label of a patient is that has images of several classes is a clinical choice; leaving such patients out
-    would leave the difficult ones out.
+    How to label a patient who has images of several classes is a clinical choice; to leave such patients out would
+    leave the difficult ones out.
     """
     if part.groups is None:
         return [f"-per group: {part.path} has no 'groups'; predict with test_torchvision.py, which names them"]
@@ -81,6 +81,6 @@ def _faults(part):
     classes = " and ".join(part.class_names[label] for label in np.unique(part.labels[number == mixed[0]]))
     return [
         f"-per group: {part.path}: {len(mixed)} of {len(names)} groups have images of several classes, "
-        f"{names[mixed[0]]!r} of {classes}, and so no one label; measure images, or give all images of a group the "
+        f"{names[mixed[0]]!r} of {classes}, and so no single label; measure images, or give all images of a group the "
         "same label"
     ]

@@ -19,7 +19,7 @@ class Pool:
     of_parts: list[Predictions]  # for each part that is measured, those that may choose for it
 
     def calibrated(self, fitted):
-        """Return the Pool with the values of a FittedTemperature of the same parts applied."""
+        """Return the Pool with a FittedTemperature of the same parts applied."""
         values = [fitted.value, *fitted.of_parts]
         everything, *of_parts = temperature.apply([self.everything, *self.of_parts], values)
         return replace(self, everything=everything, of_parts=of_parts)
@@ -28,11 +28,11 @@ class Pool:
 def pool(validations, parts, option):
     """Return the Pool of `validations`, a list of Predictions, for the `parts` that are measured.
 
-    One file: that of the model measured. Several: those of all folds, and what is chosen is chosen on all of them
+    One file is that of the model measured. Several are those of all folds, and the choice is made on all of them
     together. The images that a fold tests may be validation images of another: for that fold they are left out, and
     so are all images of their groups. No image thus measures what it has chosen.
 
-    Raises UserError, with a line a fault, where files do not belong together, or would be measured by themselves.
+    Raises UserError, one line per fault, if files do not belong together, or if images would measure their own choice.
     """
     require_none(_fold_faults(validations, parts, option))
     alone, faults = len(validations) == len(parts) == 1, []
@@ -52,7 +52,7 @@ def pool(validations, parts, option):
 
 
 def _without(everything, part):
-    """Return Predictions less the images of a part, and those of their groups."""
+    """Return Predictions without the images of a part and those of their groups."""
     names, groups = set(part.file_names or ()), set(part.groups or ())
     keep = [name not in names for name in everything.file_names or [""] * len(everything.labels)]
     if everything.groups is not None:
@@ -77,11 +77,11 @@ def _fold_faults(validations, parts, option):
 
 
 def _faults(validation, part, file, same_model):
-    """Return why these images may not choose for those that are measured: a line each, or none."""
+    """Return why these images may not choose for those that are measured, one line per fault."""
     faults = []
     if validation.class_names != part.class_names:
         theirs, ours = ", ".join(validation.class_names), ", ".join(part.class_names)
-        faults.append(f"{file}: its classes are {theirs}, those of the predictions measured {ours}")
+        faults.append(f"{file}: its classes are {theirs}, but those of the predictions measured are {ours}")
     if validation.split == "test":
         faults.append(f"{file}: is of the test split, which may not choose; predict with -split val")
     elif validation.split is not None and validation.split == part.split:
@@ -106,7 +106,7 @@ def _faults_of_one_model(validation, part, file):
             "predict with test_torchvision.py -split val"
         )
     others = [
-        f"{file}: is of {what} {theirs}, the predictions measured of {what} {ours}"
+        f"{file}: is of {what} {theirs}, but the predictions measured are of {what} {ours}"
         for what, theirs, ours in (
             ("fold", validation.fold, part.fold),
             ("checkpoint", validation.checkpoint, part.checkpoint),
