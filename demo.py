@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out if PYTHONSAFEPATH is set
 
 from pipeline import command_line
 from pipeline.command_line import add_option
@@ -35,10 +35,10 @@ try:
 except ModuleNotFoundError as error:
     command_line.fail_for_missing("demo.py", error)
 
-# As many images and as uneven classes as in the public brain MRI set.
+# The numbers of images in the public brain MRI set.
 CLASS_COUNTS = {"no": 98, "yes": 155}
 FOLDS = 5  # of the user's own images
-# The demo deletes a folder only where it finds this file in it.
+# The demo only empties a folder if it finds this file in it.
 MARKER = ".made_by_demo"
 
 
@@ -110,15 +110,15 @@ def cross_validate(out):
 def find_files(images, out):
     """Return {place below `images`: path} of the files in its class folders, as partition_datasets.py finds them.
 
-    Raises UserError where there are fewer than two class folders, and where `out` and `images` overlap.
+    Raises UserError if there are fewer than two class folders, or if `out` and `images` overlap.
     """
     project = Project(images)
     ours, theirs = out.resolve(), images.resolve()
     if ours == theirs or ours in theirs.parents or theirs in ours.parents:
-        raise UserError(f"-images {images}: it and {out} lie one in the other; give another place with -out")
+        raise UserError(f"-images {images}: overlaps with the project folder {out}; give another place with -out")
     if (project.csv / "images.csv").exists():
         command = script_command("partition_datasets.py", "-proj_dir", images, "-folds", FOLDS)
-        raise UserError(f"-images {images}: its images are organized already; instead: {command}")
+        raise UserError(f"-images {images}: its images are already organized; run instead: {command}")
     paths = {place: path for place, path in folders.walk(project).items() if "/" in place and path.is_file()}
     number = len({place.partition("/")[0] for place in paths})
     if number < 2:
@@ -128,13 +128,13 @@ def find_files(images, out):
 
 
 def create_empty(out, overwrite):
-    """Create the folder `out`, empty but for the marker; UserError where it is there and is not to be overwritten."""
+    """Create the folder `out`, empty but for the marker; UserError if it exists and must not be overwritten."""
     if out.is_symlink() or (out.exists() and not (out / MARKER).is_file()):
         raise UserError(f"{out}: exists, and this demo did not create it; give another place with -out")
     if not out.exists():
         out.mkdir(parents=True)
         (out / MARKER).touch()
-    # The marker stays, so that the same command can be given again after an interrupt.
+    # The marker stays, so that the same command works again after an interrupt.
     earlier = [entry for entry in out.iterdir() if entry.name != MARKER]
     if earlier and not overwrite:
         raise UserError(f"{out}: holds an earlier demo; give another place with -out, or --overwrite, which deletes it")
@@ -160,19 +160,19 @@ def run(script, *arguments):
     """Print the command line of one step and run it; a step that fails ends the demo with its exit status."""
     print(f"\n{script_command(script, *arguments)}\n", flush=True)
     command = [sys.executable, SCRIPTS / script, *map(str, arguments)]
-    # Unbuffered: each epoch is to be seen when it is over, through a pipe too.
+    # Unbuffered: each epoch is shown when it is over, through a pipe too.
     with subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1", RUNS_NEXT_STEP: "1"}) as step:
         try:
             status = step.wait()
         except BaseException:
-            # Ctrl-C in a terminal reaches the step too, which then ends in order; a signal to the demo alone does not.
+            # Ctrl-C in a terminal reaches the step too, which then ends cleanly; a signal only to the demo does not.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 step.wait(timeout=3)
             step.terminate()
             step.wait()
             raise
     if status:
-        sys.exit(status if status > 0 else 128 - status)  # as shells count a step that a signal has ended
+        sys.exit(status if status > 0 else 128 - status)  # as in shells, if a signal has ended the step
 
 
 # Brightness of the tissues, 0 to 1, in the three usual kinds of MRI scan.
@@ -202,9 +202,9 @@ TWIN_EVERY = 25  # the 25th, 50th, ... image of a class repeats the one before i
 def draw_phantoms(folder, class_counts, seed=0, sizes=(180, 560)):
     """Draw `class_counts` = {class name: number of images} into class folders in `folder`.
 
-    The first class has no lesion, every image of another one a solid or a ring-shaped one. The longer sides, in pixels,
-    are drawn from `sizes`, both ends included; the shorter ones are down to 3/4 of that. The same seed gives the same
-    bytes on one platform.
+    Images of the first class have no lesion, all others have a solid or a ring-shaped one. The longer side, in pixels,
+    is drawn from `sizes`, both ends included; the shorter one is at least 3/4 of it. The same seed gives the same bytes
+    on one platform.
     """
     for class_name in class_counts:
         Path(folder, class_name).mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ and the tables into DIR/csv; creates DIR/models and DIR/results. If interrupted,
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out if PYTHONSAFEPATH is set
 
 from pipeline import command_line
 from pipeline.command_line import Switch, add_option
@@ -41,14 +41,14 @@ def create_argparser():
 def main(argv=None):
     options = create_argparser().parse_args(argv)
     if (options.DIR is None) == (options.proj_dir is None):
-        raise UserError("DIR, -proj_dir: give the folder that partition_datasets.py has split as one of the two")
+        raise UserError("DIR, -proj_dir: give one of the two: the folder that partition_datasets.py has split")
     project = Project(options.DIR or options.proj_dir)
     table_path = project.tables / "images.csv"
     if not table_path.exists():
         raise UserError(
             f"{table_path}: no such file; run: {script_command('partition_datasets.py', '-proj_dir', project.root)}"
         )
-    # The rest is imported only now, so that --help and what is wrong with the folder are told at once.
+    # The rest is imported only now, so that --help and faults in the folder's name appear at once.
     from pipeline import image_table, split_files
     from pipeline.locks import only_one
     from pipeline.partitioning import moving, project_tables
@@ -71,7 +71,7 @@ def main(argv=None):
         print(f"{'copied' if copy else 'moved'} {counted(gathered)} into {project.bin} ({len(images)} in all)")
         print(f"CSV files: {project.csv}; created: {project.models}, {project.results}")
     if pictures := [str(path) for path in tables_moved if path.suffix == ".png"]:
-        print(f"pictures to be checked by eye, moved: {', '.join(pictures)}")
+        print(f"moved pictures, to be checked by eye: {', '.join(pictures)}")
     if removed:
         print(f"removed {counted(removed)} from the class folders, since identical copies are in {project.bin}")
     if emptied:

@@ -10,7 +10,7 @@ the next step, does.
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out if PYTHONSAFEPATH is set
 
 from pipeline import command_line, options
 from pipeline.command_line import add_choices, add_option, add_pixel_limit
@@ -45,7 +45,7 @@ def main(argv=None):
     given = options.given(create_argparser().parse_args(argv))
     asked = SplitRequest(**given)
     project = asked.project
-    # The rest is imported only now, so that --help and what is wrong with options are told at once.
+    # The rest is imported only now, so that --help and faults in the options appear at once.
     from pipeline import image_files
     from pipeline.locks import only_one
     from pipeline.partitioning import project_tables
@@ -68,7 +68,7 @@ def measure_earlier_split(project, class_count):
 
     earlier = existing.read(project)
     require_class_count(sorted(set(earlier.class_of)), class_count)
-    print(f"measuring on {earlier.place}; the split stays as it is (an option of the split draws a new one)")
+    print(f"measuring on {earlier.place}; the split stays as it is (any option of the split draws a new one)")
     path = project.tables / "baselines.json"
     baselines.report(path, earlier.paths, earlier.class_of, earlier.groups, earlier.test_parts, earlier.seed)
 
@@ -130,7 +130,7 @@ def assign(images, given, asked):
 
 
 def update_baselines(project, images, test_parts, seed):
-    """Measure the baselines on the test parts of a new split; where it has none, remove those of the earlier one."""
+    """Measure the baselines on the test parts of a new split; if there are none, remove the earlier baselines."""
     from pipeline.partitioning import catalogue
     from pipeline.performance import baselines
 

@@ -18,19 +18,19 @@ from pipeline.progress import map_in_threads
 from pipeline.project import is_plain_file_name
 from pipeline.remarks import NO_CONTRAST, SEVERAL_PAGES, Remarks
 
-# Found by decoding, needed to group duplicates and to tell of, and not kept in images.csv.
+# Found by decoding: needed to group duplicates and for notes, not kept in images.csv.
 DECODED_COLUMNS = ["pixel_hash", "thumbnail", "remarks"]
 Row = namedtuple("Row", COLUMNS + DECODED_COLUMNS, defaults=[""] * len(COLUMNS + DECODED_COLUMNS))
-MOST_OF_A_REASON = 4  # images that are left out for the same reason and told one by one
+MOST_NOTES_FOR_A_REASON = 4  # if more images are left out for the same reason, one note is for all of them
 LONGEST_NAME = 255  # bytes, on every usual file system
 
 
 def find_images(project, choices, forget_groups=False):
-    """Return the table of all images, those in bin/ by now and those still to be moved; name the unreadable.
+    """Return the table of all images, those already in bin/ and those still to be moved; name the unreadable ones.
 
-    It has the columns of images.csv, the group still empty, and the decoded ones. `choices` are intake.Choices. With
-    `forget_groups` the groups that the user has given in earlier splits are left out. Raises UserError where fewer than
-    two classes have images.
+    It has the columns of images.csv, with the group still empty, and DECODED_COLUMNS. `choices` are intake.Choices.
+    `forget_groups` ignores the groups that the user gave in earlier splits. Raises UserError if fewer than two classes
+    have images.
     """
     path = project.tables / "images.csv"
     earlier = image_table.read(path) if path.exists() else []
@@ -53,7 +53,7 @@ def find_images(project, choices, forget_groups=False):
         found = corrected_again(found, waiting)
     if moving.was_copied(project):
         _tell_copies(project, in_bin, walked, found)
-    # File names that are not UTF-8 are not text to pyarrow, which pandas uses for strings where it is installed.
+    # Otherwise pandas uses pyarrow's type for strings, if it is installed, which refuses names that are not UTF-8.
     images = pd.DataFrame(assign_bin_names(in_bin, found, bin_names), columns=Row._fields, dtype=object)
     _tell_left_out(project, images)
     remarks = Remarks()
@@ -65,9 +65,9 @@ def find_images(project, choices, forget_groups=False):
 
 
 def images_in_bin(project, earlier, bin_names):
-    """Return a Row for each of the `earlier` ImageRows whose name is one of `bin_names`, those of the files in bin/.
+    """Return a Row for each of the `earlier` ImageRows whose file is in bin/, which holds `bin_names`.
 
-    Tells of images that are gone, and of files in bin/ that are not in the table.
+    Prints notes on images that are gone, and on files in bin/ that are not in the table.
     """
     names, rows, gone = FileNames(bin_names), [], []
     for row in earlier:
@@ -77,20 +77,21 @@ def images_in_bin(project, earlier, bin_names):
         elif row.file_name and not (project.root / row.source).exists():
             gone.append(row)
     note_each(
-        f"{project.root / row.source}: is neither there nor in {project.bin}, and so no longer in the split"
+        f"{project.root / row.source}: is gone, and not in {project.bin} either; it is no longer in the split"
         for row in gone
     )
     others = sorted(bin_names - {row.file_name for row in rows}) if earlier else []
     note_each(
-        f"{project.bin / name}: is in no table and so in no partition; put it into a class folder" for name in others
+        f"{project.bin / name}: is not in images.csv, so it is in no partition; put it into a class folder"
+        for name in others
     )
     return rows
 
 
 def without_copies(walked, in_bin):
-    """Return {source: path} of those files `walked` that are not the same as an image in bin/ of the same source.
+    """Return {source: path} of the files `walked`, except those that are copied in bin/: same source, same content.
 
-    `organize_files.py --copy` leaves these where they were, and links stay too. `in_bin` are the Rows of those in bin/.
+    `organize_files.py --copy` leaves these where they are, and links stay too. `in_bin` are the Rows of images in bin/.
     """
     hashes = defaultdict(set)
     for row in in_bin:
@@ -112,11 +113,10 @@ def inspect_files(walked, labels, group_of):
 
     Args:
         walked: {source: path} of all files.
-        labels: {source, letters composed: Label}.
-        group_of: {source, letters composed: group} that the user has given in an earlier split.
+        labels: {composed source: Label}.
+        group_of: {composed source: group that the user gave in an earlier split}.
 
-    Returns a list of Rows in the order of the sources; a file that cannot be read as an image has its reason in
-    `left_out` and no `file_name`.
+    Returns a list of Rows, in the order of `walked`; `left_out` says why a file cannot be read as an image.
     """
 
     def inspect(source):
@@ -130,9 +130,9 @@ def inspect_files(walked, labels, group_of):
 
 
 def corrected_again(found, waiting):
-    """Return the Rows of files with the corrections of the same images among the ImageRows that are not in bin/.
+    """Return the Rows of files with the corrections that the ImageRows `waiting` hold for the same images.
 
-    So it is where bin/ was deleted after `organize_files.py --copy`.
+    These are not in bin/, for example because it was deleted after `organize_files.py --copy`.
     """
     of_image = {(composed(row.source), row.content_hash): row for row in waiting if row.corrected_from}
     earlier = [of_image.get((composed(row.source), row.content_hash), row) for row in found]
@@ -143,11 +143,11 @@ def corrected_again(found, waiting):
 
 
 def assign_bin_names(in_bin, found, bin_names=()):
-    """Return all Rows, by source, each image of `found` with a name in bin/ that no other has, case ignored.
+    """Return all Rows, sorted by source; each image of `found` has a name in bin/ that is unique even without case.
 
-    A name stays as it is where it can: same-named images get the folders that they come from in front, mostly their
-    class, and names that still collide a number behind. Names of the images `in_bin`, and other `bin_names`, are in use
-    and stay. What another system takes for a separator becomes an underscore, and no name is longer than systems take.
+    A name is kept if possible. Images of the same name get their folders (usually the class) in front of it, and names
+    that still collide get a number at the end. The names of the images `in_bin`, and other `bin_names`, are in use and
+    stay. What is a separator on another system becomes an underscore, and names that are too long are shortened.
     """
     named = [row._replace(file_name="" if row.left_out else _portable(Path(row.source).name)) for row in found]
     taken = Counter({caseless(name) for name in (*(row.file_name for row in in_bin), *bin_names)})
@@ -162,41 +162,41 @@ def assign_bin_names(in_bin, found, bin_names=()):
 
 
 def location(project, row):
-    """Return where the image of a table's row lies: in bin/, or still in its class folder."""
+    """Return the path of the image in a table's row: in bin/, or still in its class folder."""
     path = project.bin / row.file_name
     return path if row.file_name and path.exists() else project.root / row.source
 
 
 def _tell_left_out(project, images):
-    """Print a note for each image that is left out; one for all of them where many share the reason."""
+    """Print a note for each image that is left out; if many have the same reason, one note for all of them."""
     notes = []
     for reason, rows in images[images["left_out"] != ""].groupby("left_out", sort=False):
         places = [location(project, row) for row in rows.itertuples()]
-        shown = places if len(places) <= MOST_OF_A_REASON else [f"{places[0]} and {len(places) - 1} more"]
+        shown = places if len(places) <= MOST_NOTES_FOR_A_REASON else [f"{places[0]} and {len(places) - 1} more"]
         notes += [f"left out: {place}: {reason}" for place in shown]
     note_each(notes, "images.csv has every one")
 
 
 def _tell_copies(project, in_bin, walked, found):
-    """Tell where class folders that were copied are no longer as bin/, which counts: it may not be what is meant."""
+    """Print notes if copied class folders no longer match bin/, which counts: the user may not expect that."""
     copy_of = {composed(row.source): project.bin / row.file_name for row in in_bin}
     there = set(map(composed, walked))
     note_each(
-        f"{project.root / source}: is gone, but not its copy {copy}, which counts; delete that too if it is to leave "
+        f"{project.root / source}: is gone, but its copy {copy} still counts; delete that too to take the image out of "
         "the split"
         for source, copy in copy_of.items()
         if source not in there and (project.root / source).parent.is_dir()
     )
     note_each(
-        f"{project.root / row.source}: is no longer the same as its copy {copy_of[composed(row.source)]}; both count; "
-        "delete one of them"
+        f"{project.root / row.source}: is no longer the same as its copy {copy_of[composed(row.source)]}, so both "
+        "count; delete one of them"
         for row in found
         if not row.left_out and composed(row.source) in copy_of
     )
 
 
 def _check_classes(project, images, labels_csv):
-    """Raise UserError where fewer than two classes have images; tell of what may not be meant as it is taken."""
+    """Raise UserError if fewer than two classes have images; print notes on what may be a mistake."""
     class_names = sorted(set(usable(images)["class_name"]))
     if len(class_names) < 2:
         way_out = f"correct the classes in {labels_csv}"
@@ -209,12 +209,12 @@ def _check_classes(project, images, labels_csv):
             )
         count = int((images["left_out"] != "").sum())
         left_out = f" ({counted(count, 'file')} left out, see above)" if count else ""
-        raise UserError(f"{project.root}: images of fewer than two classes in it{left_out}; {way_out}")
+        raise UserError(f"{project.root}: holds images of fewer than two classes{left_out}; {way_out}")
     if not labels_csv:
         folders.tell_without_images(project, set(class_names))
     alike = [list(names) for _, names in itertools.groupby(sorted(class_names, key=caseless), key=caseless)]
     note_each(
-        f"classes {' and '.join(map(repr, names))}: differ in case only; if they are one class, "
+        f"classes {' and '.join(map(repr, names))}: only differ in case; if they are one class, "
         f"{f'correct {labels_csv}' if labels_csv else 'rename a folder'}"
         for names in alike
         if len(names) > 1
@@ -222,19 +222,19 @@ def _check_classes(project, images, labels_csv):
 
 
 def _with_found_groups(images, choices):
-    """Return the table with the groups that subfolders and DICOM files give."""
+    """Return the table with the groups that follow from subfolders and DICOM files."""
     readable = usable(images)
     images = images.copy()
     images["subfolder"] = ""
     if choices.subfolders == GROUPED and not choices.labels_csv:
         images.loc[readable.index, "subfolder"] = folders.subfolders(readable)
-    if choices.patients == UNGROUPED or len(set(readable["patient"]) - {""}) == 1:  # all of one, or anonymous
+    if choices.patients == UNGROUPED or len(set(readable["patient"]) - {""}) == 1:  # all of one patient, or anonymized
         images["patient"] = ""
     return images
 
 
 def _inspect(path, row):
-    """Return a Row with what its file says, its group still to be chosen."""
+    """Return a Row, completed with what the file at `path` says."""
     if row.left_out:
         return row
     try:
@@ -252,7 +252,7 @@ def _inspect(path, row):
 
 
 def _labelled(row, labels):
-    """Return the Row of an image in bin/ with what `labels`, {name, letters composed: Label}, now say of it."""
+    """Return the Row of an image in bin/, updated from `labels`, {composed name: Label}."""
     label = labels.get(composed(row.file_name))
     if label is None or label.left_out:
         return row._replace(left_out=label.left_out if label else image_table.NOT_CHOSEN)
@@ -271,7 +271,7 @@ def _remarks_on(image, data):
 
 
 def _free_name(name, taken):
-    """Return `name`, or `name` with the first number behind it that makes it one that is not taken."""
+    """Return `name`, shortened if it is too long, and with the first free number at its end if it is taken."""
     suffix = Path(name).suffix
     for ending in itertools.chain([suffix], (f"_{number}{suffix}" for number in itertools.count(2))):
         stem = Path(name).stem

@@ -10,7 +10,7 @@ MOST_ROWS, MOST_COLUMNS = 60, 8
 
 
 def tell(images, found, distance):
-    """Print what was found; `images` is the table that `found`, a Duplicates, was found in with `distance`."""
+    """Print the Duplicates that find_duplicates has `found` in the table `images` with this `distance`."""
     print(f"\nidentical images: {_counts(found.identical)}")
     if distance:
         print(f"with near-duplicates (at most {distance} of 256 bits differ): {_counts(found.near)}")
@@ -29,9 +29,9 @@ def tell(images, found, distance):
 
 
 def draw(project, images, found):
-    """Draw near_duplicates.png beside the split files; where there are none, remove that of an earlier split.
+    """Draw near_duplicates.png beside the split files; if there are none, remove that of an earlier split.
 
-    Its rows are the groups whose images are not all identical: only these need a look.
+    It shows the groups whose images are not all identical: only these need to be checked.
     """
     path = project.tables / "near_duplicates.png"
     near = sorted(set(found.near[duplicates.spread_over(found.near, found.identical)]))
@@ -50,8 +50,8 @@ def draw(project, images, found):
 def draw_contact_sheet(path, title, groups, remark=""):
     """Draw the images of each group in a row.
 
-    `groups` is a list of lists of (image path, caption). At most 60 groups are drawn and 8 images of each; a line at
-    the bottom says so where there are more.
+    `groups` is a list of lists of (image path, caption). At most 60 groups are drawn, and 8 images of each; if there
+    are more, a line at the bottom says so.
     """
     shown = groups[:MOST_ROWS]
     rows = [
@@ -68,7 +68,7 @@ def draw_contact_sheet(path, title, groups, remark=""):
 
 
 def _thumbnail(image_path, sheet_path):
-    """Return an image as small as the sheet shows it; None and a note for one that cannot be read any more."""
+    """Return an image in the size of a tile; None, with a note, if it can no longer be read."""
     try:
         return tiles.fitted(image_files.decode(image_files.read_bytes(image_path)), tiles.TILE)
     except image_files.UnreadableImage as reason:

@@ -15,16 +15,16 @@ from scipy.sparse.csgraph import connected_components
 from pipeline import image_table, image_values
 from pipeline.thumbnails import BLOCK, HEIGHT, WIDTH, difference_hashes, signs, within
 
-# How well the thumbnails of near-duplicates correlate, at least. All 58 pairs of the brain MRI set reach 0.9994, copies
-# of photographs in half the brightness, with JPEG quality 10 or moved by a pixel 0.99. A lower limit finds more copies
-# with another gamma, and takes more small things on even ground for the same.
+# The lowest correlation of the thumbnails of near-duplicates. All 58 pairs of the brain MRI set reach 0.9994; copies of
+# photographs at half the brightness, at JPEG quality 10 or shifted by a pixel reach 0.99. A lower limit finds more
+# copies with another gamma, but also confuses more small objects on a uniform background.
 LEAST_CORRELATION = 0.98
 
 
 def pixel_hash(image):
     """Return the SHA-256 of the size and values of an image as `image_files.decode_values` returns it.
 
-    It is the same whatever file format and mode they were stored in.
+    It does not depend on the file format and mode that they were stored in.
     """
     digest = hashlib.sha256(f"{image.size}".encode())
     if image_values.is_deep(image):
@@ -39,18 +39,18 @@ def pixel_hash(image):
 def group_equal(groups, keys):
     """Join groups that share a key.
 
-    `groups` and `keys` are parallel, an entry an image. Returns the group of each image, numbered from 0.
+    `groups` and `keys` have one entry for each image. Returns the group of each image, numbered from 0.
     """
     _, first, code = np.unique(np.asarray(keys), return_index=True, return_inverse=True)
     return _join(np.asarray(groups), np.arange(len(code)), first[code])
 
 
 def group_near(groups, thumbnails, distance):
-    """Join groups that hold two near-duplicates; return the group of each image, numbered from 0.
+    """Join groups that share near-duplicates; return the group of each image, numbered from 0.
 
-    These are two images whose difference hashes differ in at most `distance` bits, and whose thumbnails, uint8
-    (n, 16, 17), correlate too: on even ground most values are equal, and their bits the same whatever lies there.
-    Every pair is compared, so nothing is missed.
+    Near-duplicates are two images whose difference hashes differ in at most `distance` bits, and whose thumbnails,
+    uint8 (n, 16, 17), correlate too: with a uniform background most values are equal, and so are most bits, whatever is
+    in front of it. Every pair is compared, so nothing is missed.
     """
     hashes = signs(difference_hashes(thumbnails))
     near = np.arange(len(hashes))
@@ -68,7 +68,7 @@ def group_near(groups, thumbnails, distance):
 
 
 def _standardized(thumbnails):
-    """Return thumbnails as vectors whose inner products are their correlations; 0 for one without any contrast."""
+    """Return thumbnails as vectors whose inner products are their correlations; zeros if there is no contrast."""
     values = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-3)
@@ -76,11 +76,11 @@ def _standardized(thumbnails):
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What shows the same thing among images; arrays with a group number from 0 for each image."""
+    """Which images show the same thing; the arrays hold the number of each image's group, from 0."""
 
     identical: np.ndarray  # same bytes or same pixels
-    near: np.ndarray  # these, and near-duplicates
-    label_conflicts: list  # for an image that is identical with one of another class, which; else ""
+    near: np.ndarray  # the same, or near-duplicates
+    label_conflicts: list  # for each image, which image of another class it is identical to; "" if none
 
 
 def find_duplicates(images, distance):

@@ -10,7 +10,7 @@ from pipeline.errors import UserError, require_none
 from pipeline.file_names import composed, finder
 from pipeline.partitioning import splitting
 
-MOST_FOLDS = 5  # where a project has none of its own
+MOST_FOLDS = 5  # if a project has none of its own
 WAYS_OUT = "put it back, or split again without --baselines"
 
 
@@ -18,7 +18,7 @@ WAYS_OUT = "put it back, or split again without --baselines"
 class ExistingSplit:
     """The images of a split, of all its partitions together."""
 
-    paths: list  # where each lies
+    paths: list  # the path of each
     class_of: list  # the class of each
     groups: list  # the group of each
     test_parts: list  # for each fold the indices of its test images; each image is in one of them
@@ -27,9 +27,9 @@ class ExistingSplit:
 
 
 def read(project):
-    """Return the ExistingSplit of a Project; without folds its images are dealt into some here, groups kept whole.
+    """Return the ExistingSplit of a Project; if it has no folds, its images are dealt into folds, groups kept whole.
 
-    Raises UserError for tables that were not all written or do not match, and for images that are gone.
+    Raises UserError for an unfinished split, tables that do not match, and missing images.
     """
     split_files.require_finished_split(project.tables / "split.json")
     record = split_files.read_split_record(project.tables / "split.json")
@@ -54,20 +54,20 @@ def read(project):
 
 
 def most_folds(class_of, groups):
-    """Return into how many folds images are dealt for a cross-validation that no folds were asked for.
+    """Return how many folds images are dealt into if the user has not asked for any.
 
-    There are no more than groups, nor than images of the largest class, which scikit-learn refuses.
+    It is at most the number of groups, and of images of the largest class: scikit-learn refuses more.
     """
     return min(MOST_FOLDS, len(set(groups)), max(Counter(class_of).values()))
 
 
 def _test_parts_in(folders, names):
-    """Return the indices of the test images of each fold; UserError where not every image is tested once."""
+    """Return the indices of the test images of each fold; UserError if not every image is tested once."""
     tested = [[composed(name) for name, _ in split_files.read_rows(folder / "test.csv")] for folder in folders]
     if Counter(name for part in tested for name in part) != Counter(names):
         raise UserError(
-            f"{folders[0].parent}: the test parts of the folds do not hold each image of images.csv once; give "
-            f"-folds {len(folders)} too, which splits again"
+            f"{folders[0].parent}: the test parts of the folds do not hold each image of images.csv exactly once; add "
+            f"-folds {len(folders)}, which splits again"
         )
     index_of = {name: index for index, name in enumerate(names)}
     return [np.array([index_of[name] for name in part]) for part in tested]

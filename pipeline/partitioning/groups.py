@@ -11,23 +11,23 @@ from pipeline.messages import counted, note_each
 from pipeline.name_index import NameIndex
 from pipeline.partitioning import duplicates
 
-# What R, pandas, databases and people write where they know no group.
+# What R, pandas, databases and people write if the group is unknown.
 MISSING = {"na", "n/a", "nan", "none", "null", "unknown", "?", "-"}
 
 
 def group_images(images, found, known, keep_label_conflicts):
-    """Return the table with the groups of each usable image, and with those that lie in two classes left out.
+    """Return the table with the group of each usable image; images in two classes are left out.
 
-    Images belong together that are near-duplicates, that the user has put into one group, that lie in one subfolder, or
-    that are of one patient. Of images that lie in two classes, those of a ready-made test partition stay in it.
+    Images belong together if they are near-duplicates, if the user has put them into one group, or if they are in one
+    subfolder or of one patient. An image in two classes stays in a ready-made test partition.
 
     Args:
         images: the table of all images.
         found: duplicates.Duplicates among the usable ones.
         known: the user's groups of the usable ones, as `known_groups` returns them.
-        keep_label_conflicts: keep the images that lie in two classes.
+        keep_label_conflicts: keep the images that are in two classes.
 
-    Raises UserError for each class of which no image is left.
+    Raises UserError for each class that has no image left.
     """
     readable = usable(images).index
     images = images.copy()
@@ -45,7 +45,7 @@ def group_images(images, found, known, keep_label_conflicts):
 
 
 def tell_found(images):
-    """Print which of the usable images their subfolders or DICOM files keep together."""
+    """Print how many of the usable images are kept together by their subfolders or DICOM files."""
     for column, kind in (("subfolder", ""), ("patient", "DICOM")):
         found = images[column][images[column] != ""]
         if len(found):
@@ -54,11 +54,11 @@ def tell_found(images):
 
 
 def known_groups(images, path):
-    """Return the group that the user has given each image, "" for none, and print where it comes from.
+    """Return the group that the user has given each image, "" for none, and print where they come from.
 
     Args:
         images: the table of usable images, with the groups of a table of labels and those of earlier splits.
-        path: a CSV as `read_group_csv` takes it, or None. It goes before these.
+        path: a CSV as `read_group_csv` takes it, or None. Its groups take precedence.
     """
     groups = list(images["known_group"])
     if any(groups):
@@ -68,8 +68,8 @@ def known_groups(images, path):
         print(f"groups in {path}: {_counts(read)}")
         groups = [new or earlier for new, earlier in zip(read, groups, strict=True)]
     note_each(
-        f"{counted(count)} are in the group {name!r}, and stay together; if it stands for an unknown one, take them "
-        "out of the table and give --forget_groups"
+        f"{counted(count)} are in the group {name!r}, and stay together; if that means unknown, take them out of the "
+        "table and give --forget_groups"
         for name, count in Counter(groups).items()
         if count > 1 and name.casefold() in MISSING
     )
@@ -77,13 +77,13 @@ def known_groups(images, path):
 
 
 def read_group_csv(path, images):
-    """Read which images belong together from a CSV of `file name,group`; a header is passed over.
+    """Read which images belong together from a CSV of `file name,group`; a header is skipped.
 
-    A file name is that in the class folder, with the class folder in front (`yes/Y1.jpg`) where two classes have the
-    same, or that in bin/; longer paths, backslashes and names without suffix will do. Images may be left out.
+    A file name is that in the class folder, with the class folder in front (`yes/Y1.jpg`) if two classes have it, or
+    that in bin/; longer paths, backslashes and names without suffix are accepted. Not all images have to be listed.
 
-    Returns the group of each image of the table, "" for none. Raises UserError, with a line a fault, for lines that
-    are not so, for a name of several images, for an image in two groups, and where no line names an image.
+    Returns the group of each image of the table, "" for none. Raises UserError, with one line per fault, for lines of
+    another form, for a name of several images, for an image in two groups, and if no line names an image.
     """
     index = NameIndex(list(zip(images["source"], images["file_name"], strict=True)))
     groups, unknown, faults = [""] * len(images), [], []
@@ -100,14 +100,14 @@ def read_group_csv(path, images):
             unknown.append((line, name))
         elif groups[found[0]] not in ("", group):
             source = images["source"].iloc[found[0]]
-            faults.append(f"{path}, line {line}: {source!r} is in the group {groups[found[0]]!r} already; correct it")
+            faults.append(f"{path}, line {line}: {source!r} is already in the group {groups[found[0]]!r}; correct it")
         else:
             groups[found[0]] = group
     if not any(groups) and not faults:
         example = images["source"].iloc[0]
         faults.append(f"{path}: names none of the images; a line is 'file name,group', such as '{example},7'")
     require_none(faults)
-    note_each(f"{path}, line {line}: {name!r} is none of the images" for line, name in unknown if line > 1)
+    note_each(f"{path}, line {line}: {name!r} is not one of the images" for line, name in unknown if line > 1)
     return groups
 
 
@@ -120,7 +120,7 @@ def _counts(groups):
 def _require_every_class(images):
     left = set(usable(images)["class_name"])
     require_none(
-        f"class {row.class_name!r}: each of its images lies in another class too ({row.source}: {row.left_out}); "
+        f"class {row.class_name!r}: each of its images is in another class too ({row.source}: {row.left_out}); "
         "remove the copies, or give --keep_label_conflicts"
         for row in images[~images["class_name"].isin(left)].drop_duplicates("class_name").itertuples()
     )

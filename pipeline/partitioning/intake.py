@@ -17,7 +17,7 @@ from pipeline.plain_values import are_texts
 
 @dataclass(frozen=True)
 class Choices:
-    """What holds for later splits too, until the user says otherwise; and the tables that are given for this one."""
+    """What also holds for later splits, until the user says otherwise, and the tables that are given for this split."""
 
     files: tuple = ("*",)  # patterns of the files that are images
     subfolders: str = GROUPED  # or UNGROUPED
@@ -26,15 +26,15 @@ class Choices:
     labels_csv: str = ""  # the name of the table that labels come from; "": from folders
     # Of this split only:
     table: Path = None  # of labels
-    columns: dict = field(default_factory=dict)  # of it, as label_table.read takes them
-    doubtful_labels: Path = None  # a table of them that the user has filled in, see corrections
+    columns: dict = field(default_factory=dict)  # of that table, as label_table.read takes them
+    doubtful_labels: Path = None  # the table of doubtful labels that the user has filled in, see corrections
 
     @classmethod
     def resolve(cls, project, table, columns, **given):
-        """Return the Choices `given`, {field: value or None}, and for None those of the last split, which are told.
+        """Return the Choices `given`, {field: value or None}; for None use those of the last split, and print them.
 
-        `table`, or None, is one of labels or of doubtful labels; `columns` are [(what, column)], as the user has named
-        them.
+        `table` is a table of labels or of doubtful labels, or None; `columns` are [(what, column)], as the user has
+        named them.
         """
         require_none(
             f"-columns {what}={column}: names a second column for the {what}; give one"
@@ -49,7 +49,7 @@ class Choices:
         if table is not None and corrections.is_in(table):
             if columns:
                 raise UserError(f"-columns: has no effect with {table}, whose columns are known; leave it out")
-            given["doubtful_labels"] = table  # which leaves it as it is where labels come from
+            given["doubtful_labels"] = table  # it does not change where labels come from
         elif table is not None:
             given |= {"table": table, "labels_csv": table.name}
         kept = {name: value for name, value in earlier.items() if name not in given}
@@ -69,15 +69,15 @@ class Choices:
         return chosen
 
     def as_json(self):
-        """Return what later splits keep, as far as it differs from the defaults."""
+        """Return what later splits keep, without what is at its default."""
         kept = [entry for entry in fields(self) if entry.name not in ("table", "columns", "doubtful_labels")]
         return {entry.name: getattr(self, entry.name) for entry in kept if getattr(self, entry.name) != entry.default}
 
 
 def require_found(images, asked):
-    """Raise UserError for each option of `asked`, {name: value or None}, that keeps what none of the usable images has.
+    """Raise UserError for each option of `asked`, {name: value or None}, that keeps what no usable image has.
 
-    UNGROUPED and REDRAWN keep nothing, and hold whether there is something or not.
+    UNGROUPED and REDRAWN keep nothing, so they are always accepted.
     """
     require_none(
         f"-{name} {asked[name]}: has no effect, since {missing}; leave it out"
@@ -91,22 +91,22 @@ def require_found(images, asked):
 
 
 def given_partitions(images, choices):
-    """Return the ready-made partition of each image of the table as far as it is kept, "" where it is drawn."""
+    """Return, for each image of the table, the ready-made partition that it keeps, "" if its partition is drawn."""
     return images["given_partition"] if choices.partitions == KEPT else images["given_partition"].map(lambda _: "")
 
 
 def read_labels(walked, waiting, in_bin, choices):
-    """Return the Labels of what the user has chosen, of files and of images in bin/; print what was passed over.
+    """Return the Labels of the files and of the images in bin/ that the user has chosen; print what is left out.
 
-    Two dicts, {source: Label} and {name in bin/: Label}, letters composed. A file of the same source as an image in
-    bin/ is another image, and what is remembered of that one is not true of it.
+    Returns two dicts, {composed source: Label} and {composed name in bin/: Label}. A file with the same source as an
+    image in bin/ is a different image, so what is remembered about that one does not apply to it.
 
     Args:
-        walked: {source: path} of the files, less those that lie in bin/ too.
+        walked: {source: path} of the files, without those that are copied in bin/.
         waiting: ImageRows of the images of earlier splits that are not in bin/.
-        in_bin: those that are.
+        in_bin: Rows of those that are.
         choices: the Choices. Images of earlier splits that are not in a table of labels keep their label. Corrections
-            are of images in bin/, wherever labels come from.
+            apply to images in bin/, wherever labels come from.
     """
     if choices.labels_csv:
         labels, of_bin = {row.source: _remembered(row) for row in waiting if row.class_name}, {}
@@ -138,7 +138,7 @@ def read_labels(walked, waiting, in_bin, choices):
 def _chosen(sources, patterns):
     """Return the sources that match one of the patterns, as keys of a dict; print how many if not all do.
 
-    Raises UserError where none does.
+    Raises UserError if none does.
     """
     option, chosen = f"-files {' '.join(patterns)}", [source for source in sources if _is_chosen(source, patterns)]
     if sources and not chosen:
@@ -154,17 +154,17 @@ def _chosen(sources, patterns):
 def _read_table(walked, in_bin, choices):
     """Return what the table of labels says of the files, {source: Label}, and of the images in bin/, {name: Label}.
 
-    Tells of images in bin/ that get another class. UserError for each file that the table names and that has come into
-    the place of an image in bin/: which of the two is meant?
+    Prints a note on images in bin/ that get another class. Raises UserError for each file named in the table whose path
+    is also that of an image now in bin/: the table could mean either.
     """
     times = Counter(row.source for row in in_bin)
-    # Two images that have come from one path are known by their names in bin/ only.
+    # Images that came from the same path are only told apart by their names in bin/.
     key_of = {row.file_name: row.source if times[row.source] == 1 else row.file_name for row in in_bin}
     names_of = {key: [name] for name, key in key_of.items()} | {source: [] for source in walked}
     found = label_table.read(choices.table, choices.columns, names_of)
     named = {composed(source): walked[source] for source in found if source in walked}
     require_none(
-        f"{named[composed(row.source)]}: is not the image of this path that lies in bin as {row.file_name}, and "
+        f"{named[composed(row.source)]}: is not the image from this path that is now in bin as {row.file_name}, and "
         f"{choices.table} cannot tell the two apart; rename the file, or its folder"
         for row in in_bin
         if composed(row.source) in named
@@ -176,14 +176,14 @@ def _read_table(walked, in_bin, choices):
     ]
     if changed:
         note(
-            f"{choices.table}: changes the class of {counted(len(changed))} in bin ({listed(changed, 3)}); if others "
-            "are meant, write the folders that they are in"
+            f"{choices.table}: changes the class of {counted(len(changed))} in bin ({listed(changed, 3)}); if you mean "
+            "others, write their folders too"
         )
     return {source: label for source, label in found.items() if source in walked}, of_bin
 
 
 def _corrected(labels, class_names, path):
-    """Return {name in bin/: Label} of those of `labels` that a table of doubtful labels corrects; print how many."""
+    """Return {name in bin/: Label} of the images whose labels the table of doubtful labels decides; print how many."""
     corrected, changed = {}, 0
     for name, class_name in corrections.read(path, labels, class_names).items():
         label = labels[name]
@@ -200,7 +200,7 @@ def _remembered(row):
 
 
 def _sound(choices):
-    """Return of the choices in split.json those that mean something: someone may have changed the file."""
+    """Return the valid ones of the choices in split.json: someone may have changed the file."""
     words = {"subfolders": (GROUPED, UNGROUPED), "patients": (GROUPED, UNGROUPED), "partitions": (KEPT, REDRAWN)}
     patterns, table = choices.get("files"), choices.get("labels_csv")
     sound = {name: choices[name] for name, values in words.items() if choices.get(name) in values}
@@ -210,14 +210,14 @@ def _sound(choices):
 
 
 def _is_chosen(source, patterns):
-    """Tell whether a file's name matches one of the patterns, its path where the pattern has a folder."""
+    """Tell whether a file's name (its path, if the pattern has a folder) matches one of the patterns."""
     path = caseless(source)
     name = path.rpartition("/")[2]
     return any(fnmatch.fnmatchcase(path if "/" in pattern else name, caseless(pattern)) for pattern in patterns)
 
 
 def _tell_unlabelled(walked, labels, table):
-    """Print notes of the files that no line names, in DIR itself only those of a kind that others are labelled of."""
+    """Print a note for each file that no line names; in DIR itself only if a labelled file has the same suffix."""
     kinds = {caseless(source).rpartition(".")[2] for source in labels}
     known = set(map(composed, labels))
     unlabelled = [

@@ -20,12 +20,12 @@ def read(path, columns, names_of):
 
     Args:
         path: a CSV with a header; comma, semicolon or tab.
-        columns: {"image", "class", "group" or "split": the header of the column}, as far as the user has named them.
+        columns: {"image", "class", "group" or "split": the header of the column}, for those that the user has named.
         names_of: {source: other names of the file}.
 
-    Lines that name no file are told; a file whose class is empty gets the reason. Raises UserError, with a line a
-    fault, for missing columns, lines of another width, names of several files, files in two classes or groups, and
-    partitions that are none.
+    Prints notes on lines that name no file; a file without a class gets the reason to leave it out. Raises UserError,
+    with one line per fault, for missing columns, lines of another width, names of several files, files in two classes
+    or groups, and unknown partitions.
     """
     table = user_table.read(path)
     place = _columns(table, columns)
@@ -34,7 +34,7 @@ def read(path, columns, names_of):
     for line in table.lines(place["image"], [[source, *others] for source, others in names_of.items()], faults):
         cells = {role: line.cells[column] for role, column in place.items()}
         if line.image is None:
-            unknown.append(f"{line.where}: {line.name!r} is none of the files")
+            unknown.append(f"{line.where}: {line.name!r} is not one of the files")
         elif cells.get("split") and caseless(cells["split"]) not in PARTITION_NAMES:
             faults.append(f"{line.where}: {cells['split']!r} is not a partition; write train, val or test")
         else:
@@ -54,7 +54,7 @@ def read(path, columns, names_of):
 
 
 def _columns(table, named):
-    """Return {role: number of the column}; UserError where a column is missing or two could be meant."""
+    """Return {role: number of the column}; UserError if a column is missing or two could be meant."""
     path, header, place, faults = table.path, table.header, {}, []
     for role, names in HEADERS.items():
         if role in named:

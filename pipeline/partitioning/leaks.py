@@ -10,7 +10,7 @@ from pipeline.messages import counted, format_table
 from pipeline.partitioning import catalogue, duplicate_report
 from pipeline.project import LONG_NAMES
 
-# What a partition may learn from: an image that belongs together with one of an earlier partition leaves its own.
+# An image leaves its partition if it belongs together with one of a partition that comes earlier here.
 ORDER = ("test", "val", "train")
 
 
@@ -19,7 +19,7 @@ class Leaks:
     """What was found."""
 
     groups: list  # for each leaking group the labels of its rows in the table of images
-    kept: dict  # {partition: images that belong together with those of a later one of ORDER}, where leaks are kept
+    kept: dict  # {partition: number of images with others of their group later in ORDER}, if leaks are kept
 
 
 def settle(images, given, found, keep):
@@ -27,12 +27,12 @@ def settle(images, given, found, keep):
 
     Args:
         images: the table of all images, with their groups.
-        given: the ready-made partition of each, "" where it is drawn.
-        found: duplicates.Duplicates among those that could be read, some of which are left out by now.
+        given: the ready-made partition of each, "" if it is drawn.
+        found: duplicates.Duplicates among those that could be read, even if they have been left out since.
         keep: leave all images in their partitions.
 
-    Returns the table, in which of images that belong together only those of the first of ORDER stay in a partition, and
-    the Leaks. Images that are given no partition count as training images.
+    Returns the table and the Leaks. Of images that belong together, only those of the first partition in ORDER stay in
+    the split. Images without a given partition count as training images.
     """
     readable = images[images["group"] != ""]
     given = given[readable.index]
@@ -67,7 +67,7 @@ def settle(images, given, found, keep):
 
 
 def draw(project, images, leaks):
-    """Draw leaks.png beside the split files, a row for each group; without leaks remove that of an earlier split."""
+    """Draw leaks.png beside the split files, one row per group; if there are none, remove that of an earlier split."""
     path = project.tables / "leaks.png"
     if not leaks.groups:
         path.unlink(missing_ok=True)
@@ -87,14 +87,14 @@ def draw(project, images, leaks):
 def _shared(rank, first, second, levels):
     """Return how many images of one partition share a group with one of another, each counted at its first level.
 
-    The groups of a level are those of the one before, some joined: what is shared there is shared here too.
+    The groups of a level are those of the level before, some of them joined: what was shared there is shared here too.
     """
     shared = [((rank == first) & np.isin(groups, groups[rank == second])).sum() for groups in levels]
     return np.diff(shared, prepend=0).tolist()
 
 
 def _tell(rows, leaving, keep):
-    """Print what partitions share, a row of the table for each pair, and how many images leave or stay for it."""
+    """Print a table of what each pair of partitions shares, and how many images are left out or kept all the same."""
     if not any(sum(row[3:]) for row in rows):
         print("\nleaks between the ready-made partitions: none")
         return

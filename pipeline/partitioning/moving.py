@@ -11,18 +11,18 @@ from pipeline.errors import UserError, require_none
 from pipeline.file_names import finder
 from pipeline.progress import progress_bar
 
-COPIED = ".copied"  # the name of the file in csv/
+COPIED = ".copied"  # the file in csv/ that records it if the images are copied
 
 
 def gather_images(project, images, copy):
-    """Bring each image, an ImageRow, from its class folder into bin/ under its name there.
+    """Move each image, an ImageRow, from its class folder into bin/, to its name there.
 
-    `copy` leaves the class folders alone. A link, or an image in a folder that is itself a link or lies in one, is
-    copied and left where it is, and so is one in a folder that may not be changed. Returns how many images were copied
-    or moved, and how many were removed from a class folder since their copy lay in bin/ already.
+    With `copy` the class folders stay as they are. Links, images in linked folders and images in folders that may not
+    be changed are always copied. Returns how many images were copied or moved, and how many were removed from a class
+    folder because their copy was already in bin/.
 
-    Raises UserError, before anything is moved, naming each image that is in neither place, that has changed
-    since partitioning, or whose name in bin/ another file has.
+    Raises UserError, before anything is moved, for each image that is in neither place, that has changed since
+    partitioning, or whose name in bin/ is that of another file.
     """
     steps, faults, find = [], [], finder()
     for row in images:
@@ -32,7 +32,7 @@ def gather_images(project, images, copy):
         elif not source.exists() and not target.exists():
             faults.append(f"{source}: no such file; put it back or run partition_datasets.py again")
         elif source.exists() and _hash_of(source) != row.content_hash:
-            # With --copy the source may live on; what counts then is what lies in bin/.
+            # With --copy the source may change later, and only the copy in bin/ counts.
             if not target.exists():
                 faults.append(f"{source}: has changed since partitioning; run partition_datasets.py again")
         elif source.exists() and not (target.exists() and source.samefile(target)):
@@ -40,25 +40,25 @@ def gather_images(project, images, copy):
             steps.append((source, target))
     require_none(faults)
 
-    brought = removed = 0
+    gathered = removed = 0
     for source, target in progress_bar(steps, desc="organizing", unit="image"):
         keep_source = copy or _is_linked(source, project.root)
         if not target.exists():
-            _bring(source, target, keep_source)
-            brought += 1
+            _move_or_copy(source, target, keep_source)
+            gathered += 1
         elif not keep_source:
             # A copy that was interrupted before its source was removed, or one of an earlier --copy.
             removed += _remove(source)
-    return brought, removed
+    return gathered, removed
 
 
 def was_copied(project):
-    """Tell whether an earlier run has copied the images, so that the class folders are to stay."""
+    """Tell whether an earlier run has copied the images, so that the class folders stay."""
     return (project.csv / COPIED).exists()
 
 
 def remember_copying(project, copy):
-    """Note in csv/ whether the images are copied."""
+    """Record in csv/ whether the images are copied."""
     if copy:
         files.write_text(project.csv / COPIED, "organize_files.py --copy: the class folders stay\n")
     else:
@@ -66,25 +66,25 @@ def remember_copying(project, copy):
 
 
 def remove_emptied_folders(project, images):
-    """Remove the folders of the images that hold nothing any more, links excepted; return the names of the topmost."""
+    """Remove the images' folders that are empty now, except links; return the names of the topmost ones."""
     emptied, find = [], finder()
     names = {row.source.rpartition("/")[0] for row in images}
     names |= {str(folder) for name in names for folder in PurePosixPath(name).parents}
     for name in sorted(names - {"", "."}, key=lambda name: (-name.count("/"), name)):
         folder = find(project.root, *name.split("/"))
         if folder.is_dir() and not _is_linked(folder, project.root) and not any(folder.iterdir()):
-            with contextlib.suppress(OSError):  # a mount point, say, or in a folder that may not be changed
+            with contextlib.suppress(OSError):  # it is a mount point, say, or in a folder that may not be changed
                 folder.rmdir()
                 emptied.append(name)
     return sorted(name for name in emptied if name.rpartition("/")[0] not in emptied)
 
 
 def _is_linked(path, root):
-    """Tell whether a file or folder below `root` is a link, or lies in a folder that is one."""
+    """Tell whether a file or folder below `root` is a link, or is in a folder that is one."""
     return path != root and (path.is_symlink() or _is_linked(path.parent, root))
 
 
-def _bring(source, target, keep_source):
+def _move_or_copy(source, target, keep_source):
     if not keep_source:
         try:
             os.rename(source, target)
@@ -98,7 +98,7 @@ def _bring(source, target, keep_source):
 
 
 def _remove(source):
-    """Remove a file that has been copied, and tell whether its folder lets us."""
+    """Remove a file that has been copied, and return whether its folder allowed it."""
     try:
         source.unlink()
     except OSError:
@@ -107,7 +107,7 @@ def _remove(source):
 
 
 def _hash_of(path):
-    """Return the hash of a file of any size; None of what is not a regular file: a pipe would never end."""
+    """Return the hash of a file of any size; None if it is not a regular file: a pipe would never end."""
     if not path.is_file():
         return None
     try:

@@ -10,9 +10,8 @@ from pipeline.project import Project
 def labelled_images(folder, table, columns):
     """Return the table of the labelled images in a folder, in any layout that partition_datasets.py reads.
 
-    It has the columns of images.csv, thumbnail (its bytes) and path. What cannot be read, and the same image in two
-    classes, is left out and told. Nothing is written. A table of labels and its columns are as intake.Choices.resolve
-    takes them.
+    It has the columns of images.csv, thumbnail (its bytes) and path. Unreadable files and images in two classes are
+    left out, with a note. Nothing is written. `table` and `columns` are as for intake.Choices.resolve.
     """
     project = Project(folder)
     choices = intake.Choices.resolve(project, table, columns)

@@ -7,7 +7,7 @@ from pipeline import files, image_table, split_files
 from pipeline.errors import UserError, require_none
 from pipeline.project import PARTITIONS, split_tables
 
-# images.csv goes last: while it lies in the project folder, organizing is not complete.
+# images.csv goes last: while it is in the project folder, organizing is not complete.
 ALL_TABLES = (
     *(f"{partition}.csv" for partition in PARTITIONS),
     "classes.csv",
@@ -20,9 +20,9 @@ ALL_TABLES = (
 
 
 def require_ours(project):
-    """Raise UserError for each file that has the name of a table and that partition_datasets.py has not written.
+    """Raise UserError for each file that has the name of a table but was not written by partition_datasets.py.
 
-    Files are told by what is in them: a split file lists images of our images.csv, which begins with our header.
+    Files are recognized by their content: a split file lists images of our images.csv, which begins with our header.
     """
     fold_places = project.fold_places().values()
     faults = [
@@ -44,13 +44,13 @@ def require_ours(project):
 
 
 def write(project, images, class_names, assignments, record):
-    """Write the tables of a split in place of those of an earlier one, and print where.
+    """Write the tables of a split, replacing those of an earlier one, and print where.
 
     Args:
         images: the table of all images.
         assignments: {fold: partition of each usable image}, as splitting.assign returns it.
-        record: the SplitRecord. It is written first, as unfinished, and again at the end: a split that was stopped
-            in the middle, and whose files may not match, says so of itself.
+        record: the SplitRecord. It is written first, as unfinished, and again at the end, so that a split that was
+            stopped in between, and whose files may not match, is recognized.
     """
     tables = project.tables
     verb = "replaced" if (tables / "images.csv").exists() else "wrote"
@@ -70,7 +70,7 @@ def write(project, images, class_names, assignments, record):
 
 
 def move(project):
-    """Move the tables from the project folder into csv/; return where they are now, none where there were none."""
+    """Move the tables from the project folder into csv/, and return their new paths."""
     if not (project.root / "images.csv").exists():
         return []
     names = [name for name in ALL_TABLES if (project.root / name).exists()]
@@ -104,7 +104,7 @@ def _remove_other_splits(project, kept):
 
 
 def _was_interrupted(project):
-    # Then the files in the way are ours, since the split has begun, and images.csv may not list their names yet.
+    # Then the files in the way are ours, because the split had begun; images.csv may not list their names yet.
     try:
         record = split_files.read_split_record(project.tables / "split.json")
     except UserError:
@@ -113,14 +113,14 @@ def _was_interrupted(project):
 
 
 def _listed_names(image_tables):
-    """Return the file names and the class names that our images.csv list; UserError for a damaged one."""
+    """Return the file names and the class names in our images.csv files; UserError for a damaged one."""
     ours = [path for path in image_tables if path.is_file() and image_table.has_header(files.read_csv(path))]
     rows = [row for path in ours for row in image_table.read(path)]
     return {row.file_name for row in rows}, {row.class_name for row in rows}
 
 
 def _is_ours(path, file_names, class_names):
-    """Tell by its content whether a file is a table of ours, which lists `file_names` and `class_names`."""
+    """Tell from its content whether a file is one of our tables, which list `file_names` and `class_names`."""
     if path.is_symlink() or not path.is_file():
         return False
     try:

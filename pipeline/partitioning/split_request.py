@@ -16,18 +16,18 @@ GROUPS = DATA, SPLIT, TOGETHER, CHECK = "data", "split", "what must stay in one 
 GROUPED, UNGROUPED = "grouped", "ungrouped"
 KEPT, REDRAWN = "kept", "redrawn"
 
-# With these options beside it, --baselines asks for no new split where there is one.
+# With no other options than these, --baselines measures an earlier split instead of drawing a new one.
 ONLY_MEASURE = {"baselines", "proj_dir", "num_classes", "max_pixels"}
 # What later splits keep, see intake.Choices.
 KEPT_CHOICES = ("files", "subfolders", "patients", "partitions")
-# What else a split depends on, besides the folds and the seed: to be given again for the same split.
+# The other options, besides the folds and the seed, that have to be given again for the same split.
 NOT_KEPT = ("max_pixels", "val_test_prop", "keep_leaks", "near_duplicates", "keep_label_conflicts")
 
 
 def held_out_proportion(text):
     """Read a proportion between 0 and 0.5 as an exact fraction: 0.1 is 1/10, not the float beside it."""
     try:
-        # A float first, which has bounds: as a fraction 1e-999999999 would fill the memory.
+        # Checked as a float first, which is bounded: as a fraction, 1e-999999999 would fill the memory.
         proportion = Fraction(text) if "/" in text or 0 < float(text) < 0.5 else Fraction(0)
     except (ValueError, ZeroDivisionError):
         proportion = Fraction(0)
@@ -96,7 +96,7 @@ class SplitRequest:
 
     @property
     def project(self):
-        """The Project; UserError where there is no such folder."""
+        """The Project; UserError if there is no such folder."""
         return Project(self.proj_dir)
 
     @property
@@ -106,7 +106,7 @@ class SplitRequest:
 
     @property
     def words(self):
-        """The words of a command line that give those of the NOT_KEPT options that differ from their defaults."""
+        """The NOT_KEPT options that differ from their defaults, as words of a command line."""
         defaults, words = {entry.name: entry.default for entry in fields(self)}, []
         for name in NOT_KEPT:
             value = getattr(self, name)
@@ -116,9 +116,9 @@ class SplitRequest:
 
     @property
     def drawing_options(self):
-        """Those options that differ from their defaults and are only about the drawing of partitions.
+        """The options that differ from their defaults and only affect how partitions are drawn.
 
-        The baselines are measured on folds, which are drawn with the seed in any case.
+        With --baselines the seed is not one of them: it also draws the folds that the baselines are measured on.
         """
         seed = ["-seed"] if self.seed and not self.baselines else []
         return seed + [word for word in self.words if word == "-val_test_prop"]

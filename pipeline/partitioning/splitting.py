@@ -16,7 +16,7 @@ from pipeline.project import LONG_NAMES, PARTITIONS
 
 LARGER = "a larger -val_test_prop"
 LOOSEN = "loosen the grouping (-near_duplicates, -group_csv, -subfolders ungrouped, -patients ungrouped)"
-# Of the exchange of groups between folds, see _exchanged.
+# For the exchange of groups between folds, see _exchanged.
 UNEVEN = 0.05
 MANY = 0.1
 TRIES = 20  # for each group
@@ -25,8 +25,8 @@ TRIES = 20  # for each group
 def held_out_counts(count, proportion):
     """Return (validation, test), the number of images of one class held out for each.
 
-    Of `count` images round(2 x proportion x count) are held out, halves up and in exact arithmetic; half go to
-    each partition and the odd one to test.
+    Of `count` images round(2 x proportion x count) are held out, halves up and in exact arithmetic. Half of these go to
+    each partition, the odd one to test.
     """
     held_out = int(2 * Fraction(proportion) * count + Fraction(1, 2))
     return held_out // 2, held_out - held_out // 2
@@ -40,7 +40,7 @@ def smallest_class(proportion):
 
 
 def assign(class_of, groups, fold_count, proportion, seed, given):
-    """Return {fold: partition of each image}; without folds (`fold_count` None) the one key is None."""
+    """Return {fold: partition of each image}; without folds (`fold_count` None) the only key is None."""
     if fold_count is None:
         return {None: assign_partitions(class_of, groups, proportion, seed, given)}
     if any(given):
@@ -51,7 +51,7 @@ def assign(class_of, groups, fold_count, proportion, seed, given):
 
 
 def require_drawn(given, options):
-    """Raise UserError for each of `options`, about the drawing of partitions, where all are `given`, see `assign`."""
+    """Raise UserError for each of `options`, about the drawing of partitions, if all are `given`, see `assign`."""
     require_none(
         f"{option}: has no effect, since validation and test are ready-made partitions, which are kept; leave it out, "
         "or give -partitions redrawn"
@@ -68,13 +68,13 @@ def assign_partitions(class_of, groups, proportion, seed, given):
         groups: the group of each image; a group is never divided between partitions.
         proportion: of validation and of test images each, a Fraction between 0 and 1/2.
         seed: 0 to 2**32 - 1. The same arguments give the same result on every platform.
-        given: the partition of each image in a ready-made split, "" where there is none. Such an image stays there, and
-            only partitions that no image has are drawn, from the training images and those without.
+        given: the ready-made partition of each image, "" if it has none. Images stay in it, and only partitions that no
+            image has are drawn, from the training images and those without a partition.
 
     Returns a list of "train", "val" and "test" parallel to the arguments. Of each class exactly
-    `held_out_counts` images are held out, or as near to it as `_fill` comes with whole groups.
+    `held_out_counts` images are held out, or as close to that as `_fill` gets with whole groups.
 
-    Raises UserError for a class that is too small for three partitions, or of too few groups.
+    Raises UserError for a class that is too small for three partitions, or has too few groups.
     """
     class_of = np.asarray(class_of)
     partitions = np.array([one or "train" for one in given], dtype=object)
@@ -94,12 +94,11 @@ def assign_folds(class_of, groups, fold_count, proportion, seed):
     """Assign images to partitions once per fold of a cross-validation.
 
     Arguments as for `assign_partitions`, and `fold_count`, 2 or more. Every image is in the test part of one fold;
-    the test parts are stratified by class and keep groups whole, see `test_parts`. Of the others,
-    as many as `held_out_counts` gives of each class, as far as groups allow, are validation images: in each fold those
-    first that have been it the least often.
+    the test parts are stratified by class and keep groups whole, see `test_parts`. `held_out_counts` of the others, as
+    far as groups allow, are validation images: in each fold, those come first that were validation images least often.
 
-    Returns a list with, for each fold, a list as `assign_partitions` returns it. Raises UserError for a class with too
-    few images or groups.
+    Returns a list for each fold, as `assign_partitions` does. Raises UserError for a class with too few images or
+    groups.
     """
     class_of, groups = np.asarray(class_of), np.asarray(groups)
     _refuse_small_classes(class_of, proportion, fold_count)
@@ -119,10 +118,10 @@ def assign_folds(class_of, groups, fold_count, proportion, seed):
 def test_parts(class_of, groups, fold_count, seed):
     """Return the indices of the test images of each fold: stratified by class, groups whole, every image once.
 
-    scikit-learn's StratifiedGroupKFold deals out the groups, the largest first. Of its seed only groups of the same
-    images of each class know, so those that are like no other are exchanged between the folds afterwards.
+    scikit-learn's StratifiedGroupKFold deals out the groups, the largest first. Its seed only shuffles groups with the
+    same number of images of each class, so groups that are unlike all others are exchanged between folds afterwards.
 
-    Raises UserError where there are fewer groups than folds, or where all images of a class are in one group.
+    Raises UserError if there are fewer groups than folds, or if all images of a class are in one group.
     """
     _refuse_few_groups(class_of, groups, fold_count)
     splitter = StratifiedGroupKFold(fold_count, shuffle=True, random_state=seed)
@@ -138,11 +137,11 @@ def test_parts(class_of, groups, fold_count, seed):
 
 
 def _exchanged(fold_of, contents, fold_count, seed):
-    """Return the fold of each group, int (groups,), after random exchanges of those that are like no other.
+    """Return the fold of each group, int (groups,), after random exchanges of groups that are unlike all others.
 
-    `contents` are the images of each class, int (groups, classes). No exchange makes a fold differ by more from an even
-    part of a class than one does already, or than UNEVEN of it. Where such groups hold fewer than MANY of the images,
-    the seed has shuffled enough, and the folds stay as they are.
+    `contents` are the numbers of images of each class, int (groups, classes). No exchange lets a fold's number
+    differ from the mean of the folds by more than the largest difference before, or the fraction UNEVEN of the mean. If
+    such groups hold less than the fraction MANY of the images, the seed has shuffled enough, and no fold is changed.
     """
     _, kind, count = np.unique(contents, axis=0, return_inverse=True, return_counts=True)
     single = np.flatnonzero(count[kind.ravel()] == 1)
@@ -163,7 +162,7 @@ def _exchanged(fold_of, contents, fold_count, seed):
 
 
 def print_counts(class_of, assignments, proportion, given):
-    """Print the sizes of the partitions of what `assign` returns, over all images and by class."""
+    """Print the sizes of the partitions that `assign` returns, in total and by class."""
     if None in assignments:
         _print_partitions(class_of, assignments[None], proportion, _drawn(given))
     else:
@@ -202,7 +201,7 @@ def _print_folds(class_of, folds):
 
 
 def _drawn(given):
-    """Return the partitions that are to be drawn, in this order: those that no image is given."""
+    """Return the partitions to be drawn, in order: those that are given to no image."""
     return [partition for partition in ("test", "val") if partition not in set(given)]
 
 
@@ -213,10 +212,10 @@ def _random_order(groups, seed):
 
 
 def _fill(partitions, class_of, groups, room, order):
-    """Move whole groups, in this order, from train into the first partition that has room for all of a group.
+    """Move whole groups, in `order`, from train into the first partition that has room for all of a group.
 
-    Where groups are large, or of several classes, no other may fit before all is full. Then one that is too large is
-    moved too, if it brings the partition nearer to what is asked for, and leaves training images of all its classes.
+    If groups are large, or of several classes, a partition may not be full when no other group fits. Then one that is
+    too large is moved too, if it brings the partition closer to its size and leaves training images of all classes.
 
     `room` is {partition: [images of each class, in sorted order]}. Changes `partitions`.
     """
@@ -245,8 +244,7 @@ def _fill(partitions, class_of, groups, room, order):
 
 
 def _refuse_small_classes(class_of, proportion, fold_count=None):
-    """Raise UserError, with the ways out, for each class of fewer images than the partitions or folds need."""
-    # In a fold's remainder, count x (1 - 1/folds), there must be room for validation and training.
+    """Raise UserError, with the ways out, for each class with fewer images than the partitions or folds need."""
     needed = max(fold_count or 0, smallest_class(proportion))
     asked = f"-val_test_prop {float(proportion):g}" + (f" and -folds {fold_count}" if fold_count else "")
     faults = []
@@ -261,7 +259,7 @@ def _refuse_small_classes(class_of, proportion, fold_count=None):
 
 
 def _easier(count, proportion, fold_count):
-    """Return, in a list, the options that a class of so many images is enough for; an empty one where none are."""
+    """Return the advice which options make `count` images of a class enough, in a list; [] if none do."""
     others = sorted((Fraction(percent, 100) for percent in range(5, 50, 5)), key=lambda one: abs(one - proportion))
     enough = next((one for one in (proportion, *others) if smallest_class(one) <= count), None)
     if enough is None:
@@ -272,7 +270,7 @@ def _easier(count, proportion, fold_count):
 
 
 def _refuse_few_groups(class_of, groups, fold_count):
-    """Raise UserError for each class whose images form one group, and where there are fewer groups than folds."""
+    """Raise UserError for each class whose images form one group, or if there are fewer groups than folds."""
     groups_in = _groups_in(class_of, groups)
     fault = f"its images form one group, and stay in one fold; add images of this class or {LOOSEN}"
     faults = [f"class {str(name)!r}: {fault}" for name, count in sorted(groups_in.items()) if count == 1]
@@ -291,7 +289,7 @@ def _groups_in(class_of, groups):
 
 
 def _require_every_class(partitions, class_of, groups, ways_out):
-    """Raise UserError, with a line a fault, for each class that has no training image, or none of a partition drawn.
+    """Raise UserError, with one line per fault, for each class without an image in training or in a drawn partition.
 
     `ways_out` are {partition that was drawn: what makes room in it}.
     """
