@@ -20,7 +20,7 @@ from pipeline.errors import UserError
 from pipeline.messages import MOST_LINES, command_text, one_line
 from pipeline.readers import any_text, whole_number
 
-EXPORT_PACKAGES = ("onnx", "onnxruntime", "onnxscript", "safetensors")  # which nothing but -export needs
+EXPORT_PACKAGES = ("onnx", "onnxruntime", "onnxscript", "safetensors")  # only needed for -export
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -38,7 +38,7 @@ class ArgumentParser(argparse.ArgumentParser):
         add_option(self, "--help", "-h", action="help", help="show this and exit")
 
     def _get_option_tuples(self, option_string):
-        # allow_abbrev ends abbreviations with two dashes only; here a misspelt option with one must be an error too.
+        # allow_abbrev=False only forbids abbreviations with two dashes; with one dash they must be errors too.
         return []
 
     def parse_known_args(self, args=None, namespace=None):
@@ -47,7 +47,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message):
         if message.startswith("the following arguments are required: ") and (unknown := self._unknown_options()):
-            # One of these may be the one that is missing.
+            # One of these may be meant as the missing one.
             message = f"unrecognized arguments: {' '.join(unknown)}"
         if message.startswith("unrecognized arguments: "):
             message += self._nearest(message.split()[2])
@@ -63,7 +63,7 @@ class ArgumentParser(argparse.ArgumentParser):
         return [word for word in given if word.partition("=")[0] not in known]
 
     def _nearest(self, word):
-        """Return a hint at the option that a misspelt one may mean, or at what a word that is not an option may be."""
+        """Return a hint: which option a misspelt one may mean, or what is wrong with a word that is not an option."""
         if not word.startswith("-"):
             return " (a name with spaces needs quotes)"
         names = {name.lstrip("-").lower(): name for action in self._actions for name in action.option_strings[:1]}
@@ -74,13 +74,13 @@ class ArgumentParser(argparse.ArgumentParser):
 def add_option(group, name, *other_names, **settings):
     """Add an option under `name` and its other spellings, each with one dash and with two; or a positional argument.
 
-    Its value is read as any text that is not empty, where no `type` says otherwise.
+    Without a `type`, its value is any text that is not empty.
     """
     names = [name, *other_names]
     options = [spelling for spelling in names if spelling.startswith("-")]
     swapped = [spelling[1:] if spelling.startswith("--") else "-" + spelling for spelling in options]
     if settings.get("action", "store") in ("store", "append", "extend"):
-        settings["type"] = _telling(settings.get("type") or any_text)
+        settings["type"] = _with_message(settings.get("type") or any_text)
     return group.add_argument(*names, *swapped, **settings)
 
 
@@ -90,9 +90,9 @@ def add_choices(groups, config_class, default_text=lambda field: ""):
     Args:
         groups: {name: argument group}; a field's option goes into the group that it names.
         config_class: the dataclass, see pipeline.options.
-        default_text: function from a field to what its help says of the default.
+        default_text: function that returns what the help of a field says about its default.
 
-    An option that is not given leaves None, a flag False, under the field's name.
+    The value of an option that is not given is None, that of a flag False.
     """
     for field in dataclasses.fields(config_class):
         if "option" not in field.metadata:
@@ -122,8 +122,8 @@ class Switch(argparse.Action):
         setattr(namespace, self.dest, option_string not in self.opposites)
 
 
-def _telling(read):
-    """Return a reader whose message argparse shows; of a plain ValueError it shows none."""
+def _with_message(read):
+    """Return a reader whose error message argparse shows: it hides that of a plain ValueError."""
 
     @functools.wraps(read)
     def read_option(text):
@@ -166,7 +166,7 @@ class Terminated(BaseException):
 
 
 def entry_point(main):
-    """Wrap a script's `main(argv)`: one line a fault and exit 2, exit 130 and 143 on Ctrl-C and SIGTERM."""
+    """Wrap a script's `main(argv)`: one line per fault and exit 2, exit 130 and 143 on Ctrl-C and SIGTERM."""
 
     @functools.wraps(main)
     def run(argv=None):
@@ -177,8 +177,8 @@ def entry_point(main):
             # A file name may hold letters that the terminal's encoding lacks.
             sys.stdout.reconfigure(errors="backslashreplace")
         with _sigterm_raises(), _one_process_prints(), warnings.catch_warnings():
-            # What Pillow and pydicom warn of (odd metadata, many pixels) does not matter or is an error of image_files.
-            # Ignored once and not around each call: threads share their filters.
+            # What Pillow and pydicom warn about (odd metadata, many pixels) does not matter, or image_files raises an
+            # error. The filter is set once and not around each call, because threads share it.
             warnings.filterwarnings("ignore", module=r"(PIL|pydicom)\.")
             try:
                 main(arguments)
@@ -205,7 +205,7 @@ def entry_point(main):
 
 
 def _open_closed_streams():
-    """Give the script somewhere to print where it has been started without (pythonw, cron, `>&-`)."""
+    """Give the script somewhere to print if it was started without (pythonw, cron, `>&-`)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -213,7 +213,7 @@ def _open_closed_streams():
 
 
 def fail_for_missing(script, error):
-    """Print one line for a package that is not installed, and exit with 2; raise a ModuleNotFoundError of ours."""
+    """Print one line for a package that is not installed, and exit with 2; raise the error if the module is ours."""
     package = error.name.partition(".")[0]
     if package == "pipeline":
         raise error
@@ -243,7 +243,7 @@ def _command_to_go_on(script, arguments):
         arguments = [word for word in arguments if word.lstrip("-") not in ("overwrite", "resume")] + ["--resume"]
     program = ["python"]
     if processes.count() > 1:
-        # How machines find one another is not known here.
+        # How the machines find one another is not known here.
         several = ["..."] if processes.count() > processes.count_here() else []
         program = ["torchrun", *several, f"--nproc_per_node={processes.count_here()}"]
     return command_text(*program, sys.argv[0], *arguments)
@@ -251,7 +251,7 @@ def _command_to_go_on(script, arguments):
 
 @contextlib.contextmanager
 def _one_process_prints():
-    # Faults are printed by every process: one may have what the others have not.
+    # Faults are printed by every process: one may have faults that the others do not have.
     if processes.is_main():
         yield
     else:
@@ -266,7 +266,7 @@ def _sigterm_raises():
 
     try:
         previous = signal.signal(signal.SIGTERM, handler)
-    except ValueError:  # not in the main thread, where no handler can be set
+    except ValueError:  # only the main thread can set a handler
         yield
         return
     try:

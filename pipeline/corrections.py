@@ -12,11 +12,11 @@ COLUMNS = [
     "image", "class", "given_class", "suggested_class", "label_quality", "images_in_group", "nearest_of_given_class",
     "nearest_of_suggested_class",
 ]  # fmt: skip
-MARKS = {"image", "class", "given_class"}  # by these columns a table is known as one of doubtful labels
+MARKS = {"image", "class", "given_class"}  # the columns by which a table of doubtful labels is recognized
 
 
 def is_in(path):
-    """Tell whether a CSV file is a table of doubtful labels, whatever columns have been removed or added."""
+    """Tell whether a CSV file is a table of doubtful labels, even if other columns have been removed or added."""
     rows = files.read_csv(path)
     return bool(rows) and set(_plain(rows[0][1])) >= MARKS
 
@@ -27,7 +27,7 @@ def write(path, rows):
 
 
 def require_not_filled_in(path):
-    """Raise UserError where another file, or one that a user has filled in, is in the place of a new table."""
+    """Raise UserError if a new table would replace one that the user has filled in, or another file."""
     if not path.exists():
         return
     if not is_in(path):
@@ -41,8 +41,8 @@ def require_not_filled_in(path):
 def read(path, names, class_names):
     """Return {image: class} of the lines whose class is filled in.
 
-    `names` are the images that there are, `class_names` the classes, which are found without case. Raises UserError,
-    with a line a fault, for unknown images and classes, an image with two classes, lines of another width, and where
+    `names` are those of all images, `class_names` those of all classes, whose case does not matter. Raises UserError,
+    with one line per fault, for unknown images and classes, an image with two classes, lines of another width, and if
     nothing is filled in.
     """
     table, names = user_table.read(path), list(names)

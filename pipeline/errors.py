@@ -4,7 +4,7 @@
 class UserError(Exception):
     """One or more faults in an option, a file or the machine, each a line that says what to do.
 
-    The scripts print every fault behind their own name and exit with 2; anything else that is raised is a
+    The scripts print every fault after their own name and exit with 2; anything else that is raised is a
     bug of ours and keeps its traceback.
     """
 
@@ -14,6 +14,6 @@ class UserError(Exception):
 
 
 def require_none(faults):
-    """Raise UserError, with a line a fault, unless there are none."""
+    """Raise UserError, with one line per fault, if there are any."""
     if faults := dict.fromkeys(faults):
         raise UserError(*faults)

@@ -4,7 +4,7 @@ import functools
 import os
 import unicodedata
 
-OF_WINDOWS = ("thumbs.db", "desktop.ini")  # what it puts into folders of images
+OF_WINDOWS = ("thumbs.db", "desktop.ini")  # files that it puts into folders of images
 
 
 def composed(name):
@@ -13,12 +13,12 @@ def composed(name):
 
 
 def caseless(name):
-    """Return what a file system that ignores case (Windows, macOS) compares of a name."""
+    """Return a name in the form that file systems that ignore case (Windows, macOS) compare."""
     return composed(name).casefold()
 
 
 def as_cp1252(name):
-    """Return a name read as cp1252, the encoding of older Windows programs, where its bytes are not UTF-8."""
+    """Return a name, read as cp1252, the encoding of older Windows programs, if its bytes are not UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -27,7 +27,7 @@ def as_cp1252(name):
 
 
 def is_hidden(name):
-    """Tell whether a file or folder is not to be seen, as its name says."""
+    """Tell from its name whether a file or folder is hidden."""
     return name.startswith(".") or name.lower() in OF_WINDOWS
 
 
@@ -46,7 +46,7 @@ class FileNames:
 
 
 def finder():
-    """Return find(folder, *names): where a file is, whose names a copy may have spelled otherwise (NFC, NFD)."""
+    """Return find(folder, *names): the path of a file, even if a copy spells its names differently (NFC, NFD)."""
     listed = functools.cache(lambda folder: FileNames(os.listdir(folder) if folder.is_dir() else ()))
 
     def find(folder, *names):

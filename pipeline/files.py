@@ -21,18 +21,18 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-# In what the scripts write and has room for it, so that no file of another origin is replaced.
+# Written into pictures and pages, by which they are recognized: files of another origin are never replaced.
 MARK = "basic-image-classification"
-BEGINNING = 1024  # bytes, of which one is 0 in images and other files that are not text
+BEGINNING = 1024  # bytes; in images and other files that are not text, one of these is 0
 SPREADSHEETS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # how .xlsx and .ods, which are ZIP files, and .xls begin
 UNFINISHED = re.compile(r"\..*\.[0-9a-f]{16}\.part")
 
 
 @contextlib.contextmanager
 def whole_file(path):
-    """Give a temporary path beside `path`, and rename it to `path` once the block has succeeded.
+    """Give a temporary path beside `path`, and rename the file to `path` if the block succeeds.
 
-    A reader sees the old file or the new one, never a part, also after a power cut or with two writers. A device
+    A reader sees the old file or the new one, never a part, even after a power cut or with two writers. A device
     (/dev/null, a terminal) or a pipe that someone reads is written to directly and stays what it is.
     """
     path = Path(path)
@@ -50,7 +50,7 @@ def whole_file(path):
     except OSError as error:
         names = [os.path.basename(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
         if error.errno is not None and (not names or any(map(UNFINISHED.fullmatch, names))):
-            # A disk that is full does not say for what, or names what was copied first.
+            # If the disk is full, the error names no file, or the temporary one and the source of a copy.
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
@@ -58,7 +58,7 @@ def whole_file(path):
 def remove_unfinished(folder):
     """Remove the temporary files that killed processes have left in a folder; those still being written stay."""
     if fcntl is None:
-        return  # without locks it cannot be told which are still being written
+        return  # without locks nobody knows which are still being written
     with contextlib.suppress(OSError):
         for path in [entry.path for entry in os.scandir(folder) if UNFINISHED.fullmatch(entry.name)]:
             with contextlib.suppress(OSError), open(path, "rb+", opener=_open_itself) as file:
@@ -67,14 +67,14 @@ def remove_unfinished(folder):
 
 
 def has_mark(path, title=""):
-    """Tell whether a file begins with the project's mark, as its pictures and pages do, and has a title there."""
+    """Tell whether a file has the project's mark near its beginning, as its pictures and pages do, and a title."""
     with open(path, "rb") as file:
         beginning = file.read(65_536)
     return MARK.encode() in beginning and title.encode() in beginning
 
 
 def remove_drawn(path):
-    """Remove a picture of the project's, and return whether there was one; a file of another origin stays."""
+    """Remove a picture that the project has drawn, and return whether there was one; other files stay."""
     found = path.is_file() and has_mark(path)
     if found:
         path.unlink()
@@ -99,20 +99,20 @@ def write_text(path, text):
 
 
 def write_csv(path, rows):
-    """Write rows of cells as CSV, quoted where needed only."""
+    """Write rows of cells as CSV, only quoted if needed."""
     write_text(path, csv_text(rows))
 
 
 def csv_text(rows):
-    """Return rows of cells as CSV, one of None an empty one."""
+    """Return rows of cells as CSV; None is an empty cell."""
     return "".join(",".join(map(_csv_cell, row)) + "\n" for row in rows)
 
 
 def read_csv(path):
-    """Return [(line number, [cells])] of a CSV file, without lines that are blank or hold blank cells only.
+    """Return [(line number, [cells])] of a CSV file, without lines that are blank or only hold blank cells.
 
-    Cells are separated by commas or, where that gives no table, by semicolons or tabs, as spreadsheets do. Where none
-    gives a table, what divides the first line most is taken. Raises UserError where it cannot be read as CSV.
+    Cells are separated by commas or, if that gives no table, by semicolons or tabs, as spreadsheets do. If none of them
+    gives a table, the one that divides the first line most is used. Raises UserError if the file cannot be read as CSV.
     """
     text = read_text(path)
     parsed = {delimiter: _parse_csv(path, text, delimiter) for delimiter in ",;\t"}
@@ -123,7 +123,7 @@ def read_csv(path):
 
 
 def write_json(path, content):
-    """Write strict JSON (no NaN, no Infinity), one top-level key a line."""
+    """Write strict JSON (no NaN, no Infinity), one top-level key per line."""
     lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in content.items()]
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
@@ -131,7 +131,7 @@ def write_json(path, content):
 def read_json_object(path):
     """Read a file that holds one JSON object.
 
-    Raises UserError where the file is missing, not UTF-8, not JSON, or something else than an object.
+    Raises UserError if the file is missing, not UTF-8, not JSON, or not an object.
     """
     try:
         content = json.loads(read_text(path), parse_constant=_refuse_constant)
@@ -143,7 +143,7 @@ def read_json_object(path):
 
 
 def has_keys(path, *keys):
-    """Tell whether a file holds a JSON object with these keys, be the values sound or not."""
+    """Tell whether a file holds a JSON object with these keys, whatever their values."""
     try:
         return read_json_object(path).keys() >= {*keys}
     except UserError:
@@ -153,7 +153,7 @@ def has_keys(path, *keys):
 def read_text(path):
     """Read a text file in UTF-8, with or without a byte-order mark, or in UTF-16 with one.
 
-    Raises UserError where it is missing, may not be read, is not text, or not a regular file: a pipe would never end.
+    Raises UserError if it is missing, may not be read, is not text, or not a regular file: a pipe would never end.
     """
     try:
         mode = os.stat(path).st_mode
@@ -191,20 +191,20 @@ def _is_special(path):
 
 @contextlib.contextmanager
 def _unfinished_beside(path):
-    """Create an empty file beside `path` under a name that nobody can guess, and remove it where it is still there.
+    """Create an empty file beside `path` under a name that nobody can guess; remove it at the end if it is still there.
 
     It is locked meanwhile, so that no other process takes it for the leftover of a dead one.
     """
     descriptor = None
     while descriptor is None:
-        # Of a long name only the beginning: no system takes more than 255 bytes.
+        # Only the beginning of a long name: no system allows more than 255 bytes.
         temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         if not (_hold(descriptor, without_locks=True) and temporary.exists()):  # another process took it for a leftover
             os.close(descriptor)
             descriptor = None
     if fcntl is None:
-        os.close(descriptor)  # Windows renames no open file
+        os.close(descriptor)  # Windows cannot rename an open file
     try:
         yield temporary
     finally:
@@ -215,17 +215,17 @@ def _unfinished_beside(path):
 
 @functools.cache
 def _remove_unfinished_once(folder):
-    # Once a process: listing a folder of 100,000 images for each of them would take hours.
+    # Once per process: listing a folder of 100,000 images for each of them would take hours.
     remove_unfinished(folder)
 
 
 def _open_itself(path, flags):
-    # Neither what a link points to, nor a pipe, which would block.
+    # Not what a link points to, and not a pipe, which would block.
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _hold(descriptor, without_locks=False):
-    """Lock a file for as long as it is open and tell whether that worked; `without_locks` where there are no locks."""
+    """Lock a file for as long as it is open; return whether that worked, `without_locks` if there are no locks."""
     try:
         if fcntl is None:
             return without_locks
@@ -238,7 +238,7 @@ def _hold(descriptor, without_locks=False):
 
 
 def _sync_folder(folder):
-    # Without this a power cut can undo the renaming. Windows opens no folders, and some file systems sync none.
+    # Without this a power cut can undo the renaming. Windows cannot open folders, some file systems cannot sync them.
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -266,8 +266,8 @@ def _is_table(rows):
 
 
 def _require_closed_quotes(path, text, delimiter):
-    """Raise UserError where a quoted cell never ends: it would take in all lines below without a word."""
-    # The line added is a row of its own, an empty one, unless a quote is open.
+    """Raise UserError if a quoted cell never ends: it would silently take in all lines below."""
+    # The added line is an empty row of its own, unless a quote is open.
     reader = csv.reader(itertools.chain(io.StringIO(text, newline=""), [""]), delimiter=delimiter)
     rows = [(0, []), *((reader.line_num, row) for row in reader)]
     if rows[-1][1]:

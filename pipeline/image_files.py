@@ -18,33 +18,33 @@ from pipeline.image_values import to_8_bits, value_range
 from pipeline.optional_formats import is_dicom, is_heic
 from pipeline.other_files import UnreadableImage, reason_of_other_kind
 
-# The formats that are read, of Pillow's (JPEG with MPO). Left out: EPS, which Pillow hands to Ghostscript, WMF, PSD and
-# other containers, stubs for other programs (HDF5, GRIB), and what is recognized by too little to be sure (SPIDER, IM).
+# The formats of Pillow that are read (JPEG includes MPO). Left out: EPS, which Pillow passes to Ghostscript, WMF, PSD
+# and other containers, stubs for other programs (HDF5, GRIB), and what cannot be recognized reliably (SPIDER, IM).
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM", "AVIF", "QOI", "PCX", "TGA")
 
-# The spread between the largest and the smallest of red, green and blue, out of 255, from which people see
-# colour. JPEG noise in grey scans stays below 25 in almost all of the brain MRI set.
+# People see colour if the largest and the smallest of red, green and blue, out of 255, differ by this much. JPEG noise
+# in grey scans stays below 25 in almost all of the brain MRI set.
 VISIBLE_COLOR_SPREAD = 48
 
-# The grey value, out of 255, below which all that is opaque in an image is ink, to be seen on white only. A scan with
-# its surroundings cut out has brighter parts.
+# If all opaque parts of an image have grey values, out of 255, below this, they are ink, which only shows on white. A
+# scan with its surroundings cut out has brighter parts.
 BRIGHTEST_INK = 96
 
-# The pixels from which on images are decoded one at a time: several hundred MB while that lasts.
+# Images with more pixels are decoded one at a time: each takes several hundred MB meanwhile.
 LARGE = 40_000_000
 _large_one = threading.Lock()
 
-# A progressive JPEG is decoded as often as it has scans: programs write about 10 of them, a small file holds thousands.
-MOST_SCANS = 20  # of an image of as many pixels as are allowed
+# A progressive JPEG is decoded once for each scan: programs write about 10, but a small file can hold thousands.
+MOST_SCANS = 20  # of an image with the largest number of pixels; smaller images may have more
 
 
 def limit_pixels(count):
-    """Let no image of more pixels be decoded: a small file can hold an image that no memory does."""
+    """Refuse to decode images of more pixels: a small file can hold an image too large for any memory."""
     Image.MAX_IMAGE_PIXELS = count
 
 
 @contextlib.contextmanager
-def _memory_named():
+def _translating_memory_errors():
     """Within it, running out of memory is an UnreadableImage."""
     try:
         yield
@@ -52,13 +52,13 @@ def _memory_named():
         raise UnreadableImage("too large for this machine's memory") from None
 
 
-@_memory_named()
+@_translating_memory_errors()
 def read_bytes(path):
     """Return the content of a regular file (or of the file that a link points to).
 
     Raises UnreadableImage for a folder, a pipe, a broken link, a file that is empty, too large or may not be read.
     """
-    most = max(2**26, 8 * Image.MAX_IMAGE_PIXELS)  # bytes; more than any image of so many pixels takes
+    most = max(2**26, 8 * Image.MAX_IMAGE_PIXELS)  # bytes, more than any allowed image takes
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
@@ -81,15 +81,15 @@ def read_bytes(path):
 
 
 def decode(data):
-    """Decode an image file's bytes to an upright 8-bit Pillow image; one of more bits from its own range."""
+    """Decode an image file's bytes to an upright 8-bit Pillow image; more bits are scaled from the image's range."""
     return to_8_bits(decode_values(data))
 
 
 def decode_values(data):
     """Decode an image file's bytes to an upright Pillow image with its own values, see `upright`.
 
-    The first frame of an animation or a multi-page file counts. Raises UnreadableImage where the bytes are damaged,
-    of another format than FORMATS, or of too many pixels.
+    Of an animation or a multi-page file it is the first frame. Raises UnreadableImage if the bytes are damaged, of a
+    format that is not read, or of too many pixels.
     """
     with decoded(data) as image:
         return image
@@ -97,25 +97,25 @@ def decode_values(data):
 
 @contextlib.contextmanager
 def decoded(data):
-    """Give the image that `decode_values` returns; while it is a large one, no other thread is given a large one.
+    """Give the image that `decode_values` returns; a large one to only one thread at a time.
 
-    Within it, running out of memory is an UnreadableImage, too.
+    In the block too, running out of memory is an UnreadableImage.
     """
-    with _memory_named(), _reasons_named(data):
+    with _translating_memory_errors(), _translating_errors(data):
         image = _opened(data)
         pixels = image.width * image.height
         if pixels > Image.MAX_IMAGE_PIXELS:
             raise Image.DecompressionBombError
         if image.format in ("JPEG", "MPO") and pixels * _scan_count(data) > MOST_SCANS * Image.MAX_IMAGE_PIXELS:
             raise UnreadableImage(f"a JPEG of {_scan_count(data)} scans, which take too long; save it as PNG")
-    with _large_one if pixels > LARGE else contextlib.nullcontext(), _memory_named():
-        with _reasons_named(data):
+    with _large_one if pixels > LARGE else contextlib.nullcontext(), _translating_memory_errors():
+        with _translating_errors(data):
             image = upright(image)
         yield image
 
 
 @contextlib.contextmanager
-def _reasons_named(data):
+def _translating_errors(data):
     """Within it, whatever Pillow raises is an UnreadableImage with the reason."""
     try:
         yield
@@ -128,18 +128,19 @@ def _reasons_named(data):
     except ModuleNotFoundError as error:
         module = error.name.partition(".")[0]
         package = optional_formats.PACKAGES.get(module, module)
-        raise UnreadableImage(f"a file that the package {package} reads; run: pip install {package}") from None
+        raise UnreadableImage(f"a file that needs the package {package}; run: pip install {package}") from None
     except Exception as error:  # decoders raise anything on damaged data: OSError, ValueError, struct.error, ...
         kind = "DICOM file" if is_dicom(data) else "HEIC file" if is_heic(data) else "image"
         raise UnreadableImage(f"damaged or unsupported {kind} ({error})") from None
 
 
 def upright(image):
-    """Return a Pillow image of any mode as an upright one: of 8 bits, L if it is grey and RGB if not, or as it is.
+    """Return a Pillow image of any mode as an upright one, of 8 bits or with its own values.
 
-    The latter are images of more bits: I;16 and I, integers, and F, floating-point numbers (UnreadableImage where they
-    are not finite). EXIF orientation is applied. Transparent parts become black, which means no signal, or white where
-    all that is opaque is dark. The image itself stays as it is, and is what is returned where nothing is to be done.
+    An image of up to 8 bits gets the mode L if it is grey, otherwise RGB. One of more bits keeps its values, in mode
+    I;16 or I (integers) or F (floating-point numbers; UnreadableImage if one is not finite). EXIF orientation is
+    applied. Transparent parts become black, which means no signal, or white if all opaque parts are dark. `image` is
+    not changed, and is returned if there is nothing to do.
     """
     image.load()
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
@@ -150,7 +151,7 @@ def upright(image):
             raise UnreadableImage("pixels that are not finite numbers")
         return image
     if image.has_transparency_data:
-        image = _on_ground(image if image.mode == "RGBA" else image.convert("RGBA"))
+        image = _on_background(image if image.mode == "RGBA" else image.convert("RGBA"))
     return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
 
 
@@ -186,7 +187,7 @@ def shows_color(image):
 
 
 def _opened(data):
-    """Return the Pillow image of a file's bytes, of which only DICOM pixels are decoded by now."""
+    """Return the Pillow image of a file's bytes, with its pixels still to be decoded unless it is a DICOM file."""
     if is_dicom(data):
         return optional_formats.read_dicom(data)
     if is_heic(data):
@@ -195,7 +196,7 @@ def _opened(data):
 
 
 def _open_at_once(path, flags):
-    # A pipe that has come into the place of a file is not waited for.
+    # If a pipe has taken the place of the file, it is not waited for.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -203,12 +204,12 @@ def _scan_count(data):
     return data.count(b"\xff\xda\0")  # a marker and the first byte of its length
 
 
-def _on_ground(image):
-    """Put an RGBA image on black; on white where all of its opaque part is dark: ink would be lost on black."""
-    small = image.resize((32, 32), Image.Resampling.BOX)  # each colour the mean of what is opaque
+def _on_background(image):
+    """Put an RGBA image on black, or on white if all its opaque parts are dark: ink would be lost on black."""
+    small = image.resize((32, 32), Image.Resampling.BOX)  # each colour is the mean of the opaque pixels
     grey, alpha = np.asarray(small.convert("RGB").convert("L")), np.asarray(small.getchannel("A"))
     opaque = grey[alpha >= 8]  # below that, colours are too coarse
     is_ink = opaque.size > 0 and opaque.max() < BRIGHTEST_INK
-    ground = Image.new("RGB", image.size, "white" if is_ink else "black")
-    ground.paste(image, mask=image.getchannel("A"))
-    return ground
+    background = Image.new("RGB", image.size, "white" if is_ink else "black")
+    background.paste(image, mask=image.getchannel("A"))
+    return background

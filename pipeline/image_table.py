@@ -1,17 +1,17 @@
 """images.csv: the one table that knows every image. Its format, read with every fault named, and written.
 
 Columns:
-    source           where the image came from, its path in the project folder: class folder/file name, mostly
+    source           where the image came from, its path in the project folder, usually class folder/file name
     file_name        its name in bin/; empty for a file that is not an image and stays where it is
     class_name       the class folder's name, or what a table of labels says
     content_hash     SHA-256 of the file's bytes
     group            images with the same number must share a partition
     left_out         why it is in no partition; empty for an image that is in one
-    known_group      the group that the user has given it (-group_csv, -labels_csv); empty where there is none
-    subfolder        the folder directly under the class folder whose images stay together; empty where there is none
+    known_group      the group that the user has given it (-group_csv, -labels_csv); empty if there is none
+    subfolder        the folder directly under the class folder whose images stay together; empty if there is none
     patient          the PatientID of a DICOM file; empty for others
-    given_partition  train, val or test in a ready-made split; empty where it is drawn
-    corrected_from   the class before the user corrected it, see corrections; empty where it is as it was
+    given_partition  train, val or test in a ready-made split; empty if it is drawn
+    corrected_from   the class before the user corrected it, see corrections; empty if it was not corrected
 """
 
 from collections import namedtuple
@@ -24,17 +24,17 @@ from pipeline.messages import counted
 from pipeline.project import PARTITIONS, is_plain_file_name, is_reserved
 
 FIRST_COLUMNS = ["source", "file_name", "class_name", "content_hash", "group", "left_out"]
-# Images that have the same in one of these columns belong together.
+# Images with the same entry in one of these columns belong together.
 GROUP_COLUMNS = ["known_group", "subfolder", "patient"]
 COLUMNS = [*FIRST_COLUMNS, *GROUP_COLUMNS, "given_partition", "corrected_from"]
 ImageRow = namedtuple("ImageRow", COLUMNS, defaults=[""] * len(COLUMNS))  # of texts
-# How a reason in left_out begins that is not that of a file that cannot be read as an image.
+# How the reasons in left_out begin, except those of files that cannot be read as images.
 LABEL_CONFLICT, LEAK, NO_CLASS = "label conflict: ", "leak: ", "no class in line "
 NOT_CHOSEN = "not among the files that -files chooses"
 
 
 def read(path):
-    """Read an images.csv as a list of ImageRow, with every fault of it in one UserError."""
+    """Read an images.csv as a list of ImageRow; raise one UserError with all its faults."""
     rows = files.read_csv(path)
     if not has_header(rows):
         raise UserError(f"{path}: does not begin with the line {','.join(COLUMNS)}; restore it from a copy")
@@ -54,7 +54,7 @@ def read(path):
             faults.append(f"{where}: {row.file_name!r} is not a plain file name; correct the line")
         first_line = line_of.setdefault(caseless(row.file_name), line)
         if row.file_name and first_line != line:
-            faults.append(f"{where}: the name {row.file_name!r} is that of line {first_line} too; correct the line")
+            faults.append(f"{where}: the name {row.file_name!r} is also that of line {first_line}; correct the line")
         if row.given_partition not in ("", *PARTITIONS):
             parts = ", ".join(PARTITIONS)
             faults.append(f"{where}: {row.given_partition!r} is not a partition; write {parts} or nothing")
@@ -64,7 +64,7 @@ def read(path):
 
 def has_header(rows):
     """Tell whether the rows of a CSV file, as files.read_csv returns them, begin as those of an images.csv."""
-    # Earlier versions have written fewer of the last columns.
+    # Earlier versions wrote fewer columns.
     return bool(rows) and len(rows[0][1]) >= len(FIRST_COLUMNS) and rows[0][1] == COLUMNS[: len(rows[0][1])]
 
 
@@ -74,32 +74,32 @@ def write(path, table):
 
 
 def usable(images):
-    """Return the rows of a table, a pandas DataFrame, that no reason leaves out."""
+    """Return the rows of a table, a pandas DataFrame, that are not left out."""
     return images[images["left_out"] == ""]
 
 
 def groups_of(project, file_names):
     """Return the group of each image, by its name in bin/, as `groups_in` does.
 
-    Split files with no images.csv beside them are valid too, which do not say: None.
+    Returns None if there is no images.csv, without which split files are valid too.
     """
     path = project.csv / "images.csv"
     return groups_in(read(path), file_names) if path.exists() else None
 
 
 def groups_in(rows, file_names):
-    """Return the group of each image as a list of ImageRow says, as text; one that is not in it is its own group."""
+    """Return the group of each image as text, from a list of ImageRow; an image that is not in it is its own group."""
     group_of = {composed(row.file_name): row.group for row in rows}
     groups = [group_of.get(composed(name)) for name in file_names]
     return [f"group {group}" if group else name for group, name in zip(groups, file_names, strict=True)]
 
 
 def names_of(folder):
-    """Return [source, name in bin/] of every line of the images.csv in a folder; [] where there is no such file."""
+    """Return [source, name in bin/] of every line of the images.csv in a folder; [] if there is no such file."""
     path = Path(folder) / "images.csv"
     return [[row.source, row.file_name] for row in read(path)] if path.exists() else []
 
 
 def _stays_inside(name):
-    # The name of a folder or file that is there already need not be one that other systems take.
+    # An existing folder or file may have a name that other systems do not allow.
     return name not in ("", ".", "..") and Path(name).name == name and "\0" not in name

@@ -10,15 +10,15 @@ def is_deep(image):
 
 
 def value_range(image):
-    """Return the smallest and the largest value of a grey image; not finite where one of its values is not."""
+    """Return the smallest and the largest value of a grey image; not finite if one of its values is not."""
     lows, highs = np.array([(values.min(), values.max()) for _, values in bands(image)]).T
     return float(lows.min()), float(highs.max())
 
 
 def to_8_bits(image, limits=None):
-    """Return an image as `decode_values` does in 8 bits; one of more bits from `limits` or else its own range.
+    """Return an image as `decode_values` returns it in 8 bits; more bits are scaled from `limits`, or its own range.
 
-    `limits` are the values that become 0 and 255; what lies beyond is clipped.
+    `limits` are the values that become 0 and 255; what is beyond is clipped.
     """
     if not is_deep(image):
         return image

@@ -1,4 +1,4 @@
-"""Locks: one process at a time where two would spoil each other's work."""
+"""Locks: one process at a time if two would spoil each other's work."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 def only_one(path, what):
     """Hold the lock `path`, a hidden file, for as long as the block lasts.
 
-    Raises UserError, naming process and host, where another process works on `what`, and for a read-only folder. The
+    Raises UserError, naming process and host, if another process works on `what`, and for a read-only folder. The
     system releases the lock of a process that dies. Of several processes that work together, the main one holds it.
     """
     if not processes.is_main():
@@ -28,11 +28,11 @@ def only_one(path, what):
         raise UserError(f"{what}: {holder} is at work on it; wait until it has finished, or stop it") from None
     except OSError as error:
         raise UserError(
-            f"{path.parent}: {error.strerror}; fix this and run the same command again (to images that may not be "
-            "changed, make links in a folder of your own)"
+            f"{path.parent}: {error.strerror}; fix this and run the same command again (if the images may not be "
+            "changed, create links to them in a folder of your own)"
         ) from None
     try:
-        with contextlib.suppress(OSError):  # a full disk: then the second is not told who
+        with contextlib.suppress(OSError):  # on a full disk, the second process is not told who holds it
             path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
         yield
     finally:

@@ -7,7 +7,7 @@ import sys
 
 from pipeline import processes
 
-# Longer lists are cut here, with the count behind them.
+# Longer lists are cut here, and end with the count.
 MOST_LINES = 20
 MOST_NAMES = 4  # of images, in one note
 LONGEST_LINE = 1000  # characters
@@ -40,7 +40,7 @@ def counted(count, unit="image", kind="", of=""):
 
 
 def shortened(text, length):
-    """Return a text of at most so many characters, its middle left out."""
+    """Return a text, without its middle if it has more than `length` characters."""
     half = (length - 1) // 2
     return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"
 
@@ -48,7 +48,7 @@ def shortened(text, length):
 def in_words(value, between=" "):
     """Return a value as the user reads it: yes, no or none; the entries of a list with `between` between them.
 
-    Different numbers are different texts: a number has all the digits that tell it from others.
+    Different numbers give different texts: all digits that distinguish a number from others are written.
     """
     if isinstance(value, dict):
         return between.join(f"{key} {in_words(entry, between)}" for key, entry in value.items())
@@ -65,7 +65,7 @@ def printable(text):
 
 
 def one_line(text):
-    """Return a message on one line that standard error can print, cut where it is very long."""
+    """Return a message on one line that standard error can print, cut if it is very long."""
     encoding = sys.stderr.encoding or "utf-8"
     return shortened(printable(text), LONGEST_LINE).encode(encoding, "backslashreplace").decode(encoding)
 
@@ -77,9 +77,9 @@ def command_text(*words):
 
 
 def format_table(headers, rows):
-    """Return a plain-text table, one line a row, that Markdown renders too; columns of numbers are right-aligned.
+    """Return a plain-text table, one line per row, that Markdown renders too; columns of numbers are right-aligned.
 
-    A cell of None is an empty one.
+    None is an empty cell.
     """
     rows = [["" if cell is None else cell for cell in row] for row in rows]
     columns = [[str(header), *(str(row[i]) for row in rows)] for i, header in enumerate(headers)]

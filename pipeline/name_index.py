@@ -7,11 +7,11 @@ from pipeline.file_names import as_cp1252, caseless, composed
 
 
 class NameIndex:
-    """Finds images by what a table may call them.
+    """Finds images by the names that a table may use for them.
 
     `names_of` holds the names of each image: its path below the project folder, its name in bin/. The end of a path is
-    a name too. A name without suffix, or in another case, counts where no image has it as it is. Bytes that are not
-    UTF-8 are letters of cp1252, as in a user's table.
+    a name too. A name without suffix, or in another case, is found if no image has exactly this name. Bytes that are
+    not UTF-8 are read as cp1252, as in a user's table.
     """
 
     def __init__(self, names_of):
@@ -38,7 +38,7 @@ class NameIndex:
         return []
 
     def _shortened(self, name):
-        """Yield a name as it is, with `/` for backslashes, and without folders in front that are not here."""
+        """Yield a name as it is, with `/` for backslashes, and without leading folders that do not exist here."""
         yield name
         parts = name.replace("\\", "/").split("/")
         yield "/".join(parts)
@@ -51,7 +51,7 @@ def _without_suffix(name):
     return name.removesuffix(PurePath(name).suffix)
 
 
-# How images are found, in this order; the name that is looked for keeps its suffix, if it has one.
+# How images are found, in this order; the name to be found keeps its suffix, if it has one.
 _SPELLINGS = (
     composed,
     lambda name: _without_suffix(composed(name)),

@@ -13,7 +13,7 @@ from pipeline.other_files import UnreadableImage
 PACKAGES = {"pydicom": "pydicom", "pillow_heif": "pillow-heif"}  # {module: what pip installs}
 PATIENT = "DICOM PatientID"  # the key in the `info` of an image
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-# The transfer syntax of a file that is compressed as a whole, and can be small and of any size in memory.
+# The transfer syntax of a file that is compressed as a whole: it can be small, and of any size in memory.
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 
@@ -38,9 +38,10 @@ def open_heic(data):
 def read_dicom(data):
     """Return the first frame of a DICOM file as a Pillow image, with the PatientID in its `info`.
 
-    Grey values are rescaled (modality LUT) and windowed (VOI LUT) as the file says. With a window, or of up to 8 bits,
-    the image has mode L, else I or F and its own values; MONOCHROME1 is inverted, so that more is brighter. Colours
-    have mode RGB. Raises UnreadableImage for a file that has no pixels or whose compression is not read.
+    Grey values are rescaled (modality LUT) and windowed (VOI LUT) as the file says. With a window, or with up to 8
+    bits, the image has mode L, otherwise mode I or F and its own values. MONOCHROME1 is inverted, so that larger values
+    are brighter. Colour images have mode RGB. Raises UnreadableImage for a file without pixels, or with a compression
+    that is not read.
     """
     from pydicom.pixels import pixel_array
 
@@ -74,7 +75,7 @@ def _dataset(data, **settings):
 
     if DEFLATED in data[132:1024]:
         raise UnreadableImage(
-            "a DICOM file that is compressed as a whole (deflated), which is not read; save it otherwise"
+            "a DICOM file that is compressed as a whole (deflated), which is not read; save it uncompressed"
         )
     return pydicom.dcmread(io.BytesIO(data), **settings)
 

@@ -6,7 +6,7 @@ command_line.add_choices turns them into options of the command line.
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
-OTHERS = ""  # the group of what names none
+OTHERS = ""  # the group of options that name none
 
 
 @dataclass(frozen=True)
@@ -20,21 +20,21 @@ class Option:
     values: tuple = None  # all that are valid
     metavar: str | tuple = None
     other_names: tuple = ()
-    count: int | str = None  # of values, as argparse says it, where the default does not tell
-    flag: bool = False  # where it is a bool: given or not, without an opposite
-    again: bool = False  # each time it is given adds values, and does not replace those before
+    count: int | str = None  # of values, as argparse's nargs, if the default does not tell
+    flag: bool = False  # a bool that is given or not, without an opposite
+    again: bool = False  # giving it again adds values instead of replacing them
     needs: tuple = ()  # the field without which it has no effect, and what to say if that is missing
 
 
 def choice(default, *option, kind=Option, **details):
-    """Return a dataclass field with a default and an Option, or one of another `kind` of it."""
+    """Return a dataclass field with a default and an Option, or a `kind` of it."""
     return field(default=default, metadata={"option": kind(*option, **details)})
 
 
 def given(parsed):
-    """Return {name: value} of parsed options without what command_line.add_choices leaves where one is not given.
+    """Return {name: value} of those parsed options that were given: the others are None or False.
 
-    Not for options with a switch that can be turned off, whose False is a choice.
+    Not for a command_line.Switch, whose False is a choice.
     """
     return {name: value for name, value in vars(parsed).items() if value is not None and value is not False}
 

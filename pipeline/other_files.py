@@ -1,4 +1,4 @@
-"""What the files are that lie among images but cannot be read as images."""
+"""What files are that are found among images but cannot be read as images."""
 
 
 class UnreadableImage(Exception):
@@ -6,7 +6,7 @@ class UnreadableImage(Exception):
 
 
 TO_PNG = "convert it to PNG or TIFF"
-# Where in the file stands what, what it is and what to do.
+# Where in the file, which bytes, what the file is and what to do.
 OTHER_KINDS = (
     (344, (b"n+1\0", b"ni1\0"), "a NIfTI volume, which is not read; save its slices as PNG or TIFF"),
     (0, (b"\x1f\x8b",), "a gzip file (a NIfTI volume, .nii.gz?), which is not read; save its slices as PNG or TIFF"),
@@ -25,12 +25,12 @@ OTHER_KINDS = (
     (0, (b"\x89HDF", b"MATLAB 5.0"), "an HDF5 or MATLAB file, which is not read; save each image in it as PNG or TIFF"),
     (0, (b"PK\3\4",), "a ZIP archive, which is not read; unpack it"),
     (0, (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML"), "a web page; download the image itself"),
-    (0, (b"version https://git-lfs",), "a pointer of Git LFS in place of the image; run git lfs pull"),
+    (0, (b"version https://git-lfs",), "a Git LFS pointer in place of the image; run git lfs pull"),
 )
 
 
 def reason_of_other_kind(data):
-    """Return why the bytes of a file that is of no format that is read are not an image: where known, what they are."""
+    """Return why the bytes of a file cannot be read as an image: what they are, if that is known."""
     text = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")  # drawings and web pages may begin with a mark or blank lines
     for start, beginnings, reason in OTHER_KINDS:
         if (data if start else text).startswith(beginnings, start):

@@ -4,7 +4,7 @@ import math
 
 
 def is_plain_number(value, low=-math.inf, high=math.inf):
-    """Tell whether something is a number (and no bool) from `low` to `high`."""
+    """Tell whether something is a number (not a bool) from `low` to `high`."""
     return type(value) in (int, float) and low <= value <= high
 
 

@@ -14,7 +14,7 @@ from pipeline.messages import printable, shortened
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = "osD^vP*"
 TITLE = {"weight": "bold", "size": "medium"}
-NARROW = 20  # ratio of the limits of a logarithmic axis
+NARROW = 20  # ratio of the limits up to which a logarithmic axis is narrow
 # Longer names do not fit beside an axis.
 NAME_LENGTH = 18
 
@@ -34,8 +34,8 @@ FONTS = (
 def own_style():
     """Draw with matplotlib's defaults, whatever the user's settings, and names as they are.
 
-    No name is a formula ("$x$"), and letters that no font has are boxes, not warnings. Figures are made from
-    matplotlib.figure.Figure, never with pyplot, which would start the user's backend.
+    No name is read as a formula ("$x$"), and letters that no font has become boxes, without a warning. Create figures
+    with matplotlib.figure.Figure, never with pyplot, which would start the user's backend.
     """
     installed = set(font_manager.get_font_names())
     fonts = ["DejaVu Sans", *(font for font in FONTS if font in installed)]
@@ -46,7 +46,7 @@ def own_style():
 
 
 def titled(axes, title):
-    """Write the title of a picture without a legend above it."""
+    """Write the title of a picture that has no legend above it."""
     axes.set_title(title, loc="left", **TITLE)
 
 
@@ -59,9 +59,9 @@ def legend_above(axes, title, **layout):
 
 
 def plain_log_scale(axes, name, ticks=None):
-    """Give the axis x or y, once all is drawn, a logarithmic scale with numbers that are written out (0.00001).
+    """Give the axis x or y, after all is drawn, a logarithmic scale with numbers written out (0.00001).
 
-    They stand at `ticks`, or at 1, 2, 5, 10 and so on, and in a narrow range at 3, 4, 6, ... too.
+    They are at `ticks`, or at 1, 2, 5, 10 and so on, in a narrow range also at 3, 4, 6, ...
     """
     axes.set(**{f"{name}scale": "log"})
     axis = getattr(axes, f"{name}axis")
@@ -78,7 +78,7 @@ def plain_number(value):
 
 
 def shown_name(name):
-    """Return a name as pictures show it: on one line, and where it is long without its middle.
+    """Return a name as pictures show it: on one line, and without its middle if it is long.
 
     Classes often begin alike: Cherry_(including_sour)___healthy and Cherry_(including_sour)___Powdery_mildew.
     """

@@ -9,7 +9,7 @@ def count():
 
 
 def rank():
-    """Return the number of this process among them, from 0."""
+    """Return the number of this process among all of them, from 0."""
     return int(os.environ["RANK"]) if _launched() else 0
 
 
@@ -19,7 +19,7 @@ def local_rank():
 
 
 def count_here():
-    """Return how many of them run on this machine."""
+    """Return how many of these processes run on this machine."""
     return int(os.environ["LOCAL_WORLD_SIZE"]) if _launched() else 1
 
 

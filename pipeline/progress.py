@@ -17,14 +17,14 @@ except ImportError:  # Windows
     resource = None
 
 # A thread has one file open at a time; the rest is for everything else that is open.
-FILES_A_THREAD = 16
+FILES_PER_THREAD = 16
 
-# tqdm's own thread only redraws bars that hang, and is one more that a system may not let start.
+# tqdm's own thread only redraws bars that hang, and is one more thread that a system may not let start.
 tqdm.monitor_interval = 0
 
 
 def progress_bar(iterable=None, silent=False, **settings):
-    """Return a tqdm bar on standard error, shown on a terminal only, by one process only, and not if it is silent."""
+    """Return a tqdm bar on standard error, only shown on a terminal, by the main process, and if it is not silent."""
     hidden = silent or not processes.is_main()
     return tqdm(iterable, disable=hidden or None, dynamic_ncols=True, **settings)
 
@@ -36,7 +36,7 @@ def print_line(text):
 
 
 def map_in_threads(function, items, description=None):
-    """Return `[function(item) for item in items]`, computed on all cores; with a description under a progress bar.
+    """Return `[function(item) for item in items]`, computed on all cores; a description adds a progress bar.
 
     Threads suffice: Pillow lets other threads run while it decodes and resizes. An exception, Ctrl-C included,
     ends the work at once instead of after the queue.
@@ -50,9 +50,9 @@ def map_in_threads(function, items, description=None):
 def stream_in_threads(function, items, ahead):
     """Yield `function(item)` for each item in order, computed on all cores, at most `ahead` items in advance.
 
-    Where the system lets no other thread start, all is computed in this one.
+    If the system lets no other thread start, everything is computed in this one.
     """
-    thread_count = threads_to_be_had(os.cpu_count() or 1)
+    thread_count = available_threads(os.cpu_count() or 1)
     if thread_count == 0:
         yield from map(function, items)
         return
@@ -69,12 +69,12 @@ def stream_in_threads(function, items, ahead):
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def threads_to_be_had(most):
-    """Return how many threads the system lets start (a limit on processes counts them too), and find files for."""
+def available_threads(most):
+    """Return how many threads the system lets start (limits on processes count them too) and has open files for."""
     if resource is not None:
         open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if open_files != resource.RLIM_INFINITY:
-            most = min(most, max(1, open_files // FILES_A_THREAD))
+            most = min(most, max(1, open_files // FILES_PER_THREAD))
     end, started = threading.Event(), []
     try:
         for _ in range(most):

@@ -1,4 +1,4 @@
-"""Where everything lies in a project folder."""
+"""Where everything is in a project folder."""
 
 import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -13,7 +13,7 @@ PARTITIONS = ("train", "val", "test")
 LONG_NAMES = {"train": "training", "val": "validation", "test": "test"}
 MODEL_SUFFIX = ".pth.tar"
 LAST_SUFFIX = ".last" + MODEL_SUFFIX
-RUNS_NEXT_STEP = "IMAGE_CLASSIFICATION_RUNS_NEXT_STEP"  # environment variable of a script that runs the five in turn
+RUNS_NEXT_STEP = "IMAGE_CLASSIFICATION_RUNS_NEXT_STEP"  # environment variable set by a script that runs the five
 
 
 class Project:
@@ -35,23 +35,23 @@ class Project:
         return self.csv if organized else self.root
 
     def split_folder(self, fold):
-        """The folder of train.csv, val.csv and test.csv, of a cross-validation's fold unless that is None."""
+        """The folder of train.csv, val.csv and test.csv; that of a cross-validation's fold unless `fold` is None."""
         return self.csv if fold is None else self.csv / f"fold_{fold}"
 
     def fold_places(self):
-        """Return {fold: folder} of the folders csv/fold_0, fold_1, ... that there are, whatever is in them."""
+        """Return {fold: folder} of the folders csv/fold_0, fold_1, ... that exist, whatever is in them."""
         numbers = (folder.name.removeprefix("fold_") for folder in self.csv.glob("fold_*") if folder.is_dir())
         folds = sorted(int(text) for text in numbers if text.isdecimal() and text == str(int(text)))
         return {fold: self.split_folder(fold) for fold in folds}
 
     def fold_folders(self):
-        """Return {fold: folder} of the folds that the project is split into: where split files lie."""
+        """Return {fold: folder} of the folds that the project is split into: those with split files."""
         return {
             fold: folder for fold, folder in self.fold_places().items() if any(map(Path.exists, split_tables(folder)))
         }
 
     def require_organized(self):
-        """Raise UserError unless organize_files.py has been here, and has moved the tables too, images.csv last."""
+        """Raise UserError unless organize_files.py has finished: it moves images.csv last."""
         waiting = (self.root / "images.csv").exists() and not (self.csv / "images.csv").exists()
         if self.bin.is_dir() and self.csv.is_dir() and not waiting:
             return
@@ -63,7 +63,7 @@ class Project:
         )
 
     def model_path(self, file_name):
-        """Return where the checkpoint called `file_name` lies; a name without any suffix gets .pth.tar.
+        """Return the path of the checkpoint called `file_name`; a name without any suffix gets .pth.tar.
 
         Raises UserError for a name that is not a plain file name, does not end in .pth.tar, or ends in
         .last.pth.tar, which is kept for the state to resume from.
@@ -85,7 +85,7 @@ def script_command(script, *arguments):
 
 
 def propose(script, *arguments):
-    """Print the command of the next step; nothing where the caller of this script runs the next step itself."""
+    """Print the command of the next step, unless the caller of this script runs that itself."""
     if RUNS_NEXT_STEP not in os.environ:
         print(f"next: {script_command(script, *arguments)}")
 

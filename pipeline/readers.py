@@ -16,7 +16,7 @@ def whole_number(low=1, high=999_999_999):
 
 
 def number(*, above=None, at_least=None, at_most=None, below=None):
-    """Return a function that reads a finite number within the bounds; a bound of None does not bind."""
+    """Return a function that reads a finite number within the bounds that are not None."""
     bounds = {"above": above, "at least": at_least, "at most": at_most, "below": below}
     described = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
 
@@ -40,7 +40,7 @@ def number(*, above=None, at_least=None, at_most=None, below=None):
 
 
 def table_column(text):
-    """Read TABLE.csv:COLUMN as (path, column); the colon of a drive, or one in the column's name, does not divide."""
+    """Read TABLE.csv:COLUMN as (path, column); a colon after a drive, or in the column's name, does not divide them."""
     divided = [(Path(text[:place]), text[place + 1 :].strip()) for place, letter in enumerate(text) if letter == ":"]
     divided = [(path, column) for path, column in divided if path.name and column]
     if not divided:
@@ -58,23 +58,23 @@ def fold_choice(text):
 
 
 def folder_path(text):
-    """Read a folder's path, less the trailing quote or separator that Windows shells leave of "C:\\data\\".
+    """Read a folder's path, without the trailing quote or separator that Windows shells leave of "C:\\data\\".
 
-    A folder whose name ends so is taken as given.
+    If there is a folder whose name ends like this, nothing is removed.
     """
     path = file_path(text)
     return path if path.is_dir() else Path(text.rstrip("\"'").rstrip("/\\") or text)
 
 
 def any_text(text):
-    """Read a text that is not empty; an empty one, as of a variable that is not set, could pass for none given."""
+    """Read a text that is not empty: an empty one, as from an unset variable, could pass for an option not given."""
     if not text.strip():
         raise ValueError("is empty; perhaps a variable is not set")
     return text
 
 
 def file_path(text):
-    """Read a path that is not empty: that would be the current folder."""
+    """Read a path that is not empty: an empty one would be the current folder."""
     return Path(any_text(text))
 
 

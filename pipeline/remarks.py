@@ -9,14 +9,14 @@ NO_CONTRAST = "no contrast, the same value everywhere"
 
 
 class Remarks:
-    """Collects remarks on images; tells each in one line, with the number of images and the first names."""
+    """Collects remarks on images; prints each in one line, with the number of images and the first names."""
 
     def __init__(self):
         self.names = defaultdict(list)  # {remark: names of the images}
         self.count = 0  # of all images
 
     def add(self, name, remarks):
-        """Add an image and the remarks on it, of which most have none."""
+        """Add an image and the remarks on it, often none."""
         self.count += 1
         for remark in remarks:
             self.names[remark].append(str(name))

@@ -27,13 +27,13 @@ class Split:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """How the images were split: split.json, beside the split files. Its keys are the fields' names in words."""
+    """How the images were split: split.json, beside the split files. Its keys are the fields' names, with spaces."""
 
     command_line: str
     seed: int
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))  # ISO 8601
     finished: bool = True  # False while the tables are being written
-    choices: dict = field(default_factory=dict)  # {option: value} of how images are taken in, which later splits keep
+    choices: dict = field(default_factory=dict)  # {option: value} of intake.Choices, which later splits keep
     leaks_kept: dict = field(default_factory=dict)  # {partition: images with a twin or group in another one}
     options: list = field(default_factory=list)  # words of a command line: what else the split depends on
 
@@ -43,14 +43,14 @@ class SplitRecord:
 
 
 def read_split_record(path):
-    """Read split.json; None where there is none, since split files may come from elsewhere.
+    """Read split.json; None if there is none, since split files may come from elsewhere.
 
-    Raises UserError for a file that is not as SplitRecord.write leaves it.
+    Raises UserError for a file that is not as SplitRecord.write writes it.
     """
     if not Path(path).exists():
         return None
     content = files.read_json_object(path)
-    content = {"choices": {}, "leaks kept": {}, "options": [], **content}  # which earlier versions have not written
+    content = {"choices": {}, "leaks kept": {}, "options": [], **content}  # which earlier versions did not write
     values = [content.get(entry.name.replace("_", " ")) for entry in fields(SplitRecord)]
     if [type(value) for value in values] != [entry.type for entry in fields(SplitRecord)]:
         raise UserError(f"{path}: is not the record of a split; move it elsewhere")
@@ -58,7 +58,7 @@ def read_split_record(path):
 
 
 def require_finished_split(path):
-    """Raise UserError where split.json says that the tables beside it were not all written: they may not match."""
+    """Raise UserError if split.json says that the tables beside it were not all written: they may not match."""
     record = read_split_record(path)
     if record is not None and not record.finished:
         raise UserError(f"{path}: the split was not finished; run again: {record.command_line}")
@@ -67,8 +67,8 @@ def require_finished_split(path):
 def chosen_folds(project, choice):
     """Return the folds of an organized project that `-fold` chose: [None] without it, [k], or all of them for "all".
 
-    Raises UserError for a fold that the project does not have or that lacks a split file, where it has folds and none
-    was chosen, and for a split that was not finished.
+    Raises UserError for a fold that the project does not have or that lacks a split file, for a project with folds if
+    none was chosen, and for a split that was not finished.
     """
     project.require_organized()
     require_finished_split(project.csv / "split.json")
@@ -131,15 +131,15 @@ def read_split(project, partition, fold=None):
         found = in_bin.find(file_name)
         file_names.append(found)
         if not is_plain_file_name(file_name):
-            faults.append(f"{where}: {file_name!r} is not a plain file name; images lie in {project.bin} itself")
+            faults.append(f"{where}: {file_name!r} is not a plain file name; images are in {project.bin} itself")
         elif found is None:
             faults.append(
                 f"{where}: {file_name!r} is not in {project.bin}; run organize_files.py if it is still in its class "
-                "folder, else put it back or remove the line"
+                "folder, otherwise put it back or remove the line"
             )
         first_line = first_line_of.setdefault(composed(file_name), line)
         if first_line != line:
-            faults.append(f"{where}: {file_name!r} stands in line {first_line} already; remove one")
+            faults.append(f"{where}: {file_name!r} is in line {first_line} already; remove one")
         if label >= len(class_names):
             faults.append(
                 f"{where}: class index {label} is out of range; {project.csv / 'classes.csv'} has "
@@ -153,9 +153,9 @@ def read_split(project, partition, fold=None):
 
 
 def read_training_splits(project, fold, class_count=None):
-    """Read the training and the validation Split; UserError, too, where training is not possible with their classes.
+    """Read the training and the validation Split; UserError also if their classes make training impossible.
 
-    These have to be `class_count`, unless that is None.
+    There must be `class_count` classes, unless that is None.
     """
     splits = [read_split(project, partition, fold) for partition in ("train", "val")]
     require_class_count(splits[0].class_names, class_count)
@@ -189,7 +189,7 @@ def read_class_names(project, fold):
 
 
 def fingerprint(*splits):
-    """Return a hash of which images, with which labels, the splits hold: another split, another fingerprint."""
+    """Return a hash of the images of the splits and their labels, by which a training recognizes its split."""
     content = [
         [split.partition, list(map(composed, split.file_names)), split.labels, split.class_names] for split in splits
     ]
@@ -197,7 +197,7 @@ def fingerprint(*splits):
 
 
 def _require_classes(train, val):
-    """Raise UserError where a class has no training image, or the validation images are all of one class."""
+    """Raise UserError if a class has no training image, or if the validation images are all of one class."""
     class_names = train.class_names
     without = [name for index, name in enumerate(class_names) if index not in set(train.labels)]
     faults = [
@@ -206,19 +206,19 @@ def _require_classes(train, val):
     if len(class_names) < 2:
         faults.append(f"{train.path}: all images are of class {class_names[0]!r}; training needs at least two classes")
     if len(set(val.labels)) < 2:
-        faults.append(f"{val.path}: all images are of one class, which cannot choose an epoch; add some of another")
+        faults.append(f"{val.path}: all images are of one class, so they cannot choose an epoch; add some of another")
     require_none(faults)
 
 
 def read_rows(path):
-    """Read a split CSV as it stands, without a look at bin/: [(file name, class index)]; UserError with its faults."""
+    """Read a split CSV without checking it against bin/: [(file name, class index)]; UserError with its faults."""
     rows, faults = _read_rows(path)
     require_none(faults)
     return [(file_name, label) for _, file_name, label in rows]
 
 
 def _read_rows(path):
-    """Return [(line number, file name, class index)] and the faults of the lines that are not so."""
+    """Return [(line number, file name, class index)], and the faults of all other lines."""
     rows, faults = [], []
     for line, row in _csv_rows(path):
         if len(row) != 2:
@@ -235,7 +235,7 @@ def _read_rows(path):
 
 def _shared_with_other_partitions(path, line_of):
     return [
-        f"{path}, line {line_of[composed(name)]}: {name!r} is in {other}, line {line}, too; an image belongs to one "
+        f"{path}, line {line_of[composed(name)]}: {name!r} is also in {other}, line {line}; an image belongs to one "
         "partition"
         for other in split_tables(path.parent)
         if other != path and other.exists()

@@ -11,14 +11,14 @@ BLOCK = 2048  # hashes compared with each other at a time: 2048 x 2048 products 
 
 
 def thumbnail(image):
-    """Return an image as `image_files.decode_values` does shrunk to 16 rows of 17 grey values, uint8 (16, 17).
+    """Return an image as `image_files.decode_values` returns it, shrunk to 16 rows of 17 grey values, uint8 (16, 17).
 
-    Of more than 8 bits, the shrunken values are scaled from their own range: no other file changes it, and a single
-    pixel hardly does.
+    If it has more than 8 bits, the shrunken values are scaled from their own range: no other file affects it, and a
+    single pixel hardly does.
     """
     image = image.convert("F" if image_values.is_deep(image) else "L")
     small = image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
-    with np.errstate(invalid="ignore"):  # shrinking overflows where "no data" is the least number of float32
+    with np.errstate(invalid="ignore"):  # shrinking overflows if "no data" is the lowest float32 number
         return np.asarray(image_values.to_8_bits(small))
 
 
@@ -51,7 +51,7 @@ def signs(bits):
 
 
 def within(hashes, others, distance):
-    """Return which of the `others`, signs (m, 256), differ from which of the hashes in few enough bits, bool (n, m).
+    """Return which `hashes` (n, 256) and `others` (m, 256), both signs, differ in `distance` bits at most, bool (n, m).
 
     Signs that differ in d of 256 have the inner product 256 - 2 d: a matrix product, which uses all cores.
     """

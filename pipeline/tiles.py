@@ -22,7 +22,7 @@ BACKGROUND, INK = "white", "#111111"
 
 @dataclass(frozen=True)
 class Tile:
-    """A Pillow image, None for one that is not there, and its caption."""
+    """A Pillow image, None if it is missing, and its caption."""
 
     image: Image.Image | None
     caption: str
@@ -38,13 +38,13 @@ class Row:
 
 @functools.cache
 def font(size=SIZE, bold=False):
-    """Return the font of all pictures, DejaVu Sans as matplotlib brings it, which is not imported for it."""
+    """Return the font of all pictures, DejaVu Sans from matplotlib's folder, without importing matplotlib."""
     folder = Path(importlib.util.find_spec("matplotlib").origin).parent / "mpl-data" / "fonts" / "ttf"
     return ImageFont.truetype(str(folder / f"DejaVuSans{'-Bold' if bold else ''}.ttf"), size)
 
 
 def fitting(text, letters, width):
-    """Return a name on one line as far as it fits a width in pixels; of one that does not, the end tells most."""
+    """Return a name on one line, cut to fit a width in pixels; its end is kept, which tells most."""
     text = printable(text)
     if letters.getlength(text) <= width:
         return text
@@ -87,7 +87,7 @@ def draw_sheet(path, title, rows, remark="", side=TILE):
 
 
 def save(sheet, path):
-    """Write a Pillow image as a PNG file that is known as ours, whole or not at all."""
+    """Write a Pillow image as a PNG file with the project's mark, whole or not at all."""
     mark = PngImagePlugin.PngInfo()
     mark.add_text("Software", files.MARK)
     with files.whole_file(path) as temporary:

@@ -27,9 +27,9 @@ class UserTable:
         return [number for number, cell in enumerate(plain) if cell in names]
 
     def lines(self, image_column, names_of, faults):
-        """Yield the Lines; one of another width than the header or whose name fits several images goes to `faults`.
+        """Yield the Lines; lines of another width than the header, or with a name of several images, are `faults`.
 
-        `names_of` holds the names of each image, the first of which is the one in messages.
+        `names_of` holds the names of each image, of which messages use the first.
         """
         index = NameIndex(names_of)
         for number, row in self.rows:
@@ -54,11 +54,11 @@ class Line:
     where: str  # for messages
     cells: list
     name: str
-    image: int | None  # its position among the names given; None for the name of no image
+    image: int | None  # its index in `names_of`; None if the name is not that of an image
 
 
 def read(path):
-    """Read a UserTable; raises UserError where there is no line below the header."""
+    """Read a UserTable; raise UserError if there is no line below the header."""
     rows = read_rows(path)
     if len(rows) < 2:
         raise UserError(f"{path}: has no lines below its header; is it the right file?")
@@ -66,9 +66,9 @@ def read(path):
 
 
 def read_rows(path):
-    """Return what `files.read_csv` does, its letters those of cp1252 where they are not UTF-8: Excel saves them so.
+    """Return what `files.read_csv` does, with cells that are not UTF-8 read as cp1252, in which Excel saves them.
 
-    A note says so, since the letters of yet another encoding are then wrong ones.
+    A note says so, since letters of yet another encoding would be wrong.
     """
     found = files.read_csv(path)
     rows = [(line, [as_cp1252(cell) for cell in row]) for line, row in found]

@@ -138,7 +138,7 @@ def test_as_many_threads_work_as_the_system_lets_start(monkeypatch, allowed):
 
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(threading.Thread, "start", start_some)
-    assert progress.threads_to_be_had(4) == allowed
+    assert progress.available_threads(4) == allowed
     assert progress.map_in_threads(lambda number: number**2, range(20), "squares") == [n**2 for n in range(20)]
     assert list(progress.stream_in_threads(str, range(5), 3)) == list("01234")
 
@@ -147,7 +147,7 @@ def test_as_many_threads_work_as_the_system_lets_start(monkeypatch, allowed):
 @pytest.mark.parametrize(("limit", "expected"), [(20, 1), (32, 2), (1024, 4), (-1, 4)])
 def test_few_open_files_are_for_few_threads(monkeypatch, limit, expected):
     monkeypatch.setattr(progress.resource, "getrlimit", lambda which: (limit, limit))
-    assert progress.threads_to_be_had(4) == expected
+    assert progress.available_threads(4) == expected
 
 
 def test_bars_start_no_thread(terminal):
