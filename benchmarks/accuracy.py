@@ -5,11 +5,11 @@
     python benchmarks/accuracy.py brain_mri work strong -recipe strong
 
 FOLDER holds a folder per class and is left as it is; WORK is created, and keeps every fold's model and predictions
-under NAME, so that a run that was stopped goes on where it was. OPTIONs are those of train_torchvision.py. Every image
-is tested once per seed, by a model that has seen neither it nor its near-duplicates. With --inner no outer test image
-takes part: each fold's training and validation images are split once more, and the fifth of them that is held out there
-is tested. That is where settings are chosen. With -leave_out images are trained on and predicted as ever, but not
-counted in the figures.
+under NAME, so that a run that was stopped continues where it was. OPTIONs are those of train_torchvision.py. Every
+image is tested once per seed, by a model that has seen neither it nor its near-duplicates. With --inner, for choosing
+settings, no outer test image takes part: each fold's training and validation images are split once more, and the fifth
+of them that is held out is tested. The images of -leave_out are trained on and predicted as usual, but not counted in
+the figures.
 """
 
 import argparse
@@ -44,7 +44,7 @@ HEADER = [
 
 
 def outer_projects(folder, work):
-    """Return [(project, fold)] of the outer cross-validation, created where it is not there yet."""
+    """Return [(project, fold)] of the outer cross-validation, which is created if it does not exist yet."""
     project = work / "outer"
     if not (project / "bin").exists():
         shutil.rmtree(project, ignore_errors=True)
@@ -94,8 +94,8 @@ def measure(projects, name, seed, left_out, options):
 
 
 def row(name, seed, folds, seconds):
-    """Return a line of the table: the report's figures of the folds, with their intervals, and the spread."""
-    results = summarize(pool(folds, each_image_once=False))  # which inner folds do not
+    """Return a row of the table: the report's figures of the folds, with their intervals, and the spread."""
+    results = summarize(pool(folds, each_image_once=False))  # inner folds share images
     accuracies = [(fold.labels == fold.predictions).mean() for fold in folds]
     return [
         name,
@@ -111,9 +111,9 @@ def row(name, seed, folds, seconds):
 
 
 def agreement(seeds):
-    """Return a sentence on the images that are correct, and those that are wrong, in each seed's list of Predictions.
+    """Return a sentence on the images that are correct with every seed, and those that are wrong with every seed.
 
-    Every image is in one of the folds.
+    `seeds` holds the Predictions of all folds for each seed; every image is in one of the folds.
     """
     names = [name for fold in seeds[0] for name in fold.file_names]
     correct = np.array([np.concatenate([fold.labels == fold.predictions for fold in folds]) for folds in seeds])
@@ -133,7 +133,7 @@ def main():
     parser.add_argument("name")
     parser.add_argument("-seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--inner", action="store_true")
-    parser.add_argument("-leave_out", nargs="+", default=[], help="file names that the figures shall not count")
+    parser.add_argument("-leave_out", nargs="+", default=[], help="file names of images not to be counted")
     arguments, options = parser.parse_known_args()
     absent = [name for name in arguments.leave_out if not any(arguments.folder.glob(f"*/{glob.escape(name)}"))]
     if absent:

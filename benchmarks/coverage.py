@@ -3,16 +3,16 @@
     python benchmarks/coverage.py [-simulations 500] [-classes 2 4] [-folds 1 5]
     python benchmarks/coverage.py -figures differences|decision_curve [-simulations 500] [-folds 1 5]
 
-Prints for each setting and each figure that has an interval the percentage of simulations whose interval holds the
-figure's value for endlessly many images of the same kind; at the end, a table with the lowest of all correlations.
-Images come in groups: the score of an image has a part that its group shares, whose fraction of the variance is the
-intraclass correlation (ICC), and all images of a group are of one class. With five folds, the scores of each fold's
-model are shifted against those of the others. An interval that a simulation does not have (no image of a class, say) is
-not counted.
+For each setting and each figure with an interval, prints the percentage of simulations whose interval holds the true
+value: that for an unlimited number of images of the same kind. At the end it prints a table with the lowest percentage
+over all correlations. Images come in groups: the score of an image has a part that its group shares, whose fraction of
+the variance is the intraclass correlation (ICC), and all images of a group are of one class. With five folds, the
+scores of each fold's model are shifted against those of the others. A simulation without an interval (no image of a
+class, say) is not counted.
 
-The differences are those of two models for the same images, which are equally good or not. Where they are, p >= 0.05 is
-counted too: of a test that finds a difference in 5% it is 95%. The decision curve is that of one model, at some
-thresholds, less that of treating none and less that of treating all.
+The differences are those of two models on the same images, which are equally good or not. If they are, simulations with
+p >= 0.05 are counted too: 95%, if the test wrongly finds a difference in 5%. The decision curve is that of one model,
+at some thresholds, minus that of treating none and minus that of treating all.
 """
 
 import argparse
@@ -34,15 +34,15 @@ from pipeline.predictions import Predictions
 SEPARATION = 1.8  # between the classes, in standard deviations of the scores: an area of about 0.9
 SHIFTS = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])  # of the folds' models, in the same unit
 PREVALENCE = 0.6  # of the positive class of two
-ENDLESS = 200_000  # images that tell the true values
+ENDLESS = 200_000  # images from which the true values are computed
 SIZES = ((30, 1), (100, 1), (500, 1), (100, 5), (200, 5), (200, 20), (500, 20))  # images, images in a group
 CORRELATIONS = (0.0, 0.2, 0.5, 0.9)
-# Of the decision curve and the differences: single images, and 10, 20 and 50 groups.
+# For the decision curve and the differences: single images, and 10, 20 and 50 groups.
 SMALL_SIZES = ((50, 1), (200, 1), (50, 5), (200, 20), (200, 10), (200, 4))
 SMALL_CORRELATIONS = (0.0, 0.3, 0.9)
 THRESHOLDS = np.array([0.1, 0.3, 0.5, 0.7])
 OTHERS = (SEPARATION, 1.2)  # separations of the second model: as good as the first, or an area of about 0.8
-IN_COMMON = 0.5  # of the variance of two models' scores
+IN_COMMON = 0.5  # fraction of the variance that two models' scores share
 FEWEST = 0.1  # fraction of the simulations that must have an interval of a difference, for it to be counted
 
 
@@ -59,13 +59,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Pair(Setting):
-    """What is drawn of two models for the same images."""
+    """What is drawn for two models on the same images."""
 
     other: float  # the separation of the second one; that of the first is SEPARATION
 
 
 def settings(class_counts, fold_counts, sizes=SIZES, correlations=CORRELATIONS):
-    """Return the Settings: every size with every correlation, which single images have no use for."""
+    """Return the Settings: every size with every correlation; single images have none."""
     return [
         Setting(classes, folds, images, size, correlation)
         for classes in class_counts
@@ -82,10 +82,10 @@ def draw(setting, random):
 
 
 def draw_pair(setting, random):
-    """Return the Predictions of both models of a Pair, which find the same images difficult, but not only those.
+    """Return the Predictions of both models of a Pair; some images are difficult for both.
 
-    Of five folds, where the one's model is shifted up, the other's is shifted down: no fold's two models are equally
-    good, and all together are, where their separations are the same.
+    With five folds, the folds in which one model is shifted up are those in which the other is shifted down. So the
+    two differ within a fold, but over all folds they are equally good if their separations are the same.
     """
     labels, groups, folds = draw_images(setting, random)
     common, first, second = (draw_noise(setting, groups, random) for _ in range(3))
@@ -105,7 +105,7 @@ def draw_images(setting, random):
 
 
 def draw_noise(setting, groups, random):
-    """Return what makes the scores of images differ, float (n, columns), of which a group has a part in common."""
+    """Return the random part of the scores, float (n, columns); the images of a group share some of it."""
     columns = 1 if setting.classes == 2 else setting.classes
     shared = random.normal(size=(setting.images // setting.group_size, columns))[groups]
     own = random.normal(size=(setting.images, columns))
@@ -113,7 +113,7 @@ def draw_noise(setting, groups, random):
 
 
 def predict(setting, labels, groups, folds, noise, separation=SEPARATION, shifts=SHIFTS):
-    """Return the Predictions of a model that separates the classes so far, and whose folds are shifted so."""
+    """Return the Predictions of a model with this separation of the classes and these shifts of the folds."""
     shift = shifts[folds] if setting.folds > 1 else np.zeros(setting.images)
     if setting.classes == 2:
         scores = separation * (labels - 0.5) + noise[:, 0] + shift
@@ -142,14 +142,14 @@ def figures(predictions):
     named = {name: figure for name, figure in named.items() if name not in same_or_without}
     named |= {"Brier Score": results.main.brier_score, "Log Loss": results.log_loss}
     if results.positive is not None:
-        ratios = predictive_values(predictions, [])  # with which those of predictive values at any prevalence hold too
+        ratios = predictive_values(predictions, [])  # if their intervals hold, so do those of predictive values
         return named | results.main.calibration_line | {"LR+": ratios.positive_ratio, "LR-": ratios.negative_ratio}
     in_order = ordered.measure(predictions, predictions.class_names)
     return named | {"Hand and Till's M": results.pairwise_auc, "Weighted Kappa": in_order.weighted_kappa}
 
 
 def net_benefits(predictions):
-    """Return {name: Figure} of the decision curve less treating none, and less treating all, at THRESHOLDS."""
+    """Return {name: Figure} of the decision curve minus treating none, and minus treating all, at THRESHOLDS."""
     curve, named = decision_curve.measure(predictions, THRESHOLDS), {}
     for name, values, limits in (
         ("None", curve.model, curve.limits),
@@ -174,14 +174,14 @@ def differences(first, second, are_equal):
 
 
 def not_rejected(p_value):
-    """Return a test of no difference as a Figure of 0, whose interval is all that it does not reject: 0 or nothing."""
+    """Return a test of no difference as a Figure of 0, whose interval holds 0 unless the test rejects it."""
     if p_value is None:
         return Figure(0.0)
     return Figure(0.0, [0.0, 0.0] if p_value >= 0.05 else [np.nan, np.nan])
 
 
 def small_settings(class_counts, fold_counts):
-    """Return the Settings of the decision curve, which those of the differences are made of."""
+    """Return the Settings of the decision curve, from which those of the differences are created."""
     return settings(class_counts, fold_counts, SMALL_SIZES, SMALL_CORRELATIONS)
 
 
@@ -192,12 +192,12 @@ def pairs(class_counts, fold_counts):
 
 @dataclass(frozen=True)
 class Kind:
-    """Some of the figures, which are drawn and measured together."""
+    """Figures that are drawn and measured together."""
 
     class_counts: tuple
     settings: Callable  # of class counts and fold counts
     measure: Callable  # of a setting and a random generator: {name: Figure}
-    fewest: float = 0.0  # an interval that a smaller fraction of the simulations has is not counted
+    fewest: float = 0.0  # a figure is not counted if a smaller fraction of the simulations has its interval
 
 
 KINDS = {
@@ -220,7 +220,7 @@ def coverage(kind, setting, truth, simulations, seed):
 
 
 def true_values(kind, setting):
-    """Return {figure: value} for endlessly many images; how they are grouped does not matter to it."""
+    """Return {figure: value} for ENDLESS images; it does not depend on how they are grouped."""
     return {name: figure.value for name, figure in kind.measure(setting, np.random.default_rng(0)).items()}
 
 
@@ -235,7 +235,7 @@ def main():
     arguments = parser.parse_args()
     kind, simulations = KINDS[arguments.figures], arguments.simulations
     if arguments.classes and arguments.figures != "report":
-        parser.error(f"-classes: -figures {arguments.figures} is of two classes; leave it out")
+        parser.error(f"-classes: -figures {arguments.figures} is for two classes; leave it out")
     class_counts = arguments.classes or kind.class_counts
     truths, found = {}, {}
     for number, setting in enumerate(kind.settings(class_counts, arguments.folds)):
@@ -250,7 +250,7 @@ def main():
 
 
 def lowest(found):
-    """Return the table of each figure's lowest coverage over the correlations, of {Setting: {figure: coverage}}."""
+    """Return the table of each figure's lowest coverage over the correlations, from {Setting: {figure: coverage}}."""
     cells = defaultdict(lambda: defaultdict(list))
     for setting, values in found.items():
         for name, value in values.items():

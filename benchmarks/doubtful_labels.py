@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/doubtful_labels.py WORK
 
-Draws 300 heads of two classes (half of them with a lesion) and takes 400 of scikit-learn's handwritten digits. Of each
-set 3% of the labels, chosen at random, are changed to another class before the split; five folds are trained with
+Draws 300 heads of two classes (half of them with a lesion) and takes 400 of scikit-learn's handwritten digits. In each
+set 3% of the labels, chosen at random, are changed to another class before the split. Five folds are trained with
 -recipe transfer at 112 x 112 pixels, and the images are ranked by our label quality and by cleanlab's two scores.
 Two seeds choose which labels are changed.
 """
@@ -53,7 +53,7 @@ def draw(name, folder):
 
 
 def measure(name, folder, project, seed):
-    """Return the rows of a set with the labels that a seed changes: one for each ranking."""
+    """Return the rows for a set whose labels a seed has changed, one for each ranking."""
     from cleanlab.rank import get_label_quality_scores  # only here, since the tests import this file without it
 
     flipped = flip(folder, project, seed)
@@ -95,7 +95,7 @@ def measure(name, folder, project, seed):
 
 
 def flip(folder, project, seed):
-    """Copy class folders into a project, some images into another class; return the sources of these there."""
+    """Copy class folders into a project and move some images into another class; return their sources there."""
     shutil.rmtree(project, ignore_errors=True)
     measuring.copy_class_folders(folder, project)
     random = np.random.default_rng(seed)

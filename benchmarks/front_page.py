@@ -1,13 +1,13 @@
-"""The table of the front page: every recipe on the same five folds, beside what shows no picture to a network.
+"""The table of the front page: every recipe on the same five folds, beside baselines without a network.
 
     python benchmarks/front_page.py FOLDER WORK [-recipes NAME ...] [-seeds 0 1 2] [OPTION ...]
     python benchmarks/front_page.py brain_mri work -img_shape 3 112 112
     python benchmarks/front_page.py hand_signs work_2 -recipes strong transfer fine-tune -img_shape 3 64 64 --keep_color
 
 FOLDER holds a folder per class and is left as it is. WORK is created, or shared with accuracy.py, whose outer folds
-these are; what was measured is kept there, so that a run that was stopped goes on with the recipe that it was at. Give
-a new WORK where a recipe has changed.
-OPTIONS are those of train_torchvision.py, for the recipe `strong`, which prescribes no size of image. The seconds are
+these are. Results are kept there, so that a run that was stopped continues with the recipe that it was at. Give a new
+WORK if a recipe has changed.
+OPTIONS are those of train_torchvision.py, for the recipe `strong`, which does not set the image size. The seconds are
 those of whole commands: all folds trained, tested and evaluated.
 """
 
@@ -50,7 +50,7 @@ def measure(project, recipe, seed, options):
 
 
 def baseline_rows(project):
-    """Return a line of the table for each simple baseline, measured once on the folds of the project."""
+    """Return a row of the table for each simple baseline, measured once on the folds of the project."""
     kept = project / "csv" / "baselines.json"
     if not kept.exists():
         measuring.run_script("partition_datasets.py", "-proj_dir", project, "--baselines")

@@ -1,11 +1,11 @@
-"""Whether --explain finds what tells the classes apart: how much of its heat lies on lesions whose place is known.
+"""Whether --explain finds what tells the classes apart: how much of its heat is on lesions whose place is known.
 
     python benchmarks/heat.py [-sizes 64 112 224] [-architecture resnet18]
 
-Trains on drawn heads with and without a lesion, SIZE x SIZE pixels, and explains the heads with a lesion among others
-that are predicted correctly: with what --explain takes, and with Grad-CAM at the model's last layer and at the one that
---explain takes. Lift is the fraction of the heat on the lesion over the lesion's fraction of the image: at 1 it is not
-better than heat everywhere. A hit is an image whose hottest pixel lies on the lesion.
+Trains on drawn heads with and without a lesion, SIZE x SIZE pixels. Then, among other drawn heads, explains those with
+a lesion that are predicted correctly: with the method of --explain, and with Grad-CAM at the layer that --explain uses
+and at the model's last layer. Lift is the fraction of the heat that is on the lesion, divided by the lesion's fraction
+of the image: at 1 it is not better than heat everywhere. A hit is an image whose hottest pixel is on the lesion.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def measure(architecture, size):
 
 
 def draw(preprocessing, count, seed):
-    """Return pixels, labels and masks of the lesions (n, height, width) of drawn heads, every second with a lesion."""
+    """Return pixels, labels and masks of the lesions (n, height, width) of drawn heads, half of them with a lesion."""
     pixels, masks = [], []
     for number in range(count):
         generator = np.random.default_rng([seed, number])
@@ -93,7 +93,7 @@ def grad_cam(model, layer, images, labels):
 
 
 def on_lesions(heat, lesions):
-    """Return the mean lift, and how many images' hottest pixels lie on the lesion."""
+    """Return the mean lift, and how many images have their hottest pixel on the lesion."""
     heat = functional.interpolate(heat[:, None], size=lesions.shape[1:], mode="bilinear")[:, 0].numpy()
     fractions = (heat * lesions).sum(axis=(1, 2)) / np.maximum(heat.sum(axis=(1, 2)), 1e-9)
     hits = [lesion.ravel()[values.argmax()] for values, lesion in zip(heat, lesions, strict=True)]

@@ -1,10 +1,11 @@
-"""Loss over epochs of two ways to train, over several seeds: in two number formats, or from two sets of first weights.
+"""Loss over epochs of two ways to train, over several seeds: with two number formats, or from two initial weights.
 
     python benchmarks/loss_curves.py precision FOLDER WORK FIGURE.png [-seeds 0 1 2] [OPTIONS OF train_torchvision.py]
     python benchmarks/loss_curves.py transfer FOLDER WORK FIGURE.png [-seeds 0 1 2] [OPTIONS OF train_torchvision.py]
 
 FOLDER holds class folders and is left as it is; WORK is created and keeps everything: what has finished is not done
-again. `transfer` trains on drawn images first (demo.py), then on FOLDER from random weights and from those.
+again. `transfer` first trains on drawn images (demo.py), then on FOLDER, from random weights and from those learned on
+the drawn images.
 """
 
 import argparse
@@ -67,7 +68,7 @@ def train_on_drawn_images(work, options):
 
 
 def train(project, name, quantity, *options):
-    """Train to the last epoch, unless it has been done, and return the quantity of each epoch."""
+    """Train to the last epoch, unless this was done before, and return the quantity of each epoch."""
     measuring.run_script(
         "train_torchvision.py", "-dir", project, "-save", f"{name}.pth.tar", "--resume", *options, "-patience", 0
     )
@@ -92,7 +93,7 @@ def draw(path, losses, label):
 
 
 def report(losses):
-    """Return a table: lowest and last loss, and the first epoch that reaches the lowest median loss of the first."""
+    """Return a table: lowest and last loss, and the first epoch that reaches the lowest median of the first way."""
     medians = {way: np.median(runs, axis=0) for way, runs in losses.items()}
     first, *_ = medians.values()
     goal, rows = first.min(), []

@@ -1,4 +1,4 @@
-"""What the benchmarks have in common: commands run under a clock, a copied project, a name for the machine. Unix only.
+"""What the benchmarks share: timing commands, copying a project, describing the machine. Unix only.
 
 Importing it makes the package `pipeline` importable too.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 SCRIPTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(SCRIPTS))
 
-# A process's peak memory is never less than that of the one which started it: so a small one starts each command.
+# A process's peak memory is never less than that of the process that started it, so a small one starts each command.
 LAUNCHER = """
 import json, resource, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which ends the command too
@@ -34,13 +34,13 @@ class Measured:
     """What a command took."""
 
     seconds: float  # from start to end
-    cpu_seconds: float  # of all cores, which hardly depend on what else the machine does
+    cpu_seconds: float  # of all cores; they hardly depend on what else the machine does
     memory: float  # MB at the peak, of the largest of its processes
     output: str  # what it printed
 
 
 def run(*arguments, status=0, python=sys.executable):
-    """Run `python ARGUMENTS...` and return Measured; where it ends with another exit status, end with its message."""
+    """Run `python ARGUMENTS...` and return Measured; if it ends with another exit status, exit with its message."""
     command = [python, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", LAUNCHER, *command], **pipes) as launcher:

@@ -1,13 +1,13 @@
-"""An operating point: does the guarantee hold, is the warning right, from how many images on does a temperature pay?
+"""Operating points: does the guarantee hold, is the warning right, from how many images on does a temperature help?
 
     python benchmarks/operating_point.py temperature
     python benchmarks/operating_point.py guarantee
     python benchmarks/operating_point.py warning
     python benchmarks/operating_point.py runs "DIR/NAME_fold_*_preds.json" ...
 
-The first three draw the log odds of two classes: x is normal with mean m or -m and variance 1, and 2 m x is then the
-true log odds. A model gives `overconfidence` times that. Every random number comes from one seed. The fourth takes the
-test predictions of real folds, and fits a temperature on some of their images to judge it by the others.
+The first three draw the log odds of two classes: x is normal with mean m or -m and variance 1, so the true log odds are
+2 m x. A model gives `overconfidence` times that. Every random number comes from one seed. The fourth takes the test
+predictions of real folds, and fits a temperature on some of their images to judge it on the others.
 """
 
 import argparse
@@ -31,23 +31,23 @@ REPEATS = 1000
 ACCURACIES = (0.75, 0.9, 0.97)
 OVERCONFIDENCE = (0.7, 1, 1.25, 1.5, 2)
 COUNTS = (25, 50, 100, 200, 400)
-# Of the guarantee.
+# For the guarantee.
 DRAWS = 2000
 SENSITIVITIES, POSITIVES, GROUP_SIZES = (0.8, 0.9, 0.95), (40, 75, 150, 300), (1, 3)
 
-# Of the warning.
+# For the warning.
 WARNING_DRAWS, WARNING_COUNTS = 500, (30, 50, 100, 400)
 
 
 def draw(random, count, accuracy, overconfidence=1.0):
-    """Return labels, int (n,), and a model's probabilities, float (n, 2), of as many images of either class."""
+    """Return labels, int (n,), and a model's probabilities, float (n, 2), of equally many images of both classes."""
     labels, m = np.arange(count) % 2, norm.ppf(accuracy)
     positive = expit(overconfidence * 2 * m * random.normal((2 * labels - 1) * m))
     return labels, np.column_stack([1 - positive, positive])
 
 
 def temperature_table():
-    """Return the table of the change in log loss by a temperature, on other images: mean, and how often it is worse."""
+    """Return the table of how a temperature changes the log loss of other images: mean, and how often it is worse."""
     rows = []
     for accuracy in ACCURACIES:
         for overconfidence in OVERCONFIDENCE:
@@ -72,12 +72,12 @@ class Losses:
         self.losses = [np.logaddexp(0, odds / np.exp(each)).mean() for each in self.grid]
 
     def change(self, value):
-        """Return by how much the log loss is higher at a temperature than at 1, as it was."""
+        """Return by how much the log loss is higher at a temperature than at 1, which changes nothing."""
         return np.interp(np.log(value), self.grid, self.losses) - np.interp(0, self.grid, self.losses)
 
 
 def guarantee_table():
-    """Return the table of how often a threshold's true sensitivity is below the one asked for, and how often refused.
+    """Return the table of how often a threshold's true sensitivity is too low, and how often a threshold is refused.
 
     Images of a group share half of the variance of their log odds.
     """
@@ -108,7 +108,7 @@ def guarantee_table():
 
 
 def true_sensitivity(random, positives, size, rule):
-    """Return the true sensitivity of a threshold that drawn validation images choose; None where it is refused."""
+    """Return the true sensitivity of a threshold that drawn validation images choose; None if it is refused."""
     count = 2 * positives
     labels, m = np.repeat([0, 1], positives), norm.ppf(0.9)
     groups = np.arange(count) // size
@@ -130,9 +130,9 @@ def true_sensitivity(random, positives, size, rule):
 
 
 def warning_table():
-    """Return the table of how often thresholds are said not to carry over to test images, of the same kind or harder.
+    """Return the table of how often a warning says that thresholds do not carry over to test images.
 
-    Of the harder ones 80% are classified correctly, of the others 90%.
+    Of the validation images 90% are classified correctly; of the test images 90%, or 80% if they are harder.
     """
     rows = []
     rules = thresholds.Rule(), thresholds.Rule(0.95)
@@ -147,11 +147,11 @@ def warning_table():
 
 
 def is_warned(random, fold_count, size, rule, count, accuracy):
-    """Tell whether thresholds that `count` drawn validation images choose are said not to carry over to test images.
+    """Tell whether a warning says that thresholds chosen on `count` drawn validation images do not carry over.
 
-    One model is tested on as many others. With folds each of twice as many images is tested by one model, and every
-    second one has been validated by another: models share three quarters of the variance of the log odds, and are
-    shifted. Images of a group share half of it.
+    One model is tested on as many other images. With folds, each of twice as many images is tested by one model, and
+    every second one is a validation image of another. The models share three quarters of the variance of the log odds,
+    and are shifted. Images of a group share half of it.
     """
     groups, m = np.arange(2 * count) // size, norm.ppf(0.9)
     labels, folds_of = groups % 2, groups % 5 if fold_count > 1 else np.zeros(2 * count, dtype=int)
@@ -185,7 +185,7 @@ def is_warned(random, fold_count, size, rule, count, accuracy):
 
 
 def runs_table(patterns):
-    """Return the table of the change in log loss for real predictions of folds; halves of whole groups, at random."""
+    """Return the table of how a temperature, fitted on random groups, changes the log loss of real folds."""
     rows = []
     for pattern in patterns:
         paths = sorted(Path(path) for path in glob.glob(pattern))
@@ -213,7 +213,7 @@ def runs_table(patterns):
 
 
 def change_in_a_run(random, found, groups, count):
-    """Return the change in log loss of the other images by a temperature fitted on about `count`, in whole groups."""
+    """Return how a temperature fitted on about `count` images, in whole groups, changes the log loss of the others."""
     order = random.permutation(groups.max() + 1)
     chosen = np.isin(groups, order[: np.searchsorted(np.cumsum(np.bincount(groups)[order]), count) + 1])
     value = temperature.fit(found.labels[chosen], found.probabilities[chosen])

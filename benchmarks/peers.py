@@ -1,4 +1,4 @@
-"""What a user could pick instead, on the same folds: from class folders to the predictions of the test images.
+"""What a user could choose instead, on the same folds: from class folders to the predictions of the test images.
 
     python benchmarks/peers.py FOLDER WORK transfer fine-tune [-folds 0 1] [-seeds 0 1 2]
     python benchmarks/peers.py FOLDER WORK timm -timm CHECKOUT
@@ -6,24 +6,24 @@
 
 FOLDER holds a folder per class and is left as it is; WORK is created, or shared with accuracy.py, whose outer folds
 these are, and keeps what was measured. Every peer trains on a fold's training images, may look at its validation images
-and predicts its test images, in processes of its own; the seconds are those of the whole commands. What is not named
-here is as the peer has it by default:
+and predicts its test images, in processes of its own; the seconds are those of the whole commands. All settings that
+are not named here are the peer's defaults:
 
     transfer, fine-tune, strong   recipes of train_torchvision.py
     timm         train.py and inference.py, AdamW at 0.0002; CHECKOUT is a copy of timm's repository, since they are
                  not part of its package
-    ultralytics  yolo26n-cls, its smallest, for its default of 100 epochs from random weights: its own are no package
+    ultralytics  yolo26n-cls, its smallest, for its default of 100 epochs from random weights: its own are downloaded
     fastai       vision_learner and fine_tune, one epoch of which only trains the last layers
     autogluon    MultiModalPredictor with one timm model
 
 All but ultralytics and strong start from the same ImageNet weights of EfficientNet-Lite0. All peers but ours train with
 224 x 224 pixels in batches of 25 images, all but ultralytics for 20 epochs. Their requirements contradict one another:
-for each that is not in this environment create one (python -m venv venv; venv/bin/pip install fastai timm, or
+for each peer that is not in this environment, create another (python -m venv venv; venv/bin/pip install fastai timm, or
 ultralytics, or autogluon.multimodal), and name its Python with -python.
 
 "lines" are the lines that a user types: our four commands; timm's two, which together have over 30 options; for the
-others the lines of code of peer_sides/, a statement on each. The split into training, validation and test images, which
-ours draw and the others take as folders, is not counted for them.
+others the lines of code of peer_sides/, one per statement. Splitting the images into training, validation and test
+images, which our commands do, while the others get folders, is not counted for the others.
 """
 
 import argparse
@@ -42,7 +42,7 @@ import torch
 from torchvision.models import get_model_weights
 
 from pipeline import image_table, predictions, split_files
-from pipeline.learning import efficientnet_lite  # noqa: F401 - which registers its models
+from pipeline.learning import efficientnet_lite  # noqa: F401 - registers its models
 from pipeline.messages import format_table
 from pipeline.predictions import Predictions
 from pipeline.project import Project
@@ -158,7 +158,7 @@ def autogluon_checkpoint(task):
 
 
 def count_lines(name):
-    """Return how many lines of code a script of peer_sides/ has, its docstring left out and each statement on one."""
+    """Return how many lines of code a script of peer_sides/ has, without its docstring, one per statement."""
     _, *statements = ast.parse((SIDES / f"{name}_side.py").read_text()).body
     return sum(len(ast.unparse(statement).splitlines()) for statement in statements)
 
@@ -233,7 +233,7 @@ def named_python(text):
     """Return (name of a peer, path of its Python) of NAME=PATH."""
     name, _, path = text.partition("=")
     if name not in PEERS or not Path(path).is_file():
-        raise argparse.ArgumentTypeError(f"{text}: NAME=PATH expected, the name of a peer and a Python that is there")
+        raise argparse.ArgumentTypeError(f"{text}: NAME=PATH expected, the name of a peer and an existing Python")
     return name, path
 
 
@@ -245,7 +245,7 @@ def main():
     parser.add_argument("work", type=Path)
     parser.add_argument("peers", nargs="+", choices=PEERS)
     parser.add_argument("-seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("-folds", type=int, nargs="+", default=range(accuracy.FOLDS), help="some of the folds only")
+    parser.add_argument("-folds", type=int, nargs="+", default=range(accuracy.FOLDS), help="only these folds")
     parser.add_argument("-timm", type=Path, help="copy of timm's repository")
     parser.add_argument(
         "-python", type=named_python, nargs="+", default=[], metavar="NAME=PATH", help="the Python that has a peer"

@@ -4,7 +4,7 @@
 
 FOLDER holds class folders of images; for each repeat a copy goes through all five scripts, training three epochs of
 resnet18. The first table has the medians. The second comes from one more run under Python's profiler, which slows
-importing most: of each script the time of a few functions, with all that they call. What a step imports when it
+importing most: for each script the time of a few functions, with everything that they call. What a step imports when it
 first runs counts both there and as importing. Unix only.
 """
 
@@ -22,7 +22,7 @@ from pipeline.readers import folder_path, whole_number
 
 TRAINING = ("-architecture", "resnet18", "-num_epochs", 3, "-batch_size", 25)
 
-# Of each script: what a step does, and the function that does it.
+# For each script: what a step does, and the function that does it.
 STEPS = {
     "partition_datasets.py": {
         "reading, decoding and hashing the images": "catalogue.py:inspect_files",
@@ -103,7 +103,7 @@ def measure_scripts(folder):
 
 
 def profile_scripts(folder):
-    """Return {script: {function as in STEPS: seconds}, with those of the whole script under None} for a copy."""
+    """Return {script: {function as in STEPS: seconds}} for a copy; None stands for the whole script."""
     profiles = {}
     with tempfile.TemporaryDirectory() as project, tempfile.NamedTemporaryFile() as profile:
         measuring.copy_class_folders(folder, Path(project))

@@ -3,11 +3,11 @@
     python benchmarks/scale.py [COUNT ...]
 
 Draws COUNT different images of 96 x 96 pixels, every tenth a recompressed near-duplicate of the one before it, and runs
-the scripts on them, training shufflenet_v2_x0_5 at 64 x 64 pixels in batches of 256 for two epochs, of whose second the
-images a second are; those of predicting are over the whole command. It trains twice: once with the images held in
-memory, once with the images read again for every batch, as happens where they do not fit. Part of partitioning is to
-compare all pairs of images, which is timed by itself too. All images are predicted once more as new ones,
-and to compare with that the training images as a partition. Unix only.
+the scripts on them. shufflenet_v2_x0_5 is trained at 64 x 64 pixels in batches of 256 for two epochs, and this twice:
+once with the images held in memory, once with the images read again for every batch, as happens if they do not fit. The
+images per second of training are those of the second epoch, those of predicting are over the whole command. Comparing
+all pairs of images, which is part of partitioning, is also timed separately. All images are predicted once more as new
+ones and, to compare with that, the training images as a partition. Unix only.
 """
 
 import tempfile
@@ -27,7 +27,7 @@ from pipeline.readers import whole_number
 ARCHITECTURE = "shufflenet_v2_x0_5"
 TRAINING = ("-architecture", ARCHITECTURE, "-img_shape", 3, 64, 64, "-batch_size", 256, "-num_epochs", 2)
 
-# Runs the script with no memory granted to the images.
+# Runs the script without memory for the images.
 STREAMING = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -74,7 +74,7 @@ def draw(folder, count):
 
 
 def measure(count):
-    """Yield a row for each script: images, step, seconds, peak memory in MB, images a second."""
+    """Yield a row for each script: images, step, seconds, peak memory in MB, images per second."""
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         draw(project, count)
@@ -83,9 +83,9 @@ def measure(count):
         yield row(count, "organize", measuring.run_script("organize_files.py", project))
         training = ["-project_directory", project, *TRAINING]
         held = measuring.run_script("train_torchvision.py", *training)
-        yield row(count, "train, held in memory", held, images_a_second(project))
+        yield row(count, "train, held in memory", held, images_per_second(project))
         streamed = measuring.run("-c", STREAMING, measuring.SCRIPTS, *training, "--overwrite")
-        yield row(count, "train, read again", streamed, images_a_second(project))
+        yield row(count, "train, read again", streamed, images_per_second(project))
         yield row(count, "test", measuring.run_script("test_torchvision.py", "-dir", project))
         tested = measuring.run_script("test_torchvision.py", "-dir", project, "-split", "train")
         rate = measuring.count_images(project, "train") / tested.seconds
@@ -102,14 +102,14 @@ def row(count, step, measured, rate=""):
 
 
 def seconds_of_all_pairs(count):
-    """Return what comparing all pairs of `count` images takes."""
+    """Return how long comparing all pairs of `count` images takes."""
     thumbnails = np.random.default_rng(0).integers(0, 256, (count, 16, 17), dtype=np.uint8)
     started = time.perf_counter()
     duplicates.group_near(np.arange(count), thumbnails, 10)
     return time.perf_counter() - started
 
 
-def images_a_second(project):
+def images_per_second(project):
     """Return training images per second of the second epoch, its validation included."""
     return f"{measuring.count_images(project, 'train') / measuring.epoch_seconds(project, ARCHITECTURE)[-1]:.0f}"
 

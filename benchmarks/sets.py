@@ -1,11 +1,11 @@
-"""Write images in class folders: sets to train on beside your own, the same ones every time.
+"""Write images into class folders: sets to train on beside your own, the same every time.
 
     python benchmarks/sets.py digits FOLDER [COUNT]    scikit-learn's handwritten digits, 8 x 8 pixels, ten classes
     python benchmarks/sets.py heads FOLDER [COUNT]     those that demo.py draws, with and without a lesion
     python benchmarks/sets.py shapes FOLDER [COUNT]    coloured shapes on noise; only the outline tells the five classes
     python benchmarks/sets.py sample FOLDER [COUNT] -of SOURCE    some of the images in the class folders of SOURCE
 
-COUNT images (default: 300), as many of each class.
+COUNT images (default: 300), equally many of each class.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from sklearn.model_selection import train_test_split
 
 import demo
 
-assert measuring  # which makes what lies at the top importable
+assert measuring  # importing it makes demo importable
 
 SIDE = 128  # pixels of a drawn shape's image
-# Corners on a circle at every how many of them: a star goes to every second one.
+# Corners on a circle, and which of them is the next: in a star, every second one.
 SHAPES = {"triangle": (3, 1), "square": (4, 1), "pentagon": (5, 1), "hexagon": (6, 1), "star": (5, 2)}
 
 
@@ -54,7 +54,7 @@ def write_shapes(folder, count):
 
 
 def draw_shape(generator, corners, step):
-    """Return an image of a filled shape of `corners`, which are joined at every `step` of them."""
+    """Return an image of a filled shape with this number of corners, in which each is joined to the `step`-th next."""
     background, colour = generator.uniform(0, 255, (2, 3))
     radius = generator.uniform(0.14, 0.32) * SIDE
     centre = generator.uniform(radius, SIDE - radius, 2)
@@ -88,10 +88,10 @@ def main():
     parser.add_argument("set", choices=[*SETS, "sample"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("count", type=int, nargs="?", default=300)
-    parser.add_argument("-of", dest="source", type=Path, metavar="SOURCE", help="of sample: where the images lie")
+    parser.add_argument("-of", dest="source", type=Path, metavar="SOURCE", help="for sample: the folder of the images")
     arguments = parser.parse_args()
     if (arguments.set == "sample") != (arguments.source is not None):
-        parser.error("-of SOURCE: belongs to sample, and only to it")
+        parser.error("-of SOURCE: must be given for sample, and only for it")
     if arguments.source:
         copy_sample(arguments.folder, arguments.count, arguments.source)
     else:

@@ -1,9 +1,9 @@
-"""How soon each script answers: its help, an error, and a test of few images, beside bare Python and importing torch.
+"""How soon each script answers: its help, errors, and a test of few images, beside bare Python and importing torch.
 
     python benchmarks/start_up.py FOLDER [-repeats N]
 
 FOLDER holds class folders of images; a copy is partitioned and organized, and resnet18 trained for one epoch. Every
-command then runs once a repeat, one after the other; the table has the medians. Unix only.
+command then runs once per repeat, one after the other; the table has the medians. Unix only.
 """
 
 import statistics

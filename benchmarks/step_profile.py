@@ -72,7 +72,7 @@ def main(argv=None):
         seconds = Counter()
         for event in profiler.key_averages():
             if event.device_type != DeviceType.CPU:
-                continue  # a GPU's own events, whose times the operations that started them have too
+                continue  # a GPU's own events, whose times are also those of the operations that started them
             microseconds = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
             seconds[kind_of(event.key)] += microseconds / 1e6 / STEPS
         total = seconds.total()

@@ -4,10 +4,10 @@
     python benchmarks/train_speed.py FOLDER [-architecture NAME ...] [-repeats N] [--use_GPU]
 
 FOLDER holds class folders of images and is copied. Trains each architecture for three epochs on every side, each in a
-process of its own, one side after the other and all of them again for each repeat; the first epoch warms up, and
-the medians are of all others. An epoch is the steps over the training images and the pass over the validation
-images, without saving. "bare" takes the same steps on images that lie ready: 100% of it is the most that a loop can
-reach. Times are compared as ratios of medians. The other sides are in training_sides.py. Unix only.
+process of its own, one side after the other and all of them again for each repeat. The first epoch warms up, and
+the medians are those of all others. An epoch is the steps over the training images and the pass over the validation
+images, without saving. "bare" takes the same steps on images that are ready on the device: 100% of it is the most that
+a loop can reach. Times are compared as ratios of medians. The other sides are in training_sides.py. Unix only.
 """
 
 import json
@@ -70,7 +70,7 @@ def main(argv=None):
 
 
 def measure_training(project, architectures, device, repeats):
-    """Return {(architecture, side): [(Measured, seconds of each epoch), ...]}, an entry a repeat."""
+    """Return {(architecture, side): [(Measured, seconds of each epoch), ...]}, one entry per repeat."""
     runs = defaultdict(list)
     for repeat in range(repeats):
         for architecture in architectures:
@@ -88,7 +88,7 @@ def measure_training(project, architectures, device, repeats):
 
 
 def measure_testing(project, architecture, device, repeats):
-    """Return {(side, partition): [seconds of the process, ...]}, an entry a repeat."""
+    """Return {(side, partition): [seconds of the process, ...]}, one entry per repeat."""
     runs = defaultdict(list)
     for repeat in range(repeats):
         for partition in ("test", "train"):
@@ -101,7 +101,7 @@ def measure_testing(project, architecture, device, repeats):
 
 
 def train(project, architecture, precision, device):
-    """Run our script that trains."""
+    """Run our training script."""
     return measuring.run_script(
         *("train_torchvision.py", "-project_directory", project, "-architecture", architecture),
         *("-num_epochs", EPOCHS, "-batch_size", BATCH_SIZE[device], "-precision", precision, "--overwrite"),
@@ -110,7 +110,7 @@ def train(project, architecture, precision, device):
 
 
 def test(project, architecture, device, partition):
-    """Run our script that tests."""
+    """Run our testing script."""
     return measuring.run_script(
         *("test_torchvision.py", "-dir", project, "-save", f"{architecture}.pth.tar"),
         *("-split", partition, "-batch_size", BATCH_SIZE[device]),
@@ -119,7 +119,7 @@ def test(project, architecture, device, partition):
 
 
 def other_side(side, project, architecture, device, last):
-    """Run one of training_sides.py."""
+    """Run one of the sides in training_sides.py."""
     return measuring.run(training_sides.__file__, side, project, architecture, device, BATCH_SIZE[device], last)
 
 
@@ -166,7 +166,7 @@ def print_commands(runs):
 
 
 def print_tests(tests, counts):
-    """Print what testing took: both processes, and the rate between them, to which starting up adds nothing."""
+    """Print how long testing few and many images took, and the rate from the difference, which excludes starting up."""
     rates, rows = {}, []
     for side in ("naive", "ours"):
         few, many = (statistics.median(tests[side, partition]) for partition in ("test", "train"))
@@ -174,7 +174,7 @@ def print_tests(tests, counts):
         ratio = rates[side] / rates["naive"]
         rows.append([side, f"{few:.2f}", f"{many:.2f}", f"{rates[side]:.1f}", f"{ratio:.2f}"])
     few, many = (f"{counts[partition]} images (s)" for partition in ("test", "train"))
-    print("\nTesting, the whole process; the rate is that of the images by which the two differ\n")
+    print("\nTesting, the whole process; the rate is that of the additional images\n")
     print(format_table(["side", few, many, "images/s", "times naive"], rows))
 
 

@@ -3,7 +3,7 @@
     python benchmarks/training_sides.py SIDE PROJECT ARCHITECTURE DEVICE BATCH_SIZE EPOCHS_OR_PARTITION
 
 Trains with SIDE naive, lightning or bare and prints the seconds of each epoch, training and validation, as JSON; or
-predicts a partition with naive_test. All sides take the same number of steps, on as many images of the same shape.
+predicts a partition with naive_test. All sides take the same number of steps, on equally many images of the same shape.
 """
 
 import csv
@@ -146,7 +146,7 @@ def lightning(project, architecture, device, batch_size, epochs):
 
 
 def bare(project, architecture, device, batch_size, epochs):
-    """Nothing but the steps: random images that lie ready on the device, in our precision and layout."""
+    """Nothing but the steps: random images that are ready on the device, in our precision and layout."""
     precision = devices.pick_precision("auto", device)
     model, step = bare_step(architecture, device, precision)
 
@@ -192,7 +192,7 @@ def random_images(count, device):
 
 
 def floating_point_operations(architecture, train_count, val_count):
-    """Return how many an epoch takes: multiplications and additions of convolutions and matrix products."""
+    """Return the number of an epoch: multiplications and additions of convolutions and matrix products."""
     with torch.device("meta"):  # shapes only, no computation
         model = models.get_model(architecture, num_classes=2)
         images = torch.zeros(2, 3, SIZE, SIZE)

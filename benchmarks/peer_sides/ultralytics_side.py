@@ -1,6 +1,6 @@
 """Ultralytics' classifier as its documentation trains and uses one: FOLDERS OUT EPOCHS SEED.
 
-The network's weights are random ones, since Ultralytics' own have to be downloaded.
+The network starts from random weights, since Ultralytics' own would have to be downloaded.
 """
 
 import json
