@@ -290,3 +290,12 @@ def test_validation_parts_of_folds_share_no_image_while_there_are_others():
     folds = assign_folds(class_names, np.arange(150), 5, Fraction(1, 10), 0)
     times = sum((np.array(partitions) == "val").astype(int) for partitions in folds)
     assert times.sum() == 5 * 15 and times.max() == 1
+
+
+def test_single_images_are_assigned_without_counting_all_images_for_each_of_them(monkeypatch):
+    """Otherwise the time grows with the square of their number."""
+    counted, count = [], np.bincount
+    monkeypatch.setattr(np, "bincount", lambda values, **more: counted.append(len(values)) or count(values, **more))
+    class_of = np.array(["no", "yes"] * 500)
+    splitting.assign(class_of, np.arange(1000).astype(str), None, Fraction(1, 10), 1, np.array([""] * 1000))
+    assert sum(counted) < 10 * 1000

@@ -227,8 +227,10 @@ def _fill(partitions, class_of, groups, room, order):
         return (in_group <= sizes).all()
 
     def is_nearer(in_group, sizes):
+        if np.abs(sizes - in_group).sum() >= np.abs(sizes).sum():
+            return False
         left = np.bincount(class_index[partitions == "train"], minlength=len(sizes)) - in_group
-        return np.abs(sizes - in_group).sum() < np.abs(sizes).sum() and (left > 0).all()
+        return (left > 0).all()
 
     for is_taken in (fits, is_nearer):
         for group in order:
