@@ -201,6 +201,13 @@ def draw_project():
     return _draw_project
 
 
+@pytest.fixture
+def no_curves(monkeypatch):
+    """Training draws no curves, which takes longer than all else of a small one."""
+    curves = importlib.import_module("pipeline.learning.curves")
+    monkeypatch.setattr(curves, "draw_curves", lambda path, *arguments: path.write_text("drawn"))
+
+
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory):
     """A project with the model `small`, trained for two epochs. Only to be read; `trained` is a copy to work on."""

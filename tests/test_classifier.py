@@ -77,13 +77,6 @@ def test_an_image_that_cannot_be_read_is_an_error_that_names_it(model, images):
         classifier.predict([Image.fromarray(np.full((8, 8), np.nan, np.float32))])
 
 
-def test_a_file_that_is_not_a_model_is_an_error_that_names_it(images, tmp_path):
-    for path in (images[0], tmp_path / "nowhere.pth.tar"):
-        with pytest.raises(UserError) as error:
-            Classifier.load(path)
-        assert error.value.faults[0].startswith(f"{path}: ")
-
-
 def test_a_single_image_instead_of_a_list_is_an_error(model, images):
     for classifier in (Classifier.load(model), Ensemble.of([Classifier.load(model)])):
         for single in (images[0], str(images[0]), Image.new("L", (30, 26))):

@@ -174,13 +174,3 @@ def test_a_report_is_not_replaced_by_the_page_but_an_earlier_page_is_and_that_is
     assert error_places(call_script(*command, report.name)) == [str(report)]
     assert not report.with_suffix(".csv").exists()
     assert f"replaced {examined / 'doubt.html'} and " in call_script(*command, "doubt.html").stdout
-
-
-@pytest.mark.parametrize(
-    "options", [["-fold", 0], ["-fold", "all", "--ensemble"], ["-fold", "all", "-split", "val"], ["-images", "x"]]
-)
-def test_only_images_that_the_model_has_not_seen_are_judged(examined, call_script, options):
-    project = [] if "-images" in options else ["-dir", examined]
-    result = call_script(TEST, *project, "-save", "small.pth.tar", "-doubtful_labels", "d.html", *options)
-    assert result.returncode == 2 and "-doubtful_labels d.html" in result.stderr
-    assert not (examined / "d.html").exists()

@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from conftest import error_places
 from PIL import Image
 
 from pipeline.learning.ensemble import Ensemble
@@ -97,29 +98,14 @@ def test_the_weights_are_exported_as_safetensors(call_script, trained, tmp_path)
     assert call_script(SCRIPT, "-dir", trained, "-export", path).stdout.startswith("replaced")  # it is known as ours
 
 
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        (["-export", "model.pt"], "-export"),
-        (["-export", "nowhere/model.onnx"], "nowhere"),
-        (["-export", "model.onnx", "-mc_samples", 3], "-mc_samples 3"),
-        (["-export", "model.onnx", "-batch_size", 3], "-batch_size 3"),
-        (["-export", "model.onnx", "--use_GPU"], "--use_GPU"),
-        (["-export", "model.onnx", "-images", "."], "-images, -export"),
-        (["-export", "foreign.onnx"], "foreign.onnx"),
-        (["-export", "model.safetensors", "-operating_point", "results.json"], "-operating_point"),
-    ],
-)
-def test_what_cannot_be_exported_is_named(call_script, trained_once, tmp_path, monkeypatch, options, named):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "foreign.onnx").write_bytes(b"of another program")
-    content = json.loads(operating_point(tmp_path / "results.json", 2.0, 0.5).read_text())
+def test_weights_alone_take_no_operating_point(call_script, trained_once, tmp_path):
+    results = operating_point(tmp_path / "results.json", 2.0, 0.5)
+    content = json.loads(results.read_text())
     content["Operating Point"]["checkpoints"] = ["small.pth.tar"]
-    (tmp_path / "results.json").write_text(json.dumps(content))
-    before = sorted(tmp_path.iterdir())
-    result = call_script(SCRIPT, "-save", trained_once / "models" / "small.pth.tar", *options)
-    assert result.returncode == 2 and named in result.stderr
-    assert sorted(tmp_path.iterdir()) == before
+    results.write_text(json.dumps(content))
+    model = ("-save", trained_once / "models" / "small.pth.tar", "-export", tmp_path / "model.safetensors")
+    assert error_places(call_script(SCRIPT, *model, "-operating_point", results)) == ["-operating_point"]
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
 @pytest.mark.parametrize("answer", [0.6, float("nan")])

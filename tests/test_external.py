@@ -113,21 +113,6 @@ def test_the_columns_of_a_table_of_labels_can_be_named(validate, elsewhere, tmp_
     assert dict(zip(found["filenames"], found["labels"], strict=True)) == {
         f"{folder}/{folder}{n}.png": label for folder, label in (("no", 1), ("YES", 0)) for n in range(3)
     }
-    result, _ = validate("-columns", "image=scan")
-    assert result.returncode == 2 and "-columns: has no effect without -labels_csv" in result.stderr
-
-
-def test_of_an_option_without_effect_no_other_is_asked_for(call_script, trained):
-    result = call_script(SCRIPT, "-dir", trained, "-columns", "image=scan")
-    assert len(error_places(result)) == 1 and "without -external" in result.stderr
-
-
-@pytest.mark.parametrize(
-    "option", [("-split", "val"), ("--explain",), ("-images", "x"), ("-result_json_name", "a"), ("-out", "a.csv")]
-)
-def test_an_option_without_effect_is_an_error(validate, option):
-    result, found = validate(*option)
-    assert (result.returncode, found) == (2, None) and option[0] in result.stderr
 
 
 def test_hashes_are_near_up_to_the_distance():
