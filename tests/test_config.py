@@ -136,10 +136,36 @@ def test_the_grid_is_every_combination_once_in_the_order_given():
     assert config.grid({"image_shape": [3, 224, 224]}) == config.grid({})
 
 
-def test_a_frozen_backbone_needs_weights():
-    assert TrainingConfig(freeze_backbone=True, weights="imagenet").freeze_backbone
-    with pytest.raises(UserError, match=r"^--freeze_backbone: "):
-        TrainingConfig(freeze_backbone=True)
+@pytest.mark.parametrize("name", ["freeze_backbone", "fit_head"])
+def test_a_last_layer_is_fitted_to_pretrained_weights_only(name):
+    assert getattr(TrainingConfig(weights="imagenet", **{name: True}), name)
+    with pytest.raises(UserError, match=rf"^--{name}: "):
+        TrainingConfig(**{name: True})
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in FIELDS if entry.metadata["option"].of_steps], ids=lambda entry: entry.name
+)
+def test_a_choice_about_steps_has_no_effect_where_the_last_layer_alone_is_fitted(entry):
+    option, (_, value) = entry.metadata["option"].name, CHOSEN.get(entry.name, ((), True))
+    frozen = {"freeze_backbone": True, "weights": "imagenet"}
+    for chosen, named in (({"recipe": ["transfer"]}, "-recipe transfer"), (frozen, "--freeze_backbone")):
+        with pytest.raises(UserError, match=rf"^{option}: has no effect with {named}, "):
+            config.grid(chosen | {entry.name: value})
+
+
+@pytest.mark.parametrize(
+    ("shape", "keep_color", "place"),
+    [
+        ((2, 8, 8), False, "-img_shape 2 8 8"),
+        ((224, 224, 3), False, "-img_shape 224 224 3"),
+        ((3, 8, 100_001), False, "-img_shape 3 8 100001"),
+        ((1, 8, 8), True, "--keep_color, -img_shape 1 8 8"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(shape, keep_color, place):
+    with pytest.raises(UserError, match=f"^{place}: "):
+        TrainingConfig(image_shape=shape, keep_color=keep_color)
 
 
 def test_a_training_may_be_longer_on_resume_but_not_along_a_schedule():

@@ -217,7 +217,7 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_file_ends_in_success_or_in_one_line_errors(whole, contents, tmp_path, kind, fuzz_count):
+def test_a_damaged_file_ends_in_success_or_in_one_line_errors(whole, contents, no_curves, tmp_path, kind, fuzz_count):
     if kind == "dicom" and not HAS_PYDICOM:
         pytest.skip("pydicom is not installed")
     project, outcomes = tmp_path / "project", {0: 0, 2: 0}

@@ -5,11 +5,12 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import error_places
+from conftest import SMALL_TRAINING, error_places
 from PIL import Image
 
 PARTITIONS = ("train", "val", "test")
-TRAIN = ("-architecture", "shufflenet_v2_x0_5", "-img_shape", "3", "32", "32", "-num_epochs", "1", "-batch_size", "8")
+TRAIN = (*SMALL_TRAINING, "-num_epochs", 1)
+pytestmark = pytest.mark.usefixtures("no_curves")
 
 
 def partition_of(folder):

@@ -5,12 +5,13 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import error_places
+from conftest import SMALL_TRAINING, error_places
 from PIL import Image
 
 from pipeline import split_files, tiles
 
 SCRIPT = "partition_datasets.py"
+pytestmark = pytest.mark.usefixtures("no_curves")
 
 
 @pytest.fixture
@@ -77,8 +78,7 @@ def test_leaks_that_are_kept_are_recorded_and_can_be_tested(data, call_script):
     assert "twin.png" in names(data, "train") and len(names(data, "train")) == 38
     assert json.loads((data / "split.json").read_text())["leaks kept"] == {"test": 2}
     call_script("organize_files.py", data)
-    small = ("-architecture", "shufflenet_v2_x0_5", "-img_shape", 3, 32, 32, "-num_epochs", 1)
-    assert call_script("train_torchvision.py", "-dir", data, *small).returncode == 0
+    assert call_script("train_torchvision.py", "-dir", data, *SMALL_TRAINING, "-num_epochs", 1).returncode == 0
     tested = call_script("test_torchvision.py", "-dir", data)
     assert tested.returncode == 0 and "has seen 1 of its 12 images" in tested.stderr
 
@@ -86,8 +86,7 @@ def test_leaks_that_are_kept_are_recorded_and_can_be_tested(data, call_script):
 def test_a_split_that_keeps_leaks_does_not_excuse_a_model_of_another_split(data, call_script):
     call_script(SCRIPT, "-dir", data, "-partitions", "redrawn")
     call_script("organize_files.py", data)
-    small = ("-architecture", "shufflenet_v2_x0_5", "-img_shape", 3, 32, 32, "-num_epochs", 1)
-    assert call_script("train_torchvision.py", "-dir", data, *small).returncode == 0
+    assert call_script("train_torchvision.py", "-dir", data, *SMALL_TRAINING, "-num_epochs", 1).returncode == 0
     assert call_script(SCRIPT, "-dir", data, "-partitions", "kept", "--keep_leaks").returncode == 0
     result = call_script("test_torchvision.py", "-dir", data)
     assert error_places(result) == [str(data / "csv" / "test.csv")] and "the split has changed" in result.stderr

@@ -11,6 +11,8 @@ from PIL import Image
 
 from pipeline.learning.classifier import Classifier
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 
 @pytest.fixture(params=[np.uint16, np.float32], ids=["integers", "floats"])
 def project(request, draw_project, tmp_path):

@@ -244,14 +244,18 @@ def test_a_missing_split_is_named(project):
         split_files.read_split(project, "val")
 
 
-def test_a_single_class_cannot_be_trained_on(project):
-    for name, text in (("classes", "0,no\n"), ("train", "a.png,0\n"), ("val", "d.png,0\n")):
+@pytest.mark.parametrize(
+    ("classes", "fault"),
+    [("0,no\n", "all images are of class 'no'"), ("0,no\n1,yes\n", "holds no image of class 'yes'")],
+)
+def test_a_class_without_training_images_and_a_single_class_cannot_be_trained_on(project, classes, fault):
+    for name, text in (("classes", classes), ("train", "a.png,0\n"), ("val", "d.png,0\n")):
         (project.csv / f"{name}.csv").write_text(text)
     with pytest.raises(UserError) as error:
         split_files.read_training_splits(project, None)
-    assert [fault.partition(": ")[0] for fault in error.value.faults] == [
-        str(project.csv / f"{name}.csv") for name in ("train", "val")
-    ]
+    of_train, of_val = error.value.faults
+    assert of_train.startswith(f"{project.csv / 'train.csv'}: {fault}")
+    assert of_val.startswith(f"{project.csv / 'val.csv'}: all images are of one class")
 
 
 def test_the_record_of_a_split_is_read_back(tmp_path):

@@ -10,24 +10,18 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from pipeline import plots
-from pipeline.learning import config, curves, planning, sweep
+from pipeline.learning import config, planning, sweep
 from pipeline.learning.config import TrainingConfig
 from pipeline.learning.runs import Run
 from pipeline.project import Project
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.usefixtures("no_curves")]
 
 COLUMNS = [
     "model name", "architecture", "batch size", "learning rate", "kept validation loss", "minimum validation loss",
     "best epoch", "number of epochs", "training seconds",
 ]  # fmt: skip
 ENDINGS = {"hyperparameters.json", "loss_values.json", "epochs.csv", "accuracy.png", "loss.png"}
-
-
-@pytest.fixture(autouse=True)
-def no_curves(monkeypatch):
-    # Drawing takes longer than all else here; test_curves.py and test_whole_pipeline.py have the real ones.
-    monkeypatch.setattr(curves, "draw_curves", lambda path, *arguments: path.write_text("drawn"))
 
 
 def read_rows(path):

@@ -184,7 +184,7 @@ def test_it_does_not_matter_how_the_optimizers_state_lay_in_memory(optimizer):
     assert epochs_of(train(second)) == epochs_of(unbroken)
 
 
-@pytest.mark.parametrize("batch_size", [2, 3, 5, 7, 8, 100])
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 7, 8, 100])
 def test_means_are_over_images_and_not_over_batches(batch_size):
     # With a learning rate of 0 and no dropout the loss is the same in every batch.
     images = random_images(13)
