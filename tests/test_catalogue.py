@@ -141,14 +141,14 @@ def test_the_folders_of_an_earlier_run_are_passed_over_in_silence(tmp_path, clas
     assert capsys.readouterr().err == ""
 
 
-def test_what_is_not_an_image_is_found_with_the_reason(tmp_path, class_folders):
+def test_what_is_not_an_image_is_found_with_a_reason_and_takes_no_name(tmp_path, class_folders):
     class_folders(tmp_path, {"no": 1})
     (tmp_path / "no" / "notes.jpg").write_text("text")
     (tmp_path / "no" / "empty.jpg").mkdir()
     rows = catalogue.assign_bin_names([], scan(tmp_path))
-    assert [(row.source, row.file_name, row.left_out) for row in rows] == [
-        ("no/no0.png", "no0.png", ""),
-        ("no/notes.jpg", "", "not an image that Pillow can read"),
+    assert [(row.source, row.file_name, bool(row.left_out)) for row in rows] == [
+        ("no/no0.png", "no0.png", False),
+        ("no/notes.jpg", "", True),
     ]
 
 

@@ -340,28 +340,20 @@ def test_bytes_are_read_from_a_file_and_through_a_link(tmp_path, make_link):
     assert image_files.read_bytes(tmp_path / "link") == b"content"
 
 
-def test_a_folder_is_not_an_image(tmp_path):
-    (tmp_path / "x.jpg").mkdir()
-    assert_unreadable(tmp_path / "x.jpg", "a folder, not an image")
-
-
-def test_an_empty_file_is_not_an_image(tmp_path):
-    (tmp_path / "x.jpg").touch()
-    assert_unreadable(tmp_path / "x.jpg", "the file is empty")
-
-
-def test_a_missing_file_is_not_an_image(tmp_path):
-    assert_unreadable(tmp_path / "x.jpg", "No such file or directory")
-
-
-def test_a_broken_link_is_not_an_image(tmp_path, make_link):
-    make_link(tmp_path / "x.jpg", tmp_path / "nowhere")
-    assert_unreadable(tmp_path / "x.jpg", "a link to a file that does not exist")
-
-
-def test_a_link_to_itself_is_not_an_image(tmp_path, make_link):
-    make_link(tmp_path / "x.jpg", tmp_path / "x.jpg")
-    assert_unreadable(tmp_path / "x.jpg", "a link to a file that does not exist")
+@pytest.mark.parametrize(
+    ("create", "reason"),
+    [
+        (lambda path, make_link: None, "No such file or directory"),
+        (lambda path, make_link: path.mkdir(), "a folder, not an image"),
+        (lambda path, make_link: path.touch(), "the file is empty"),
+        (lambda path, make_link: make_link(path, path.with_name("nowhere")), "a link to a file that does not exist"),
+        (lambda path, make_link: make_link(path, path), "a link to a file that does not exist"),
+    ],
+    ids=["nothing", "folder", "empty", "broken link", "link to itself"],
+)
+def test_what_holds_nothing_is_not_an_image(tmp_path, make_link, create, reason):
+    create(tmp_path / "x.jpg", make_link)
+    assert_unreadable(tmp_path / "x.jpg", reason)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

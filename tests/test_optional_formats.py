@@ -26,12 +26,6 @@ def shipped(pydicom):
     return lambda name: (Path(pydicom.__file__).parent / "data" / "test_files" / name).read_bytes()
 
 
-@pytest.fixture
-def dicom(pydicom):
-    """Return make(pixels, **elements), see dicom_bytes."""
-    return dicom_bytes
-
-
 def values(data):
     with image_files.decoded(data) as image:
         return np.asarray(image).tolist()
@@ -40,38 +34,38 @@ def values(data):
 PIXELS = np.array([[0, 100, 200, 300, 4095]], dtype=np.uint16)
 
 
-def test_a_window_is_applied_and_monochrome1_inverted(dicom):
+def test_a_window_is_applied_and_monochrome1_inverted():
     window = {"WindowCenter": 200, "WindowWidth": 201}  # from 100 to 300, DICOM PS3.3 C.11.2.1.2
-    assert values(dicom(PIXELS, **window)) == [[0, 1, 128, 255, 255]]
-    assert values(dicom(PIXELS, **window, PhotometricInterpretation="MONOCHROME1")) == [[255, 254, 127, 0, 0]]
+    assert values(dicom_bytes(PIXELS, **window)) == [[0, 1, 128, 255, 255]]
+    assert values(dicom_bytes(PIXELS, **window, PhotometricInterpretation="MONOCHROME1")) == [[255, 254, 127, 0, 0]]
     several = {"WindowCenter": [200, 0], "WindowWidth": [201, 1]}
-    assert values(dicom(PIXELS, **several)) == [[0, 1, 128, 255, 255]]
+    assert values(dicom_bytes(PIXELS, **several)) == [[0, 1, 128, 255, 255]]
 
 
-def test_a_window_is_in_rescaled_values(dicom):
+def test_a_window_is_in_rescaled_values():
     rescaled = {"RescaleSlope": 2, "RescaleIntercept": -1000, "WindowCenter": -600, "WindowWidth": 401}
-    assert values(dicom(PIXELS, **rescaled)) == [[0, 0, 128, 255, 255]]
+    assert values(dicom_bytes(PIXELS, **rescaled)) == [[0, 0, 128, 255, 255]]
 
 
-def test_without_a_window_values_are_kept_and_rescaled(dicom):
-    assert values(dicom(PIXELS)) == PIXELS.tolist()
-    assert values(dicom(np.array([[-2048, -5, 2047]], dtype=np.int16))) == [[-2048, -5, 2047]]
-    assert values(dicom(PIXELS, PhotometricInterpretation="MONOCHROME1")) == [[4095, 3995, 3895, 3795, 0]]
-    assert values(dicom(PIXELS, RescaleSlope=0.5, RescaleIntercept=10)) == [[10, 60, 110, 160, 2057.5]]
+def test_without_a_window_values_are_kept_and_rescaled():
+    assert values(dicom_bytes(PIXELS)) == PIXELS.tolist()
+    assert values(dicom_bytes(np.array([[-2048, -5, 2047]], dtype=np.int16))) == [[-2048, -5, 2047]]
+    assert values(dicom_bytes(PIXELS, PhotometricInterpretation="MONOCHROME1")) == [[4095, 3995, 3895, 3795, 0]]
+    assert values(dicom_bytes(PIXELS, RescaleSlope=0.5, RescaleIntercept=10)) == [[10, 60, 110, 160, 2057.5]]
 
 
-def test_a_voi_lut_is_applied(pydicom, dicom):
+def test_a_voi_lut_is_applied(pydicom):
     table = pydicom.Dataset()
     table.add_new("LUTDescriptor", "US", [4, 0, 8])
     table.add_new("LUTData", "US", [0, 50, 250, 255])
     pixels = np.array([[0, 1, 2, 3, 9]], dtype=np.uint16)
-    assert values(dicom(pixels, VOILUTSequence=[table])) == [[0, 50, 250, 255, 255]]
+    assert values(dicom_bytes(pixels, VOILUTSequence=[table])) == [[0, 50, 250, 255, 255]]
 
 
-def test_the_first_frame_of_several_counts(dicom):
-    data = dicom(np.stack([PIXELS, PIXELS * 0]), NumberOfFrames=2)
+def test_the_first_frame_of_several_counts():
+    data = dicom_bytes(np.stack([PIXELS, PIXELS * 0]), NumberOfFrames=2)
     assert values(data) == PIXELS.tolist()
-    assert image_files.page_count(data) == 2 and image_files.page_count(dicom(PIXELS)) == 1
+    assert image_files.page_count(data) == 2 and image_files.page_count(dicom_bytes(PIXELS)) == 1
 
 
 @pytest.mark.parametrize(
@@ -169,13 +163,13 @@ def test_a_picture_of_a_phone_is_read():
     assert image_files.header(data) == (32, 64, 3, "HEIF")
 
 
-def test_a_patients_images_stay_together_unless_told_otherwise(tmp_path, dicom, call_script):
+def test_a_patients_images_stay_together_unless_told_otherwise(tmp_path, call_script):
     random = np.random.default_rng(0)
     for number in range(60):
         folder = tmp_path / ("no", "yes")[number % 2]
         folder.mkdir(exist_ok=True)
         pixels = random.integers(0, 4096, (8, 8), dtype=np.uint16)
-        (folder / f"{number}.dcm").write_bytes(dicom(pixels, PatientID=f"patient {number // 3}"))
+        (folder / f"{number}.dcm").write_bytes(dicom_bytes(pixels, PatientID=f"patient {number // 3}"))
     result = call_script(SCRIPT, "-dir", tmp_path)
     assert (result.returncode, result.stderr.count("error")) == (0, 0)
     assert "60 images in 20 DICOM patients, kept together" in result.stdout

@@ -78,19 +78,6 @@ def test_the_sizes_are_printed(data, call_script):
     )
 
 
-@pytest.mark.parametrize("dashes", ["-", "--"])
-@pytest.mark.parametrize(
-    ("folder", "classes"), [("proj_dir", "num_classes"), ("project_directory", "classes"), ("dir", "classes")]
-)
-def test_every_spelling_does_the_same(data, call_script, dashes, folder, classes):
-    command = [f"{dashes}{folder}", data, f"{dashes}{classes}", 2, f"{dashes}val_test_prop", 0.2, f"{dashes}seed", 5]
-    assert call_script(SCRIPT, *command).returncode == 0
-    spelled = tables(data)
-    assert call_script(SCRIPT, "-dir", data, "-val_test_prop", "1/5", "-seed", 5).returncode == 0
-    assert tables(data) == spelled
-    assert len(rows(data / "val.csv")) == 4
-
-
 def test_how_the_images_were_split_is_recorded(data, call_script):
     call_script(SCRIPT, "-dir", data, "-seed", 5)
     record = split_files.read_split_record(data / "split.json")
@@ -152,45 +139,6 @@ def test_a_class_folder_without_images_is_told_of_in_a_ready_made_partition_and_
     assert "no image in it" not in call_script(SCRIPT, "-dir", plain).stderr
 
 
-def test_what_is_not_an_image_is_named_and_stays_out_of_the_split(data, call_script, contents):
-    folder = data / "no"
-    (folder / "empty.png").touch()
-    (folder / "half.png").write_bytes((folder / "no0.png").read_bytes()[:60])
-    (folder / "text.jpg").write_text("text")
-    before = contents(folder)
-    result = call_script(SCRIPT, "-dir", data)
-    assert result.returncode == 0
-    for line, name in zip(result.stderr.splitlines(), ("empty.png", "half.png", "text.jpg"), strict=True):
-        assert line.startswith(f"note: left out: {folder / name}: ")
-    assert len(split_rows(data)) == 22
-    assert contents(folder) == before
-    listed = {source: (name, left_out) for source, name, _, _, _, left_out, *_ in rows(data / "images.csv")}
-    assert listed["no/text.jpg"][0] == "" != listed["no/text.jpg"][1]
-    assert listed["no/no0.png"] == ("no0.png", "")
-
-
-def test_images_of_every_kind_take_part_whatever_their_suffix(data, call_script):
-    grey = np.arange(64, dtype=np.uint16).reshape(8, 8)
-    Image.fromarray(grey * 1000).save(data / "no" / "16 bits.png")
-    Image.fromarray(grey.astype(np.float32)).save(data / "no" / "float.TIF")
-    Image.fromarray(grey.astype(np.uint8)).save(data / "no" / "png.jpg", "PNG")
-    Image.fromarray(grey.astype(np.uint8) * 2).save(data / "no" / "no suffix", "JPEG")
-    Image.fromarray(grey.astype(np.uint8) * 3).convert("CMYK").save(data / "no" / "cmyk.jpeg")
-    result = call_script(SCRIPT, "-dir", data)
-    assert (result.returncode, result.stderr) == (0, "")
-    names = {name for name, _ in split_rows(data)}
-    assert {"16 bits.png", "float.TIF", "png.jpg", "no suffix", "cmyk.jpeg"} <= names
-
-
-def test_same_named_images_of_two_classes_get_their_class_in_front(data, call_script):
-    shutil.move(data / "no" / "no0.png", data / "no" / "scan.png")
-    shutil.move(data / "yes" / "yes0.png", data / "yes" / "SCAN.PNG")
-    call_script(SCRIPT, "-dir", data)
-    names = dict(split_rows(data))
-    assert len(names) == 22
-    assert (names["no_scan.png"], names["yes_SCAN.PNG"]) == ("0", "1")
-
-
 def test_identical_images_stay_together_and_the_difference_is_told(tmp_path, call_script, class_folders):
     data = class_folders(tmp_path / "data", {"no": 12, "yes": 12})
     for number in range(6):
@@ -237,20 +185,6 @@ def test_an_image_that_was_damaged_in_bin_is_named_where_it_lies(data, call_scri
     assert "no0.png" not in {name for name, _ in split_rows(data / "csv")}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
-def test_names_that_need_quotes_survive(data, call_script):
-    names = ["a,b.png", '"quoted".png', "two\nlines.png", "Icon\r.png", "back\\slash.png", "-dir.png", " .png"]
-    for number, name in enumerate(names):
-        shutil.move(data / "no" / f"no{number}.png", data / "no" / name)
-    assert call_script(SCRIPT, "-dir", data).returncode == 0
-    expected = {"back_slash.png" if name == "back\\slash.png" else name for name in names}
-    assert {name for name, label in split_rows(data) if label == "0"} == expected | {f"no{i}.png" for i in (7, 8, 9)}
-    again = tables(data)
-    (data / "bin").mkdir()  # from here on images.csv is read back
-    assert call_script(SCRIPT, "-dir", data).returncode == 0
-    assert tables(data) == again
-
-
 def test_names_that_are_not_text_survive(data, call_script):
     try:
         os.rename(data / "no" / "no0.png", os.fsencode(data / "no") + b"/\xff.png")
@@ -261,17 +195,6 @@ def test_names_that_are_not_text_survive(data, call_script):
     assert (result.returncode, result.stderr) == (0, "")
     assert (data / "classes.csv").read_bytes() == b"0,no\n1,yes\xff\n"
     assert b"\xff.png,0\n" in b"".join(tables(data).values())
-
-
-def test_links_are_followed(tmp_path, data, call_script, make_link, contents):
-    (data / "yes").rename(tmp_path / "elsewhere")
-    make_link(data / "yes", tmp_path / "elsewhere")
-    (data / "no" / "no0.png").rename(tmp_path / "image.png")
-    make_link(data / "no" / "no0.png", tmp_path / "image.png")
-    before = contents(tmp_path / "elsewhere")
-    assert call_script(SCRIPT, "-dir", data).returncode == 0
-    assert {("no0.png", "0"), ("yes0.png", "1")} <= set(split_rows(data))
-    assert contents(tmp_path / "elsewhere") == before
 
 
 @pytest.mark.parametrize(

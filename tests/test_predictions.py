@@ -183,18 +183,13 @@ def test_every_fault_is_named(faults, changes, expected):
     assert faults(**changes) == expected
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
-def test_what_is_no_json_number_is_refused(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "fault"), [("NaN", "not valid JSON"), ("1e999", "entry 0: not all between 0 and 1")]
+)
+def test_a_number_that_is_not_finite_is_no_probability(tmp_path, number, fault):
     path = tmp_path / "preds.json"
     path.write_text(json.dumps(GOOD).replace("0.75", number))
-    with pytest.raises(UserError, match=f"not valid JSON .{number} is not a JSON number"):
-        predictions.read(path)
-
-
-def test_a_number_too_large_for_a_float_is_no_probability(tmp_path):
-    path = tmp_path / "preds.json"
-    path.write_text(json.dumps(GOOD).replace("0.75", "1e999"))
-    with pytest.raises(UserError, match="entry 0: not all between 0 and 1"):
+    with pytest.raises(UserError, match=fault):
         predictions.read(path)
 
 
