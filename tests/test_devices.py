@@ -220,22 +220,21 @@ def test_the_memory_of_an_nvidia_gpu_is_its_own(memory, monkeypatch):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has this setting")
-@pytest.mark.parametrize(("models", "keeps"), [([13_000], True), ([14_000], False), ([13_000, 14_000], False)])
-def test_freed_memory_is_kept_for_the_next_step_by_models_that_are_not_large(run_python, models, keeps):
-    program = f"""
+def test_freed_memory_is_kept_for_the_next_step_by_models_that_are_not_large(run_python):
+    program = """
 import resource, torch
 from pipeline.learning import devices
-for inputs in {models}:
+for inputs in (14_000, 13_000, 14_000):
     devices.keep_freed_memory(torch.nn.Linear(inputs, 4000, device="meta"))  # takes no memory itself
-for repeat in range(40):
-    if repeat == 20:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(1 << 24)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    for repeat in range(40):
+        if repeat == 20:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(1 << 24)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-    pages_cleared = int(run_python(program).stdout)
-    # 20 times 64 MB, of which glibc never keeps a block by itself: 327,680 pages of 4 kB, or 20,480 of 64 kB.
-    assert (pages_cleared < 300) == keeps
+    # Cleared of 20 times 64 MB: 327,680 pages of 4 kB, or 20,480 of 64 kB; glibc by itself never keeps such a block.
+    large, not_large, large_again = map(int, run_python(program).stdout.split())
+    assert not_large < 300 <= min(large, large_again)
 
 
 @pytest.mark.parametrize(

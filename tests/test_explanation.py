@@ -43,13 +43,14 @@ def random_pixels(count, size, seed=0):
     return torch.randint(0, 256, (count, 1, size, size), dtype=torch.uint8, generator=generator)
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(
+    "name", ["densenet121", "regnet_y_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t"]
+)
 def test_grad_cam_is_that_of_captum_at_the_last_map_of_features(name):
-    size = 299 if name == "inception_v3" else 224
     layer, cells = LAYERS[name]
     torch.manual_seed(0)
-    model = models.build_model(name, 3, (3, size, size)).eval()
-    preprocessing, pixels, classes = Preprocessing(3, size, size), random_pixels(2, size), torch.tensor([2, 0])
+    model = models.build_model(name, 3, (3, 224, 224)).eval()
+    preprocessing, pixels, classes = Preprocessing(3, 224, 224), random_pixels(2, 224), torch.tensor([2, 0])
     heat = explain(model, pixels, preprocessing, classes)
     assert heat.shape == (2, cells, cells)
     images = preprocessing.model_input(pixels)
@@ -77,6 +78,9 @@ def test_every_architecture_of_torchvision_has_a_layer_to_explain():
                 model(image)
         assert is_last, name
         assert 6 <= min(shapes[layer][2:]) <= 13, name
+        if name in LAYERS:
+            expected, cells = LAYERS[name]
+            assert (layer, shapes[layer][2:]) == (model.get_submodule(expected), (cells, cells)), name
 
 
 def hires_cam(model, layer, images, label):
@@ -227,5 +231,6 @@ def test_attention_rollout_is_the_product_of_the_layers_attention():
     ],
 )
 def test_the_scale_names_the_method(name, size, method):
-    model = models.build_model(name, 2, (3, size, size))
+    with torch.device("meta"):
+        model = models.build_model(name, 2, (3, size, size))
     assert explanation.scale_label(model, Preprocessing(3, size, size)).endswith(f"{method})")
