@@ -1,34 +1,46 @@
+"""Training in two processes on the CPU, as torchrun starts them."""
+
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, SMALL_TRAINING
 from torch import nn
+from two_processes import train
 
 from pipeline.learning import distributed
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def seen(tmp_path_factory):
-    """What each of two processes saw, see two_processes.py, by the number of the process."""
+def torchrun(folder, *command):
+    """Run a Python file in two processes, from another folder; return what they print."""
     if not torch.distributed.is_available():
         pytest.skip("this PyTorch cannot train in several processes")
-    folder = tmp_path_factory.mktemp("two processes")
     # The address is given, since a machine's name may lead nowhere where there is no network.
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
+    two = ["torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc_per_node=2"]
     result = subprocess.run(
-        [*torchrun, "--nproc_per_node=2", ROOT / "tests" / "two_processes.py", folder],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        [sys.executable, "-m", *two, *map(str, command)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         encoding="utf-8",
         timeout=300,
     )
     assert result.returncode == 0, result.stderr
+    # What torch 2.8 itself prints of every connection, the processes' words mixed up.
+    return re.sub(r"^.*connected peer ranks is.*\n|^\[Gloo\].*\n", "", result.stdout, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What each of two processes saw, see two_processes.py, by the number of the process."""
+    folder = tmp_path_factory.mktemp("two processes")
+    torchrun(folder, ROOT / "tests" / "two_processes.py", folder)
     return [json.loads((folder / f"{number}.json").read_text(encoding="utf-8")) for number in range(2)]
 
 
@@ -87,3 +99,31 @@ def test_one_process_has_nothing_to_divide_or_to_average():
         assert torch.equal(distributed.total(numbers, CPU), numbers)
         distributed.average_running_statistics(model)
     assert all(torch.equal(before[name], buffer) for name, buffer in model.named_buffers())
+
+
+def test_two_processes_train_as_one_does(seen):
+    expected_epochs, expected_weights = train()
+    for epochs, weights in (process["training"] for process in seen):
+        assert len(epochs) == 4
+        for epoch, expected in zip(epochs, expected_epochs, strict=True):
+            assert epoch == pytest.approx(expected, abs=1e-5)
+        for values, expected in zip(weights, expected_weights, strict=True):
+            assert values == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_command_under_torchrun_prints_and_writes_once(draw_project, call_script, tmp_path):
+    project = draw_project(tmp_path / "project", counts=(10, 5, 4))
+    command = ("-dir", project, *SMALL_TRAINING, "-num_epochs", 2, "-save", "two.pth.tar", "-recipe", "strong")
+    lines = torchrun(tmp_path, ROOT / "train_torchvision.py", *command).splitlines()
+    assert lines[0] == (
+        "training shufflenet_v2_x0_5 on cpu, 2 processes, float32: 10 training images, 5 validation images"
+    )
+    assert [line.split()[0] for line in lines if line[:5].strip().isdigit()] == ["1", "2"]
+    assert sorted(path.name for path in (project / "models").iterdir()) == ["two.last.pth.tar", "two.pth.tar"]
+    recorded = json.loads((project / "results" / "two_hyperparameters.json").read_text())
+    assert (recorded["processes"], recorded["number of epochs"]) == (2, 2)
+
+    told, following = torchrun(tmp_path, ROOT / "train_torchvision.py", *command, "--resume").splitlines()
+    assert told == f"{project / 'models' / 'two.pth.tar'}: finished already, after 2 epochs; nothing to do"
+    assert following.startswith("next: python ")
+    assert call_script("test_torchvision.py", "-dir", project, "-save", "two.pth.tar").returncode == 0

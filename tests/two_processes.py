@@ -4,13 +4,20 @@ import faulthandler
 import json
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import nn
 
 from pipeline import processes
-from pipeline.learning import distributed
+from pipeline.learning import distributed, state
+from pipeline.learning.config import TrainingConfig
+from pipeline.learning.image_sets import ImageSet, TrainingData
+from pipeline.learning.preprocessing import Preprocessing
+from pipeline.learning.training import train_epochs
+from pipeline.learning.transfer import Start
 
 CPU = torch.device("cpu")
 
@@ -24,6 +31,7 @@ def main(folder):
         seen["total"], seen["summed"] = totals()
         seen["shared weights"], seen["gradient"] = gradient()
         seen["statistics before"], seen["statistics after"] = running_statistics()
+        seen["training"] = train()
         for name, leave in (("ends", ends), ("raises", raises), ("returns", returns)):
             seen[f"main one {name} first"] = leave(folder / name)
         # A barrier too many or too few would end here, or never.
@@ -63,6 +71,30 @@ def running_statistics():
 
 def buffers(model):
     return {name: buffer.item() for name, buffer in model.named_buffers()}
+
+
+def train():
+    """Train a model without batch normalization, which would see other batches; return its losses and its weights."""
+
+    def images(count, seed):
+        random = torch.Generator().manual_seed(seed)
+        pixels = torch.randint(0, 256, (count, 1, 6, 6), dtype=torch.uint8, generator=random)
+        return ImageSet(
+            paths=[], labels=torch.arange(count) % 3, preprocessing=Preprocessing(3, 6, 6), content_hashes=[],
+            in_color=0, device=CPU, pixels=pixels,
+        )  # fmt: skip
+
+    torch.manual_seed(7)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+    config = TrainingConfig(
+        batch_size=5, learning_rate=0.01, num_epochs=4, class_weights="balanced", label_smoothing=0.1,
+        precision="float32", image_shape=(3, 6, 6),
+    )  # fmt: skip
+    data = TrainingData(images(24, 0), images(7, 1), ["a", "b", "c"], None, "")
+    training = state.make_training(config, data, model, Start(Preprocessing(3, 6, 6)))
+    train_epochs(SimpleNamespace(save_epoch=lambda checkpoint: None), training, {})
+    epochs = [asdict(replace(epoch, seconds=0.0)) for epoch in training.history]
+    return epochs, [weights.flatten().tolist() for weights in model.parameters()]
 
 
 def threads_left():
