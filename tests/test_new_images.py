@@ -249,41 +249,25 @@ def test_the_operating_point_travels_to_new_images(call_script, predict, model, 
     assert not (tmp_path / "new_operating_point.json").exists()
 
 
-@pytest.mark.parametrize("option", [True, False])
-def test_results_in_the_place_of_what_is_known_of_the_point_stay(call_script, model, images, results, tmp_path, option):
+def test_results_in_the_place_of_what_is_known_of_the_point_stay(call_script, model, images, results, tmp_path):
     mine = results.rename(tmp_path / "new_operating_point.json")
     before = mine.read_bytes()
-    given = ("-operating_point", mine) if option else ()
-    result = call_script(SCRIPT, "-save", model, "-images", images, "-out", tmp_path / "new.csv", *given)
-    assert error_places(result) == [str(mine)]
-    assert mine.read_bytes() == before and not (tmp_path / "new.csv").exists()
+    for given in ((), ("-operating_point", mine)):
+        result = call_script(SCRIPT, "-save", model, "-images", images, "-out", tmp_path / "new.csv", *given)
+        assert error_places(result) == [str(mine)]
+        assert mine.read_bytes() == before and not (tmp_path / "new.csv").exists()
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"checkpoints": ["other.pth.tar"]},
-        {"weights": ["of another model of this name"]},
-        {"class names": ["yes", "no"]},
-        {"positive class": "no"},
-        {"monte carlo samples": 9},
-        {"threshold": "half"},
-        {"temperature": 0},
-        {"another": 1},
-        None,
-    ],
-)
-def test_an_operating_point_of_another_model_or_of_none_is_refused(
-    call_script, model, images, results, tmp_path, changes
-):
-    content = json.loads(results.read_text(encoding="utf-8"))
-    if changes is None:
-        del content["Operating Point"]
-    else:
-        content["Operating Point"] |= changes
-    results.write_text(json.dumps(content), encoding="utf-8")
-    out = tmp_path / "new.csv"
-    result = call_script(SCRIPT, "-save", model, "-images", images, "-out", out, "-operating_point", results)
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"{SCRIPT}: error: -operating_point {results}: ")
-    assert not out.exists()
+def test_an_operating_point_of_another_model_or_of_none_is_refused(call_script, model, images, results, tmp_path):
+    content, out = json.loads(results.read_text(encoding="utf-8")), tmp_path / "new.csv"
+    point = content.pop("Operating Point")
+    others = (
+        {"checkpoints": ["other.pth.tar"]}, {"weights": ["of another model of this name"]},
+        {"class names": ["yes", "no"]}, {"positive class": "no"}, {"monte carlo samples": 9},
+        {"threshold": "half"}, {"temperature": 0}, {"another": 1},
+    )  # fmt: skip
+    for wrong in ({}, *({"Operating Point": point | changes} for changes in others)):
+        results.write_text(json.dumps(content | wrong), encoding="utf-8")
+        result = call_script(SCRIPT, "-save", model, "-images", images, "-out", out, "-operating_point", results)
+        assert error_places(result) == [f"-operating_point {results}"], wrong
+        assert not out.exists()
