@@ -12,12 +12,7 @@ import torch
 from torch import nn
 
 from pipeline import processes
-from pipeline.learning import distributed, state
-from pipeline.learning.config import TrainingConfig
-from pipeline.learning.image_sets import ImageSet, TrainingData
-from pipeline.learning.preprocessing import Preprocessing
-from pipeline.learning.training import train_epochs
-from pipeline.learning.transfer import Start
+from pipeline.learning import distributed
 
 CPU = torch.device("cpu")
 
@@ -75,6 +70,13 @@ def buffers(model):
 
 def train():
     """Train a model without batch normalization, which would see other batches; return its losses and its weights."""
+    # Only now: what these import is to be imported while the processes are connected, see process_group.
+    from pipeline.learning import state
+    from pipeline.learning.config import TrainingConfig
+    from pipeline.learning.image_sets import ImageSet, TrainingData
+    from pipeline.learning.preprocessing import Preprocessing
+    from pipeline.learning.training import train_epochs
+    from pipeline.learning.transfer import Start
 
     def images(count, seed):
         random = torch.Generator().manual_seed(seed)
