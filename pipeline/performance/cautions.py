@@ -50,8 +50,9 @@ def _training(results):
     if results.predictions.split == "val":
         yield "These validation images chose the best epoch: the figures are too good for new images."
     if results.leaks_kept:
+        have = "has" if results.leaks_kept == 1 else "have"
         yield (
-            f"{results.leaks_kept} of these images have a twin, or an image of the same group, in another partition. "
+            f"{results.leaks_kept} of these images {have} a twin, or an image of the same group, in another partition. "
             "These leaks were kept, and the figures may be too good."
         )
 
