@@ -1,85 +1,22 @@
-"""Calibration intercept and slope, beside scikit-learn's and scipy's own maximization."""
+"""Calibration intercept and slope; test_golden.py has those of R."""
 
 from itertools import combinations
 
 import numpy as np
 import pytest
 from made_predictions import multiclass, random_two_class, two_class
-from scipy import optimize, special, stats
+from scipy import optimize, special
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.performance import folds
-from pipeline.performance.calibration_slope import (
-    FEW_GROUPS,
-    ONE_GROUP,
-    intercept,
-    intercept_and_slope,
-    logits_of,
-    slope,
-)
+from pipeline.performance.calibration_slope import FEW_GROUPS, ONE_GROUP, intercept_and_slope, logits_of, slope
 
 
-def log_likelihood(truth, logits):
-    return stats.bernoulli.logpmf(truth, special.expit(logits)).sum()
-
-
-@pytest.fixture(params=[0, 1], ids=["few", "many"])
-def made(request):
-    return random_two_class(request.param, counts=[(10, 16), (90, 120)][request.param], signal=0.7)
-
-
-def test_the_slope_is_that_of_unpenalized_logistic_regression(made):
-    logits = special.logit(made.probabilities[:, 1])
-    fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logits[:, None], made.labels)
-    found = intercept_and_slope(made, 1)[1]
-    assert found.value == pytest.approx(fitted.coef_[0, 0], rel=1e-5)
-    # At both limits the likelihood that is left is that of a chi-squared of 3.84.
-    best = log_likelihood(made.labels, fitted.intercept_[0] + fitted.coef_[0, 0] * logits)
-    for limit in found.interval:
-        profile = optimize.minimize_scalar(lambda a, at=limit: -log_likelihood(made.labels, a + at * logits))
-        assert 2 * (best + profile.fun) >= stats.chi2.ppf(0.95, 1) - 1e-4
-    assert found.interval[0] < found.value < found.interval[1]
-
-
-def test_the_intercept_is_that_of_highest_likelihood_at_a_slope_of_1(made):
-    logits = special.logit(made.probabilities[:, 1])
-    reference = optimize.minimize_scalar(lambda a: -log_likelihood(made.labels, a + logits), tol=1e-10)
-    found = intercept_and_slope(made, 1)[0]
-    assert found.value == pytest.approx(reference.x, abs=1e-5)
-    assert special.expit(found.value + logits).sum() == pytest.approx(made.labels.sum())
-    assert intercept_and_slope(made, 0)[0].interval == pytest.approx([-limit for limit in found.interval[::-1]])
-
-
-def test_the_interval_of_single_images_is_that_of_the_profile_likelihood():
-    """Where the model is right the variance of the scores is that of the model, and nothing widens the interval."""
-    logits = np.tile([-1.0, 0.0, 1.0], 40)
-    truth = np.concatenate([np.tile(each, 10) for each in ([0, 0, 0], [0, 0, 1], [0, 1, 1], [1, 1, 1])]).astype(bool)
-    found = slope(truth, logits, np.arange(120), np.zeros(120, dtype=int))
-    best = log_likelihood(truth, found.value * logits)
-    for limit in found.interval:  # by symmetry the intercept is 0 at any slope
-        assert 2 * (best - log_likelihood(truth, limit * logits)) == pytest.approx(stats.chi2.ppf(0.95, 1), abs=0.01)
-
-
-@pytest.mark.parametrize(("logit", "wrong"), [(1, 1), (3, 2)])
-def test_outcomes_that_are_less_regular_than_the_probabilities_say_widen_the_interval(logit, wrong):
-    logits = np.repeat([-logit, logit], 50)
-    truth = (logits > 0) ^ (np.arange(100) % 10 < wrong)  # by symmetry the intercept is 0
-    chance, error = special.expit(logit), wrong / 10
-    dispersion = (error * chance**2 + (1 - error) * (1 - chance) ** 2) / (chance * (1 - chance))
-    for limit in intercept(truth, logits, np.arange(100)).interval:
-        deviance = 2 * (log_likelihood(truth, logits) - log_likelihood(truth, limit + logits))
-        assert deviance == pytest.approx(stats.chi2.ppf(0.95, 1) * max(dispersion, 1))
-
-
-def test_groups_widen_the_intervals():
-    random = np.random.default_rng(0)
-    labels = np.repeat(random.integers(0, 2, 40), 5)
-    logits = 1.5 * (labels - 0.5) + np.repeat(random.normal(size=40), 5) + 0.1 * random.normal(size=200)
-    single = two_class(labels, special.expit(logits))
-    grouped = two_class(labels, special.expit(logits), groups=[str(index // 5) for index in range(200)])
-    for alone, together in zip(intercept_and_slope(single, 1), intercept_and_slope(grouped, 1), strict=True):
-        assert together.value == alone.value
-        assert np.ptp(together.interval) > 1.7 * np.ptp(alone.interval)
+def test_the_rest_has_the_intercept_of_the_class_with_the_other_sign_and_its_slope():
+    made = random_two_class(0)
+    of_class, of_rest = (intercept_and_slope(made, index) for index in (1, 0))
+    assert of_rest[0].interval == pytest.approx([-limit for limit in of_class[0].interval[::-1]])
+    assert of_rest[1].interval == pytest.approx(of_class[1].interval)
 
 
 def test_the_slope_of_folds_is_nearly_that_of_the_conditional_likelihood():

@@ -1,8 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
 
 from pipeline.performance import figures
 from pipeline.performance.figures import Figure, Undefined
@@ -12,15 +9,6 @@ def test_exact_interval_by_hand():
     # Nothing in n has the upper limit 1 - 0.025^(1/n), all of n the lower limit 0.025^(1/n).
     assert figures.exact_interval(0, 10) == pytest.approx([0, 1 - 0.025 ** (1 / 10)], abs=1e-9)
     assert figures.exact_interval(10, 10) == pytest.approx([0.025 ** (1 / 10), 1], abs=1e-9)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 300).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
-def test_exact_interval_is_made_of_beta_quantiles(counts):
-    successes, trials = counts
-    lower = stats.beta.ppf(0.025, successes, trials - successes + 1) if successes else 0
-    upper = stats.beta.ppf(0.975, successes + 1, trials - successes) if successes < trials else 1
-    assert figures.exact_interval(successes, trials) == pytest.approx([lower, upper], abs=1e-8)
 
 
 def test_the_interval_of_a_mean_by_hand():
