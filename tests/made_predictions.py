@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.performance import comparison, thresholds, validations
+from pipeline.performance import comparison, pages, report, thresholds, validations
 from pipeline.performance.metrics import OneAgainstRest
+from pipeline.performance.results_json import as_json
+from pipeline.performance.summary import summarize
 from pipeline.predictions import Predictions
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -53,6 +55,12 @@ def chosen_threshold(validation, path, measured, rule=None):
 def compared(here, there):
     """Return the Comparison of Predictions `here` with those `there`, read from b.json."""
     return comparison.compare(here, comparison.matched(here, replace(there, path="b.json")))
+
+
+def page(made, **more):
+    """Return the page of Predictions in Markdown; `more` as summarize takes it."""
+    results = summarize(made, **more)
+    return pages.markdown(report.page(results, as_json(results)))
 
 
 def content(path):

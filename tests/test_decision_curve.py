@@ -1,27 +1,15 @@
 import numpy as np
 import pytest
-from made_predictions import random_two_class, two_class
+from made_predictions import page, random_two_class, two_class
 from PIL import Image
 
-from pipeline.performance import decision_curve, pages, plots, report
+from pipeline.performance import decision_curve, plots
 from pipeline.performance.figures import difference_of, exact_interval
 from pipeline.performance.grouped import proportion
-from pipeline.performance.results_json import as_json
 from pipeline.performance.summary import summarize
 
 
-def test_net_benefits_by_hand():
-    made = two_class([0, 0, 0, 1, 1], [0.1, 0.3, 0.6, 0.2, 0.8])
-    curve = decision_curve.measure(made)
-    at = {threshold: index for index, threshold in enumerate(np.round(decision_curve.THRESHOLDS, 2))}
-    # From 0.2 on: both of the class, and two others, each at odds of 1 to 4. From 0.5 on: one, and one at even odds.
-    assert curve.model[at[0.2]] == pytest.approx((2 - 2 * 0.25) / 5)
-    assert curve.model[at[0.5]] == pytest.approx((1 - 1) / 5)
-    assert curve.model[at[0.75]] == pytest.approx(1 / 5)
-    assert curve.model[at[0.9]] == 0
-    assert curve.treat_all[at[0.2]] == pytest.approx(2 / 5 - 3 / 5 / 4)
-    assert curve.treat_all[at[0.5]] == pytest.approx(-1 / 5)
-    assert curve.difference == pytest.approx(curve.model - curve.treat_all)
+def test_the_interval_of_a_net_benefit_by_hand():
     # Of one true and two false positives, the latter at odds of 2 to 3. An image is one of them at most, so that their
     # fractions have the correlation - sqrt(0.2 x 0.4 / (0.8 x 0.6)).
     curve = decision_curve.measure(two_class([0, 0, 0, 1, 1], [0.1, 0.5, 0.6, 0.2, 0.8]), np.array([0.4]))
@@ -69,7 +57,7 @@ def test_better_than_treating_all_is_better_than_treating_none_with_the_classes_
 def test_the_page_and_the_picture_show_it(tmp_path):
     made = two_class([0, 0, 0, 1, 1], [0.1, 0.3, 0.6, 0.2, 0.8])
     results = summarize(made, decision_curve=decision_curve.measure(made))
-    text = pages.markdown(report.page(results, as_json(results)))
+    text = page(made, decision_curve=results.decision_curve)
     row = next(line for line in text.splitlines() if line.startswith("|     20.0% |"))
     cells = [cell.strip() for cell in row.split("|")]
     assert cells[2:5] == ["+0.300; -0.131 to +0.815", "+0.250", "+0.050; -0.474 to +0.179"]

@@ -24,10 +24,15 @@ def test_one_part_stays_as_it_is(parts):
 def test_all_images_are_measured_at_once(parts):
     for number, part in enumerate(parts):
         part.weights = [f"hash {number}"]
+        part.sample_count, part.predictive_entropy = 7, np.full(26, number / 10)
+        part.mutual_information = np.full(26, number / 100)
     parts[0].groups, parts[1].interrupted = ["one"] * 26, "stopped at epoch 9 of 256"
     pooled = folds.pool(parts)
     assert len(pooled.labels) == 78
     assert pooled.weights == ["hash 0", "hash 1", "hash 2"] and pooled.groups is None
+    assert pooled.sample_count == 7
+    assert pooled.predictive_entropy.tolist() == [0.0] * 26 + [0.1] * 26 + [0.2] * 26
+    assert pooled.mutual_information.tolist() == [0.0] * 26 + [0.01] * 26 + [0.02] * 26
     assert pooled.interrupted == "fold 1: stopped at epoch 9 of 256"
     assert folds.pool(parts[::2]).interrupted is None
     assert pooled.file_names == [name for part in parts for name in part.file_names]
@@ -42,6 +47,7 @@ def test_all_images_are_measured_at_once(parts):
         ({"class_names": ["a", "b"]}, "fold_1.json: ", "class names ['a', 'b'], in fold_0.json ['no', 'yes']"),
         ({"positive_class": "no"}, "fold_1.json: ", "positive class 'no', in fold_0.json 'yes'; choose one"),
         ({"split": "val"}, "fold_1.json: ", "split 'val', in fold_0.json 'test'"),
+        ({"sample_count": 8}, "fold_1.json: ", "number of Monte Carlo samples 8, in fold_0.json None"),
         ({"fold": None}, "fold_1.json: ", "fold"),
         ({"fold": 2}, "fold_1.json, fold_2.json: ", "fold 2 "),
         ({"file_names": None}, "fold_1.json: ", "filenames"),

@@ -2,13 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from made_predictions import random_two_class, two_class
+from made_predictions import page, random_two_class, two_class
 
-from pipeline.errors import UserError
-from pipeline.performance import pages, plots, referral, report, summary, units
+from pipeline.performance import plots, referral, summary, units
 from pipeline.performance.figures import Figure, exact_interval
-from pipeline.performance.folds import pool
-from pipeline.performance.results_json import as_json
 
 
 def unsure(labels, yes, entropy, information=None):
@@ -78,10 +75,10 @@ def test_the_page_and_the_picture_show_it(tmp_path):
     made.predictive_entropy = made.mutual_information = 0.5 - abs(made.probabilities[:, 1] - 0.5)
     found = referral.referral(made)
     results = summary.summarize(made, referral=found)
-    page = pages.markdown(report.page(results, as_json(results)))
-    assert "## Referring the 12 least certain of 120 images to an expert" in page
+    text = page(made, referral=found)
+    assert "## Referring the 12 least certain of 120 images to an expert" in text
     ranking = found.rankings[0]
-    row = next(line for line in page.splitlines() if line.startswith("| predictive entropy"))
+    row = next(line for line in text.splitlines() if line.startswith("| predictive entropy"))
     assert f"| {ranking.errors_referred.value} of {found.errors} " in row
     assert f"{100 * ranking.gain.value:+.1f} points" in row
     plots.save(plots.draw_referral, results, tmp_path / "referral.png")
@@ -100,19 +97,3 @@ def test_the_picture_is_of_a_report_or_of_asked_uncertainty_and_names_it(tmp_pat
     assert [len(each) for each in texts] == [0, 1, 1, 0]
     assert texts[1][0].endswith("uncertainty of the probabilities.")
     assert texts[2][0].endswith("uncertainty of 5 predictions with Monte Carlo dropout.")
-
-
-def test_folds_are_pooled_where_all_say_how_unsure_they_are():
-    folds = [random_two_class(seed, prefix=f"fold_{seed}_", fold=seed, path="abc"[seed]) for seed in range(3)]
-    assert pool(folds).sample_count is None
-    for number, fold in enumerate(folds):
-        fold.sample_count = 7
-        fold.predictive_entropy = np.full(26, number / 10)
-        fold.mutual_information = np.full(26, number / 100)
-    pooled = pool(folds)
-    assert pooled.sample_count == 7
-    assert pooled.predictive_entropy.tolist() == [0.0] * 26 + [0.1] * 26 + [0.2] * 26
-    assert pooled.mutual_information.tolist() == [0.0] * 26 + [0.01] * 26 + [0.02] * 26
-    folds[1].sample_count = 8
-    with pytest.raises(UserError, match="b: number of Monte Carlo samples 8, in a 7; pool the folds of one model only"):
-        pool(folds)

@@ -1,19 +1,13 @@
 import numpy as np
 import pytest
-from made_predictions import GOLDEN, chosen_threshold, compared, multiclass, random_two_class, two_class
+from made_predictions import GOLDEN, chosen_threshold, compared, multiclass, page, random_two_class, two_class
 
 from pipeline import predictions
-from pipeline.performance import folds, pages, referral, report, temperature, thresholds
+from pipeline.performance import folds, referral, temperature, thresholds
 from pipeline.performance.baselines import Baseline
 from pipeline.performance.figures import Figure
 from pipeline.performance.predictive_values import predictive_values
-from pipeline.performance.results_json import as_json
 from pipeline.performance.summary import summarize
-
-
-def page(made, **more):
-    results = summarize(made, **more)
-    return pages.markdown(report.page(results, as_json(results)))
 
 
 def published(positive_class="yes"):
@@ -208,13 +202,6 @@ def test_baselines_stand_beside_the_model():
     assert "| file facts | 73.0%; 67.0% to 79.0% | 0.810; 0.750 to 0.860 |    253 |" in text
     assert "| none       | 60.0%; 50.0% to 70.0% | undefined             |    253 |" in text
     assert "| this model | 92.3%; 74.9% to 99.1% | 0.950; 0.756 to 0.990 |     26 |" in text
-
-
-def test_no_page_of_random_predictions_fails():
-    random = np.random.default_rng(0)
-    for _ in range(30):
-        count = random.integers(1, 6)
-        assert page(two_class(random.integers(0, 2, count), random.integers(0, 3, count) / 2)).endswith("\n")
 
 
 def test_of_many_classes_the_page_shows_the_worst_and_stays_short():

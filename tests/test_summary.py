@@ -1,12 +1,11 @@
-import json
 from dataclasses import astuple
 
 import numpy as np
 import pytest
-from made_predictions import multiclass, random_two_class, two_class
+from made_predictions import multiclass, page, random_two_class, two_class
 from sklearn.metrics import roc_auc_score
 
-from pipeline.performance import folds, pages, report, thresholds
+from pipeline.performance import folds, thresholds
 from pipeline.performance.results_json import as_json
 from pipeline.performance.summary import most_confident_errors, summarize
 
@@ -28,15 +27,8 @@ def test_means_over_classes_have_intervals_that_hold_them():
     labels = np.arange(90) % 3
     weights = random.dirichlet(np.ones(3), 90) + 0.5 * np.eye(3)[labels]
     main = summarize(multiclass(labels, weights / weights.sum(axis=1, keepdims=True))).main
-    for name in (
-        "sensitivity",
-        "specificity",
-        "auc",
-        "precision",
-        "negative_predictive_value",
-        "f1",
-        "balanced_accuracy",
-    ):
+    fractions = ("sensitivity", "specificity", "precision", "negative_predictive_value", "balanced_accuracy")
+    for name in (*fractions, "auc", "f1"):
         figure = getattr(main, name)
         assert figure.interval[0] < figure.value < figure.interval[1]
 
@@ -51,14 +43,20 @@ def test_areas_are_means_over_folds_and_the_pooled_ones_stand_beside_them():
     assert main.average_precision_pooled.value < main.average_precision.value
 
 
-def test_the_most_confident_come_first():
-    made = two_class([0, 0, 1, 1, 0, 1], [0.7, 0.1, 0.05, 0.9, 0.99, 0.4], file_names=["a", "b", "c", "d", "e", "f"])
-    assert [astuple(error) for error in most_confident_errors(made)] == [
-        ("e", "no", "yes", 0.99, 0),
-        ("c", "yes", "no", 0.95, 0),
-        ("a", "no", "yes", 0.7, 0),
-        ("f", "yes", "no", 0.6, 0),
-    ]
+@pytest.mark.parametrize(
+    ("made", "errors"),
+    [
+        (
+            two_class([0, 0, 1, 1, 0, 1], [0.7, 0.1, 0.05, 0.9, 0.99, 0.4], file_names=list("abcdef")),
+            [("e", "no", "yes", 0.99), ("c", "yes", "no", 0.95), ("a", "no", "yes", 0.7), ("f", "yes", "no", 0.6)],
+        ),
+        (thresholds.apply(two_class([0, 0], [0.3, 0.1], file_names=list("ab")), 0.2), [("a", "no", "yes", 0.3)]),
+        (multiclass([0, 2], [[0.2, 0.5, 0.3], [0.1, 0.3, 0.6]], file_names=list("ab")), [("a", "A", "B", 0.5)]),
+    ],
+    ids=["two classes", "a threshold", "three classes"],
+)
+def test_the_most_confident_come_first_with_the_probability_of_the_class_that_was_predicted(made, errors):
+    assert [astuple(error) for error in most_confident_errors(made)] == [(*error, 0) for error in errors]
 
 
 def test_a_group_is_named_once_by_its_most_confident_error():
@@ -66,8 +64,7 @@ def test_a_group_is_named_once_by_its_most_confident_error():
     made = two_class([0, 0, 0, 0, 0, 1], [0.7, 0.8, 0.9, 0.6, 0.1, 0.9], file_names=list("abcdef"), groups=groups)
     found = [(error.file_name, error.others) for error in most_confident_errors(made)]
     assert found == [("c", 2), ("b", 0)]
-    results = summarize(made)
-    text = pages.markdown(report.page(results, as_json(results)))
+    text = page(made)
     assert "| image | class | predicted | probability | others of its group |" in text
     assert "| c     | no    | yes       |       0.900 |                   2 |" in text
 
@@ -77,34 +74,23 @@ def test_no_more_than_ten_are_listed_and_equals_in_the_order_of_the_files():
     assert [error.file_name for error in most_confident_errors(made)] == list("lkjihgfedc")
 
 
-def test_the_probability_is_that_of_the_class_a_threshold_predicts():
-    made = two_class([0, 0], [0.3, 0.1], file_names=["a", "b"])
-    (error,) = most_confident_errors(thresholds.apply(made, 0.2))
-    assert astuple(error) == ("a", "no", "yes", 0.3, 0)
-
-
-def test_of_more_classes_the_predicted_one_counts():
-    made = multiclass([0, 2], [[0.2, 0.5, 0.3], [0.1, 0.3, 0.6]], file_names=["a", "b"])
-    assert [astuple(error) for error in most_confident_errors(made)] == [("a", "A", "B", 0.5, 0)]
-
-
 def test_without_errors_there_is_nothing_to_list():
-    results = summarize(two_class([0, 1], [0.1, 0.9], file_names=["a", "b"]))
-    assert results.errors == []
-    assert "confident errors" not in pages.markdown(report.page(results, as_json(results)))
+    made = two_class([0, 1], [0.1, 0.9], file_names=["a", "b"])
+    assert most_confident_errors(made) == []
+    assert "confident errors" not in page(made)
 
 
 def test_without_file_names_they_are_undefined():
-    results = summarize(two_class([0, 1], [0.9, 0.9]))
-    assert results.errors is None
-    text = pages.markdown(report.page(results, as_json(results)))
-    assert "- the predictions hold no file names: Most Confident Errors\n" in text
+    made = two_class([0, 1], [0.9, 0.9])
+    assert most_confident_errors(made) is None
+    assert "- the predictions hold no file names: Most Confident Errors\n" in page(made)
 
 
-def test_the_page_lists_those_of_all_folds(call_script, tmp_path):
-    for fold, (names, probabilities) in enumerate([(["a|b.png", "c"], [0.876, 0.9]), (["d\ne", "f"], [0.6, 0.3])]):
-        two_class([0, 1], probabilities, file_names=names, split="test", fold=fold).write(tmp_path / f"{fold}.json")
-    result = call_script("calc_model_performance.py", tmp_path / "0.json", tmp_path / "1.json", tmp_path / "all.json")
+def test_the_page_and_the_json_list_those_of_all_folds():
+    of_folds = [(["a|b.png", "c"], [0.876, 0.9]), (["d\ne", "f"], [0.6, 0.3])]
+    pooled = folds.pool(
+        [two_class([0, 1], yes, file_names=names, fold=fold) for fold, (names, yes) in enumerate(of_folds)]
+    )
     assert (
         "## The most confident errors\n\n"
         "Look here first for what the model has not learned, and for wrong labels. The probability is that of the "
@@ -113,7 +99,7 @@ def test_the_page_lists_those_of_all_folds(call_script, tmp_path):
         "| -------- | ----- | --------- | ----------: |\n"
         "| a\\|b.png | no    | yes       |       0.876 |\n"
         "| f        | yes   | no        |       0.700 |\n"
-        "| d\\ne     | no    | yes       |       0.600 |\n\n"
-    ) in result.stdout
-    recorded = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))["Most Confident Errors"]
-    assert [error["file name"] for error in recorded] == ["a|b.png", "f", "d\ne"]
+        "| d\\ne     | no    | yes       |       0.600 |\n"
+    ) in page(pooled)
+    errors = as_json(summarize(pooled))["Most Confident Errors"]
+    assert [error["file name"] for error in errors] == ["a|b.png", "f", "d\ne"]
