@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline import files
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # The tensors of the tests are tiny: a second thread costs more than it brings, and where other programs want the cores
@@ -91,6 +93,12 @@ def call_script(capsys):
         return subprocess.CompletedProcess([script, *arguments], returncode, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def empty_pictures(monkeypatch):
+    """Within it, the pictures that calc writes hold nothing but the project's mark; drawing them takes a second."""
+    monkeypatch.setattr("pipeline.performance.plots.save_figure", lambda figure, path: path.write_text(files.MARK))
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from test_provenance import Page
 
 from pipeline.performance import flow
 
+pytestmark = pytest.mark.usefixtures("empty_pictures")
+
 SCRIPT = "calc_model_performance.py"
 
 
@@ -158,12 +160,12 @@ def test_a_damaged_table_is_an_error_before_anything_is_written(tmp_path, call_s
 
 def test_many_classes_are_a_range():
     part = flow.Part.of([str(n) for n in range(78)], [f"c{n % 12}" for n in range(72)] + ["c0"] * 6, list(range(78)))
-    assert flow.diagram(flow.Flow(78, {}, part, {None: dict.fromkeys(("train", "val", "test"), part)})).branches[
-        0
-    ].lines == ("12 classes of 6 to 12 images",)
+    partitions = {None: dict.fromkeys(("train", "val", "test"), part)}
+    training, *_ = flow.diagram(flow.Flow(78, {}, part, partitions)).branches
+    assert training.lines == ("12 classes of 6 to 12 images",)
 
 
-def seed_told(root, *paths):
+def seed_told(root):
     """Return the random seed of the split that the printed page names, and its warnings."""
     page = (root / "m_results.md").read_text(encoding="utf-8")
     return re.findall(r"random seed (\d+)", page), page.partition("## Warnings")[2].partition("## ")[0]

@@ -9,10 +9,12 @@ import re
 
 import numpy as np
 import pytest
-from conftest import SMALL_TRAINING, _draw_project
+from conftest import SMALL_TRAINING, _draw_project, error_places
 from made_predictions import multiclass, random_two_class
 
 from pipeline.performance import provenance
+
+pytestmark = pytest.mark.usefixtures("empty_pictures")
 
 SCRIPT = "calc_model_performance.py"
 EMPTY_ELEMENTS = ("meta", "img", "br")
@@ -140,26 +142,31 @@ def test_without_the_option_there_is_no_report_and_without_records_it_says_so(ca
     assert again.stdout.endswith(f"replaced {tmp_path / 'resnet_1_report.html'}\n")
 
 
-def test_folds_are_reported_together(call_script, tmp_path):
-    for fold in range(3):
+@pytest.fixture
+def folds(tmp_path):
+    """The predictions files of three folds."""
+    paths = [tmp_path / f"m_fold_{fold}_preds.json" for fold in range(3)]
+    for fold, path in enumerate(paths):
         made = random_two_class(fold, prefix=f"f{fold}_", fold=fold, checkpoint=f"m_fold_{fold}.pth.tar")
-        made.write(tmp_path / f"m_fold_{fold}_preds.json")
-    result = call_script(SCRIPT, *sorted(tmp_path.glob("*_preds.json")), tmp_path / "m_results.json", "--report")
+        made.write(path)
+    return paths
+
+
+def test_folds_are_reported_together(call_script, folds, tmp_path):
+    result = call_script(SCRIPT, *folds, tmp_path / "m_results.json", "--report")
     assert result.returncode == 0, result.stderr
     page = Page(tmp_path / "m_report.html")
     assert page.headings[0] == ("h1", "Performance on 78 test images of 3 folds")
     assert all(f"m_fold_{fold} beside m_fold_{fold}_preds.json" in page.text for fold in range(3))
 
 
-def test_what_differs_between_the_folds_has_a_column_a_fold_and_all_else_stands_once(call_script, tmp_path):
+def test_what_differs_between_the_folds_has_a_column_a_fold_and_all_else_stands_once(call_script, folds, tmp_path):
     (tmp_path / "results").mkdir()
     for fold in range(3):
-        made = random_two_class(fold, prefix=f"f{fold}_", fold=fold, checkpoint=f"m_fold_{fold}.pth.tar")
-        made.write(tmp_path / f"m_fold_{fold}_preds.json")
         settings = {"optimizer": "Adam", "seed": 40 + fold, "weights": str(tmp_path / "w.pth"), "epochs": 2.5}
         record = tmp_path / "results" / f"m_fold_{fold}_hyperparameters.json"
         record.write_text(json.dumps(settings | ({"augment": None, "dropout": 0.1 * fold} if fold else {})))
-    call_script(SCRIPT, *sorted(tmp_path.glob("*_preds.json")), tmp_path / "m_results.json", "--report")
+    call_script(SCRIPT, *folds, tmp_path / "m_results.json", "--report")
     cells = Page(tmp_path / "m_report.html").cells
     start = cells.index("setting")
     assert cells[start : start + 18] == [
@@ -215,23 +222,13 @@ def test_names_cannot_become_markup(call_script, tmp_path):
 
 
 def test_a_gallery_that_is_gone_is_an_error_and_no_path_leads_outside(call_script, tmp_path):
-    made = random_two_class(0, gallery="gone.png")
-    made.write(tmp_path / "preds.json")
-    result = call_script(SCRIPT, tmp_path / "preds.json", tmp_path / "r_results.json", "--report")
-    message = (
-        f"{tmp_path / 'gone.png'}: no such file, which {tmp_path / 'preds.json'} names; predict with --explain again"
-    )
-    assert (result.returncode, result.stderr) == (2, f"{SCRIPT}: error: {message}\n")
+    def report(**more):
+        random_two_class(0, **more).write(tmp_path / "preds.json")
+        return call_script(SCRIPT, tmp_path / "preds.json", tmp_path / "r_results.json", "--report")
+
+    assert error_places(report(gallery="gone.png")) == [str(tmp_path / "gone.png")]
     assert [path.name for path in tmp_path.iterdir()] == ["preds.json"]
-    made.gallery = "../secret.png"
-    made.write(tmp_path / "preds.json")
-    result = call_script(SCRIPT, tmp_path / "preds.json", tmp_path / "r_results.json", "--report")
-    assert result.returncode == 2
-    assert "'gallery' is '../secret.png', not the name of a file beside this one" in result.stderr
-    made.gallery, made.checkpoint = None, "../../x.pth.tar"
-    made.write(tmp_path / "preds.json")
-    result = call_script(SCRIPT, tmp_path / "preds.json", tmp_path / "r_results.json", "--report")
-    assert result.returncode == 0
+    assert report(checkpoint="../../x.pth.tar").returncode == 0
     assert "no training records of ../../x beside preds.json" in Page(tmp_path / "r_report.html").text
 
 
