@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from made_predictions import chosen_threshold, multiclass, random_two_class, two_class
 from scipy.stats import binomtest
@@ -73,7 +73,6 @@ def test_neighbouring_floats_have_a_threshold_between_them():
     assert applied.predictions.tolist() == [0, 1]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 20)), min_size=2, max_size=30),
     st.none() | st.sampled_from([0.5, 0.9, 0.95, 1.0]),
@@ -224,10 +223,10 @@ def test_where_thresholds_of_folds_were_chosen_all_images_that_chose_count_toget
 
 def test_images_of_a_tested_group_do_not_choose_for_it():
     parts, chosen = folds_of_three()
+    for one in (*parts, *chosen):
+        one.groups = one.file_names
     for number, one in enumerate(chosen):
         one.file_names = [f"val{number}_{name}" for name in one.file_names]
-    for one in (*parts, *chosen):
-        one.groups = [name.removeprefix("val0_").removeprefix("val1_").removeprefix("val2_") for name in one.file_names]
     pool = validations.pool(chosen, parts, "-threshold_from")
     assert [len(one.labels) for one in pool.of_parts] == [52] * 3
     assert not any(set(one.groups) & set(part.groups) for one, part in zip(pool.of_parts, parts, strict=True))
