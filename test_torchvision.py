@@ -52,7 +52,7 @@ def main(argv=None):
     from pipeline.learning import task_files
 
     task_files.require(task)
-    image_files.limit_pixels(options.max_pixels)
+    image_files.limit_pixels(task.max_pixels)
 
     from pipeline.learning import devices, testing
 

@@ -78,9 +78,13 @@ def file_path(text):
     return Path(any_text(text))
 
 
-def column_choice(text):
-    """Read image=COLUMN as ("image", "COLUMN")."""
-    role, _, column = text.partition("=")
-    if role not in ("image", "class", "group", "split") or not column:
-        raise ValueError(f"{text!r} is not image=, class=, group= or split= and a column's name")
-    return role, column
+def column_choice(*roles):
+    """Return a function that reads ROLE=COLUMN, of one of the `roles`, as (role, column)."""
+
+    def read(text):
+        role, _, column = text.partition("=")
+        if role not in roles or not column:
+            raise ValueError(f"{text!r} is none of {'=, '.join(roles)}= with a column's name")
+        return role, column
+
+    return read

@@ -115,6 +115,15 @@ def test_the_columns_of_a_table_of_labels_can_be_named(validate, elsewhere, tmp_
     }
 
 
+def test_what_a_table_says_of_partitions_does_not_matter(validate, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("image,class,split,partition\nno/no0.png,no,holdout,1\nYES/YES0.png,yes,,2\n")
+    result, found = validate("-labels_csv", table)
+    assert result.returncode == 0 and found["labels"] == [1, 0], result.stderr
+    result, _ = validate("-labels_csv", table, "-columns", "split=split")
+    assert error_places(result) == ["-columns"]
+
+
 def test_hashes_are_near_up_to_the_distance():
     bits = np.zeros((3, 256), dtype=np.uint8)
     bits[1, :10], bits[2, :11] = 1, 1

@@ -28,6 +28,7 @@ DOUBT = (*PROJECT, "-doubtful_labels", "a.html")
         (("-export", "a.onnx", "-mc_samples", 3), "-mc_samples 3"),
         (("-export", "a.onnx", "-batch_size", 3), "-batch_size 3"),
         (("-export", "a.onnx", "--use_GPU"), "--use_GPU"),
+        (("-export", "a.onnx", "-max_pixels", 9), "-max_pixels 9"),
         ((*PROJECT, "-out", "a.csv"), "-out a.csv"),
         ((*PROJECT, "-operating_point", "a.json"), "-operating_point a.json"),
         ((*PROJECT, "-columns", "image=scan"), "-columns image scan"),  # and -labels_csv is not asked for

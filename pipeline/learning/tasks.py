@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from pipeline import options, split_files
+from pipeline.defaults import MOST_PIXELS
 from pipeline.errors import UserError, require_none
 from pipeline.messages import in_words
 from pipeline.options import Option, unmet_needs
@@ -78,8 +79,8 @@ class Task:
     labels_csv: Path = choice(None, "-labels_csv", "table of its images and classes, instead of class folders",
                               ELSEWHERE, file_path, tasks=(EXTERNAL,), metavar="FILE.csv")
     columns: list = choice(None, "-columns", "the table's columns, if its header does not tell: image=... "
-                           "class=... group=...", ELSEWHERE, column_choice, tasks=(EXTERNAL,), count="+",
-                           metavar="WHAT=COLUMN", again=True,
+                           "class=... group=...", ELSEWHERE, column_choice("image", "class", "group"),
+                           tasks=(EXTERNAL,), count="+", metavar="WHAT=COLUMN", again=True,
                            needs=("labels_csv", "has no effect without -labels_csv; give both or none"))
     class_map: Path = choice(None, "-class_map", "CSV with the header external,class: which class of the model each "
                              "external class is; empty: left out", ELSEWHERE, file_path, tasks=(EXTERNAL,),
@@ -119,6 +120,7 @@ class Task:
                              metavar="N")
     use_GPU: bool = choice(False, "--use_GPU", "predict on the GPU (default: on the CPU)", RUN, tasks=PREDICTING)
     # fmt: on
+    max_pixels: int = MOST_PIXELS
 
     def __post_init__(self):
         self._require_one_task()
@@ -170,12 +172,14 @@ class Task:
     def _require_effects(self):
         faults = []
         for entry in fields(self):
-            value, tasks = getattr(self, entry.name), entry.metadata["option"].tasks
-            if value not in (None, False) and self.name not in tasks:
-                given = entry.metadata["option"].name + ("" if value is True else f" {in_words(value)}")
-                needed = " or ".join(f"-{task}" for task in tasks)
+            value, option = getattr(self, entry.name), entry.metadata.get("option")
+            if option and value not in (None, False) and self.name not in option.tasks:
+                given = option.name + ("" if value is True else f" {in_words(value)}")
+                needed = " or ".join(f"-{task}" for task in option.tasks)
                 where = f"without {needed}" if self.name == PROJECT else f"with -{self.name}"
                 faults.append(f"{given}: has no effect {where}; leave it out")
+        if self.name == EXPORT and self.max_pixels != MOST_PIXELS:
+            faults.append(f"-max_pixels {self.max_pixels}: has no effect with -export; leave it out")
         faults = faults or unmet_needs(self)  # of an option that is to be left out, no other is asked for
         if self.name == EXTERNAL and self.out is None:
             faults.append("-external: give the JSON file for the predictions too, -out NAME_preds.json")

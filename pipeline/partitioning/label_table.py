@@ -20,7 +20,8 @@ def read(path, columns, names_of):
 
     Args:
         path: a CSV with a header; comma, semicolon or tab.
-        columns: {"image", "class", "group" or "split": the header of the column}, for those that the user has named.
+        columns: {"image", "class", "group" or "split": the header of the column}, for those that the user has named;
+            None for one that is not to be read.
         names_of: {source: other names of the file}.
 
     Prints notes on lines that name no file; a file without a class gets the reason to leave it out. Raises UserError,
@@ -57,6 +58,8 @@ def _columns(table, named):
     """Return {role: number of the column}; UserError if a column is missing or two could be meant."""
     path, header, place, faults = table.path, table.header, {}, []
     for role, names in HEADERS.items():
+        if named.get(role, "") is None:
+            continue
         if role in named:
             found = [number for number, cell in enumerate(header) if cell == named[role]]
             missing = f"-columns {role}={named[role]}: {path} has no such column; its header is {','.join(header)}"

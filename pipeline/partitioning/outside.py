@@ -1,5 +1,7 @@
 """Labelled images from elsewhere, found as those of a project are, but only read."""
 
+from dataclasses import replace
+
 from pipeline.defaults import NEAR_DUPLICATE_BITS
 from pipeline.image_table import usable
 from pipeline.messages import counted, note
@@ -15,6 +17,7 @@ def labelled_images(folder, table, columns):
     """
     project = Project(folder)
     choices = intake.Choices.resolve(project, table, columns)
+    choices = replace(choices, columns={**choices.columns, "split": None})  # partitions of theirs mean nothing here
     images = catalogue.find_images(project, choices)
     readable = usable(images)
     found = duplicates.find_duplicates(readable, NEAR_DUPLICATE_BITS)

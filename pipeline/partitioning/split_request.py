@@ -51,7 +51,8 @@ class SplitRequest:
                               "DIR, instead of class folders; or the filled-in table of doubtful labels, whose "
                               "corrections images.csv keeps", DATA, file_path, metavar="FILE.csv")
     columns: list = choice((), "-columns", "the table's columns, if its header does not tell: image=... class=... "
-                           "group=... split=...", DATA, column_choice, metavar="WHAT=COLUMN", count="+", again=True,
+                           "group=... split=...", DATA, column_choice("image", "class", "group", "split"),
+                           metavar="WHAT=COLUMN", count="+", again=True,
                            needs=("labels_csv", "has no effect without -labels_csv; give both or none"))
     files: list = choice(None, "-files", "which files are images, such as '*.jpg' if there are masks beside them "
                          "(default: all)", DATA, metavar="GLOB", count="+", again=True)
