@@ -21,6 +21,9 @@ from pipeline.messages import MOST_LINES, command_text, one_line
 from pipeline.readers import any_text, whole_number
 
 EXPORT_PACKAGES = ("onnx", "onnxruntime", "onnxscript", "safetensors")  # only needed for -export
+# What a command that was stopped needs to complete the work. A second --overwrite would throw finished epochs away; the
+# demo has nothing to keep.
+GOES_ON_WITH = {"train_torchvision.py": "--resume", "demo.py": "--overwrite"}
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -238,9 +241,9 @@ def fail(script, faults):
 
 
 def _command_to_go_on(script, arguments):
-    # Only train has something to resume; there a second --overwrite would throw the finished epochs away.
-    if script == "train_torchvision.py":
-        arguments = [word for word in arguments if word.lstrip("-") not in ("overwrite", "resume")] + ["--resume"]
+    if script in GOES_ON_WITH:
+        given = [word for word in arguments if word.lstrip("-") not in ("overwrite", "resume")]
+        arguments = [*given, GOES_ON_WITH[script]]
     program = ["python"]
     if processes.count() > 1:
         # How the machines find one another is not known here.

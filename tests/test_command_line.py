@@ -201,15 +201,25 @@ def test_a_signal_ends_the_script_in_order_and_says_how_to_go_on(tmp_path, numbe
     assert errors == f"\nsome script.py: stopped; to go on: python '{script}' -dir 'a b'\n"
 
 
-def test_training_goes_on_with_resume_and_overwrites_nothing(monkeypatch, ends):
+@pytest.mark.parametrize(
+    ("script", "given", "option"),
+    [
+        ("train_torchvision.py", "--overwrite", "--resume"),
+        ("demo.py", "--overwrite", "--overwrite"),
+        ("demo.py", "-overwrite", "--overwrite"),
+    ],
+)
+def test_training_goes_on_with_resume_and_overwrites_nothing_and_the_demo_begins_again(
+    monkeypatch, ends, script, given, option
+):
     def main(argv):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(globals(), "__file__", "train_torchvision.py")
-    monkeypatch.setattr(sys, "argv", ["train_torchvision.py"])
-    code, errors = ends(main, "-dir", "D", "--overwrite")
+    monkeypatch.setitem(globals(), "__file__", script)
+    monkeypatch.setattr(sys, "argv", [script])
+    code, errors = ends(main, given, "-out", "D")
     assert code == 130
-    assert errors == ["", "train_torchvision.py: stopped; to go on: python train_torchvision.py -dir D --resume"]
+    assert errors == ["", f"{script}: stopped; to go on: python {script} -out D {option}"]
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, command_line.Terminated])
