@@ -1,9 +1,9 @@
 """Calculate the performance of a model from its predictions.
 
     python calc_model_performance.py DIR/resnet_1_preds.json DIR/resnet_1_results.json
-    python calc_model_performance.py "DIR/resnet_1_fold_*_preds.json" DIR/resnet_1_results.json --report
+    python calc_model_performance.py "DIR/resnet_1_fold_?_preds.json" DIR/resnet_1_results.json --report
     python calc_model_performance.py PREDS.json RESULTS.json -threshold_from VAL_PREDS.json -min_sensitivity 0.95
-    python calc_model_performance.py "DIR/resnet_1_fold_[0-9]_preds.json" DIR/resnet_1_results.json
+    python calc_model_performance.py "DIR/resnet_1_fold_?_preds.json" DIR/resnet_1_results.json
         -calibrate_from "DIR/resnet_1_fold_*_val_preds.json" -threshold_from "DIR/resnet_1_fold_*_val_preds.json"
     python calc_model_performance.py PREDS.json RESULTS.json -ordered grade_1 grade_2 grade_3
     python calc_model_performance.py PREDS.json RESULTS.json --decision_curve --report
