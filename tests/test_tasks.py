@@ -3,6 +3,8 @@
 import pytest
 from conftest import error_places
 
+from pipeline.learning.tasks import Task
+
 NEW = ("-images", "images")
 ELSEWHERE = ("-external", "images", "-out", "a_preds.json")
 PROJECT = ("-dir", "project")
@@ -63,3 +65,8 @@ def test_an_option_without_effect_without_a_place_or_of_another_task_is_named(
         (tmp_path / folder).mkdir(parents=True)
     result = call_script("test_torchvision.py", *words)
     assert (error_places(result), result.stdout) == ([place], "")
+
+
+def test_the_limit_on_pixels_holds_for_the_images_that_an_export_is_checked_with(tmp_path):
+    task = Task(dir=tmp_path, save="m.pth.tar", export=tmp_path / "m.onnx", max_pixels=9)
+    assert task.max_pixels == 9  # without -dir no image is read, and it is an error

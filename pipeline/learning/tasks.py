@@ -178,8 +178,8 @@ class Task:
                 needed = " or ".join(f"-{task}" for task in option.tasks)
                 where = f"without {needed}" if self.name == PROJECT else f"with -{self.name}"
                 faults.append(f"{given}: has no effect {where}; leave it out")
-        if self.name == EXPORT and self.max_pixels != MOST_PIXELS:
-            faults.append(f"-max_pixels {self.max_pixels}: has no effect with -export; leave it out")
+        if self.name == EXPORT and self.dir is None and self.max_pixels != MOST_PIXELS:
+            faults.append(f"-max_pixels {self.max_pixels}: has no effect with -export without -dir; leave it out")
         faults = faults or unmet_needs(self)  # of an option that is to be left out, no other is asked for
         if self.name == EXTERNAL and self.out is None:
             faults.append("-external: give the JSON file for the predictions too, -out NAME_preds.json")
