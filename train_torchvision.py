@@ -75,7 +75,7 @@ def main(argv=None):
         resolve_positive_class(train.class_names, options.positive_class)
     name, runs = planning.plan_runs(project, configs, folds, options.model_save_name)
     if options.resume and not any(run.existing for run in runs):
-        note(f"--resume: {project.models} has no training called {name} to go on with; it starts now")
+        note(f"--resume: {project.models} has no training called {name} to resume; it starts now")
     for run in runs:
         # Several runs that are started again go on where they stopped, without being asked to.
         goes_on = len(runs) > 1 and (run.resumable.exists() or run.model.exists())

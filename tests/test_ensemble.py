@@ -148,8 +148,8 @@ def test_models_of_other_classes_or_another_positive_class_do_not_predict_togeth
 
     change(paths[1], positive_class="no")
     positive = (
-        f"{paths[1]}: has the positive class 'no', {paths[0]} has 'yes'; choose one for all with -positive_class, for "
-        "-images in train_torchvision.py with --resume"
+        f"{paths[1]}: has the positive class 'no', {paths[0]} has 'yes'; choose one for all with -positive_class; for "
+        "-images, do so in train_torchvision.py with --resume"
     )
     (folds / "labels.csv").write_text("image,class\ntest é0.png,no\ntest é1.png,yes\n", encoding="utf-8")
     external += ("-labels_csv", folds / "labels.csv")

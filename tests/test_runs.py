@@ -314,7 +314,7 @@ def test_resume_on_another_split_is_an_error(train, project):
 def test_resume_on_images_that_were_changed_in_bin_is_an_error(train, project, files, finished):
     train([0.5, 0.4, 0.6, 0.6] if finished else [0.5, 0.4])
     shutil.copy(project / "bin" / "train é1.png", project / "bin" / "train é0.png")
-    assert_error(train([], "--resume"), f"the images: not as when {files[HYPERPARAMETERS if finished else LAST]} was")
+    assert_error(train([], "--resume"), f"the images: changed since {files[HYPERPARAMETERS if finished else LAST]} was")
 
 
 def test_a_training_that_was_recorded_without_what_the_images_hold_goes_on(train, files):

@@ -195,7 +195,7 @@ def test_the_strong_recipe_keeps_the_last_epoch_and_what_it_did_to_the_images(tr
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines()[:3] == [
         "training shufflenet_v2_x0_5 on cpu, float32: 9 training images, 5 validation images",
-        "other than published: recipe strong, batch size 4, learning rate 0.002, maximum number of epochs 3, "
+        "unlike the published training: recipe strong, batch size 4, learning rate 0.002, maximum number of epochs 3, "
         "patience 0, normalize yes, augment strong, optimizer AdamW, schedule one-cycle, weight decay 0.05, "
         "label smoothing 0.1, average flips yes, weights kept last",
         f"augmented training images: {project / 'results' / 'new_augmented.png'}",

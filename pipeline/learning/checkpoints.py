@@ -255,7 +255,7 @@ def _contradictions(checkpoint, path, preprocessing, class_names):
     if checkpoint.class_names and class_names and checkpoint.class_names != class_names:
         faults.append(
             f"{path}: was trained on the classes {', '.join(checkpoint.class_names)}, "
-            f"the project has {', '.join(class_names)}; use a model of these"
+            f"the project has {', '.join(class_names)}; use a model trained on these"
         )
     return faults
 
@@ -264,7 +264,7 @@ def _given_preprocessing(image_shape, given, path):
     """Return the preprocessing settings that the options give, for a file that says nothing of them."""
     if not given:
         options = ", ".join(PREPROCESSING_OPTIONS.values())
-        note(f"{path} does not say how images are prepared: grey values from 0 to 1 are assumed; else give {options}")
+        note(f"{path} does not say how images are prepared: assuming grey values from 0 to 1; otherwise give {options}")
     keep_color = given.get("keep_color", False)
     require_shape(image_shape, keep_color)
     preprocessing = Preprocessing(*image_shape, keep_color)

@@ -110,5 +110,5 @@ class Classifier:
 def as_list(images):
     """Return images, as `Classifier.predict` takes them, in a list; TypeError for a single one."""
     if isinstance(images, str | Path | Image.Image):
-        raise TypeError("images: give a list of paths or Pillow images, also where it is only one")
+        raise TypeError("images: give a list of paths or Pillow images, even for a single one")
     return list(images)

@@ -41,8 +41,8 @@ class Ensemble:
         )
         require_none(
             f"{other.path}: has the positive class {other.positive_class!r}, {first.path} has "
-            f"{first.positive_class!r}; choose one for all with -positive_class, for -images in train_torchvision.py "
-            "with --resume"
+            f"{first.positive_class!r}; choose one for all with -positive_class; for -images, do so in "
+            "train_torchvision.py with --resume"
             for other in others
             if other.positive_class != first.positive_class
         )

@@ -38,10 +38,11 @@ def explain(model, pixels, preprocessing, classes):
 def scale_label(model, preprocessing):
     """Return what the values that `explain` returns for a model mean, in words."""
     if isinstance(model, VisionTransformer):
-        return "attention paid, of the image's greatest (attention rollout)"
+        return "attention, relative to the image's maximum (attention rollout)"
     blank = torch.zeros(1, *preprocessing.image_shape, device=next(model.parameters()).device)
     _, is_last = target_layer(model.eval(), blank)
-    return f"evidence for the predicted class, of the image's greatest ({'Grad-CAM' if is_last else 'HiResCAM'})"
+    method = "Grad-CAM" if is_last else "HiResCAM"
+    return f"evidence for the predicted class, relative to the image's maximum ({method})"
 
 
 def _grad_cam(model, images, classes):

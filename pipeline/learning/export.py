@@ -170,7 +170,7 @@ def _onnx(ensemble, path, point, images, source):
     """Return the bytes of the ONNX model once it has predicted `images` as the scripts do; print how near it came."""
     size = sum(values.nbytes for member in ensemble.members for values in member.model.state_dict().values())
     if size > LARGEST_FILE:
-        raise UserError(f"-export {path}: {size / 2**30:.1f} GiB of weights, an ONNX file holds 2; export fewer folds")
+        raise UserError(f"-export {path}: {size / 2**30:.1f} GiB of weights, but ONNX can hold 2; export fewer folds")
     proto = _graph(ExportedModel(ensemble, point).eval())
     proto.producer_name = files.MARK  # it stands at the beginning of the file
     onnx.helper.set_model_props(proto, description(ensemble, point))
@@ -178,8 +178,8 @@ def _onnx(ensemble, path, point, images, source):
     difference = largest_difference(content, ensemble, point, images)
     if not difference <= TOLERANCE:
         raise UserError(
-            f"-export {path}: predicts other probabilities than the checkpoint (by up to {difference:.2g} on "
-            f"{len(images)} {source}), and was not written; use other versions of onnxruntime and torch"
+            f"-export {path}: not written, since its probabilities differ from the checkpoint's by up to "
+            f"{difference:.2g} on {len(images)} {source}; use other versions of onnxruntime and torch"
         )
     print(f"checked with onnxruntime on {len(images)} {source}: probabilities differ by at most {difference:.1g}")
     return content

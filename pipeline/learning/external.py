@@ -32,12 +32,12 @@ def predict_external(ensemble, images, task, command_line):
     images, labels = images[labels >= 0], labels[labels >= 0]
     if not len(images):
         raise UserError(
-            f"-class_map {task.class_map}: leaves out every class of {place}; give one a class of the model"
+            f"-class_map {task.class_map}: leaves out every class of {place}; assign one to a class of the model"
         )
     known = known_to(ensemble, images)
     if known.any():
         twins = listed(list(images["source"][known])[:3]) + (", ..." if known.sum() > 3 else "")
-        done = "predicted all the same" if task.keep_leaks else "left out; --keep_leaks predicts them too"
+        done = "predicted nevertheless" if task.keep_leaks else "left out; --keep_leaks predicts them too"
         note(
             f"{place}: {known.sum()} of {len(known)} images look like ones that the model has trained on ({twins}): "
             f"{done}"
@@ -101,7 +101,7 @@ def read_class_map(path, class_names, names):
     """
     (_, header), *rows = user_table.read_rows(path) or [(1, [])]
     if header != ["external", "class"]:
-        raise UserError(f"{path}: does not begin with the line external,class; write it")
+        raise UserError(f"{path}: does not begin with the line external,class; add it")
     indices, faults, line_of = {}, [], {}
     for line, row in rows:
         name, known = find_class(row[0], names), find_class(row[-1], class_names)
@@ -113,7 +113,7 @@ def read_class_map(path, class_names, names):
         elif name is None:
             faults.append(f"{path}, line {line}: {row[0]!r} is not a class of the images; correct the name")
         elif line_of.setdefault(name, line) != line:
-            faults.append(f"{path}, line {line}: {row[0]!r} stands in line {line_of[name]} already; remove one")
+            faults.append(f"{path}, line {line}: {row[0]!r} is already in line {line_of[name]}; remove one")
         else:
             indices[name] = class_names.index(known) if row[1] else -1
     require_none(faults)
@@ -129,7 +129,7 @@ def known_to(ensemble, images):
     for member in ensemble.members:
         tell_unknown(member)
         if member.checkpoint.seen_hashes is None:
-            note(f"{member.path} does not say what its training images look like: near-duplicates cannot be told")
+            note(f"{member.path} does not say what its training images look like: near-duplicates are not found")
         for seen in (member.checkpoint.seen_hashes or {}).values():
             known |= thumbnails.any_near(hashes, seen.numpy(), NEAR_DUPLICATE_BITS)
     return known

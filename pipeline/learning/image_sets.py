@@ -119,8 +119,8 @@ def load_training_data(project, fold, preprocessing, device):
     val = load_image_set(project, splits[1], train.preprocessing, device)
     if train.in_color and not preprocessing.keep_color:
         note(
-            f"{train.in_color} of {len(train)} training images show colour, of which the model sees grey values only; "
-            "--keep_color keeps it"
+            f"{train.in_color} of {len(train)} training images show colour, but the model only sees grey values; "
+            "--keep_color keeps the colour"
         )
     groups = image_table.groups_of(project, splits[0].file_names) or splits[0].file_names
     return TrainingData(train, val, splits[0].class_names, fold, split_files.fingerprint(*splits), groups)

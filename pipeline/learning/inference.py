@@ -118,7 +118,7 @@ def predict_samples(model, pixels, preprocessing, sample_count):
     before it. Raises UserError where the model has no dropout or its outputs are not finite.
     """
     if not dropout_layers(model):
-        raise UserError("-mc_samples: this model has no dropout to sample from; train one with -dropout 0.2, say")
+        raise UserError("-mc_samples: this model has no dropout to sample from; train one with -dropout, such as 0.2")
     model.eval()
     means, spread = [], []
     for part in pixels.split(max(1, LARGEST_PASS // sample_count)):

@@ -45,7 +45,7 @@ def find(name, project, fold=None):
     hints = [f"with -fold give -save {meant}{MODEL_SUFFIX}"] if fold is not None and meant != stem else []
     hints += [f"there are {_listed(_models_of(project))}"] if project else []
     if any(map(_folds_at, places)):
-        hints.append(f"-fold all takes those of all folds of {places[0].name.removesuffix(MODEL_SUFFIX)}")
+        hints.append(f"-fold all takes the models of all folds of {places[0].name.removesuffix(MODEL_SUFFIX)}")
     place = places[0] if Path(name).name == name else Path(name)
     if place.is_dir():
         raise UserError(f"{place}: is a folder; give a checkpoint in it, NAME{MODEL_SUFFIX}")

@@ -62,7 +62,7 @@ def predict_new_images(ensemble, task, explain, point):
         _tell_earlier_pictures(pictures_folder(out), explained)
     if unreadable == count:
         raise UserError(
-            f"-images {task.images}: nothing there can be read as an image; give a folder with images, or one"
+            f"-images {task.images}: nothing there can be read as an image; give an image, or a folder of them"
         )
 
 

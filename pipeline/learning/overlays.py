@@ -68,7 +68,7 @@ def write_overlays(target, classifier, folder, names, pixels, probabilities):
             caption = f"predicted: {predicted} ({probabilities.max():.2f})"
             tiles.save(explained(image, overlay(image, heat), name, caption, scale), path)
         except (image_files.UnreadableImage, OSError) as error:
-            note(f"{path}: {getattr(error, 'strerror', None) or error}; the file has no such picture")
+            note(f"{path}: {getattr(error, 'strerror', None) or error}; there is no picture of this file")
 
     map_in_threads(write, list(zip(names, heat, probabilities, strict=True)))
 

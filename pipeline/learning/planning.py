@@ -55,8 +55,8 @@ class PlannedRun:
             folder.mkdir(exist_ok=True)
         if self.existing and not may_exist:
             raise UserError(
-                f"{self.existing[0]}: exists already; --resume goes on with that training, --overwrite starts again, "
-                "-model_save_name takes another name"
+                f"{self.existing[0]}: exists already; --resume continues that training, --overwrite starts again, "
+                "-model_save_name gives another name"
             )
 
     def choice_faults(self, recorded, path):

@@ -62,10 +62,10 @@ class Run(PlannedRun):
         trained, asked = len(checkpoint.history or ()), self.config.num_epochs
         if trained > asked:
             raise UserError(
-                f"-num_epochs {asked}: {self.resumable} has {counted(trained, 'epoch')} already; give as many or more"
+                f"-num_epochs {asked}: {self.resumable} has {counted(trained, 'epoch')} already; give at least as many"
             )
-        if not self._can_go_on(checkpoint):
-            raise UserError(f"{self.resumable}: holds no training to go on with; {WAYS_OUT}")
+        if not self._can_be_resumed(checkpoint):
+            raise UserError(f"{self.resumable}: holds no training that can be resumed; {WAYS_OUT}")
         if processes.is_main():
             self._complete(checkpoint)
         return checkpoint
@@ -122,14 +122,14 @@ class Run(PlannedRun):
             # Earlier versions have written none; and other split files have other images.
             recorded = recorded | {"images fingerprint": data.images_fingerprint}
         faults = self.choice_faults(recorded, path) + [
-            f"{what}: not as when {path} was trained; give the same, {WAYS_OUT}"
+            f"{what}: changed since {path} was trained; give the same, {WAYS_OUT}"
             for what, name, value in ours
             if recorded.get(name) != value
         ]
         require_none(faults)
 
-    def _can_go_on(self, checkpoint):
-        """Tell whether a checkpoint has all that going on with it takes: anyone may have written the file."""
+    def _can_be_resumed(self, checkpoint):
+        """Tell whether a checkpoint has all that resuming needs: anyone may have written the file."""
         optimizer = checkpoint.optimizer or self.config.freeze_backbone
         needed = (checkpoint.history, checkpoint.options, optimizer, checkpoint.preprocessing)
         return all(needed) and checkpoint.image_shape == list(self.config.image_shape)
@@ -141,7 +141,7 @@ class Run(PlannedRun):
             # Training may have been killed before the model got these weights.
             replace(checkpoint, optimizer=None).save(self.model)
         elif not self.model.exists():
-            raise UserError(f"{self.model}: the best epoch's weights are gone; start again with --overwrite")
+            raise UserError(f"{self.model}: the best epoch's weights are missing; start again with --overwrite")
         model, chosen = checkpoints.load(self.model), self.config.positive_class
         if checkpoint.positive_class != chosen:
             # Not a part of training: the last choice holds for the whole run.

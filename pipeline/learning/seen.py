@@ -49,7 +49,7 @@ def require_unseen(classifier, project, split, fold, content_hashes):
     if has_changed or not (record and record.leaks_kept):
         others = "train" if has_changed else "train or val"  # of another split the validation images may be known too
         raise UserError(f"{fault}; use a model trained on this split, or -split {others}")
-    note(f"{fault}, and they are tested since --keep_leaks has made this split")
+    note(f"{fault}, but this split was made with --keep_leaks, so they are tested")
 
 
 def tell_unknown(classifier):
@@ -57,7 +57,7 @@ def tell_unknown(classifier):
     if not _says_all(classifier.checkpoint):
         what = "it was" if not classifier.checkpoint.seen_images else "the weights that it started from were"
         note(
-            f"{classifier.path} does not say which images {what} trained on: that none of them is tested cannot be "
+            f"{classifier.path} does not say which images {what} trained on: whether any of them are tested cannot be "
             "checked"
         )
 

@@ -126,7 +126,7 @@ def draw_sweep(path, runs):
             axes.axhline(loss, color=look["color"], ls="--")
     if stepped:
         plots.plain_log_scale(axes, "x", rates)
-        side_by_side = " (points of one rate stand side by side)" if len(shift) > 1 else ""
+        side_by_side = " (points of the same rate are side by side)" if len(shift) > 1 else ""
         axes.set(xlabel=f"learning rate{side_by_side}", xlim=(rates[0] / 2, rates[-1] * 2))
     else:
         axes.set_xticks([])

@@ -167,7 +167,7 @@ class Task:
         if not tasks and self.dir is None:
             raise UserError("-dir: give the project folder, or one of -images, -external and -export")
         if len(tasks) > 1:
-            raise UserError(f"{', '.join(f'-{task}' for task in tasks)}: are different tasks; give one of them")
+            raise UserError(f"{', '.join(f'-{task}' for task in tasks)}: are different tasks; give only one of them")
 
     def _require_effects(self):
         faults = []
@@ -210,8 +210,8 @@ class Task:
             raise UserError("--explain: the pictures of new images go beside a file; give -out FILE.csv too")
         if self.images.resolve() in out.resolve().parents:
             raise UserError(
-                f"-out {out}: the pictures beside it would be new images of {self.images} the next time; give another "
-                "place"
+                f"-out {out}: the pictures beside it would be among the images in {self.images} the next time; give "
+                "another place"
             )
         if (out.parent / "csv").is_dir() and (out.parent / "bin").is_dir():
             raise UserError(
@@ -233,6 +233,6 @@ class Task:
             raise UserError("--explain: shows where one model looks; give the number of one with -fold")
         if self.together and self.mc_samples is not None:
             raise UserError(
-                f"-mc_samples {self.mc_samples}: several models are uncertain where they disagree; leave it out, or "
-                "give the number of one with -fold"
+                f"-mc_samples {self.mc_samples}: the uncertainty of several models is their disagreement; leave it "
+                "out, or give the number of one with -fold"
             )

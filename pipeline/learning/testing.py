@@ -36,7 +36,7 @@ def load_ensemble(task, device, fold, class_names=None):
         )
         classifier = Classifier.from_checkpoint(checkpoint, path, device)
         if classifier.interruption:
-            note(f"{path}: the training was not finished, {classifier.interruption}; --resume goes on")
+            note(f"{path}: the training was not finished, {classifier.interruption}; --resume continues it")
         classifiers.append(classifier)
     return Ensemble.of(classifiers)
 

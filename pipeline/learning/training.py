@@ -203,7 +203,7 @@ def print_plan(run, training):
         f"{name} {in_words(value)}" for name, value in config.record().items() if value not in (None, published[name])
     ]
     if differing:
-        print(f"other than published: {', '.join(differing)}")
+        print(f"unlike the published training: {', '.join(differing)}")
     if not processes.is_main():
         return
     if config.augment == "none":

@@ -107,8 +107,8 @@ def fit_last_layer(training, store):
     if start.fresh - names:
         option = "freeze_backbone" if config.freeze_backbone else "fit_head"
         raise UserError(
-            f"-weights {config.weights}: {', '.join(sorted(start.fresh - names))} would stay random; give theirs "
-            f"too, or --no-{option}"
+            f"-weights {config.weights}: {', '.join(sorted(start.fresh - names))} would stay random; give "
+            f"weights that have them, or --no-{option}"
         )
     layer, source = models.layer_of(model, names), features_source(config)
     sets = (data.train, data.val)
