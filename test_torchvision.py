@@ -15,7 +15,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out if PYTHONSAFEPATH is set
 
 from pipeline import command_line
 from pipeline.command_line import add_choices, add_pixel_limit
@@ -57,7 +57,7 @@ def main(argv=None):
     from pipeline.learning import devices, testing
 
     if task.explain:
-        from pipeline.learning import overlays  # it takes matplotlib half a second
+        from pipeline.learning import overlays  # takes half a second, because of matplotlib
     if task.doubtful_labels:
         from pipeline.learning import doubtful_labels
 

@@ -13,7 +13,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out if PYTHONSAFEPATH is set
 
 from pipeline import command_line, processes, split_files
 from pipeline.classes import resolve_positive_class
@@ -77,13 +77,13 @@ def main(argv=None):
     if options.resume and not any(run.existing for run in runs):
         note(f"--resume: {project.models} has no training called {name} to resume; it starts now")
     for run in runs:
-        # Several runs that are started again go on where they stopped, without being asked to.
-        goes_on = len(runs) > 1 and (run.resumable.exists() or run.model.exists())
-        run.prepare(may_exist=options.resume or options.overwrite or goes_on)
+        # Several runs that are started again continue where they stopped, even without --resume.
+        continues = len(runs) > 1 and (run.resumable.exists() or run.model.exists())
+        run.prepare(may_exist=options.resume or options.overwrite or continues)
     planning.require_ours(project, runs, name if len(configs) > 1 else None)
     if len(runs) == 1 and not options.overwrite:
         runs[0].require_same_choices()
-    # The rest is imported only now, so that --help and what is wrong with options and folder are told at once.
+    # The rest is imported only now, so that --help and faults in the options or the folder appear at once.
     from pipeline import image_files
     from pipeline.learning import devices, distributed, execution, sweep
 

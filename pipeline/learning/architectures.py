@@ -10,11 +10,11 @@ from pipeline.errors import UserError
 
 # The short names that the published commands use.
 ALIASES = {"vgg": "vgg11_bn", "densenet": "densenet121"}
-EFFICIENTNET_LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")  # see the module of this name
+EFFICIENTNET_LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")  # see efficientnet_lite.py
 
 
 def resolve_architecture(name):
-    """Return torchvision's own name of an architecture; UserError with the nearest names for an unknown one."""
+    """Return torchvision's own name for an architecture; UserError with the nearest names if there is none."""
     known = [*torchvision_names(), *EFFICIENTNET_LITE]
     resolved = ALIASES.get(name.lower(), name.lower())
     if resolved in known:
@@ -27,7 +27,7 @@ def resolve_architecture(name):
 
 @functools.cache
 def torchvision_names():
-    """Return the names of the models that torchvision registers, sorted, as its source files say.
+    """Return the sorted names of torchvision's models, read from its source files.
 
     They are those of torchvision.models.list_models(module=torchvision.models).
     """

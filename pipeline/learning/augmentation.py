@@ -1,4 +1,4 @@
-"""Random changes of training images that leave their class as it is."""
+"""Random changes to training images that leave their class as it is."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ from torchvision.transforms.functional import to_pil_image
 
 from pipeline import tiles
 
-SIDE, ROWS, COLUMNS = 160, 4, 6  # of the picture of augmented images: pixels of each, and how many
-SHEET_SEED = 0  # of the changes in that picture; each epoch of a training has its own seed
+SIDE, ROWS, COLUMNS = 160, 4, 6  # of the picture of augmented images; SIDE in pixels
+SHEET_SEED = 0  # for that picture; each epoch of a training has its own seed
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The ranges of random changes; how much an image is changed is drawn at random for each image."""
+    """The ranges from which the changes to each image are drawn at random."""
 
     mirrored: float = 0.5  # probability of mirroring left to right
-    turn: float = 0.0  # degrees, either way
-    shear: float = 0.0  # degrees, either way
+    turn: float = 0.0  # degrees, in either direction
+    shear: float = 0.0  # degrees, in either direction
     zoom: float = 0.0  # fraction of the size, larger or smaller
     shift: float = 0.0  # fraction of width and of height, in all four directions
     brightness: float = 0.0  # fraction, more or less
@@ -28,8 +28,8 @@ class Augmentation:
     def __call__(self, images):
         """Return changed copies of uint8 images (n, 1 or 3, height, width).
 
-        What comes in from outside of an image is black. All images are changed at once, on the device that they are
-        on and without making it wait; torchvision's transforms would change all images of a batch in the same way.
+        Areas from outside an image are black. All images are changed at once, on their device and without making it
+        wait; torchvision's transforms would change all images of a batch in the same way.
         """
         count, _, height, width = images.shape
         values = images.float()
@@ -54,24 +54,24 @@ AUGMENTATIONS = {
 
 
 def around(middle, most, count, device):
-    """Return `count` numbers, drawn evenly from those that differ from the middle by no more than `most`."""
+    """Return `count` numbers, drawn uniformly between middle - most and middle + most."""
     return torch.empty(count, device=device).uniform_(middle - most, middle + most)
 
 
 def affine_matrices(turn, shear, mirror, zoom, shift_x, shift_y, aspect):
-    """Return matrices (n, 2, 3) for `move`: from points of the changed images to where they are taken from.
+    """Return matrices (n, 2, 3) for `move`, which map points of the changed images to points of the originals.
 
-    Images are mirrored (-1; 1: not), sheared, turned clockwise (radians both) and enlarged (zoom, above 1) around
-    their middle, as torchvision.transforms.v2.functional.affine does it; and what is seen of them moves (fractions of
+    Images are mirrored (-1; 1: not), sheared and turned clockwise (both in radians) and enlarged (zoom, above 1) around
+    their centre, as torchvision.transforms.v2.functional.affine does it, and the view of them is shifted (fractions of
     width and height). `aspect` is width / height; all other arguments are tensors (n,).
     """
-    # Undone one after the other: (turn, then shear) transposed and inverted, mirrored, and made smaller again.
+    # Each change is undone: (turn, then shear) transposed and inverted, then mirrored, then shrunk.
     cosine, sine, slope = turn.cos(), turn.sin(), shear.tan()
     matrices = [
         [mirror * (cosine - slope * sine), mirror * (sine + slope * cosine) / aspect],
         [-sine * aspect, cosine],
     ]
-    # Shifts come in units of half an image, as affine_grid counts.
+    # affine_grid measures shifts in halves of an image.
     rows = [
         torch.stack([x / zoom, y / zoom, 2 * shift], dim=1)
         for (x, y), shift in zip(matrices, (shift_x, shift_y), strict=True)
@@ -80,13 +80,13 @@ def affine_matrices(turn, shear, mirror, zoom, shift_x, shift_y, aspect):
 
 
 def move(images, matrices):
-    """Return float images (n, channels, height, width) whose points are taken from where matrices (n, 2, 3) say."""
+    """Resample float images (n, channels, height, width) as the matrices (n, 2, 3) of `affine_matrices` say."""
     grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def change_tone(images, brightness, contrast):
-    """Return images of values from 0 to 255, made brighter by factors (n,), then moved from their means by factors."""
+    """Multiply the brightness of images (values from 0 to 255), then their contrast, by factors (n,)."""
     brightness, contrast = (factors.view(-1, 1, 1, 1) for factors in (brightness, contrast))
     images = (images * brightness).clamp_(max=255)
     means = images.mean(dim=(1, 2, 3), keepdim=True)
@@ -94,10 +94,10 @@ def change_tone(images, brightness, contrast):
 
 
 def draw_rectangles(probability, count, height, width, device):
-    """Return a mask (n, 1, height, width): true in a random rectangle of some images, each with this probability.
+    """Return a mask (n, 1, height, width): each image has, with this probability, a random rectangle that is true.
 
-    A rectangle takes 2 to 15 % of the image and has sides of a ratio up to about 3, after Random Erasing (Zhong et
-    al., arXiv 1708.04896).
+    A rectangle covers 2% to 15% of the image, and its sides have a ratio of up to about 3, after Random Erasing (Zhong
+    et al., arXiv 1708.04896).
     """
     area = torch.empty(count, device=device).uniform_(0.02, 0.15)
     area *= torch.rand(count, device=device) < probability
@@ -114,7 +114,7 @@ def draw_rectangles(probability, count, height, width, device):
 def draw_augmented(path, image_set, augment):
     """Draw the first images of an ImageSet, one row each: as they are, then augmented several times.
 
-    The picture is the same for a training that goes on as for one that starts.
+    Resuming a training draws the same picture again.
     """
     torch.manual_seed(SHEET_SEED)
     ((pixels, _),) = image_set.batches([torch.arange(min(ROWS, len(image_set)))])

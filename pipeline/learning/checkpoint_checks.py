@@ -1,4 +1,4 @@
-"""Whether what a checkpoint file holds is what training writes: anyone may have written the file."""
+"""Checks that a checkpoint file holds what training writes, since anyone may have written the file."""
 
 import torch
 
@@ -8,14 +8,14 @@ from pipeline.learning.models import AVERAGE_AND_MAX
 from pipeline.learning.preprocessing import preprocessing_is_sound
 from pipeline.plain_values import are_texts
 
-# In a training's record, which has three levels of dicts and lists, and some names and numbers of each class. What is
-# small in the file may be large when it is written out: a list can hold another one many times.
+# Limits for a training record, which has three levels of dicts and lists, and a few names and numbers for each class.
+# What is small in the file may be large when it is written out: a list can hold the same list many times.
 MOST_LEVELS = 10
 MOST_VALUES = 1_000_000
 
 
 def content_faults(entries):
-    """Return what is wrong inside of entries that are of the right type, or None where the file says nothing."""
+    """Return what is wrong inside the entries of a file; each has the right type, or is None if the file lacks it."""
     faults = [
         f"{name} {fault}"
         for name, (is_sound, fault) in _CHECKS.items()
@@ -30,13 +30,13 @@ def content_faults(entries):
 
 
 def is_plain_tensor(value):
-    """Tell whether something is a tensor of numbers in memory: not sparse, quantized, without content or expanded."""
+    """Tell whether a value is a dense tensor in memory: not sparse, quantized, on another device or expanded."""
     return (
         torch.is_tensor(value)
         and value.layout == torch.strided
         and not value.is_quantized
         and value.device.type == "cpu"
-        and value.nbytes <= value.untyped_storage().nbytes()  # a few bytes may be said to be a tensor of any size
+        and value.nbytes <= value.untyped_storage().nbytes()  # an expanded tensor claims more than it stores
     )
 
 

@@ -1,4 +1,4 @@
-"""The checkpoint file (.pth.tar): the only place that saves it, loads it and says what is in it."""
+"""The checkpoint file (.pth.tar): only this module defines what is in it, saves it and loads it."""
 
 import contextlib
 import errno
@@ -27,14 +27,14 @@ from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX
 
 OURS = "is it a checkpoint of train_torchvision.py?"
 HOW_TO_SAVE = "save weights with torch.save({'state_dict': model.state_dict()}, FILE)"
-# Where programs put the weights, and what DataParallel, torch.compile and Lightning put in front of their names.
+# The names under which programs save weights, and the prefixes that DataParallel, torch.compile and Lightning add.
 WEIGHTS = ("state_dict", "model_state_dict", "model")
 PREFIXES = ("module.", "_orig_mod.", "model.")
 PREPROCESSING_OPTIONS = {"keep_color": "--keep_color", "mean": "-mean", "std": "-std"}
 
 
 def current_versions():
-    """Return the versions that a checkpoint and the training records name."""
+    """Return the versions for checkpoints and training records."""
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -55,30 +55,30 @@ class Checkpoint:
     class_names: list = None  # by class index
     image_shape: list = None  # [channels, height, width]
     preprocessing: dict = None  # its settings besides the shape
-    dropout: float = None  # probability, see models.set_dropout; None: what the architecture has
-    pooling: str = None  # "average+max", see models.pool_largest_too; otherwise what the architecture has
+    dropout: float = None  # probability, see models.set_dropout; None: the architecture's
+    pooling: str = None  # "average+max", see models.pool_largest_too; otherwise the architecture's
     positive_class: str = None  # a class name; None for more than two classes
     epoch: int = None  # from 1, of these weights
     validation_loss: float = None  # of these weights
     history: list = None  # of Epoch, up to this one; dicts in the file
-    options: dict = None  # the training record: what training was told, under readable names
-    seen_images: dict = None  # content hashes of the images trained ("train") and tuned ("val") on; "earlier training":
-    # of those that the pretrained weights come from, None if these do not say
-    seen_hashes: dict = None  # of the images trained and tuned on, uint8 tensors (n, 32), see thumbnails.packed
+    options: dict = None  # the training record: every choice, under readable names
+    seen_images: dict = None  # content hashes of the images trained ("train") and tuned ("val") on, and of those that
+    # the pretrained weights were trained on ("earlier training"; None if unknown)
+    seen_hashes: dict = None  # difference hashes of "train" and "val", uint8 tensors (n, 32), see thumbnails.packed
     reference: dict = None  # what new images are compared with, see familiarity.reference_of; once training is finished
-    fresh_weights: list = None  # names of those that were random at the start; None: all
-    finished: bool = None  # whether training ended by itself
+    fresh_weights: list = None  # names of the weights that were random at the start; None: all
+    finished: bool = None  # whether training was completed
     versions: dict = field(default_factory=current_versions)
 
     def save(self, path):
-        """Write the file whole or not at all."""
+        """Write the file completely or not at all."""
         content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         content["history"] = self.history and [asdict(epoch) for epoch in self.history]
         with files.whole_file(path) as temporary:
             try:
                 torch.save(content, temporary)
             except RuntimeError as error:
-                # torch does not tell why a file cannot be written: ask the system.
+                # torch does not say why a file cannot be written; the system does, on writing to it.
                 with open(temporary, "ab") as file:
                     file.write(bytes(2**20))
                 raise OSError(errno.EIO, f"cannot be written ({error})", str(path)) from None
@@ -92,7 +92,7 @@ class Checkpoint:
         return model
 
     def load_weights(self, model, path="the checkpoint"):
-        """Put these weights into a model; UserError, naming their file, where they are another's or not all finite."""
+        """Load these weights into a model; UserError, naming their file, if they do not fit or are not all finite."""
         try:
             model.load_state_dict(self.state_dict)
         except RuntimeError as error:
@@ -116,9 +116,9 @@ class Checkpoint:
 def load(path):
     """Read a checkpoint file, onto the CPU, without running any code that it may hold.
 
-    Weights that another program saved are read too: a state dict by itself or under one of WEIGHTS, with names that
-    share one of PREFIXES. Raises UserError for a missing file, one without weights, and entries that are not what
-    Checkpoint.save writes: anyone may have written the file.
+    Weights that other programs saved are read too: a bare state dict, or one under a name in WEIGHTS, without the
+    PREFIXES that all its names share. Raises UserError for a missing file, one without weights, and entries unlike
+    those of Checkpoint.save: anyone may have written the file.
     """
     content = _read(path)
     if not isinstance(content, dict):
@@ -146,7 +146,7 @@ def _read(path):
         raise UserError(f"{path}: not a regular file; give a checkpoint file")
     try:
         if zipfile.is_zipfile(path) and any(entry.compress_type for entry in zipfile.ZipFile(path).infolist()):
-            # torch.save compresses nothing; what someone has compressed may fill any memory.
+            # torch.save compresses nothing, and a compressed file may expand beyond any memory.
             raise UserError(f"{path}: is compressed; {HOW_TO_SAVE}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's remarks on files that it then refuses
@@ -182,13 +182,13 @@ def weights_hash(state_dict):
 
 
 def interruption(checkpoint, path):
-    """Return "stopped at epoch 9 of 256" for the Checkpoint in `path` if its training has not ended by itself, else "".
+    """Return "stopped at epoch 9 of 256" if training of the Checkpoint in `path` was not completed, otherwise "".
 
-    A file that does not say whether it has is taken for finished. For NAME.last.pth.tar the model beside it says so.
+    A file that does not say counts as completed. For NAME.last.pth.tar, the model beside it says so.
     """
     model = path.with_name(path.name.removesuffix(LAST_SUFFIX) + MODEL_SUFFIX)
     if path.name.endswith(LAST_SUFFIX) and model.is_file():
-        with contextlib.suppress(UserError):  # a damaged one says nothing, and the state may be all that is left
+        with contextlib.suppress(UserError):  # a damaged model says nothing, and the last state may be all that is left
             return interruption(load(model), model)
     if checkpoint.finished is not False:
         return ""
@@ -210,13 +210,13 @@ def complete(
     class_names=None,
     positive_class=None,
 ):
-    """Fill in what a bare file does not say from the options, and check the options against what it says.
+    """Fill in from the options what a bare file does not say, and check the options against what it says.
 
     Args:
-        architecture, class_count, image_shape: what the options give, None where nothing.
-        preprocessing: {"keep_color": ..., "mean": ..., "std": ...}, as far as the options give it.
+        architecture, class_count, image_shape: what the options give, or None.
+        preprocessing: those of "keep_color", "mean" and "std" that the options give, as a dict.
         class_names: the project's, None without a project.
-        positive_class: what the option gives, None where nothing; it replaces the recorded one, and that is told.
+        positive_class: what the option gives, or None; it replaces the recorded one, with a note.
 
     Raises UserError for every contradiction, naming both sides, and for everything that neither side says.
     """
@@ -245,7 +245,7 @@ def complete(
 
 
 def _contradictions(checkpoint, path, preprocessing, class_names):
-    """Return where the options, or the project's classes, contradict the preprocessing and the classes of a file."""
+    """Return a line for each way in which the options or the project's classes contradict a file."""
     recorded = preprocessing if checkpoint.preprocessing is None else checkpoint.preprocessing
     faults = [
         f"{PREPROCESSING_OPTIONS[name]}: {path} says {in_words(recorded.get(name))}; leave the option out"
@@ -261,7 +261,7 @@ def _contradictions(checkpoint, path, preprocessing, class_names):
 
 
 def _given_preprocessing(image_shape, given, path):
-    """Return the preprocessing settings that the options give, for a file that says nothing of them."""
+    """Return the preprocessing settings that the options give, for a file without any."""
     if not given:
         options = ", ".join(PREPROCESSING_OPTIONS.values())
         note(f"{path} does not say how images are prepared: assuming grey values from 0 to 1; otherwise give {options}")

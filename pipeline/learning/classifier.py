@@ -18,7 +18,7 @@ from pipeline.learning.inference import predict_probabilities
 
 @dataclass(frozen=True)
 class Classifier:
-    """A model with all that it takes to predict images with it.
+    """A model with everything that it needs to predict images.
 
     >>> classifier = Classifier.load("brain_mri/models/resnet_1.pth.tar")
     >>> probabilities = classifier.predict(["scan_1.jpg", "scan_2.png"])
@@ -27,10 +27,10 @@ class Classifier:
     """
 
     model: nn.Module
-    checkpoint: Checkpoint  # what its file says of it, without the weights
+    checkpoint: Checkpoint  # what its file says about it, without the weights
     path: Path  # of the file
     device: torch.device
-    interruption: str = ""  # where the training was stopped before its end: "stopped at epoch 9 of 256"
+    interruption: str = ""  # "stopped at epoch 9 of 256" if the training was not completed
 
     @classmethod
     def load(cls, path, device="cpu"):
@@ -39,7 +39,7 @@ class Classifier:
 
     @classmethod
     def from_checkpoint(cls, checkpoint, path, device):
-        """Build the model of a complete Checkpoint; UserError where its weights are those of another model."""
+        """Build the model of a complete Checkpoint; UserError if its weights do not fit."""
         model = checkpoint.build_model(path).to(device)
         interruption = checkpoints.interruption(checkpoint, Path(path))
         checkpoint = replace(checkpoint, state_dict={}, optimizer=None)
@@ -52,17 +52,17 @@ class Classifier:
 
     @property
     def positive_class(self):
-        """The name of the class that a positive finding means; None for more than two classes."""
+        """The name of the positive class; None for more than two classes."""
         return self.checkpoint.positive_class
 
     @cached_property
     def weights_hash(self):
-        """The checkpoints.weights_hash, by which the model is known whatever its file is called."""
+        """The checkpoints.weights_hash, which identifies the model whatever its file is called."""
         return checkpoints.weights_hash(self.model.state_dict())
 
     @cached_property
     def last_layer(self):
-        """The last layer of the model, whose input is what it has found in an image."""
+        """The last layer of the model, whose inputs are the features of an image."""
         return familiarity.last_layer(self.model, self.checkpoint)
 
     @property
@@ -74,7 +74,7 @@ class Classifier:
         """Return the probability of each class for each image, float64 (n, classes), classes as in `class_names`.
 
         Args:
-            images: paths of image files, or Pillow images of any mode (16-bit ones are scaled as the scripts do it).
+            images: paths of image files, or Pillow images of any mode (16-bit ones are scaled as in the scripts).
             batch_size: how many images the model sees at a time.
 
         Raises UserError for an image that cannot be read, TypeError for a single path or image.
@@ -91,7 +91,7 @@ class Classifier:
 
     @staticmethod
     def pixels(image, *views):
-        """Return an image, as `predict` takes it, as Preprocessing.pixels does for each of the `views`, in a tuple.
+        """Return the pixels of an image, a path or a Pillow image, for each Preprocessing in `views`, as a tuple.
 
         Raises UserError if it cannot be read.
         """
@@ -99,7 +99,7 @@ class Classifier:
             try:
                 upright = image_files.upright(image)
                 return tuple(view.pixels(upright) for view in views)
-            except (image_files.UnreadableImage, OSError) as reason:  # Pillow may only now read the file
+            except (image_files.UnreadableImage, OSError) as reason:  # Pillow may read the file only now
                 raise UserError(f"{getattr(image, 'filename', '') or 'image'}: {reason}") from None
         loaded = image_sets.load_image(image, *views)
         if loaded.unreadable:

@@ -27,12 +27,12 @@ GROUPS = DATA, MODEL, STOP, RUN, PARTS = (
     "single parts of a recipe (--no-NAME turns one of the switches off)",
 )
 
-IMAGENET = "imagenet"  # of -weights: torchvision's
+IMAGENET = "imagenet"  # the value of -weights for torchvision's weights
 LONGEST_SIDE = 100_000  # pixels
-UNDECIDED = "auto"  # of -precision, until the device is known
-SWEPT = "+"  # the count of values of an option of which several are a sweep
+UNDECIDED = "auto"  # the value of -precision until the device is known
+SWEPT = "+"  # the count of values of an option whose values can be swept
 
-# What the recipes change of the defaults below; docs/recipe.md has the evidence.
+# What the recipes change in the defaults below; docs/recipe.md has the evidence.
 PRETRAINED = {
     "keep_color": True,
     "architecture": "efficientnet_lite0",
@@ -68,12 +68,12 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class TrainingOption(Option):
-    """An Option, and what becomes of the choice in the training records and on `--resume`."""
+    """An Option, and how the training records and `--resume` treat the choice."""
 
     group: str = PARTS
     record: str = None  # the name in the records; None: the field's, with spaces
     may_change: bool = False  # on --resume
-    of_steps: bool = False  # about optimizer steps: of no effect where the last layer is all that is fitted
+    of_steps: bool = False  # about optimizer steps: no effect if only the last layer is fitted
 
 
 choice = partial(options.choice, kind=TrainingOption)
@@ -154,25 +154,25 @@ class TrainingConfig:
         return not (self.freeze_backbone and entry.metadata["option"].of_steps)
 
     def record(self):
-        """Return all choices under their names in the training records, as plain types; None for those of no effect."""
+        """Return all choices under their names in the training records, as plain types; None for any without effect."""
         return self._recorded({entry.name: getattr(self, entry.name) for entry in fields(self)})
 
     def completed(self, recorded):
-        """Return a training record with the defaults of the choices that were unknown when it was written."""
+        """Return a training record, completed with the defaults of choices that did not exist when it was written."""
         return self._recorded({entry.name: entry.default for entry in fields(self)}) | recorded
 
     def _recorded(self, values):
-        """Return {field: value} as the training records have it."""
+        """Return {field: value} as a training record."""
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         return {record_name(entry): plain[entry.name] if self.has_effect(entry) else None for entry in fields(self)}
 
     @property
     def length_is_fixed(self):
-        """Whether the number of epochs has to stay: a schedule of the learning rate is laid out over all of them."""
+        """Whether the number of epochs cannot change, because a learning rate schedule spans all of them."""
         return self.schedule != "constant"
 
     def contradictions(self, recorded):
-        """Return (option, value, name in the record, recorded value) for each choice that has to be as recorded."""
+        """Return (option, value, name in the record, recorded value) for each choice that must not differ, but does."""
         ours, recorded = self.record(), self.completed(recorded)
         fixed = {"num_epochs"} if self.length_is_fixed else set()
         return [
@@ -187,7 +187,7 @@ class TrainingConfig:
 
 
 def differences(recorded, other):
-    """Return {name: (value, other value)} of the choices that two training records have differently."""
+    """Return {name: (value, other value)} of the choices in which two training records differ."""
     names = [record_name(entry) for entry in fields(TrainingConfig)]
     return {
         name: (recorded[name], other[name])
@@ -197,16 +197,16 @@ def differences(recorded, other):
 
 
 def grid(chosen):
-    """Return the configurations that `chosen`, {field: value}, means: every combination of several values, once.
+    """Return the configurations for `chosen`, {field: value}: every combination of several values, once.
 
-    Where a field takes several values, the value is a list. What is not chosen is the recipe's; but images for weights
-    of another training are by default scaled as that training's images were (normalize None). Names of architectures
-    and paths are resolved. Raises UserError for names and files that do not exist, and for a choice that has an effect
-    on no configuration.
+    The value of a field that can be swept is a list. What is not chosen is the recipe's, except that with the weights
+    of another training, images are by default scaled as that training's images were (normalize None). Names of
+    architectures and paths are resolved. Raises UserError for names and files that do not exist, and for a choice that
+    has no effect on any configuration.
     """
     several = [entry.name for entry in fields(TrainingConfig) if entry.metadata["option"].count == SWEPT]
     if chosen.get("weights"):
-        chosen = {"normalize": None} | chosen  # as the weights' images were
+        chosen = {"normalize": None} | chosen
     if "image_shape" in chosen:
         chosen = chosen | {"image_shape": tuple(chosen["image_shape"])}
     swept = {"recipe": ["published"]} | {name: values for name, values in chosen.items() if name in several}
@@ -232,7 +232,7 @@ def _resolved(config):
 
 
 def require_shape(image_shape, keep_color):
-    """Raise UserError where `-img_shape` and `--keep_color` are impossible or contradict each other."""
+    """Raise UserError if `-img_shape` and `--keep_color` are impossible or contradict each other."""
     shape = " ".join(map(str, image_shape))
     if image_shape[0] not in (1, 3):
         raise UserError(f"-img_shape {shape}: {image_shape[0]} channels; give 1 or 3 channels, height and width")
@@ -246,9 +246,9 @@ def require_shape(image_shape, keep_color):
 
 
 def configuration(chosen):
-    """Return the TrainingConfig of {field: value}; what is not chosen is the recipe's, what has no effect the default.
+    """Return the TrainingConfig for {field: value}; what is not chosen is the recipe's.
 
-    Where choices differ only in what has no effect, their configurations are equal.
+    Fields without effect have their defaults, so that choices that only differ in these give equal configurations.
     """
     values = RECIPES[chosen["recipe"]] | chosen
     config = TrainingConfig(**values)
@@ -257,7 +257,7 @@ def configuration(chosen):
 
 
 def default_text(entry):
-    """Return a field's defaults in the recipes, in words; nothing where its help says them."""
+    """Return a field's defaults in the recipes, in words; "" if its help gives them."""
     if entry.default is None:
         return ""
     values = {recipe: changes.get(entry.name, entry.default) for recipe, changes in RECIPES.items()}

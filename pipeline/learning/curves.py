@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 from pipeline import plots
 from pipeline.learning.history import kept_epoch
 
-MOST_MARKERS = 100  # epochs; of more, markers would hide the lines
+MOST_MARKERS = 100  # epochs; with more, markers would hide the lines
 LABELS = {"loss": "cross-entropy loss (mean over images)", "accuracy": "accuracy"}
 TITLES = {"loss": "Loss while training", "accuracy": "Accuracy while training"}
 
@@ -35,7 +35,7 @@ def draw_curves(path, history, quantity, keep="best"):
     if quantity == "accuracy":
         axes.set_ylim(-0.02, 1.02)
     elif max(validation) > 10 * np.median(training):
-        # One wild epoch, usual while batch statistics settle, would flatten all others.
+        # One wild epoch, common while batch statistics settle, would flatten all others.
         plots.plain_log_scale(axes, "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)

@@ -13,18 +13,18 @@ from pipeline import processes
 from pipeline.errors import UserError
 from pipeline.learning.config import UNDECIDED
 
-# Bytes of weights from which on `keep_freed_memory` costs too much.
+# Bytes of weights; keeping the freed memory of larger models costs too much, see `keep_freed_memory`.
 LARGE_MODEL = 200 * 2**20
 
-# Of mallopt, in glibc's malloc.h.
+# Parameters of mallopt, from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 
-# Where a Linux container says how much memory it may take, of which the system's own figures know nothing.
+# Where a Linux container states its memory limit, which the system's own figures leave out.
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def pick_device(use_gpu):
-    """Return the torch device: the CPU, or with `use_gpu` the GPU. Raises UserError where PyTorch sees none."""
+    """Return the torch device: the CPU, or with `use_gpu` the GPU. Raises UserError if PyTorch sees none."""
     if not use_gpu:
         return torch.device("cpu")
     if torch.cuda.is_available():
@@ -45,8 +45,8 @@ def pick_precision(choice, device):
     """Return the number format to train in, by name.
 
     Args:
-        choice: "float32", "bfloat16" or UNDECIDED: bfloat16 where the device is faster in it, float16 on older NVIDIA
-            GPUs with tensor cores, float32 elsewhere.
+        choice: "float32", "bfloat16" or UNDECIDED: bfloat16 if the device is faster in it, float16 on older NVIDIA
+            GPUs with tensor cores, otherwise float32.
         device: torch.device.
 
     Raises UserError for bfloat16 on a device that cannot train in it.
@@ -67,7 +67,7 @@ def autocast(device, precision):
 
 @contextlib.contextmanager
 def memory_shortage_named(batch_size, image_shape):
-    """Within it, running out of memory is a UserError that says what was asked for and what to try."""
+    """Within this context, running out of memory is a UserError that says what was asked for and what to try."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -80,34 +80,34 @@ def memory_shortage_named(batch_size, image_shape):
 
 
 def is_memory_shortage(error):
-    """Tell whether an exception of Python or PyTorch means that memory ran out, of the machine or of a GPU."""
+    """Tell whether an exception of Python or PyTorch means that the machine or a GPU ran out of memory."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
         words in str(error) for words in ("can't allocate memory", "out of memory", "not enough memory")
     )
 
 
 def keep_freed_memory(model):
-    """Let this process keep the memory of a step's tensors for the next step, where its C library is glibc.
+    """Let this process keep the memory of a step's tensors for the next step, if its C library is glibc.
 
-    Otherwise it hands every large block back when it is freed, and the system has to clear it page by page when it is
-    taken again at once: a tenth of a training step in bfloat16 (benchmarks/README.md). Not for models of large weights,
-    since the gaps between their gradients then take memory too (900 MB for vgg11_bn); one that follows a small model in
-    the same process gets what glibc by itself arrives at.
+    By default, glibc returns each large block to the system when it is freed, and the system clears its pages when it
+    is taken again at once: a tenth of a training step in bfloat16 (benchmarks/README.md). Models with large weights get
+    the settings that glibc arrives at by default, even after a small model in the same process: otherwise, the gaps
+    between their gradients would take memory too (900 MB for vgg11_bn).
     """
     large = sum(weights.nbytes for weights in model.parameters()) > LARGE_MODEL
     if platform.libc_ver()[0] == "glibc":
         change_setting = ctypes.CDLL(None).mallopt
-        # Kept: large blocks come from the heap like small ones, and the heap never shrinks.
+        # For a small model, large blocks come from the heap like small ones, and the heap never shrinks.
         change_setting(M_MMAP_MAX, 65_536 if large else 0)
         change_setting(M_MMAP_THRESHOLD, 32 * 2**20)
         change_setting(M_TRIM_THRESHOLD, 64 * 2**20 if large else -1)
 
 
 def free_memory(device):
-    """Return how many bytes are free for this process on the device; for Apple's GPUs, of the memory they share."""
+    """Return how many bytes are free for this process on the device; Apple's GPUs share the machine's memory."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    # Each of the processes that train together here may take its part.
+    # The processes that train together on this machine share it.
     free = psutil.virtual_memory().available // processes.count_here()
     text = CONTAINER_LIMIT.read_text().strip() if CONTAINER_LIMIT.exists() else "max"
     if text == "max":
@@ -137,9 +137,9 @@ def _fastest_precision(device):
 
 
 def _is_faster_in_bfloat16():
-    """Tell whether the processor has instructions with which training was measured to be faster (benchmarks/README.md).
+    """Tell whether the processor has bfloat16 instructions that speed up training, as measured in benchmarks/README.md.
 
-    Intel's AVX-512 multiplies half as many numbers a second in bfloat16 as in float32; only with AMX is it faster.
+    Intel's AVX-512 multiplies half as many numbers a second in bfloat16 as in float32; only AMX is faster.
     """
     if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch before 2.11 cannot tell
         return False

@@ -1,6 +1,6 @@
 """Training one model in several processes, as torchrun starts them: each takes its part of every batch.
 
-A command started without torchrun is one process, for which everything here does nothing.
+Without torchrun there is one process, and everything here does nothing.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ def process_group(device):
     if processes.count() == 1:
         yield
         return
-    # torch takes the group that is connected as it imports this for a default value, and keeps it. Gloo's threads would
-    # then outlive the group, and one that is still at work while Python ends aborts the whole process.
+    # If a group is connected when this module is imported, it is kept as a default argument. Gloo's threads then
+    # outlive the group, and one that is still at work when Python exits aborts the whole process.
     import torch.distributed.nn  # noqa: F401
 
     on_gpu = device.type == "cuda"
@@ -32,7 +32,7 @@ def process_group(device):
 
 @contextlib.contextmanager
 def main_process_first():
-    """Let the main process run the block before the others: what it writes there, they find."""
+    """Let the main process run the block before the others, so that they find what it writes."""
     if processes.count() > 1 and not processes.is_main():
         distributed.barrier()
     try:
@@ -43,13 +43,13 @@ def main_process_first():
 
 
 def wrap(model):
-    """Return what to call in training instead of the model: it averages the gradients of all processes."""
+    """Return what to call in training instead of the model, to average the gradients of all processes."""
     if processes.count() == 1:
         return model
     with warnings.catch_warnings():
-        # Newer versions of torch call the argument otherwise, the oldest that will do does not know that name.
+        # Newer versions of torch have another name for the argument, which the oldest supported one does not know.
         warnings.filterwarnings("ignore", ".*broadcast_buffers.*", FutureWarning)
-        # Running statistics are averaged once an epoch and not sent along with every step.
+        # Running statistics are averaged once an epoch, not sent with every step.
         return DistributedDataParallel(model, broadcast_buffers=False)
 
 
@@ -63,7 +63,7 @@ def average_running_statistics(model):
 
 
 def part_of(indices):
-    """Return this process's part of the indices; the parts differ in length by one at most."""
+    """Return this process's part of the indices; the parts differ in length by at most one."""
     return indices[processes.rank() :: processes.count()]
 
 

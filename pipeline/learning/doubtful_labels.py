@@ -22,21 +22,21 @@ LONGER_SIDE = 160  # pixels of a picture on the page
 
 @dataclass(frozen=True)
 class DoubtfulLabel:
-    """An image whose model, which has not seen it, predicts another class than it is labelled with."""
+    """An image for which a model that has not seen it predicts another class than its label."""
 
-    image: str  # its name in bin/, as those of the nearest
-    given: str  # the class that it has
+    image: str  # its name in bin/, like those of the nearest images
+    given: str  # the class that it is labelled with
     suggested: str  # the class that is predicted
     quality: float  # see label_quality
     images_in_group: int  # near-duplicates and others that belong together, itself included
-    nearest_of_given: str  # the nearest training image of the class, in the model's features; "" if not known
+    nearest_of_given: str  # the nearest training image of that class, in the model's features; "" if unknown
     nearest_of_suggested: str
 
 
 def label_quality(labels, probabilities):
     """Return how well labels agree with out-of-fold probabilities, float (n,): 0 not at all, 1 perfectly.
 
-    The normalized margin, half of 1 + p(given class) - the largest p of the other classes: below 0.5 another class is
+    This is the normalized margin, (1 + p(given class) - largest p of another class) / 2: below 0.5, another class is
     more probable. Northcutt et al., "Confident Learning", 2021.
 
     Args:
@@ -53,13 +53,13 @@ class DoubtfulLabels:
     """Collects the doubtful labels of all folds, and writes the page and the table."""
 
     def __init__(self, project, name):
-        """Take the project and the page's name; UserError where page or table would replace something else."""
+        """Take the project and the page's name; UserError if the page or table would replace something else."""
         self._project = project
         self._page, self._table = task_files.doubtful_label_paths(project, name)
         self._found, self._count = [], 0
 
     def add(self, classifier, images, predictions):
-        """Take the test images of a fold, an ImageSet, and the Predictions that the fold's Classifier gives them."""
+        """Add those among a fold's test images, an ImageSet, given their Predictions by the fold's Classifier."""
         quality = label_quality(predictions.labels, predictions.probabilities)
         chosen = np.flatnonzero(predictions.predictions != predictions.labels)
         given, suggested = predictions.labels[chosen], predictions.predictions[chosen]
@@ -78,9 +78,9 @@ class DoubtfulLabels:
         self._found += map(DoubtfulLabel, *columns)
 
     def write(self):
-        """Write the page and the table, the most doubtful first; print where, and how corrections go back in."""
+        """Write the page and the table, the most doubtful first; print where, and how to apply corrections."""
         found = sorted(self._found, key=lambda label: (label.quality, label.image))
-        corrections.require_not_filled_in(self._table)  # it may have been while the images were predicted
+        corrections.require_not_filled_in(self._table)  # it may have been filled in meanwhile
         verb = "replaced" if self._page.exists() else "wrote"
         corrections.write(self._table, map(_row, found))
         command = split_files.command_to_split_again(self._project, "-labels_csv", self._table)
@@ -106,7 +106,7 @@ def _row(label):
 
 
 def _picture(path):
-    """Return a small copy of an image as JPEG in base64; "" where the file can no longer be read."""
+    """Return a small copy of an image as JPEG in base64; "" if the file can no longer be read."""
     try:
         image = image_files.decode(image_files.read_bytes(path)).convert("RGB")
     except image_files.UnreadableImage as reason:

@@ -37,7 +37,7 @@ class PackagedWeights(WeightsEnum):
     """Weights in a file of an installed package."""
 
     def get_state_dict(self, *args, **kwargs):
-        """Return the file's state dict; UserError where the package is not installed."""
+        """Return the file's state dict; UserError if the package is not installed."""
         package = self.meta["package"]
         module = importlib.util.find_spec(package.replace("-", "_"))
         files = [] if module is None else [*Path(module.origin).parent.glob("models/*.pth")]
@@ -47,7 +47,7 @@ class PackagedWeights(WeightsEnum):
 
 
 def _register(number, width, depth, dropout, size):
-    """Register a network with torchvision, as those of torchvision itself are; `size` is that of its images."""
+    """Register a network with torchvision, as torchvision's own are; `size` is that of its images."""
     weights_of_imagenet = Weights(
         url="https://github.com/ml-illustrated/EfficientNet-Lite-PyTorch",
         transforms=functools.partial(ImageClassification, crop_size=size, mean=(127 / 255,) * 3, std=(128 / 255,) * 3),
@@ -62,7 +62,7 @@ def _register(number, width, depth, dropout, size):
 
 
 def _build(weights, width, depth, dropout, options):
-    """Return a network whose stages are wider and deeper by factors, but for its first, its last and its stem."""
+    """Return a network with stages that are wider and deeper by factors; the first and last stage are not deeper."""
     stages = [
         MBConvConfig(
             *shape,
@@ -83,14 +83,14 @@ def _build(weights, width, depth, dropout, options):
                 layer.padding = (0, 0)
                 layer.register_forward_pre_hook(_pad_as_tensorflow)
     if weights is not None:
-        # The file has other names, and the same entries in the same order.
+        # The file has the same entries in the same order, under other names.
         tensors = weights.get_state_dict().values()
         model.load_state_dict(dict(zip(model.state_dict(), tensors, strict=True)))
     return model
 
 
 def _pad_as_tensorflow(layer, inputs):
-    """Pad the input of a layer with a stride of 2 as TensorFlow does: the odd one below and to the right."""
+    """Pad the input of a layer with a stride of 2 as TensorFlow does: an odd pixel goes below and to the right."""
     (images,) = inputs
     sides = []
     for length, kernel in zip(reversed(images.shape[2:]), reversed(layer.kernel_size), strict=True):

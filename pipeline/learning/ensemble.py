@@ -1,4 +1,4 @@
-"""The models of a cross-validation's folds as one: each image is read once, and their probabilities are averaged."""
+"""The models of a cross-validation's folds as one: each image is read once, and the probabilities are averaged."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,12 +26,12 @@ class Ensemble:
 
     @classmethod
     def load(cls, path, device="cpu"):
-        """Load the models of all folds, NAME_fold_0.pth.tar and so on, of which `path` is NAME.pth.tar."""
+        """Load the models of all folds, NAME_fold_0.pth.tar and so on, for the `path` NAME.pth.tar."""
         return cls.of([Classifier.load(place, device) for place in model_files.find_all(path, None, "all")])
 
     @classmethod
     def of(cls, classifiers):
-        """Return the Ensemble of Classifiers; UserError where they do not have the same classes and positive class."""
+        """Return the Ensemble of Classifiers; UserError if their classes or positive classes differ."""
         first, *others = classifiers
         require_none(
             f"{other.path}: has the classes {', '.join(other.class_names)}, {first.path} has "
@@ -72,18 +72,18 @@ class Ensemble:
 
     @property
     def can_tell_unlike(self):
-        """Whether an image can be far enough from the training images: few validation images allow no such rank."""
+        """Whether an image can count as unlike the training images; with few validation images, none can."""
         highest = [familiarity.farthest(member.checkpoint.reference["distances"]) for member in self.members]
         return np.mean(highest) >= familiarity.UNLIKE_FROM
 
     @property
     def name(self):
-        """The model's file name; of all folds' models together NAME_ensemble.pth.tar, which stands for them."""
+        """The model's file name; NAME_ensemble.pth.tar, which is not a file, for all folds' models together."""
         return model_files.common_name([member.path for member in self.members])
 
     @cached_property
     def views(self):
-        """The different ways in which the members want an image as pixels: mostly one, a list of Preprocessing."""
+        """The different Preprocessings that give the members their pixels, as a list; usually only one."""
         found = []
         for member in self.members:
             view = _view(member)
@@ -92,9 +92,9 @@ class Ensemble:
         return found
 
     def batch(self, pixels):
-        """Stack the pixels of images, a tuple for each with one array per view, into one tensor per view on the device.
+        """Stack images, each a tuple with the pixels for each view, into a list of one tensor per view, on the device.
 
-        Without images there are no tensors.
+        Without images the list is empty.
         """
         return [torch.from_numpy(np.stack(view)).to(self.device) for view in zip(*pixels, strict=True)]
 

@@ -15,9 +15,9 @@ from pipeline.locks import only_one
 def train_all(runs, device, command_line, overwrite):
     """Train every PlannedRun; return the hyperparameters of the finished ones, and a line for each that failed.
 
-    A run that fails (one that diverges, or an architecture that cannot take the images) does not end the others; but a
-    single run, or one of several processes, for which the others would wait, raises its UserError. Other arguments are
-    as training.train takes them.
+    A run that fails (because it diverges, or its architecture cannot take the images) does not stop the others. But a
+    single run raises its UserError, and so does one in several processes, since the other processes would wait. The
+    other arguments are those of training.train.
     """
     finished, failed, store = [], [], FeatureStore()
 
@@ -41,7 +41,7 @@ def train_all(runs, device, command_line, overwrite):
                     raise
                 print(f"failed: {'; '.join(error.faults)}")
                 failed.append(f"{run.name}: {'; '.join(error.faults)}")
-            # A trainer holds itself in cycles (its schedule wraps its optimizer), and with it hundreds of megabytes.
+            # A training has reference cycles (its schedule wraps its optimizer), which hold hundreds of megabytes.
             gc.collect()
-        del data  # room for the next images
+        del data  # makes room for the next images
     return finished, failed

@@ -7,23 +7,23 @@ from torch import nn
 from torch.nn import functional
 from torchvision.models import SwinTransformer, VisionTransformer
 
-# Cells along the shorter side of the feature map that is explained, at least, if the model has such a one: the usual
-# models have 6 or 7 at the end for 224 x 224 pixels. Of smaller images their last maps would be a few cells.
+# The feature map that is explained has at least this many cells along its shorter side, if the model has such a map.
+# The last maps of the usual models have 6 or 7 for 224 x 224 pixels, and for smaller images only a few.
 CELLS = 6
 
 
 def explain(model, pixels, preprocessing, classes):
-    """Return how much each place of the images speaks for a class, as a model sees it.
+    """Return how much evidence for a class a model sees at each place in the images.
 
     Args:
         model: nn.Module; put into evaluation mode and left there.
-        pixels: uint8 tensor (n, 1 or 3, height, width) on the model's device, as Preprocessing.pixels makes images.
+        pixels: uint8 tensor (n, 1 or 3, height, width) on the model's device, from Preprocessing.pixels.
         preprocessing: the model's Preprocessing.
-        classes: int64 tensor (n,), the class of each image to explain.
+        classes: int64 tensor (n,), the class to explain for each image.
 
-    Returns float32 (n, rows, columns) on the CPU, the largest value of an image 1; all 0 where nothing speaks for the
-    class. The cells are coarse: to be resized to the image. Means over the image and its mirror image, where the
-    model's predictions are.
+    Returns float32 (n, rows, columns) on the CPU. The largest value for an image is 1; if there is no evidence for the
+    class, all are 0. The cells are coarse and have to be resized to the image. If the model's predictions are means
+    over the image and its mirror image, so are the values.
     """
     model.eval()
     heat_maps = _attention_rollout if isinstance(model, VisionTransformer) else _grad_cam
@@ -36,7 +36,7 @@ def explain(model, pixels, preprocessing, classes):
 
 
 def scale_label(model, preprocessing):
-    """Return what the values that `explain` returns for a model mean, in words."""
+    """Return in words what the values from `explain` mean for a model."""
     if isinstance(model, VisionTransformer):
         return "attention, relative to the image's maximum (attention rollout)"
     blank = torch.zeros(1, *preprocessing.image_shape, device=next(model.parameters()).device)
@@ -48,16 +48,16 @@ def scale_label(model, preprocessing):
 def _grad_cam(model, images, classes):
     """Return Grad-CAM maps (n, rows, columns), from 0 up (Selvaraju et al. 2017, equations 1 and 2).
 
-    Of an earlier layer than the last one, where the gradients' mean over all places says little of any one of them,
-    the gradients are taken at their places (HiResCAM, Draelos and Carin 2020; benchmarks/README.md has what it brings),
-    as means of 3 x 3 cells: a layer that takes steps of two leaves every second cell without any.
+    Before the last layer, the mean gradient over all places says little about any one of them. There, each place has
+    its own gradient (HiResCAM, Draelos and Carin 2020; benchmarks/README.md measures the gain), as a mean over 3 x 3
+    cells, because a layer with a stride of two leaves every second cell without any.
     """
     layer, is_last = target_layer(model, images[:1])
     features = None
 
     def start_here(module, inputs, output):
         nonlocal features
-        # What comes before needs no gradients, and no memory for them.
+        # Earlier layers need no gradients, and no memory for them.
         features = output.detach().requires_grad_()
         torch.set_grad_enabled(True)
         return features.clone()  # some models change it in place
@@ -73,12 +73,12 @@ def _grad_cam(model, images, classes):
 
 
 def target_layer(model, image, cells=CELLS):
-    """Return the last layer that puts out a map of features of at least `cells` a side, or else of the most cells.
+    """Return the last layer whose feature map has at least `cells` cells a side, or the most that any layer's has.
 
-    And whether it is the last one that puts out a map of any size.
+    Also returns whether that map has the shape of the model's last one.
     """
     if isinstance(model, SwinTransformer):
-        # The layers before it have the channels last.
+        # Its earlier layers have the channels last.
         return model.permute, True
     found = []
 
@@ -90,7 +90,7 @@ def target_layer(model, image, cells=CELLS):
         for module in _trunk(model):
             hooks.enter_context(module.register_forward_hook(look))
         model(image)
-    # What is a single cell comes after the features have been averaged, unless there is nothing else.
+    # A map of a single cell comes after the features were averaged, unless there is no other map.
     found = [entry for entry in found if entry[0] > 1] or found
     most = max(side for side, _, _ in found)
     *_, (_, shape, layer) = (entry for entry in found if entry[0] == most)
@@ -98,7 +98,7 @@ def target_layer(model, image, cells=CELLS):
 
 
 def _trunk(module):
-    """Yield the modules that a model's layers run through one after the other, and none that is a branch of a block."""
+    """Yield the modules of a model that run one after the other, without the insides of its blocks."""
     for child in module.children():
         yield child
         if isinstance(child, (nn.Sequential, nn.ModuleList)):
@@ -108,8 +108,8 @@ def _trunk(module):
 def _attention_rollout(model, images, classes):
     """Return how much of each patch reaches the class token (n, rows, columns), whatever the class.
 
-    Attention is averaged over heads, half of each layer's output is its input (Abnar and Zuidema 2020), and the layers
-    are multiplied.
+    Attention is averaged over heads, each layer's input counts as half of its output (Abnar and Zuidema 2020), and the
+    layers are multiplied.
     """
     attentions = []
 

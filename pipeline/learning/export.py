@@ -1,6 +1,6 @@
 """A trained model for other programs: ONNX with the preprocessing in it, or its weights as safetensors.
 
-Needs packages that nothing else does: pip install onnx onnxruntime onnxscript safetensors
+Needs packages that nothing else needs: pip install onnx onnxruntime onnxscript safetensors
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 import onnx
 import onnxruntime
-import onnxscript  # noqa: F401 - torch's exporter imports it later; where it is missing, that is told here
+import onnxscript  # noqa: F401 - torch's exporter imports it later; if it is missing, this says so at once
 import PIL
 import torch
 from PIL import Image
@@ -30,22 +30,22 @@ TOLERANCE = 1e-4  # of a probability, between the exported model and the scripts
 MOST_CHECKED = 20  # images
 LARGEST_FILE = 2**31 - 2**20  # bytes of weights; protobuf's limit is 2 GiB
 BITS = 22  # of the fractions by which Pillow multiplies 8-bit values (PRECISION_BITS in its Resample.c)
-RED, GREEN, BLUE = 19595, 38470, 7471  # parts in 2**16 of Pillow's grey value (ITU-R 601-2)
-# From this version on Pillow resizes first vertically what shrinks more in height (its pull request 9549).
+RED, GREEN, BLUE = 19595, 38470, 7471  # weights in Pillow's grey value, times 2**16 (ITU-R 601-2)
+# From this version on, Pillow resizes vertically first if the height shrinks more (its pull request 9549).
 TALL_FIRST = int(PIL.__version__.partition(".")[0]) >= 13
 SHAPES = ((300, 260), (61, 240), (512, 90), (17, 19), (700, 900))  # height, width of the drawn images
 
 
 def export_model(ensemble, path, point, project):
-    """Write an Ensemble as `path` says by its suffix: .onnx, or .safetensors for the weights of a single model.
+    """Write an Ensemble in the format of the path's suffix: .onnx, or .safetensors for the weights of a single model.
 
     Args:
         ensemble: on the CPU.
         path: of the file.
         point: OperatingPoint whose temperature and threshold become part of the ONNX model, or None.
-        project: Project whose images it is checked on; drawn ones if None.
+        project: Project whose images it is checked on; None: on drawn ones.
 
-    Raises UserError for an impossible request, and where the exported model does not predict what the scripts do.
+    Raises UserError for an impossible request, and if the exported model does not predict what the scripts do.
     """
     replaced = path.exists()
     if path.suffix == ".onnx":
@@ -64,7 +64,7 @@ def export_model(ensemble, path, point, project):
 
 
 def description(ensemble, point=None):
-    """Return what an exported file says of the model, {name: text}; what is not a text is JSON."""
+    """Return what an exported file says about the model, {name: text}, with other values than texts as JSON."""
     members = ensemble.members
     content = {
         "producer": files.MARK,
@@ -83,8 +83,8 @@ def description(ensemble, point=None):
 class ExportedModel(nn.Module):
     """From an image to its probabilities and its finding: what the scripts do, as one graph of tensors.
 
-    forward(image) takes uint8 (height, width, 3), red, green and blue of an image of any size, and returns the
-    probabilities, float32 (classes,), and the index of the class found, int64 ().
+    forward(image) takes an RGB image of any size, uint8 (height, width, 3), and returns the probabilities, float32
+    (classes,), and the index of the class that is the finding, int64 ().
     """
 
     def __init__(self, ensemble, point=None):
@@ -92,7 +92,7 @@ class ExportedModel(nn.Module):
         self.models = nn.ModuleList(member.model for member in ensemble.members)
         self.preprocessings = [member.preprocessing for member in ensemble.members]
         for number, preprocessing in enumerate(self.preprocessings):
-            # Buffers: what Preprocessing keeps between calls would be a part of the first graph.
+            # Buffers, since what Preprocessing caches between calls would be part of the first graph.
             for name in ("mean", "std"):
                 values = getattr(preprocessing, name)
                 self.register_buffer(
@@ -126,10 +126,10 @@ class ExportedModel(nn.Module):
 
 
 def resized(image, preprocessing):
-    """Return uint8 (height, width, 3) as float32 values from 0 to 255, (1 or 3, height, width), as `pixels` does.
+    """Resize uint8 (height, width, 3) as `pixels` does, to float32 values from 0 to 255, (1 or 3, height, width).
 
-    The integer arithmetic of Pillow, done with exact 64-bit floats: grey values, then one pass in each direction, the
-    values of each rounded to 8 bits.
+    This is Pillow's integer arithmetic in exact 64-bit floats: grey values, then one pass in each direction, each
+    rounded to 8 bits.
     """
     values = image.permute(2, 0, 1).double()
     if not preprocessing.keep_color:
@@ -154,7 +154,7 @@ def _rows_last(values, rows, columns):
 
 
 def _resizing_matrix(size, new_size):
-    """Return the bilinear weights with antialiasing times 2**BITS, whole numbers, float64 (new_size, size)."""
+    """Return bilinear weights with antialiasing, times 2**BITS and rounded, float64 (new_size, size)."""
     scale = torch.scalar_tensor(size, dtype=torch.float64) / new_size
     centres = (torch.arange(new_size, dtype=torch.float64) + 0.5) * scale
     positions = torch.arange(size, dtype=torch.float64) + 0.5
@@ -167,12 +167,12 @@ def _rounded(sums):
 
 
 def _onnx(ensemble, path, point, images, source):
-    """Return the bytes of the ONNX model once it has predicted `images` as the scripts do; print how near it came."""
+    """Return the bytes of the ONNX model, checked to predict `images` as the scripts do; print the difference."""
     size = sum(values.nbytes for member in ensemble.members for values in member.model.state_dict().values())
     if size > LARGEST_FILE:
         raise UserError(f"-export {path}: {size / 2**30:.1f} GiB of weights, but ONNX can hold 2; export fewer folds")
     proto = _graph(ExportedModel(ensemble, point).eval())
-    proto.producer_name = files.MARK  # it stands at the beginning of the file
+    proto.producer_name = files.MARK  # at the beginning of the file, for has_mark
     onnx.helper.set_model_props(proto, description(ensemble, point))
     content = proto.SerializeToString()
     difference = largest_difference(content, ensemble, point, images)
@@ -189,7 +189,7 @@ def _graph(model):
     """Return a module as an ONNX ModelProto whose image may have any height and width."""
     size = {0: torch.export.Dim("height", min=1), 1: torch.export.Dim("width", min=1)}
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's remarks on its own parts
+        warnings.simplefilter("ignore")  # torch's remarks on its own code
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         return torch.onnx.export(
             model,
@@ -203,12 +203,12 @@ def _graph(model):
 
 
 def largest_difference(content, ensemble, point, images):
-    """Return the largest difference of a probability between onnxruntime and the scripts, for Pillow images in RGB."""
+    """Return the largest difference in a probability between onnxruntime and the scripts, for RGB Pillow images."""
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     expected = ensemble.predict(images).probabilities
     expected = expected if point is None else point.calibrated(expected)
     found = [session.run(["probabilities"], {"image": np.asarray(image)})[0] for image in images]
-    return float(np.abs(np.stack(found) - expected).max())  # NaN where one of them is
+    return float(np.abs(np.stack(found) - expected).max())  # NaN if one of them is
 
 
 def _drawn_images():
@@ -218,7 +218,7 @@ def _drawn_images():
 
 
 def _images_of(project, ensemble):
-    """Return up to MOST_CHECKED images of a project, from all of bin/, in 8 bits as the models see them, RGB."""
+    """Return up to MOST_CHECKED RGB images, from all over a project's bin/, in 8 bits as the models see them."""
     project.require_organized()
     paths = sorted(path for path in project.bin.iterdir() if path.is_file())
     images, unreadable = [], 0

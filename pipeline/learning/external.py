@@ -21,11 +21,11 @@ def predict_external(ensemble, images, task, command_line):
     Args:
         ensemble: Ensemble.
         images: their table: source, path, class_name, content_hash, group and thumbnail (its bytes, uint8 (16, 17)).
-        task: Task: the folder that they are from; `class_map`, path of a CSV as `read_class_map` takes it, or None; and
+        task: Task, with their folder `external`; `class_map`, the path of a CSV for `read_class_map`, or None; and
             `keep_leaks`, whether to predict images that the models were trained or tuned on, too.
-        command_line: that is to stand in the predictions.
+        command_line: what the predictions name as the command.
 
-    Raises UserError for classes that the models do not have, and where no image is left.
+    Raises UserError for classes that the models do not have, and if no image is left.
     """
     place = task.external
     labels = class_indices(images["class_name"], ensemble.class_names, place, task.class_map)
@@ -75,7 +75,7 @@ def _outputs(ensemble, paths, task):
 def class_indices(names, class_names, place, class_map):
     """Return the models' class index for each class name from elsewhere, an int array; -1 for what is left out.
 
-    Names match without case. Raises UserError for each name that is not a class; tells of classes without an image.
+    Case does not matter. Raises UserError for each name that is not a class; notes which classes have no image.
     """
     found = {name: find_class(name, class_names) for name in dict.fromkeys(names)}
     index_of = {name: None if known is None else class_names.index(known) for name, known in found.items()}
@@ -93,11 +93,9 @@ def class_indices(names, class_names, place, class_map):
 
 
 def read_class_map(path, class_names, names):
-    """Read a CSV with the columns external,class: {external name: class index, -1 where the class is empty}.
+    """Read a CSV with the columns external,class: {external name: class index, -1 if the class is empty}.
 
-    Both names match without case, as the classes themselves do.
-
-    Raises UserError for lines that are not so, for names that are in neither, and for one in two lines.
+    Case does not matter in either column. Raises UserError for other lines, unknown names, and a name in two lines.
     """
     (_, header), *rows = user_table.read_rows(path) or [(1, [])]
     if header != ["external", "class"]:
@@ -121,7 +119,7 @@ def read_class_map(path, class_names, names):
 
 
 def known_to(ensemble, images):
-    """Return for each image of a table whether a model has trained or tuned on it or a near-duplicate, boolean (n,)."""
+    """Return for each image of a table whether a model was trained or tuned on it or a near-duplicate, boolean (n,)."""
     checkpoints = [member.checkpoint for member in ensemble.members]
     known = np.isin(seen_in_training(checkpoints, images["content_hash"]), list(WORDS))
     shape = (len(images), thumbnails.HEIGHT, thumbnails.WIDTH)

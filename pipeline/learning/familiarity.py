@@ -1,7 +1,7 @@
-"""How far an image is from all training images, in what the model's last layer sees: whether it is unlike all of them.
+"""How far an image is from the training images, in the inputs of the model's last layer: whether it is unlike them all.
 
-The distance to the k-th nearest training image in normalized features, after Sun et al., "Out-of-Distribution Detection
-with Deep Nearest Neighbors", 2022; its rank among those of the validation images is a conformal p-value.
+The distance is that to the k-th nearest training image in normalized features, after Sun et al., "Out-of-Distribution
+Detection with Deep Nearest Neighbors", 2022. Its rank among those of the validation images is a conformal p-value.
 """
 
 from dataclasses import replace
@@ -15,16 +15,16 @@ from pipeline.learning.features import compute_features, inputs_of
 
 MOST_REFERENCES = 2000  # training images
 NEIGHBOURS = 5
-UNLIKE_FROM = 95.0  # percentile; of new images of the same kind, at most 5% are beyond it
-FEWEST_VALIDATED = 19  # validation images, below which no percentile reaches UNLIKE_FROM
+UNLIKE_FROM = 95.0  # percentile; at most 5% of new images of the same kind are beyond it
+FEWEST_VALIDATED = 19  # validation images; with fewer, no percentile reaches UNLIKE_FROM
 
 
 def reference_of(training, store):
-    """Return what the checkpoint of a finished Training keeps to compare new images with its own.
+    """Return what the checkpoint of a finished Training needs to compare new images with its training images.
 
-    Where only the last layer was fitted, the FeatureStore `store` has their features already. A dict of features
-    (float16 (m, d), of length 1) and names of at most MOST_REFERENCES training images, and distances, the ascending
-    ones of the validation images (float32 (n,)).
+    It is a dict: the features (float16 (m, d), of length 1) and names of at most MOST_REFERENCES training images, and
+    the distances of the validation images, ascending (float32 (n,)). If only the last layer was fitted, the
+    FeatureStore `store` already has the features.
     """
     config, data, model = training.config, training.data, training.model
     train, val, count = data.train, data.val, len(data.train)
@@ -63,7 +63,7 @@ def predict_and_compare(classifier, pixels, sample_count):
         outputs = inference.predict(model, pixels, preprocessing)
     if sample_count is not None:
         outputs = inference.predict(model, pixels, preprocessing, sample_count)
-    seen = torch.stack(taken).mean(dim=0)  # over the image and, where it was predicted too, its mirror image
+    seen = torch.stack(taken).mean(dim=0)  # over the image and, if it was predicted too, its mirror image
     _require_same_width(classifier, seen)
     distances, nearest = _nearest(_normalized(seen.cpu()), reference["features"])
     names = np.array(reference["names"], dtype=object)[nearest.numpy()]
@@ -78,7 +78,7 @@ def nearest_of_classes(classifier, images, indices, class_of, wanted):
         images: ImageSet.
         indices: int (m,), which of its images.
         class_of: {name: class index} of the training images.
-        wanted: lists of class indices (m,): the class of the nearest image to look for; "" where none has it.
+        wanted: lists of class indices (m,), the class that each nearest image must have; its name is "" if none has it.
     """
     reference = classifier.checkpoint.reference
     if reference is None or not len(indices):
@@ -98,7 +98,7 @@ def nearest_of_classes(classifier, images, indices, class_of, wanted):
 def percentiles(distances, of_validation):
     """Return how unusual distances are, from 0 to below 100.
 
-    It is 100 (1 - p) with the conformal p-value p = (1 + number of validation images at least as far) / (n + 1), where
+    That is 100 (1 - p) with the conformal p-value p = (1 + number of validation images at least as far) / (n + 1);
     `of_validation` are the ascending distances of the n validation images.
     """
     at_least = len(of_validation) - torch.searchsorted(of_validation, distances)
@@ -106,7 +106,7 @@ def percentiles(distances, of_validation):
 
 
 def farthest(of_validation):
-    """Return the percentile of an image that is farther than all validation images: the highest that there is."""
+    """Return the percentile of an image that is farther than all validation images: the highest possible."""
     return percentiles(torch.tensor([torch.inf]), of_validation).item()
 
 

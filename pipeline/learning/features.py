@@ -8,27 +8,27 @@ import torch
 from pipeline.learning.devices import autocast
 from pipeline.progress import progress_bar
 
-# Fewer fill the cores less, more leave their caches.
+# Fewer images use the cores less, more do not fit into their caches.
 BATCH_SIZE = 25
 
 
 class FeatureStore:
-    """Features of images, kept under what they depend on: the image's content, and what the model is."""
+    """Features of images, kept by what they depend on: the model and the image's content."""
 
     def __init__(self):
         self._kept = {}
 
     def features(self, model, layer, image_set, precision, source):
-        """Return the features of an ImageSet, float32 (views, n, features): those kept, the others computed and kept.
+        """Return the features of an ImageSet, float32 (views, n, features); missing ones are computed and kept.
 
-        The views are the image and, where the preprocessing averages them, its mirror image.
+        The views are the image and, if the preprocessing averages them, its mirror image.
 
         Args:
             model: nn.Module.
-            layer: the last layer of it, whose input is taken.
+            layer: its last layer, whose inputs are the features.
             image_set: ImageSet.
             precision: number format to compute in.
-            source: what the model's other weights are; equal for equal ones.
+            source: what identifies the weights of the model's other layers.
         """
         preprocessing = image_set.preprocessing
         kept = self._kept.setdefault(repr((source, precision, preprocessing)), {})
@@ -58,7 +58,7 @@ def compute_features(model, layer, image_set, indices, precision):
 
 @contextlib.contextmanager
 def inputs_of(layer):
-    """Give the list that the layer's inputs, or the means of maps, are added to whenever its model sees images."""
+    """Yield a list that collects the layer's inputs (of feature maps, the means) whenever its model sees images."""
     taken = []
 
     def take(_, inputs, output):

@@ -12,9 +12,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-# scikit-learn's C, the inverse of the L2 penalty; 1,280 standardized features and few images need a strong penalty.
+# scikit-learn's C, the inverse of the L2 penalty; 1,280 standardized features and few images need a strong one.
 STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-USUAL_STRENGTH = 0.01  # where there are too few images to choose one
+USUAL_STRENGTH = 0.01  # if there are too few images to choose one
 INNER_FOLDS = 5
 
 
@@ -31,14 +31,14 @@ class Head:
 
 
 def fit_head(features, labels, groups, views=(), balanced=False, bias=True, seed=0):
-    """Fit a Head by multinomial logistic regression on standardized features, which is then undone in its weights.
+    """Fit a Head by multinomial logistic regression on standardized features; its weights undo the standardization.
 
-    The L2 penalty is that of the lowest log loss in cross-validation within these images.
+    The L2 penalty is the one with the lowest log loss in a cross-validation within these images.
 
     Args:
         features: float array (n, features).
         labels: class indices (n,); each class has an image.
-        groups: n texts; images of one group are never apart in the cross-validation.
+        groups: n texts; the images of a group stay together in the cross-validation.
         views: features of other views of the same images, to which the Head is fitted too.
         balanced: whether images of rare classes count more.
         bias: whether the layer has one.
@@ -64,8 +64,8 @@ def evaluate(head, features, labels):
 def put_into(layer, head, features):
     """Give the last layer of a model, linear or a convolution of one pixel, the weights of a Head.
 
-    A convolution is SqueezeNet's, which has a ReLU behind it. Raising all biases changes no probability: they are
-    raised until it cuts nothing off, judged by the features that the Head was fitted to.
+    The convolution is SqueezeNet's, which is followed by a ReLU. Raising all biases equally changes no probability, so
+    they are raised until the ReLU cuts nothing off for the features that the Head was fitted to.
     """
     biases = head.biases
     if isinstance(layer, nn.Conv2d):
@@ -77,7 +77,7 @@ def put_into(layer, head, features):
 
 
 def _held_out_losses(features, labels, groups, class_weight, bias, seed):
-    """Return the log loss of each of STRENGTHS on images held out; None where a class has too few groups for that."""
+    """Return the log loss of each of STRENGTHS on held-out images; None if a class has too few groups for that."""
     counts = [len({group for group, of in zip(groups, labels, strict=True) if of == label}) for label in set(labels)]
     if min(counts) < 2:
         return None
@@ -98,8 +98,8 @@ def _held_out_losses(features, labels, groups, class_weight, bias, seed):
 def _fits(features, labels, strengths, class_weight, bias):
     """Yield the Head of each strength.
 
-    What is regressed on is the standardized features, rotated: of n images no more than n directions matter to an L2
-    penalty, and the others cost time.
+    If there are fewer images than features, the regression is on rotated features: with an L2 penalty, only as many
+    directions matter as there are images, and the others cost time.
     """
     scaler = StandardScaler(with_mean=bias).fit(features)
     standardized = scaler.transform(features).astype(np.float32)  # twice as fast
@@ -110,12 +110,12 @@ def _fits(features, labels, strengths, class_weight, bias):
     model = LogisticRegression(fit_intercept=bias, class_weight=class_weight, warm_start=True, max_iter=1000, tol=1e-3)
     for strength in strengths:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # near the optimum all the same
+            warnings.simplefilter("ignore", ConvergenceWarning)  # it is near the optimum anyway
             model.set_params(C=strength).fit(standardized, labels)
         coefficients = model.coef_.astype(np.float64)
         weights = coefficients if rotation is None else coefficients @ rotation
         biases = np.broadcast_to(model.intercept_, len(weights))
-        if len(weights) == 1:  # of two classes: the evidence for the second, half of it against the first
+        if len(weights) == 1:  # of two classes: half the score is the second's, minus half the first's
             weights, biases = np.concatenate([-weights, weights]) / 2, np.concatenate([-biases, biases]) / 2
         weights = weights / scaler.scale_
         yield Head(weights, biases - weights @ scaler.mean_ if bias else biases, strength)

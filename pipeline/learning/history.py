@@ -1,4 +1,4 @@
-"""The epochs of a training: what is recorded of each, the CSV file of them, and what follows from them."""
+"""The epochs of a training: what is recorded of each, their CSV file, and what follows from them."""
 
 import math
 from dataclasses import astuple, dataclass, fields
@@ -8,10 +8,10 @@ from pipeline import files
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch; losses and accuracies are means over images, those of training gathered during the epoch."""
+    """One epoch; losses and accuracies are means over images, those of training measured during the epoch."""
 
     epoch: int  # from 1
-    learning_rate: float  # at its end, of the weights that learn fastest; None: no steps
+    learning_rate: float  # at its end, of the weights that learn fastest; None: no optimizer steps
     loss: float
     accuracy: float
     val_loss: float
@@ -20,7 +20,7 @@ class Epoch:
 
     @classmethod
     def from_plain(cls, entry):
-        """Return the Epoch of a dict as `asdict` makes it; ValueError for anything else, since a file may hold it."""
+        """Return the Epoch that `asdict` turned into a dict; ValueError for anything else that a file may hold."""
         if isinstance(entry, dict):
             epoch, learning_rate, *measured = (entry.get(field.name) for field in fields(cls))
             numbers = measured if learning_rate is None else [learning_rate, *measured]
@@ -31,12 +31,12 @@ class Epoch:
 
 
 def write_epochs(path, history):
-    """Write the epochs as CSV: a header, then one row an epoch."""
+    """Write the epochs as CSV: a header, then one row for each epoch."""
     files.write_csv(path, [[field.name for field in fields(Epoch)], *map(astuple, history)])
 
 
 def best_epoch(history):
-    """Return the epoch of the lowest validation loss, the first if several are equal."""
+    """Return the epoch with the lowest validation loss, the first one if several have it."""
     return min(history, key=lambda epoch: epoch.val_loss)
 
 
@@ -46,5 +46,5 @@ def kept_epoch(history, keep):
 
 
 def patience_ran_out(history, patience):
-    """Tell whether the last `patience` epochs brought no strictly lower validation loss; for 0, never."""
+    """Tell whether the last `patience` epochs brought no strictly lower validation loss; never for 0."""
     return bool(history and patience) and len(history) - best_epoch(history).epoch >= patience

@@ -21,7 +21,7 @@ from pipeline.thumbnails import packed, thumbnail
 # take far more than a batch of images does.
 FRACTION_OF_FREE_MEMORY = 0.5
 
-# How many images may be decoded before they are taken over.
+# How many images may be decoded ahead of the one that is needed.
 READ_AHEAD = 64
 
 
@@ -34,15 +34,15 @@ class ImageSet:
     preprocessing: Preprocessing
     content_hashes: list  # of the files, parallel to the labels
     in_color: int  # how many of the files show colour
-    device: torch.device  # the model's, to which batches go
+    device: torch.device  # the model's, where batches go
     difference_hashes: torch.Tensor = None  # uint8 (n, 32), see thumbnails.packed
-    pixels: torch.Tensor = None  # uint8 (n, 1 or 3, height, width), on `device` if they fit there; None: read again
+    pixels: torch.Tensor = None  # uint8 (n, 1 or 3, height, width), on `device` if they fit; None: read for every batch
 
     def __len__(self):
         return len(self.labels)
 
     def channel_statistics(self):
-        """Return the mean and the standard deviation of the pixels' values in [0, 1], a list with one per channel."""
+        """Return the mean and the standard deviation of the pixels' values in [0, 1], each a list, one per channel."""
         sums = squares = 0
         for pixels in self.pixels_in_order(100):
             # In float64 on the CPU, so that both ways of holding images, and all devices, agree.
@@ -50,14 +50,14 @@ class ImageSet:
             sums, squares = sums + values.sum(dim=(0, 2, 3)), squares + values.square().sum(dim=(0, 2, 3))
         count = len(self) * self.preprocessing.height * self.preprocessing.width
         mean = sums / count
-        # Images without any contrast are left as they are instead of divided by 0.
+        # Images without any contrast are not divided by 0.
         std = (squares / count - mean.square()).clamp(min=0).sqrt()
         return mean.tolist(), torch.where(std < 1 / 255, 1.0, std).tolist()
 
     def batches(self, parts):
         """Yield (pixels, labels) on the device, uint8 (m, 1 or 3, height, width) and int64 (m,), for each part.
 
-        `parts` is a list of index tensors on the CPU. Raises UserError for a file that cannot be read any more.
+        `parts` is a list of index tensors on the CPU. Raises UserError for a file that can no longer be read.
         """
         if not parts:
             return
@@ -74,12 +74,12 @@ class ImageSet:
     def _batches_in_memory(self, parts):
         indices = torch.cat(parts).to(self.pixels.device)
         for part in indices.split([len(part) for part in parts]):
-            # Apple's GPUs may read what is no longer there (pytorch/pytorch#189690), so they have to wait for the copy.
+            # Apple's GPUs may read memory that was freed meanwhile (pytorch/pytorch#189690), so they wait for the copy.
             yield self.pixels[part].to(self.device, non_blocking=self.device.type == "cuda")
 
     def _batches_from_files(self, parts):
         paths = (self.paths[index] for index in torch.cat(parts).tolist())
-        # One batch ahead: the cores read it while the model works on the one before.
+        # The cores read one batch ahead, while the model works on the one before.
         stream = stream_in_threads(
             lambda path: (path, load_image(path, self.preprocessing)), paths, max(len(part) for part in parts)
         )
@@ -108,7 +108,7 @@ class TrainingData:
 
     @property
     def images_fingerprint(self):
-        """A hash of what the images hold, which may change while the split files stay the same."""
+        """A hash of the images' contents, which may change while the split files stay the same."""
         return files.content_hash(" ".join(self.train.content_hashes + self.val.content_hashes).encode())
 
 
@@ -129,7 +129,7 @@ def load_training_data(project, fold, preprocessing, device):
 def load_image_set(project, split, preprocessing, device, find_scale=False):
     """Decode and resize all images of a Split, on all cores, for a model on the device.
 
-    Returns an ImageSet. With `find_scale`, its preprocessing has the one scale of all its images of more than 8 bits.
+    Returns an ImageSet. With `find_scale`, its preprocessing gets one scale for all its images of more than 8 bits.
     Raises UserError naming each image that cannot be read.
     """
     paths = [project.bin / name for name in split.file_names]
@@ -174,7 +174,7 @@ def _tell_scale(ranges, deep_count, count):
 
 
 def _load(paths, preprocessing, pixels, description):
-    """Load image files, {number: path}, and put their pixels into those of a set at these numbers, if it holds them.
+    """Load image files, {number: path}, and put their pixels into `pixels` at these numbers, unless it is None.
 
     Returns {number: LoadedImage without its pixels}.
     """
@@ -190,7 +190,7 @@ def _load(paths, preprocessing, pixels, description):
 
 
 def _place_for(size, device):
-    """Return the device that images of so many bytes are held on, best the model's; None where none has the room."""
+    """Return the device to hold images of this many bytes on, preferably the model's; None if none has the room."""
     for place in (device, torch.device("cpu")):
         if size <= FRACTION_OF_FREE_MEMORY * devices.free_memory(place):
             return place
@@ -206,14 +206,14 @@ class LoadedImage:
     difference_hash: np.ndarray = None  # uint8 (1, 32), if it was asked for
     shows_color: bool = False
     values: tuple = None  # of a file of more than 8 bits: their kind, smallest and largest
-    remarks: tuple = ()  # what is to be told of the image
+    remarks: tuple = ()  # what to tell the user about the image
     unreadable: str = ""  # the reason
 
 
 def load_image(path, *views, hashed=False):
     """Decode one image file and resize it for each of the `views`, Preprocessings; return a LoadedImage.
 
-    The remarks are those of the first of them. `hashed` asks for the difference hash.
+    The remarks are those on the first of them. `hashed` asks for the difference hash.
     """
     try:
         data = image_files.read_bytes(path)

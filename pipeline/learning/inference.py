@@ -9,10 +9,10 @@ import torch
 from pipeline.errors import UserError
 from pipeline.learning.models import dropout_layers
 
-# Random seed of Monte Carlo dropout, set once before the first image, so that predicting again gives the same.
+# Random seed of Monte Carlo dropout, set once before the first image, so that predicting again gives the same results.
 SAMPLING_SEED = 0
 
-# The last layers see this many samples at once at most, each as large as an image's.
+# The last layers see at most this many samples at once; each takes as much memory as an image.
 LARGEST_PASS = 1000
 
 
@@ -22,12 +22,12 @@ def predict_logits(model, batches, preprocessing):
 
     Args:
         model: nn.Module; put into evaluation mode and left there.
-        batches: iterable of uint8 tensors (m, 1 or 3, height, width) on the model's device, as Preprocessing.pixels
-            makes the images; no result depends, but for rounding, on how many are in one.
+        batches: iterable of uint8 tensors (m, 1 or 3, height, width) on the model's device, from
+            Preprocessing.pixels; except for rounding, no result depends on how many images are in one.
         preprocessing: the model's Preprocessing.
 
-    Returns float64 logits (n, classes) on the CPU; means over the image and its mirror image where the preprocessing
-    says so.
+    Returns float64 logits (n, classes) on the CPU; means over the image and its mirror image if the preprocessing says
+    so.
     """
     model.eval()
     logits = []
@@ -45,13 +45,13 @@ def logits_of(model, images, average_flips):
 def predict_probabilities(model, batches, preprocessing):
     """Return softmax probabilities, a float64 NumPy array (n, classes); arguments as for `predict_logits`.
 
-    Raises UserError where the model's outputs are not finite.
+    Raises UserError if the model's outputs are not finite.
     """
     return require_finite(predict_logits(model, batches, preprocessing)).softmax(dim=1).numpy()
 
 
 def require_finite(logits):
-    """Return a model's outputs; UserError where they are not finite."""
+    """Return a model's outputs; UserError if they are not finite."""
     if not logits.isfinite().all():
         raise UserError("the model's outputs are not finite numbers; its weights are damaged or training diverged")
     return logits
@@ -59,12 +59,12 @@ def require_finite(logits):
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model, or several together, say of n images; how certain they are with Monte Carlo dropout or several."""
+    """The predictions for n images of one model or several together, and how certain they are."""
 
-    probabilities: np.ndarray  # float64 (n, classes), means over the samples of dropout or the models
-    predictive_entropy: np.ndarray = None  # float64 (n,), in nats: of these means; the whole uncertainty
+    probabilities: np.ndarray  # float64 (n, classes), means over the samples of Monte Carlo dropout or the models
+    predictive_entropy: np.ndarray = None  # float64 (n,), in nats: of these means, the total uncertainty
     mutual_information: np.ndarray = None  # float64 (n,), in nats: the part of it that is disagreement
-    deviation: np.ndarray = None  # float64 (n,): standard deviation between models of the answer's probability
+    deviation: np.ndarray = None  # float64 (n,): standard deviation of the predicted class's probability
     percentile: np.ndarray = None  # float64 (n,), 0 to 100: of the distance from the training images, see familiarity
     nearest: np.ndarray = None  # names (n,) of the nearest training images
 
@@ -77,11 +77,11 @@ def predict(model, pixels, preprocessing, sample_count=None):
 
 
 def combine(found):
-    """Return the Outputs of several models together for the same images, of a list of each one's Outputs.
+    """Return the Outputs of several models together for the same images, given a list of each one's Outputs.
 
     The probabilities are means (deep ensembles: Lakshminarayanan et al. 2017). The standard deviation, with n - 1, is
-    that of the models' probabilities for the class that the mean answers. The mutual information is the entropy of the
-    mean less the mean of the entropies.
+    that of the models' probabilities for the class that the mean predicts. The mutual information is the entropy of
+    the mean minus the mean of the entropies.
     """
     each = np.stack([outputs.probabilities for outputs in found])
     mean = each.mean(axis=0)
@@ -113,9 +113,9 @@ def predict_samples(model, pixels, preprocessing, sample_count):
         preprocessing: the model's Preprocessing.
         sample_count: how many.
 
-    Returns Outputs. The mutual information is the entropy of the mean less the mean of the entropies
-    (Houlsby et al. 2011). What is dropped follows from torch's global random state: for an image it depends on those
-    before it. Raises UserError where the model has no dropout or its outputs are not finite.
+    Returns Outputs. The mutual information is the entropy of the mean minus the mean of the entropies
+    (Houlsby et al. 2011). What is dropped follows from torch's global random state, so for an image it depends on those
+    before it. Raises UserError if the model has no dropout or its outputs are not finite.
     """
     if not dropout_layers(model):
         raise UserError("-mc_samples: this model has no dropout to sample from; train one with -dropout, such as 0.2")
@@ -132,14 +132,14 @@ def predict_samples(model, pixels, preprocessing, sample_count):
     return Outputs(
         probabilities.numpy(),
         _entropy(probabilities).numpy(),
-        # A difference of equal entropies may come out a little below 0.
+        # The difference of equal entropies may come out slightly below 0.
         torch.cat(spread).clamp(min=0).numpy(),
     )
 
 
 @contextlib.contextmanager
 def _sampling(model, image_count, sample_count):
-    """Let the dropout layers drop, and the first of them repeat each image: what comes before is computed once."""
+    """Turn dropout on, and repeat each image only at the first dropout layer: what comes before is computed once."""
 
     def repeat(module, inputs):
         return inputs[0].repeat_interleave(sample_count, dim=0) if len(inputs[0]) == image_count else None

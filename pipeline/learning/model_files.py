@@ -9,9 +9,9 @@ from pipeline.project import LAST_SUFFIX, MODEL_SUFFIX, fold_name
 
 
 def find_all(name, project, fold):
-    """Return the paths of the models of all folds for the fold "all", as find_folds does, else that of `find`.
+    """Return the paths from `find_folds` for the fold "all", otherwise the one from `find`.
 
-    Raises UserError, too, where neither a name nor a project says which.
+    Also raises UserError if there is neither a name nor a project.
     """
     if name is None and project is None:
         raise UserError("-save: give the checkpoint to use, such as DIR/models/NAME.pth.tar")
@@ -19,7 +19,7 @@ def find_all(name, project, fold):
 
 
 def common_name(paths):
-    """Return a model's file name; of several folds' models together NAME_ensemble.pth.tar, which stands for them."""
+    """Return a model's file name; NAME_ensemble.pth.tar, which is not a file, for several folds' models together."""
     stem = paths[0].name.removesuffix(MODEL_SUFFIX).rpartition("_fold_")[0]
     return f"{stem}_ensemble{MODEL_SUFFIX}" if len(paths) > 1 else paths[0].name
 
@@ -28,7 +28,7 @@ def find(name, project, fold=None):
     """Return the path of the checkpoint that the user means.
 
     `name` is a file name in the project's models/ or a path; None means the only model there is. With a fold, the
-    model of that fold. `project` may be None. Raises UserError where there is none, or more than one to choose from.
+    model of that fold. `project` may be None. Raises UserError if there is none, or more than one to choose from.
     """
     if name is None:
         found = _models_of(project, fold)
@@ -56,8 +56,8 @@ def find(name, project, fold=None):
 def find_folds(name, project):
     """Return the paths of the models of all folds, in order, for `name` and `project` as `find` takes them.
 
-    Raises UserError where there are none, those of several names to choose from, or one is missing; and where one is of
-    a fold that the project does not have: it comes from an earlier split.
+    Raises UserError if there are none, if several names have them, if one is missing, or if one is of a fold that the
+    project does not have because it comes from an earlier split.
     """
     places = [project.models / (name or "*")] if project else []
     places += [Path(name)] if name else []

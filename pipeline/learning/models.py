@@ -26,11 +26,11 @@ def build_model(architecture, class_count, image_shape, dropout=None, pooling=No
         architecture: a name that architectures.resolve_architecture returns.
         class_count: size of the last layer.
         image_shape: (channels, height, width) of the images.
-        dropout: probability, see set_dropout; None: what the architecture has.
-        pooling: "average+max", see pool_largest_too; otherwise what the architecture has.
+        dropout: probability, see set_dropout; None: the architecture's.
+        pooling: "average+max", see pool_largest_too; otherwise the architecture's.
 
     Returns an nn.Module that turns floats (n, channels, height, width) into logits (n, class_count), without
-    auxiliary heads. Raises UserError, naming a size that works, where the architecture cannot take such images.
+    auxiliary heads. Raises UserError, naming a size that works, if the architecture cannot take such images.
     """
     try:
         model = _construct(architecture, class_count, image_shape)
@@ -58,7 +58,7 @@ def build_model(architecture, class_count, image_shape, dropout=None, pooling=No
 def head_names(architecture, class_count, image_shape):
     """Return the names of the weights of the last layer: those whose shape depends on the number of classes.
 
-    The architecture is one that takes such images, see build_model.
+    The architecture must be able to take such images, see build_model.
     """
     counts = (class_count, class_count + 1)
     try:
@@ -98,9 +98,9 @@ class AverageAndMax(nn.Module):
 
 
 def pool_largest_too(model, architecture, image_shape):
-    """Let a model's last layer see the largest value of each channel beside its average; the layer is random again.
+    """Let a model's last layer also see the largest value of each channel; the layer is random again.
 
-    Raises UserError where something else than the last layer follows the pooling.
+    Raises UserError if anything but the last layer follows the pooling.
     """
     names = head_names(architecture, 2, image_shape)
     layer = layer_of(model, names)
@@ -126,7 +126,7 @@ def dropout_layers(model):
 
 
 def require_batch_size(model, batch_size, process_count):
-    """Raise UserError where a process would get no image of a batch, or a single one to normalize over."""
+    """Raise UserError if a process would get no image of a batch, or a single one to normalize over."""
     normalizes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     smallest = 2 if normalizes else 1
     if batch_size < smallest * process_count:
@@ -143,7 +143,7 @@ def _construct(architecture, class_count, image_shape):
     channels, height, width = image_shape
     size_argument = SIZE_ARGUMENTS.get(architecture.split("_")[0], lambda height, width: {})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # googlenet and inception_v3 announce another default
+        warnings.simplefilter("ignore", FutureWarning)  # googlenet and inception_v3 announce a new default
         model = models.get_model(architecture, weights=None, num_classes=class_count, **size_argument(height, width))
     if getattr(model, "aux_logits", False):
         model.aux_logits = False
@@ -151,7 +151,7 @@ def _construct(architecture, class_count, image_shape):
             if hasattr(model, head):
                 setattr(model, head, None)
     if channels == 1:
-        # One grey channel seen through the sum of the weights gives what the channel repeated three times does.
+        # One grey channel with the sum of the weights gives the same as the channel repeated three times.
         first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
         first.weight = nn.Parameter(first.weight.detach().sum(dim=1, keepdim=True))
         first.in_channels = 1

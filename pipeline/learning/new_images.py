@@ -1,4 +1,4 @@
-"""Predictions for image files without labels, of a folder of any size."""
+"""Predictions for image files without labels, in a folder of any size."""
 
 import contextlib
 import itertools
@@ -25,9 +25,9 @@ from pipeline.remarks import Remarks
 def predict_new_images(ensemble, task, explain, point):
     """Predict the folder or the file of a Task, and write the table as CSV: to its `out`, or standard output if None.
 
-    Beside `out` stands what is known of the OperatingPoint `point`, if there is one; that of an earlier table goes, and
-    a note says where pictures of an earlier one are. See `predict_files` for the columns and the other arguments.
-    UserError, once the table is written, where no file is an image.
+    The OperatingPoint `point`, if there is one, is written beside `out`; that of an earlier table is removed, and a
+    note says where pictures of an earlier one are. See `predict_files` for the columns and the other arguments. Raises
+    UserError, after the table is written, if no file is an image.
     """
     out = task.out
     count, unreadable, explained, remarks = 0, 0, set(), Remarks()
@@ -38,7 +38,7 @@ def predict_new_images(ensemble, task, explain, point):
         for table in predict_files(ensemble, task, remarks, explain, point):
             if count == 0:
                 file.write(files.csv_text([table.columns]))
-            # pandas leaves a carriage return in a name unquoted, as the csv module does.
+            # pandas, like the csv module, would leave a carriage return in a name unquoted.
             cells = table.astype(object).where(table.notna(), None)
             file.write(files.csv_text(cells.itertuples(index=False, name=None)))
             count, unreadable = count + len(table), unreadable + int((table["error"] != "").sum())
@@ -67,7 +67,7 @@ def predict_new_images(ensemble, task, explain, point):
 
 
 def _tell_earlier_pictures(folder, explained):
-    """Note how many of the pictures in a folder are not of the files `explained`, the names in the table beside it."""
+    """Print a note about pictures in a folder that are not of the files `explained`, named in the table beside it."""
     drawn = {folder / f"{name}.png" for name in explained}
     earlier = [path for path in folder.rglob("*.png") if path not in drawn]
     if earlier:
@@ -78,13 +78,14 @@ def predict_files(ensemble, task, remarks, explain, point):
     """Predict every file below the folder of a Task, or its one file, with an Ensemble.
 
     Yields a table for each batch, with a row for each file: file_name (below the folder), predicted_class,
-    probability_CLASS for each class, and error, the reason for a file that cannot be read. With Monte Carlo
-    dropout also predictive_entropy and mutual_information. After these stand seen_in_training, see
-    `seen.seen_in_training`, of several models fold_deviation and fold_mutual_information, see `inference.combine`, and
-    of models with a reference distance_percentile, unlike_training and nearest_training_image, see `familiarity`.
-    `explain` is called for each batch, see `overlays.beside`. `remarks`, a Remarks, collects what is to be told of the
-    images. An OperatingPoint `point` calibrates the probabilities and, where it has a threshold, adds the columns
-    finding, the class that the threshold gives, and threshold. Raises UserError where there is no file.
+    probability_CLASS for each class, and error, the reason why a file cannot be read. With Monte Carlo dropout also
+    predictive_entropy and mutual_information. Then follow seen_in_training (see `seen.seen_in_training`); for several
+    models, fold_deviation and fold_mutual_information (see `inference.combine`); and for models with a reference,
+    distance_percentile, unlike_training and nearest_training_image (see `familiarity`).
+
+    `explain` is called for each batch, see `overlays.beside`. `remarks`, a Remarks, collects those on the images. An
+    OperatingPoint `point` calibrates the probabilities and, if it has a threshold, adds the columns finding (the class
+    that the threshold gives) and threshold. Raises UserError if there is no file.
     """
     found = find_files(task.images, [] if task.out is None else [task.out, point_path(task.out)])
     folder = task.images.parent if task.images.is_file() else task.images
@@ -107,12 +108,13 @@ def predict_files(ensemble, task, remarks, explain, point):
 
 
 def predicted_batches(ensemble, names, load, task):
-    """Predict image files with an Ensemble, in batches of the size that a Task says; `load(name)` is a LoadedImage.
+    """Predict image files with an Ensemble, in batches of a Task's size; `load(name)` returns a LoadedImage.
 
-    Images are read a batch ahead of the model, so that memory does not grow with their number (except for their names).
+    Only one batch is read ahead of the model, so that memory does not grow with the number of images (except for their
+    names).
 
-    Yields for each batch {name: LoadedImage}, and of those that could be read the pixels, as `Ensemble.batch` returns
-    them, and the inference.Outputs.
+    Yields for each batch {name: LoadedImage} and, for those that could be read, the pixels from `Ensemble.batch` and
+    the inference.Outputs.
     """
     size = task.images_at_once
     # A progress bar would be drawn into a table that is printed on the terminal.
@@ -132,8 +134,8 @@ def predicted_batches(ensemble, names, load, task):
 def find_files(place, written=()):
     """Return {name: why it cannot be read, or ""} of the files below a folder, or of the one that was given.
 
-    Hidden files are passed over, and those of the paths `written`, which an earlier run may have left there; linked
-    folders are followed, each once. What cannot be listed has an entry too.
+    Hidden files are skipped, and so are the paths `written`, which an earlier run may have left there. Linked folders
+    are followed, each once. A folder that cannot be listed has an entry too.
     """
     if place.is_file():
         return {place.name: ""}
@@ -148,7 +150,7 @@ def find_files(place, written=()):
     for folder, below, file_names in os.walk(place, followlinks=True, onerror=closed):
         try:
             status = os.stat(folder)
-        except OSError as error:  # it has gone meanwhile
+        except OSError as error:  # it has disappeared meanwhile
             closed(error)
             below.clear()
             continue
@@ -167,7 +169,7 @@ def find_files(place, written=()):
 
 
 def _table(ensemble, images, outputs, sample_count, point):
-    """Return the table of a batch, {name: LoadedImage}, whose files that cannot be read have empty cells."""
+    """Return the table of a batch, {name: LoadedImage}; files that cannot be read have empty cells."""
     names, probabilities, decided = ensemble.class_names, outputs.probabilities, {}
     if point is not None:
         probabilities = point.calibrated(probabilities)
@@ -185,7 +187,7 @@ def _table(ensemble, images, outputs, sample_count, point):
     if ensemble.several:
         columns |= {"fold_deviation": outputs.deviation, "fold_mutual_information": outputs.mutual_information}
     if ensemble.has_reference:
-        # Down to one decimal, so that none looks like UNLIKE_FROM that is below it.
+        # Rounded down to one decimal, so that none below UNLIKE_FROM looks as if it had reached it.
         columns["distance_percentile"] = np.floor(np.round(outputs.percentile, 6) * 10) / 10
         unlike = np.where(outputs.percentile >= UNLIKE_FROM, "yes", "no")
         columns["unlike_training"] = unlike if ensemble.can_tell_unlike else ""

@@ -8,13 +8,13 @@ from torch.nn import functional
 
 from pipeline.learning.checkpoint_checks import is_plain_tensor
 
-# What is already trained is changed more carefully than what is not.
+# Pretrained weights are changed more carefully than random ones.
 PRETRAINED_RATE = 0.1
-# A last layer that was fitted by itself hardly needs to change, and its features are many: at the full rate, each of
-# Adam's steps would move the logits by more than what the fit has found.
+# A last layer that was fitted first hardly needs to change, and it has many features: at the full rate, each of Adam's
+# steps would move the logits by more than the fit did.
 FITTED_RATE = 0.01
 
-# What the optimizers remember of each tensor of weights.
+# What the optimizers remember about each tensor of weights.
 STATES = {
     "Adam": {"step", "exp_avg", "exp_avg_sq"},
     "AdamW": {"step", "exp_avg", "exp_avg_sq"},
@@ -29,7 +29,7 @@ class Stepper:
         self.optimizer = optimizer
         self.largest_norm = config.clip_gradient
         self.schedule = make_schedule(optimizer, config, steps_per_epoch, epochs_done)
-        # Of use for float16 only, whose small gradients would vanish.
+        # Only needed in float16, where small gradients would vanish.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
 
     @property
@@ -52,9 +52,9 @@ class Stepper:
 def make_optimizer(model, config, fresh=None):
     """Return the optimizer of a TrainingConfig; biases and normalization weights, all of them vectors, do not decay.
 
-    Where `fresh` names the weights that are random, the others are pretrained, and learn at a tenth of the rate. With
-    `fit_head` they learn at the rate itself, and the weights of `fresh`, fitted by then, at a hundredth of it. The
-    first group learns at the rate itself.
+    If `fresh` names the weights that are random, the others are pretrained and learn at a tenth of the learning rate.
+    With `fit_head`, these learn at the full rate, and the weights in `fresh`, which are fitted by then, at a hundredth
+    of it. The first group learns at the full rate.
     """
     rates = {True: FITTED_RATE, False: 1.0} if config.fit_head else {True: 1.0, False: PRETRAINED_RATE}
     groups = [
@@ -71,16 +71,16 @@ def make_optimizer(model, config, fresh=None):
         for decays in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
-    # The one-cycle schedule sets the momentum by itself, see make_schedule.
+    # The one-cycle schedule changes the momentum, see make_schedule.
     settings = {"momentum": 0.9, "nesterov": True} if config.optimizer == "SGD" else {}
     return getattr(torch.optim, config.optimizer)(groups, lr=config.learning_rate, fused=True, **settings)
 
 
 def restore(optimizer, saved):
-    """Give a new optimizer the state of its weights that its `state_dict` once held.
+    """Give a new optimizer the state of its weights from the `state_dict` of an earlier one.
 
-    Everything else follows from the configuration. Raises ValueError for what cannot be such a state: anyone may
-    have written the file, torch checks little, and a fused step would read beyond the end of a tensor too small.
+    Everything else follows from the configuration. Raises ValueError for what cannot be such a state: anyone may have
+    written the file, torch checks little, and a fused step would read beyond the end of a tensor that is too small.
     """
     groups = optimizer.state_dict()["param_groups"]
     weights = dict(enumerate(tensor for group in optimizer.param_groups for tensor in group["params"]))
@@ -99,17 +99,17 @@ def restore(optimizer, saved):
     for tensor, state in optimizer.state.items():
         for name, value in state.items():
             if value.shape == tensor.shape:
-                # Fused optimizers go through memory, without a look at the layout, which must be the weights'.
+                # Fused optimizers ignore the memory layout, so it must be that of the weights.
                 state[name] = torch.empty_like(tensor).copy_(value)
 
 
 def make_schedule(optimizer, config, steps_per_epoch, epochs_done):
-    """Return the schedule of the learning rate, to be stepped after every optimizer step.
+    """Return the learning rate schedule, to be stepped after every optimizer step.
 
-    `optimizer` is new, or restored after `epochs_done` epochs. Its learning rates are the peak ones either way, and the
-    schedule goes on from that epoch. One-cycle is Smith and Topin's (arXiv 1708.07120), as torch has it: the rate rises
-    to its peak within 30 % of the training and falls to almost nothing at its end, while momentum (Adam's beta 1) falls
-    from 0.95 to 0.85 and rises again.
+    `optimizer` is new, or restored after `epochs_done` epochs, after which the schedule continues. Its learning rates
+    are the peak ones either way. One-cycle is that of Smith and Topin (arXiv 1708.07120), as torch has it: the rate
+    rises to its peak in the first 30% of the training and falls to almost 0 at its end, while momentum (Adam's beta 1)
+    falls from 0.95 to 0.85 and rises again.
     """
     if config.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
@@ -120,7 +120,7 @@ def make_schedule(optimizer, config, steps_per_epoch, epochs_done):
         total_steps=config.num_epochs * steps_per_epoch + 1,
     )
     schedule = one_cycle()
-    # It goes on from what it has written into the optimizer's groups when it began.
+    # To continue, it needs what it writes into the optimizer's groups when it begins.
     return one_cycle(last_epoch=epochs_done * steps_per_epoch - 1) if epochs_done else schedule
 
 
@@ -140,9 +140,9 @@ def make_loss(config, labels, class_count, device):
 
 
 def class_weights(labels, class_count):
-    """Return a weight for each class, inverse to its frequency, of mean 1 over the images; 0 for one without images.
+    """Return a weight for each class, inverse to its frequency, with mean 1 over the images; 0 for a class without any.
 
-    As scikit-learn's class_weight="balanced": images / (classes * images of the class).
+    This is scikit-learn's class_weight="balanced": images / (classes * images of the class).
     """
     counts = torch.bincount(labels, minlength=class_count)
     return torch.where(counts > 0, len(labels) / ((counts > 0).sum() * counts), 0.0)

@@ -1,4 +1,4 @@
-"""Pictures of what `explanation` finds: the heat laid over an image, and a gallery of some of a partition's images."""
+"""Pictures of what `explanation` finds: the heat laid over an image, and a gallery of some images of a partition."""
 
 import errno
 import functools
@@ -17,7 +17,7 @@ from pipeline.messages import note, printable, shortened
 from pipeline.progress import map_in_threads
 
 COLOR_MAP = matplotlib.colormaps["inferno"]
-OPACITY = 0.6  # where the heat is greatest; in proportion elsewhere, so that a place without heat is as it was
+OPACITY = 0.6  # where the heat is greatest; in proportion elsewhere, so that places without heat stay as they are
 
 SMALLEST = 320  # pixels, the longer side of an image in a picture of its own; smaller ones are enlarged
 COLUMNS = 4  # of the gallery
@@ -48,9 +48,9 @@ def beside(out):
 def write_overlays(target, classifier, folder, names, pixels, probabilities):
     """Write TARGET/NAME.png for each of the files `names` in a folder: the image and what `explain` finds in it.
 
-    `pixels` are those of the files, as for `explain`; `probabilities`, float (n, classes), what is predicted. Where one
-    cannot be read any more or written (a name too long, or a file of another origin in its place) there is a note, and
-    the others are.
+    `pixels` are those of the files, as for `explain`; `probabilities`, float (n, classes), are the predicted ones. A
+    picture that cannot be written (because its image can no longer be read, its name is too long, or a file of another
+    origin is in its place) gets a note, and the others are written.
     """
     found = torch.from_numpy(probabilities.argmax(axis=1)).to(pixels.device)
     heat = explain(classifier.model, pixels, classifier.preprocessing, found).numpy()
@@ -73,15 +73,15 @@ def write_overlays(target, classifier, folder, names, pixels, probabilities):
     map_in_threads(write, list(zip(names, heat, probabilities, strict=True)))
 
 
-def explained(image, laid, name, caption, scale):
-    """Return a Pillow picture: an image and beside it the one that heat is laid over, both at the image's own size.
+def explained(image, overlaid, name, caption, scale):
+    """Return a Pillow picture: an image and, beside it, the same with heat laid over it, both at the image's own size.
 
-    Above them stand its name and a caption, below them the scale of the heat and what it means. Small images are
-    enlarged by a whole number, and letters grow with large ones.
+    Above them are its name and a caption, below them the scale of the heat and what it means. Small images are enlarged
+    by a whole number, and letters grow with large ones.
     """
     factor = max(1, round(SMALLEST / max(image.size)))
     images = [one.convert("RGB").resize([side * factor for side in one.size], Image.Resampling.NEAREST)
-              for one in (image, laid)]  # fmt: skip
+              for one in (image, overlaid)]  # fmt: skip
     width, height = images[0].size
     size = max(tiles.SIZE, max(width, height) // 40)
     letters, line = tiles.font(size), round(1.5 * size)
@@ -105,11 +105,11 @@ def explained(image, laid, name, caption, scale):
 
 
 def choose(predictions, count=COLUMNS):
-    """Return {what they show: indices} of the images that tell most about a model, up to `count` of each kind.
+    """Return {kind: indices} of the images that say most about a model, up to `count` of each kind.
 
-    The errors that it is most confident of; of the others those that it is least certain of (largest predictive
-    entropy); and correct ones that it is certain of, the classes in turn. Of each kind one image a group, since
-    near-duplicates tell the same.
+    The kinds are its most confident errors; of the other images, those it is least certain about (largest predictive
+    entropy); and correct predictions that it is certain about, of the classes in turn. Each kind has at most one image
+    of a group, since near-duplicates say the same.
     """
     groups = predictions.group_numbers()
 
@@ -134,9 +134,9 @@ def choose(predictions, count=COLUMNS):
 
 @plots.own_style()
 def draw_gallery(path, classifier, images, predictions):
-    """Draw the chosen images of an ImageSet, each as it is and below with what `explain` finds in it.
+    """Draw the chosen images of an ImageSet, each as it is and, below, with what `explain` finds in it.
 
-    One that cannot be read any more is left out, with a note.
+    An image that can no longer be read is left out, with a note.
     """
     kinds = choose(predictions)
     decoded = _decode_all(images, np.concatenate(list(kinds.values())))
@@ -178,7 +178,7 @@ def _caption(predictions, index):
         for classes in (predictions.labels, predictions.predictions)
     )
     name = printable(predictions.file_names[index])
-    # The end of a long name tells it from others.
+    # The end of a long name distinguishes it from others.
     name = name if len(name) <= 26 else f"…{name[-25:]}"
     probability = predictions.probabilities[index, predictions.predictions[index]]
     return f"{name}\ntrue: {true}\npredicted: {predicted} ({probability:.2f})"
@@ -190,7 +190,7 @@ def decode(path, preprocessing):
 
 
 def _decode_all(images, chosen):
-    """Return {index: image} of those of the chosen images of a set that can be read; tell of the others."""
+    """Return {index: image} of the chosen images that can be read; print a note for each of the others."""
     decoded = {}
     for index in chosen.tolist():
         try:

@@ -13,7 +13,7 @@ WAYS_OUT = "use --overwrite, or another -model_save_name"
 
 @dataclass
 class PlannedRun:
-    """A training run of a project: where its files are to lie."""
+    """A training run of a project, and where its files go."""
 
     project: Project
     name: str
@@ -24,12 +24,13 @@ class PlannedRun:
         models, at_once = self.project.models, self.config.freeze_backbone
         self.model = models / f"{self.name}{MODEL_SUFFIX}"
         self.last = models / f"{self.name}{LAST_SUFFIX}"
-        # The checkpoint to go on with. A last layer that is fitted at once leaves no other than the model.
+        # The checkpoint to resume from. A last layer that is fitted at once only leaves the model.
         self.resumable = self.model if at_once else self.last
         self.lock = models / f".{self.name}.lock"
         self.augmented, self.epochs = self._result("augmented.png"), self._result("epochs.csv")
         self.hyperparameters, self.losses = self._result("hyperparameters.json"), self._result("loss_values.json")
-        # What the run leaves, and what one of this name may have left: of steps also a state to go on with, and curves.
+        # What this run leaves, and what one of this name may have left: steps also leave a state to resume from, and
+        # curves.
         of_steps = [self.last, self._result("accuracy.png"), self._result("loss.png")]
         self.files = [self.model, self.hyperparameters, self.losses, self.epochs, *([] if at_once else of_steps)]
         self.possible_files = list(dict.fromkeys([*self.files, *of_steps]))
@@ -43,10 +44,10 @@ class PlannedRun:
         return [path for path in self.possible_files if path.exists()]
 
     def prepare(self, may_exist):
-        """Create the folders; UserError where an earlier run of this name left something and that is not expected.
+        """Create the folders; UserError if an earlier run of this name left something and that is not expected.
 
-        So it is where the training would replace the weights that it starts from: what was trained could not go on, and
-        other folds would start from others.
+        Also raises UserError if the training would replace the weights that it starts from: it could then not be
+        resumed, and other folds would start from other weights.
         """
         weights, own = self.config.weights, [path for path in (self.model, self.last) if path.exists()]
         if weights not in (None, IMAGENET) and any(path.samefile(weights) for path in own):
@@ -60,7 +61,7 @@ class PlannedRun:
             )
 
     def choice_faults(self, recorded, path):
-        """Return a line for each choice that is not as in the record in `path`, and has to be."""
+        """Return a line for each choice that must not differ from the record in `path`, but does."""
         return [
             f"{option if value is None else f'{option} {in_words(value)}'}: {path} was trained with {name} "
             f"{in_words(theirs)}; give the same, {WAYS_OUT}"
@@ -68,23 +69,23 @@ class PlannedRun:
         ]
 
     def recorded(self):
-        """Return the record of a finished training of this name; None where there is none, or a damaged one."""
+        """Return the record of a finished training of this name; None if there is none, or a damaged one."""
         if not self.hyperparameters.exists() or not self.model.exists():
             return None
         try:
             return files.read_json_object(self.hyperparameters)
         except UserError:
-            return None  # written again from the last epoch's checkpoint, which says it too
+            return None  # written again from the last epoch's checkpoint, which holds it too
 
     def require_same_choices(self):
-        """Raise UserError where a finished training of this name was told otherwise; before anything is loaded."""
+        """Raise UserError if a finished training of this name had other choices, before anything is loaded."""
         recorded = self.recorded()
         if recorded is not None:
             require_none(self.choice_faults(recorded, self.hyperparameters))
 
 
 def plan_runs(project, configs, folds, file_name):
-    """Return the name that the model's file name means, and a PlannedRun for each fold and configuration."""
+    """Return the name in the model's file name, and a PlannedRun for each fold and configuration."""
     default = configs[0].architecture if len(configs) == 1 else "sweep"
     several_recipes = len({one.recipe for one in configs}) > 1
     name = project.model_path(file_name or f"{default}{MODEL_SUFFIX}").name.removesuffix(MODEL_SUFFIX)
@@ -99,7 +100,7 @@ def plan_runs(project, configs, folds, file_name):
 def require_ours(project, runs, sweep):
     """Raise UserError for each file of another origin that the runs, or the sweep of this name, would replace unasked.
 
-    `sweep` is None where there is none. What trainings of these names have left is asked about in PlannedRun.prepare.
+    `sweep` is None if there is none. PlannedRun.prepare asks about what trainings of these names have left.
     """
     pictures, tables = [run.augmented for run in runs if run.config.augment != "none"], []
     if sweep is not None:

@@ -19,7 +19,7 @@ class Preprocessing:
     height: int  # pixels
     width: int  # pixels
     keep_color: bool = False  # False: grey values, repeated in every channel
-    mean: list = None  # of the training images' values in [0, 1], a number per channel of `pixels`; None: left as is
+    mean: list = None  # of the training images' values in [0, 1], a number per channel of `pixels`; None: not scaled
     std: list = None  # likewise, their standard deviation
     average_flips: bool = False  # predict from the image and its mirror image, and average
     value_ranges: dict = None  # {kind of values: [black, white]} of files of more than 8 bits, see `common_ranges`
@@ -34,16 +34,16 @@ class Preprocessing:
         return [3 if self.keep_color else 1, self.height, self.width]
 
     def to_8_bits(self, image):
-        """Return an image as `image_files.decode_values` does in 8 bits, on the scale of the training images.
+        """Return an image from `image_files.decode_values` in 8 bits, on the scale of the training images.
 
-        Values beyond it become black or white, as in any window of a viewer: such an image is a normal one of a
-        brighter exposure, say, and refusing it would lose it. Where no training image has such values, there is no
-        scale but the image's own. `remarks_on` tells of both.
+        Values beyond it become black or white, as in a viewer's window: such an image may only have a brighter
+        exposure, and refusing it would lose it. If no training image has values of its kind, the image's own scale is
+        used. `remarks_on` reports both.
         """
         return image_values.to_8_bits(image, (self.value_ranges or {}).get(kind_of_values(image)))
 
     def remarks_on(self, values):
-        """Return what is to be told of an image of more than 8 bits, `values` as a LoadedImage has them."""
+        """Return remarks on an image of more than 8 bits, with the `values` of its LoadedImage."""
         kind, low, high = values
         if kind not in (self.value_ranges or {}):
             return ["more than 8 bits, unlike the training images: scaled by its own darkest and brightest value"]
@@ -66,8 +66,8 @@ class Preprocessing:
     def model_input(self, pixels):
         """Turn a uint8 tensor (n, 1 or 3, height, width) into floats (n, channels, height, width) in [0, 1].
 
-        With `mean` and `std` they are shifted and scaled by these. They lie in memory pixel by pixel (channels last),
-        as the models' weights do: convolutions are faster so.
+        With `mean` and `std` they are shifted and scaled by these. They are stored pixel by pixel (channels last), as
+        the models' weights are, which makes convolutions faster.
         """
         numbers = pixels.float().div_(255)
         if self.mean is not None:
@@ -90,11 +90,11 @@ def kind_of_values(image):
 
 
 def common_ranges(values):
-    """Return {kind: [black, white]}: one scale for all images of more than 8 bits of a set.
+    """Return {kind: [black, white]}: one scale for all images of a set that have more than 8 bits.
 
-    `values` is a list of (kind, smallest, largest value) of each. Integers from 0 up are scaled from the number of bits
-    that holds them all (scanners store 12 bits in 16-bit files), floating-point numbers from 0 to 1 if they lie there;
-    anything else, such as Hounsfield units, from the smallest to the largest value of all.
+    `values` is a list of (kind, smallest, largest value) of each. For integers from 0 up, the scale is that of the
+    number of bits that holds them all (scanners store 12 bits in 16-bit files); for floating-point numbers within 0 to
+    1, it is 0 to 1; for anything else, such as Hounsfield units, it goes from the smallest to the largest value of all.
     """
     ranges = {}
     for kind in sorted({kind for kind, _, _ in values}):
@@ -110,12 +110,12 @@ def common_ranges(values):
 
 @functools.lru_cache(maxsize=8)
 def _per_channel(values, device):
-    # Kept, since a GPU would have to be waited for at every copy of a few numbers to it.
+    # Cached, since every small copy to a GPU would wait for it.
     return torch.tensor(values, device=device).view(-1, 1, 1)
 
 
 def preprocessing_is_sound(settings):
-    """Tell whether a dict, since anyone may have written the file, is what `Preprocessing.settings` returns."""
+    """Tell whether a dict is what `Preprocessing.settings` returns: anyone may have written the file."""
 
     def is_numbers(values, lengths=(1, 3)):
         return isinstance(values, list) and len(values) in lengths and all(type(value) is float for value in values)

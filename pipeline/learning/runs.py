@@ -12,7 +12,7 @@ from pipeline.learning.transfer import weights_fingerprint
 from pipeline.messages import counted
 from pipeline.plain_values import is_plain_number
 
-# What a finished training has in its record, as functions of its Epochs and of which one is kept.
+# The results in a finished training's record, as functions of its Epochs and `keep`.
 RESULTS = {
     "number of epochs": lambda history, keep: len(history),
     "best epoch": lambda history, keep: best_epoch(history).epoch,
@@ -25,19 +25,19 @@ RESULTS = {
 
 @dataclass
 class Run(PlannedRun):
-    """A training run of a project on a device, whose precision its configuration names."""
+    """A training run of a project on a device; its configuration names the precision to compute in."""
 
     @classmethod
     def on(cls, planned, device):
-        """Return the Run of a PlannedRun; UserError where the device cannot compute in its precision."""
+        """Return the Run of a PlannedRun; UserError if the device cannot compute in its precision."""
         precision = devices.pick_precision(planned.config.precision, device)
         return cls(planned.project, planned.name, replace(planned.config, precision=precision), planned.fold)
 
     def read_finished(self, data):
-        """Return the recorded hyperparameters where this very training on TrainingData has been finished, else None."""
+        """Return the recorded hyperparameters if exactly this training on TrainingData is finished, otherwise None."""
         recorded = self.recorded()
         if recorded is not None and recorded.get("kept epoch") == recorded.get("best epoch"):
-            # Earlier versions have written only the minimum. If another epoch is kept, the last state tells its loss.
+            # Earlier versions only wrote the minimum. If another epoch is kept, the last state has its loss.
             recorded = {"kept validation loss": recorded.get("minimum validation loss")} | recorded
         if recorded is None or not all(is_plain_number(recorded.get(name)) for name in RESULTS):
             return None
@@ -47,10 +47,10 @@ class Run(PlannedRun):
         return known if same else None
 
     def load_last(self, data):
-        """Return the checkpoint of the last whole epoch; None where no epoch was finished.
+        """Return the checkpoint of the last complete epoch; None if no epoch was completed.
 
-        Completes what an interruption left behind. Raises UserError where it was trained with another configuration or
-        on other data, for more epochs than are asked for, or where the best epoch's weights are gone.
+        Completes what an interruption left behind. Raises UserError if it was trained with another configuration, on
+        other data or for more epochs than are asked for, or if the best epoch's weights are missing.
         """
         if not self.resumable.exists():
             if self.model.exists():
@@ -71,9 +71,9 @@ class Run(PlannedRun):
         return checkpoint
 
     def save_epoch(self, checkpoint):
-        """Save the state after an epoch, a Checkpoint, and as the model too if its weights are to be kept so far."""
+        """Save the Checkpoint after an epoch, also as the model if its weights are the ones to keep so far."""
         if len(checkpoint.history) == 1:
-            # The records of an earlier run of this name; its model stays until there is a new one.
+            # Remove the records of an earlier run of this name; its model stays until there is a new one.
             for path in self.possible_files:
                 if path not in (self.model, self.resumable):
                     path.unlink(missing_ok=True)
@@ -111,7 +111,7 @@ class Run(PlannedRun):
         return hyperparameters
 
     def _require_same(self, data, recorded, path):
-        """Raise UserError where the record in `path` is that of a training with other choices or on other data."""
+        """Raise UserError if the record in `path` is that of a training with other choices or on other data."""
         ours = (
             ("the class names", "class names", data.class_names),
             ("the split files", "split fingerprint", data.split_fingerprint),
@@ -119,7 +119,7 @@ class Run(PlannedRun):
             ("-weights", "weights fingerprint", weights_fingerprint(self.config.weights)),
         )
         if "images fingerprint" not in recorded or recorded.get("split fingerprint") != data.split_fingerprint:
-            # Earlier versions have written none; and other split files have other images.
+            # Earlier versions wrote none; and if the split files differ, so do the images.
             recorded = recorded | {"images fingerprint": data.images_fingerprint}
         faults = self.choice_faults(recorded, path) + [
             f"{what}: changed since {path} was trained; give the same, {WAYS_OUT}"
@@ -135,7 +135,7 @@ class Run(PlannedRun):
         return all(needed) and checkpoint.image_shape == list(self.config.image_shape)
 
     def _complete(self, checkpoint):
-        """Bring the other files of the run to the state of its last epoch, and none of them says it is finished."""
+        """Bring the run's other files to the state of its last epoch, and mark none of them as finished."""
         self.hyperparameters.unlink(missing_ok=True)
         if kept_epoch(checkpoint.history, self.config.keep).epoch == checkpoint.epoch:
             # Training may have been killed before the model got these weights.
@@ -144,7 +144,7 @@ class Run(PlannedRun):
             raise UserError(f"{self.model}: the best epoch's weights are missing; start again with --overwrite")
         model, chosen = checkpoints.load(self.model), self.config.positive_class
         if checkpoint.positive_class != chosen:
-            # Not a part of training: the last choice holds for the whole run.
+            # Training does not depend on it: the last choice holds for the whole run.
             tell_other_positive_class(chosen, checkpoint.positive_class, self.resumable)
             replace(checkpoint, positive_class=chosen).save(self.resumable)
         if model.finished or model.positive_class != chosen:

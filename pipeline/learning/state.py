@@ -25,7 +25,7 @@ class Training:
     history: list = field(default_factory=list)  # of Epoch
 
     def checkpoint(self, record):
-        """Return the Checkpoint after the newest epoch; `record` as the method of this name returns it."""
+        """Return the Checkpoint after the newest epoch, with the result of `record`."""
         newest, fresh = self.history[-1], self.start.fresh
         seen_images = {"train": self.data.train.content_hashes, "val": self.data.val.content_hashes}
         return Checkpoint(
@@ -49,7 +49,7 @@ class Training:
         )
 
     def record(self, name, command_line):
-        """Return what the records say of a training before it runs, in plain types: choices, data and machine."""
+        """Return what the records say about a training before it runs, in plain types: choices, data and machine."""
         return {
             "model name": name,
             **self.config.record(),
@@ -72,14 +72,14 @@ class Training:
 
 
 def start_or_resume(run, data, overwrite):
-    """Return the Training of a Run: a new one, or as it was after the last whole epoch."""
+    """Return the Training of a Run: a new one, or as it was after the last complete epoch."""
     config, class_count = run.config, len(data.class_names)
     torch.manual_seed(config.seed)
     model = models.build_model(config.architecture, class_count, config.image_shape, config.dropout, config.pooling)
     if not config.freeze_backbone:
         models.require_batch_size(model, min(config.batch_size, len(data.train)), processes.count())
     last = None if overwrite else run.load_last(data)
-    if last is None or config.freeze_backbone:  # then it is ours, and fitted again in seconds
+    if last is None or config.freeze_backbone:  # a fitted last layer is fitted again, in seconds
         return make_training(config, data, model, transfer.new_start(model, config, data))
     last.load_weights(model, run.last)
     training = make_training(config, data, model, transfer.start_of(last))
@@ -93,7 +93,7 @@ def start_or_resume(run, data, overwrite):
 
 
 def make_training(config, data, model, start):
-    """Return a Training of a model that has not begun."""
+    """Return a Training that has not begun."""
     model = model.to(data.train.device)
     train, val = (replace(images, preprocessing=start.preprocessing) for images in (data.train, data.val))
     optimizer = optimization.make_optimizer(model, config, start.fresh)

@@ -8,7 +8,7 @@ from pipeline import files, plots
 from pipeline.messages import format_table
 from pipeline.project import fold_name
 
-# By which runs are ranked: the loss of the weights that are kept, which are not always those of the lowest one.
+# Runs are ranked by LOSS, that of the kept weights, which are not always those with the lowest loss.
 LOSS, LOWEST = "kept validation loss", "minimum validation loss"
 COLUMNS = [
     "model name",
@@ -21,18 +21,18 @@ COLUMNS = [
     "number of epochs",
     "training seconds",
 ]
-NO_EPOCHS = {"best epoch": None, "number of epochs": None}  # of a last layer that is fitted at once, without a rate
-# Of the folds of a setting together; lowest and highest are kept losses of theirs.
+NO_EPOCHS = {"best epoch": None, "number of epochs": None}  # of a last layer that is fitted without steps
+# For the folds of a setting together; lowest and highest are among their kept losses.
 SETTING_COLUMNS = [*COLUMNS[:6], "lowest", "highest", "folds", "training seconds"]
 
 
 def settings_of(finished):
     """Return a dict for each setting of the finished runs, the best one first: SETTING_COLUMNS, `series` and `runs`.
 
-    The series is the architecture, and the recipe where there are several: what has a colour of its own in the plot.
+    A setting is a run, or the runs of its folds together. Its losses are then means over the folds, which are not
+    ranked among themselves, since each has other validation images. Settings that lack a fold come last.
 
-    A setting is a run, or the runs of its folds together. Their losses are means over the folds, which are not ranked
-    among themselves, since each has other validation images. Settings that lack a fold come last.
+    The series, which has its own colour in the plot, is the architecture, with the recipe if there are several.
     """
     runs_of = {}
     for run in finished:
@@ -78,7 +78,7 @@ def print_table(finished):
 def write_report(results_folder, name, finished, in_3d=False):
     """Write the table of a sweep's runs as NAME_sweep.csv and draw NAME_sweep.png, perhaps in three dimensions.
 
-    Of several folds the table has every run, those of the best setting first, and the plot has the settings.
+    For several folds, the table has every run, those of the best setting first, and the plot has the settings.
     """
     settings = settings_of(finished)
     csv_path, plot_path = results_folder / f"{name}_sweep.csv", results_folder / f"{name}_sweep.png"
@@ -105,11 +105,11 @@ def _shown(column, value):
 
 @plots.own_style()
 def draw_sweep(path, runs):
-    """Draw the kept validation loss over the learning rate: a colour a series, a marker a batch size.
+    """Draw the kept validation loss over the learning rate: one colour for each series, one marker for each batch size.
 
-    `runs` is a list of dicts with `series`, `batch size`, `learning rate`, LOSS, LOWEST and `folds`, over how many of
-    which the losses are means. Where a last layer was fitted without steps there are no rate and no batch size, and the
-    loss is a horizontal line.
+    `runs` is a list of dicts with `series`, `batch size`, `learning rate`, LOSS, LOWEST and `folds`, the number of
+    folds that the losses are means over. A last layer that was fitted without steps has no learning rate and no batch
+    size, and its loss is a horizontal line.
     """
     figure = Figure(figsize=(7.5, 5))
     axes = figure.subplots()
@@ -144,12 +144,12 @@ def _loss_label(runs):
 
 
 def _ranking_loss(runs):
-    """Return the name of the loss that ranks the runs: the minimum where each has kept the weights of that."""
+    """Return the name of the loss that ranks the runs: the minimum if each has kept the weights with that loss."""
     return LOWEST if all(run[LOSS] == run[LOWEST] for run in runs) else LOSS
 
 
 def _shifts(rates, combinations):
-    """Return {combination: factor of the learning rate at which it is drawn}: side by side, so that none hides another.
+    """Return {combination: factor on its learning rate}, to draw points side by side, so that none hides another.
 
     All are within a sixth of the way to the next rate.
     """
@@ -165,7 +165,7 @@ def _look(number):
 
 
 def _add_legends(figure, series, sizes, with_fitted):
-    """Say beside the axes which colour is which series, and which marker which batch size."""
+    """Show beside the axes which colour is which series, and which marker which batch size."""
     none, grey = {"ls": "none", "ms": 8}, {"color": "grey", "ls": "none", "ms": 8}
     entries = [Line2D([], [], marker="s", label=name, **none, **_look(n)) for n, name in enumerate(series)]
     entries += [
@@ -179,9 +179,9 @@ def _add_legends(figure, series, sizes, with_fitted):
 
 @plots.own_style()
 def draw_sweep_in_3d(path, runs):
-    """Draw the kept validation loss over batch size and learning rate, one colour a series, as published.
+    """Draw the kept validation loss over batch size and learning rate, one colour for each series, as published.
 
-    `runs` as for `draw_sweep`. Those without steps are left out.
+    `runs` are as for `draw_sweep`. Those without steps are left out.
     """
     runs = [run for run in runs if run["learning rate"] is not None]
     figure = Figure(figsize=(7.5, 6))

@@ -14,7 +14,7 @@ from pipeline.project import MODEL_SUFFIX, fold_name
 
 
 def require(task):
-    """Raise UserError where what a Task means does not exist, or it would replace a file of another origin."""
+    """Raise UserError if a Task's inputs do not exist, or if it would replace a file of another origin."""
     if task.architecture is not None:
         resolve_architecture(task.architecture)
     if task.name == tasks.PROJECT:
@@ -48,9 +48,9 @@ def _require_project(task):
 
 
 def predictions_path(task, fold):
-    """Return where the predictions JSON of a fold's model, or for "all" of all models together, goes.
+    """Return the path of the predictions JSON of a fold's model or, for "all", of all models together.
 
-    Raises UserError where there is no such model, or a file of another origin there or in the place of its gallery.
+    Raises UserError if there is no such model, or a file of another origin there or in the place of its gallery.
     """
     model = model_files.common_name(model_files.find_all(task.save, task.project, fold))
     if task.result_json_name:
@@ -65,17 +65,17 @@ def predictions_path(task, fold):
 
 
 def gallery_path(predictions_path):
-    """Return where the picture that explains some of the predictions goes."""
+    """Return the path of the picture that explains some of the predictions."""
     return predictions_path.with_name(f"{predictions_path.stem}_explained.png")
 
 
 def pictures_folder(out):
-    """Return where the pictures that explain the predictions in a table go."""
+    """Return the folder of the pictures that explain the predictions in a table."""
     return out.with_name(f"{out.stem}_explained")
 
 
 def results_path(predictions_paths):
-    """Return where the results of predictions files are to go: one beside them, for all folds together."""
+    """Return the path of the results of predictions files: one file beside them, for all folds together."""
     first = predictions_paths[0]
     name = first.stem.removesuffix("_preds")
     if len(predictions_paths) > 1:
@@ -84,7 +84,7 @@ def results_path(predictions_paths):
 
 
 def doubtful_label_paths(project, name):
-    """Return where the page of doubtful labels and their table go; UserError where that replaces something else."""
+    """Return the paths of the page of doubtful labels and its table; UserError if they would replace something else."""
     page = project.root / name
     if page.suffix != ".html" or not page.parent.is_dir():
         raise UserError(f"-doubtful_labels {name}: give a name in {project.root} that ends in .html")
@@ -94,18 +94,18 @@ def doubtful_label_paths(project, name):
 
 
 def point_path(out):
-    """Return where what is known of the operating point of a table goes."""
+    """Return the path of the file with the operating point of a table."""
     return out.with_name(f"{out.stem}_operating_point.json")
 
 
 def _require_ours(path, is_ours):
-    """Raise UserError where a folder is in the way, or a file that is not ours; `is_ours` tells a file by its path."""
+    """Raise UserError if a folder is in the way, or a file that is not ours, as `is_ours` tells from its path."""
     if path.is_dir() or (path.is_file() and not is_ours(path)):
         raise UserError(f"{path}: was not written by test_torchvision.py; rename it, or give another name")
 
 
 def _require_folder(path):
-    """Raise UserError where something else is in the place of a folder."""
+    """Raise UserError if something else is in the place of a folder."""
     if path.exists() and not path.is_dir():
         raise UserError(
             f"{path}: is not a folder, and the pictures need one of this name; rename it, or give another name"

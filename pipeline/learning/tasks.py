@@ -15,11 +15,11 @@ from pipeline.options import Option, unmet_needs
 from pipeline.project import Project
 from pipeline.readers import column_choice, file_path, fold_choice, folder_path, number, whole_number
 
-# What can be asked for, by the option that asks for it.
+# The tasks, each named after the option that asks for it.
 PROJECT, NEW, EXTERNAL, EXPORT = "dir", "images", "external", "export"
 PREDICTING, ALL = (PROJECT, NEW, EXTERNAL), (PROJECT, NEW, EXTERNAL, EXPORT)
 
-MOST_SAMPLES = 10_000  # of Monte Carlo dropout: those of an image are in memory at once
+MOST_SAMPLES = 10_000  # of Monte Carlo dropout; all samples of an image are in memory at once
 
 # The groups of options in --help, in their order.
 GROUPS = DATA, NEW_IMAGES, ELSEWHERE, OTHER_PROGRAMS, MODEL, SAID, MORE, RUN = (
@@ -47,7 +47,7 @@ choice = partial(options.choice, kind=TaskOption)
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be done with which model, as far as the user says; UserError where that is impossible."""
+    """What to do with which model, as far as the user says; UserError if that is impossible."""
 
     # fmt: off
     dir: Path = choice(None, "-dir", "project folder (required, unless -images, -external or -export is given)", DATA,
@@ -153,13 +153,13 @@ class Task:
 
     @property
     def preprocessing(self):
-        """What the options say of it, {"keep_color", "mean" and "std": value} as far as they do."""
+        """Those of "keep_color", "mean" and "std" that the options give, as a dict."""
         given = {"keep_color": self.keep_color or None, "mean": self.mean, "std": self.std}
         return {name: value for name, value in given.items() if value is not None}
 
     @property
     def images_at_once(self):
-        """The batch size, also where the user has not given one."""
+        """The batch size, or the default if the user has not given one."""
         return self.batch_size or 100
 
     def _require_one_task(self):
@@ -180,7 +180,7 @@ class Task:
                 faults.append(f"{given}: has no effect {where}; leave it out")
         if self.name == EXPORT and self.dir is None and self.max_pixels != MOST_PIXELS:
             faults.append(f"-max_pixels {self.max_pixels}: has no effect with -export without -dir; leave it out")
-        faults = faults or unmet_needs(self)  # of an option that is to be left out, no other is asked for
+        faults = faults or unmet_needs(self)  # an option that has to be left out needs no other
         if self.name == EXTERNAL and self.out is None:
             faults.append("-external: give the JSON file for the predictions too, -out NAME_preds.json")
         elif self.name == EXTERNAL and self.out.suffix != ".json":
@@ -190,7 +190,7 @@ class Task:
         require_none(faults)
 
     def _require_places(self):
-        """Raise UserError where what is to be written has no folder, or would be read as images the next time."""
+        """Raise UserError if what is written has no folder, or would be read as images the next time."""
         name, out = self.result_json_name, self.out
         if name is not None and not (self.dir / name).parent.is_dir():
             raise UserError(f"-result_json_name {name}: no such folder in {self.dir}; create it or give another name")
@@ -220,7 +220,7 @@ class Task:
             )
 
     def _require_number_of_models(self):
-        """Raise UserError where what is meant for one model is asked of several, or the other way round."""
+        """Raise UserError if something meant for one model is asked of several, or the other way round."""
         if self.doubtful_labels and (self.fold != "all" or self.ensemble or self.split not in (None, "test")):
             raise UserError(
                 f"-doubtful_labels {self.doubtful_labels}: takes the test images of every fold, which its model has "

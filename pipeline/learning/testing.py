@@ -18,9 +18,9 @@ from pipeline.predictions import Predictions
 
 
 def load_ensemble(task, device, fold, class_names=None):
-    """Return the Ensemble that a Task means: of all folds' models for the fold "all", else of the one that is meant.
+    """Return the Ensemble that a Task means: of all folds' models for the fold "all", otherwise of one model.
 
-    Raises UserError where the options, or `class_names` of a project, contradict a file.
+    Raises UserError if the options, or the `class_names` of a project, contradict a file.
     """
     classifiers = []
     for path in model_files.find_all(task.save, task.project, fold):
@@ -42,7 +42,7 @@ def load_ensemble(task, device, fold, class_names=None):
 
 
 def operating_point_of(task, ensemble):
-    """Return the OperatingPoint that a Task gives, or None; UserError where it is not of this Ensemble."""
+    """Return the OperatingPoint that a Task gives, or None; UserError if it is not of this Ensemble."""
     if task.operating_point is None:
         return None
     point = operating_point.read(task.operating_point)
@@ -57,9 +57,9 @@ def operating_point_of(task, ensemble):
 
 
 def predict_folds(task, device, command_line, explain, doubtful):
-    """Predict the partition that a Task means, of each fold that it means, and write the predictions; return the paths.
+    """Predict a Task's partition, for each of its folds, and write the predictions; return the paths.
 
-    `explain` is overlays.draw_gallery, or None; `doubtful` collects DoubtfulLabels, or is None.
+    `explain` is overlays.draw_gallery, or None; `doubtful` is the DoubtfulLabels to add to, or None.
     """
     paths, members = [], []
     for fold in task.folds:
@@ -80,10 +80,10 @@ def predict_folds(task, device, command_line, explain, doubtful):
 
 
 def predict_partition(task, fold, device, command_line):
-    """Predict the partition that a Task means with the model of a fold, or for the fold "all" with all folds' models.
+    """Predict a Task's partition with the model of a fold or, for the fold "all", with all folds' models.
 
-    Returns the Ensemble, the partition's ImageSet and the Predictions. Raises UserError where a model
-    has seen test or validation images in training that it must not have seen, see seen.require_unseen.
+    Returns the Ensemble, the partition's ImageSet and the Predictions. Raises UserError if a model has seen test or
+    validation images in training that it must not have seen, see seen.require_unseen.
     """
     project, partition = task.project, task.partition
     folds = split_files.chosen_folds(project, fold)
@@ -114,7 +114,7 @@ def predict_partition(task, fold, device, command_line):
 
 
 def common_split(project, partition, folds):
-    """Return the Split of a partition; UserError where its images or their labels are not the same in all the folds.
+    """Return the Split of a partition; UserError if its images or their labels are not the same in all folds.
 
     In a usual cross-validation the test images of each fold are training images of the others.
     """
@@ -135,7 +135,7 @@ def common_split(project, partition, folds):
 
 
 def labelled_predictions(ensemble, outputs, labels, sample_count, **known):
-    """Return the Predictions of an Ensemble for images of known class indices; `known` are further fields of it."""
+    """Return the Predictions of an Ensemble for images with known class indices; `known` are further fields."""
     interruptions = [
         f"{member.path.name}: {member.interruption}" if ensemble.several else member.interruption
         for member in ensemble.members
@@ -159,7 +159,7 @@ def labelled_predictions(ensemble, outputs, labels, sample_count, **known):
 
 
 def write_predictions(path, predictions):
-    """Write the predictions JSON and print how many are correct; a gallery of earlier predictions goes."""
+    """Write the predictions JSON and print how many are correct; remove a gallery of earlier predictions."""
     correct = int((predictions.labels == predictions.predictions).sum())
     print(f"{predictions.split}: {correct} of {len(predictions.labels)} images classified correctly")
     if predictions.gallery:
@@ -167,6 +167,6 @@ def write_predictions(path, predictions):
     verb = "replaced" if path.exists() else "wrote"
     predictions.write(path)
     print(f"{verb} {path}")
-    # After the predictions, since the earlier ones name it.
+    # Only now, since the earlier predictions named it.
     if not predictions.gallery and files.remove_drawn(gallery_path(path)):
         print(f"removed {gallery_path(path)}, of earlier predictions")

@@ -25,9 +25,9 @@ REDRAW_EVERY = 15
 
 
 def train(run, data, command_line, overwrite, store):
-    """Train the model of a Run on TrainingData, or go on with it, and write the records; return the hyperparameters.
+    """Train the model of a Run on TrainingData, or resume it, and write the records; return the hyperparameters.
 
-    `store`, a FeatureStore, keeps the features that a last layer is fitted to for other runs.
+    `store`, a FeatureStore, keeps the features that a last layer is fitted to, for other runs.
     """
     positive_class = resolve_positive_class(data.class_names, run.config.positive_class)
     run = replace(run, config=replace(run.config, positive_class=positive_class))
@@ -57,7 +57,7 @@ def train(run, data, command_line, overwrite, store):
 
 
 def fit_only(run, training, record, store):
-    """Fit the last layer and train no other; the result stands as the one epoch."""
+    """Fit the last layer and train no other; the result is recorded as a single epoch."""
     started = time.perf_counter()
     head, trained, validated = transfer.fit_last_layer(training, store)
     record["last layer"] = f"logistic regression, C = {head.strength:g}"
@@ -71,8 +71,8 @@ def fit_only(run, training, record, store):
 def train_epochs(run, training, record):
     """Train until epochs or patience run out, and save every epoch.
 
-    The random choices of an epoch follow from the seed and its number, so that a training that is resumed goes on as if
-    it had never stopped (in float16, except for the scale of the gradients). UserError where a loss is not finite.
+    The random choices of an epoch follow from the seed and its number, so that a resumed training continues as if it
+    had never stopped (in float16, except for the scale of the gradients). Raises UserError if a loss is not finite.
     """
     print("\nepoch      loss  accuracy  val loss  val accuracy  best", flush=True)
     config, data, history = training.config, training.data, training.history
@@ -111,17 +111,17 @@ def train_one_epoch(network, images, stepper, loss, config, bar):
     Args:
         network: the model, or what distributes it over processes.
         images: ImageSet; each process takes its part of every batch.
-        stepper, loss: as optimization.Stepper and optimization.make_loss return them.
+        stepper, loss: an optimization.Stepper, and what optimization.make_loss returns.
         config: TrainingConfig.
         bar: progress bar, which counts images.
 
-    Returns {"loss": ..., "accuracy": ...}, means over the images; the loss is not finite where a step's is not.
+    Returns {"loss": ..., "accuracy": ...}, means over the images; the loss is not finite if a step's is not.
     """
     set_training_mode(network, config)
     augment = AUGMENTATIONS[config.augment]
     parts = batches(torch.randperm(len(images)), config.batch_size, processes.count())
     if not processes.is_main():
-        # Other random choices (dropout) than those of the other processes, which see other images.
+        # Each process makes its own random choices (dropout), since it sees other images.
         torch.manual_seed(torch.initial_seed() + processes.rank() * 2**32)
     losses, correct = [], torch.zeros((), dtype=torch.int64, device=images.device)
     own_parts = [distributed.part_of(indices) for indices in parts]
@@ -130,9 +130,9 @@ def train_one_epoch(network, images, stepper, loss, config, bar):
         with devices.autocast(images.device, config.precision):
             logits = network(model_input)
         batch_loss = loss(logits, labels)
-        # The mean over the whole batch: gradients are averaged over the processes, whose losses add up.
+        # The mean over the whole batch: the losses of the processes add up, but their gradients are averaged.
         stepper.step(batch_loss / len(indices) * processes.count())
-        # Looked at only after the epoch: at every step, a GPU would have to be waited for.
+        # Read only after the epoch; reading it at every step would wait for the GPU.
         losses.append(batch_loss.detach())
         correct += (logits.detach().argmax(dim=1) == labels).sum()
         bar.update(len(indices))
@@ -144,8 +144,8 @@ def train_one_epoch(network, images, stepper, loss, config, bar):
 def set_training_mode(network, config):
     """Set a model to training mode.
 
-    Where the last layer was fitted first, batch normalization keeps the averages that it was fitted with: those of a
-    batch differ from them, and a few hundred images are too few for new ones.
+    If the last layer was fitted first, batch normalization keeps the averages that the layer was fitted with: those of
+    a batch differ from them, and a few hundred images are too few for new ones.
     """
     network.train()
     if config.fit_head:
@@ -170,7 +170,7 @@ def evaluate(model, images, config):
 
 
 def require_finite(epoch, loss, val_loss):
-    """Raise UserError where one of the losses of an epoch is not finite."""
+    """Raise UserError if one of the losses of an epoch is not finite."""
     for name, value in (("training", loss), ("validation", val_loss)):
         if not math.isfinite(value):
             raise UserError(f"epoch {epoch}: the {name} loss is {value}; try a smaller -learning_rate")
@@ -179,7 +179,7 @@ def require_finite(epoch, loss, val_loss):
 def batches(indices, batch_size, process_count=1):
     """Split indices into batches of `batch_size`, the last one smaller.
 
-    Where the last one would leave a process a single image, which batch normalization cannot take, it joins the one
+    If the last one would leave a process with a single image, which batch normalization cannot take, it joins the one
     before it.
     """
     parts = list(indices.split(batch_size))
@@ -189,14 +189,14 @@ def batches(indices, batch_size, process_count=1):
 
 
 def print_plan(run, training):
-    """Print what is trained on what, and how where that is not the published way; draw the augmented images."""
+    """Print what is trained on what, and how it differs from the published training; draw the augmented images."""
     config, data = training.config, training.data
     together = f", {processes.count()} processes" if processes.count() > 1 else ""
     print(
         f"training {config.architecture} on {data.train.device}{together}, {config.precision}: "
         f"{len(data.train)} training images, {len(data.val)} validation images"
     )
-    # What the training runs on differs for every user and is not a part of the recipe.
+    # These depend on the user's data and machine and are not part of a recipe.
     own = ("image_shape", "positive_class", "architecture", "precision")
     published = replace(TrainingConfig(), **{name: getattr(config, name) for name in own}).record()
     differing = [
@@ -223,7 +223,7 @@ def print_epoch(history):
 
 
 def print_hyperparameters(run, hyperparameters):
-    """Print the published table of hyperparameters, and where everything is; of a fitted last layer without epochs."""
+    """Print the published table of hyperparameters (without epochs for a fitted last layer) and the files written."""
     names = ["batch size", "learning rate", "number of epochs", "optimizer", "loss", "patience", "last layer"]
     best, kept = (f"best epoch: {hyperparameters['best epoch']}, ", f" epoch {hyperparameters['kept epoch']}")
     if run.config.freeze_backbone:

@@ -21,27 +21,27 @@ EARLIER = "earlier training"
 class Start:
     """What a training starts from."""
 
-    preprocessing: Preprocessing  # that the weights are used to
+    preprocessing: Preprocessing  # that goes with the weights
     fresh: frozenset = None  # names of the weights that are random; None: all of them
     seen_images: dict = field(default_factory=dict)  # as in a Checkpoint, of the training that the others come from
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What is known of weights that were trained on other images."""
+    """What is known about weights that were trained on other images."""
 
     state_dict: dict
     seen_images: dict  # as in a Checkpoint
-    scaling: tuple = None  # (mean, standard deviation) of their images, each None where they were left as they are
+    scaling: tuple = None  # (mean, standard deviation) of their images, both None if these were not scaled
 
 
 def new_start(model, config, data):
     """Give a model its initial weights, and return the Start with the preprocessing that goes with them.
 
     Args:
-        model: nn.Module, as models.build_model returns it: with random weights, which it keeps without `-weights`.
-        config: TrainingConfig; its `weights`, of which all but the last layer's are loaded, are "imagenet", for
-            torchvision's, downloaded once and kept by torch, or the path of a checkpoint or of a plain state dict.
+        model: nn.Module from models.build_model, with random weights, which it keeps without `-weights`.
+        config: TrainingConfig; its `weights` are "imagenet" for torchvision's, which torch downloads once and keeps, or
+            the path of a checkpoint or of a plain state dict. All but the last layer's are loaded.
         data: TrainingData.
 
     Raises UserError for weights that do not exist, cannot be downloaded or read, or are another architecture's.
@@ -64,7 +64,7 @@ def new_start(model, config, data):
     else:
         mean, std = pretrained.scaling
         if mean is not None and len(mean) > preprocessing.channels:
-            # A model of one channel sees the mean of three.
+            # A model with one channel sees the mean of the three.
             mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
     shown = "not scaled" if mean is None else f"scaled by mean {_shown(mean)}, standard deviation {_shown(std)}"
     print(f"images are {shown}")
@@ -72,7 +72,7 @@ def new_start(model, config, data):
 
 
 def weights_fingerprint(source):
-    """Return a hash of the file that `-weights` means, which may move; for imagenet and None, that itself."""
+    """Return a hash of the file that `-weights` names, which may move; imagenet and None are returned as they are."""
     if source in (None, IMAGENET):
         return source
     try:
@@ -82,12 +82,12 @@ def weights_fingerprint(source):
 
 
 def features_source(config):
-    """Return what the features of images depend on, for a FeatureStore, beside precision and preprocessing."""
+    """Return what the features of images depend on besides precision and preprocessing, for a FeatureStore."""
     return config.architecture, config.pooling, weights_fingerprint(config.weights)
 
 
 def start_of(checkpoint):
-    """Return the Start of a training that goes on with the state in a checkpoint."""
+    """Return the Start of a training that resumes from a checkpoint."""
     fresh = checkpoint.fresh_weights
     seen = {key: value for key, value in (checkpoint.seen_images or {}).items() if key == EARLIER}
     return Start(checkpoint.build_preprocessing(), None if fresh is None else frozenset(fresh), seen)
@@ -97,10 +97,10 @@ def fit_last_layer(training, store):
     """Fit the last layer of a Training's model to the features of its images, which the other layers compute.
 
     A FeatureStore keeps the features. Returns the Head, whose weights the layer gets, and its loss and accuracy on the
-    training and the validation images (`head.evaluate`). Raises UserError where other layers are random too: a head
-    that fits their features is worth nothing.
+    training and the validation images (`head.evaluate`). Raises UserError if other layers are random too: a head that
+    fits their features is worth nothing.
     """
-    from pipeline.learning import head  # not for every training: it takes scikit-learn a second to import
+    from pipeline.learning import head  # only if needed: scikit-learn takes a second to import
 
     config, data, model, start = training.config, training.data, training.model, training.start
     names = models.head_names(config.architecture, len(data.class_names), config.image_shape)
@@ -147,7 +147,7 @@ def _copy_weights(own, weights, is_head):
     if is_head or not torch.is_tensor(weights):
         return False
     if weights.ndim == own.ndim == 4 and weights.shape[1] == 3 and own.shape[1] == 1:
-        # One grey channel seen through the sum of the weights gives what three equal ones do.
+        # One grey channel with the sum of the weights gives the same as three equal channels.
         weights = weights.sum(dim=1, keepdim=True)
     if weights.shape != own.shape:
         return False
@@ -162,7 +162,7 @@ def _weights_of_file(path, architecture):
     scaling = None
     if checkpoint.preprocessing is not None:
         scaling = checkpoint.preprocessing.get("mean"), checkpoint.preprocessing.get("std")
-    # A file that does not say what it has seen makes a model that does not either.
+    # If the file does not say what it has seen, the new model cannot either.
     seen = checkpoint.seen_images or {EARLIER: None}
     known = None not in seen.values()
     seen = {EARLIER: list(itertools.chain(*seen.values())) if known else None}
@@ -176,7 +176,7 @@ def _imagenet_weights(model, architecture):
     try:
         # Through torchvision's own model, which knows the older names of some weights in the file.
         state_dict = get_model(architecture, weights=weights).state_dict()
-    except (OSError, RuntimeError) as error:  # no network, and a file that is not what it should be
+    except (OSError, RuntimeError) as error:  # no network, or a file that is not what it should be
         raise UserError(
             f"-weights imagenet: cannot fetch {weights.url} ({error}); without a network, fetch it elsewhere and put "
             f"it into {Path(torch.hub.get_dir(), 'checkpoints')}"
@@ -184,7 +184,7 @@ def _imagenet_weights(model, architecture):
     transforms = weights.transforms()
     scaling = transforms.mean, transforms.std
     if hasattr(model, "transform_input"):
-        # googlenet and inception_v3 were trained with these, which torchvision applies inside of the model.
+        # googlenet and inception_v3 were trained with these, which torchvision applies inside the model.
         scaling = [0.5] * 3, [0.5] * 3
     return Pretrained(state_dict, {}, tuple(map(list, scaling)))
 
