@@ -18,7 +18,7 @@ the ROC and precision-recall curves and the reliability of the probabilities.
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out where PYTHONSAFEPATH is set
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # which is left out if PYTHONSAFEPATH is set
 
 from pipeline import command_line
 from pipeline.command_line import add_choices, add_option
