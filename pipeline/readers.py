@@ -84,7 +84,7 @@ def column_choice(*roles):
     def read(text):
         role, _, column = text.partition("=")
         if role not in roles or not column:
-            raise ValueError(f"{text!r} is none of {'=, '.join(roles)}= with a column's name")
+            raise ValueError(f"{text!r} is not {'=, '.join(roles[:-1])}= or {roles[-1]}= and a column's name")
         return role, column
 
     return read

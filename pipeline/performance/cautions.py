@@ -97,7 +97,7 @@ def _no_better_than_chance(results):
     if area.interval and area.interval[1] < 0.5:
         yield "The ROC-AUC is below 0.5: the probabilities rank images the wrong way round. Are the classes swapped?"
     elif area.interval and area.interval[0] <= 0.5:
-        yield f"The ROC-AUC may be 0.5, which is chance: {span(area, score)} is compatible (95%)."
+        yield f"The ROC-AUC may be 0.5, which is chance: its 95% interval is {span(area, score)}."
 
 
 def _no_better_than_baselines(results):
