@@ -4,7 +4,7 @@
         -batch_size 25 -model_save_name resnet_1.pth.tar -img_shape 3 224 224 -architecture resnet18 --use_GPU
 
 Reads DIR/csv and DIR/bin. Trains until the validation loss has not fallen for `-patience` epochs. Keeps the model with
-the lowest one in DIR/models and the training records, with curves, in DIR/results. Several recipes, architectures,
+the lowest loss in DIR/models and the training records, with curves, in DIR/results. Several recipes, architectures,
 batch sizes or learning rates are a sweep over all combinations. pipeline/learning/training.py has the loop over the
 epochs, pipeline/learning/config.py every choice and its default.
 """

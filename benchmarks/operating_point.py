@@ -185,7 +185,7 @@ def is_warned(random, fold_count, size, rule, count, accuracy):
 
 
 def runs_table(patterns):
-    """Return the table of how a temperature, fitted on random groups, changes the log loss of real folds."""
+    """Return the table of how a temperature, fitted on random groups of real folds, changes the others' log loss."""
     rows = []
     for pattern in patterns:
         paths = sorted(Path(path) for path in glob.glob(pattern))

@@ -12,7 +12,7 @@ are not named here are the peer's defaults:
     transfer, fine-tune, strong   recipes of train_torchvision.py
     timm         train.py and inference.py, AdamW at 0.0002; CHECKOUT is a copy of timm's repository, since they are
                  not part of its package
-    ultralytics  yolo26n-cls, its smallest, for its default of 100 epochs from random weights: its own are downloaded
+    ultralytics  yolo26n-cls, its smallest, for its default of 100 epochs from random weights: its own need a download
     fastai       vision_learner and fine_tune, one epoch of which only trains the last layers
     autogluon    MultiModalPredictor with one timm model
 
@@ -22,8 +22,8 @@ for each peer that is not in this environment, create another (python -m venv ve
 ultralytics, or autogluon.multimodal), and name its Python with -python.
 
 "lines" are the lines that a user types: our four commands; timm's two, which together have over 30 options; for the
-others the lines of code of peer_sides/, one per statement. Splitting the images into training, validation and test
-images, which our commands do, while the others get folders, is not counted for the others.
+others the lines of code of peer_sides/, one per statement. Our commands also split the images into training, validation
+and test images; the others get these as folders, and no lines are counted for that.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python benchmarks/scale.py [COUNT ...]
 
 Draws COUNT different images of 96 x 96 pixels, every tenth a recompressed near-duplicate of the one before it, and runs
-the scripts on them. shufflenet_v2_x0_5 is trained at 64 x 64 pixels in batches of 256 for two epochs, and this twice:
-once with the images held in memory, once with the images read again for every batch, as happens if they do not fit. The
+the scripts on them. shufflenet_v2_x0_5 is trained twice, at 64 x 64 pixels in batches of 256 for two epochs: once with
+the images held in memory, once with the images read again for every batch, as happens if they do not fit. The
 images per second of training are those of the second epoch, those of predicting are over the whole command. Comparing
 all pairs of images, which is part of partitioning, is also timed separately. All images are predicted once more as new
 ones and, to compare with that, the training images as a partition. Unix only.

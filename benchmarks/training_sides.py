@@ -192,7 +192,7 @@ def random_images(count, device):
 
 
 def floating_point_operations(architecture, train_count, val_count):
-    """Return the number of an epoch: multiplications and additions of convolutions and matrix products."""
+    """Return how many an epoch takes: multiplications and additions of convolutions and matrix products."""
     with torch.device("meta"):  # shapes only, no computation
         model = models.get_model(architecture, num_classes=2)
         images = torch.zeros(2, 3, SIZE, SIZE)

@@ -21,7 +21,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-# Written into pictures and pages, by which they are recognized: files of another origin are never replaced.
+# Written into pictures, pages and exported models to recognize them: files of another origin are never replaced.
 MARK = "basic-image-classification"
 BEGINNING = 1024  # bytes; in images and other files that are not text, one of these is 0
 SPREADSHEETS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # how .xlsx and .ods, which are ZIP files, and .xls begin
@@ -99,7 +99,7 @@ def write_text(path, text):
 
 
 def write_csv(path, rows):
-    """Write rows of cells as CSV, only quoted if needed."""
+    """Write rows of cells as CSV, quoted only if needed."""
     write_text(path, csv_text(rows))
 
 

@@ -137,7 +137,7 @@ def _translating_errors(data):
 def upright(image):
     """Return a Pillow image of any mode as an upright one, of 8 bits or with its own values.
 
-    An image of up to 8 bits gets the mode L if it is grey, otherwise RGB. One of more bits keeps its values, in mode
+    An image of up to 8 bits gets the mode L if it is L or 1, otherwise RGB. One of more bits keeps its values, in mode
     I;16 or I (integers) or F (floating-point numbers; UnreadableImage if one is not finite). EXIF orientation is
     applied. Transparent parts become black, which means no signal, or white if all opaque parts are dark. `image` is
     not changed, and is returned if there is nothing to do.

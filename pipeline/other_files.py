@@ -1,4 +1,4 @@
-"""What files are that are found among images but cannot be read as images."""
+"""Telling what a file among the images is if it cannot be read as an image."""
 
 
 class UnreadableImage(Exception):

@@ -59,7 +59,7 @@ class DoubtfulLabels:
         self._found, self._count = [], 0
 
     def add(self, classifier, images, predictions):
-        """Add those among a fold's test images, an ImageSet, given their Predictions by the fold's Classifier."""
+        """Add the doubtful labels of a fold's test images, an ImageSet, given the fold's Classifier and Predictions."""
         quality = label_quality(predictions.labels, predictions.probabilities)
         chosen = np.flatnonzero(predictions.predictions != predictions.labels)
         given, suggested = predictions.labels[chosen], predictions.predictions[chosen]

@@ -64,7 +64,7 @@ def export_model(ensemble, path, point, project):
 
 
 def description(ensemble, point=None):
-    """Return what an exported file says about the model, {name: text}, with other values than texts as JSON."""
+    """Return what an exported file says about the model, {name: text}; values that are not texts are JSON."""
     members = ensemble.members
     content = {
         "producer": files.MARK,

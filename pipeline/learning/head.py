@@ -115,7 +115,7 @@ def _fits(features, labels, strengths, class_weight, bias):
         coefficients = model.coef_.astype(np.float64)
         weights = coefficients if rotation is None else coefficients @ rotation
         biases = np.broadcast_to(model.intercept_, len(weights))
-        if len(weights) == 1:  # of two classes: half the score is the second's, minus half the first's
+        if len(weights) == 1:  # of two classes: the second gets half of the score, the first minus half
             weights, biases = np.concatenate([-weights, weights]) / 2, np.concatenate([-biases, biases]) / 2
         weights = weights / scaler.scale_
         yield Head(weights, biases - weights @ scaler.mean_ if bias else biases, strength)

@@ -64,7 +64,7 @@ class Outputs:
     probabilities: np.ndarray  # float64 (n, classes), means over the samples of Monte Carlo dropout or the models
     predictive_entropy: np.ndarray = None  # float64 (n,), in nats: of these means, the total uncertainty
     mutual_information: np.ndarray = None  # float64 (n,), in nats: the part of it that is disagreement
-    deviation: np.ndarray = None  # float64 (n,): standard deviation of the predicted class's probability
+    deviation: np.ndarray = None  # float64 (n,): standard deviation between models of the predicted class's probability
     percentile: np.ndarray = None  # float64 (n,), 0 to 100: of the distance from the training images, see familiarity
     nearest: np.ndarray = None  # names (n,) of the nearest training images
 

@@ -11,7 +11,7 @@ from pipeline.errors import UserError, require_none
 from pipeline.file_names import finder
 from pipeline.progress import progress_bar
 
-COPIED = ".copied"  # the file in csv/ that records it if the images are copied
+COPIED = ".copied"  # the file in csv/ that records that the images are copied
 
 
 def gather_images(project, images, copy):

@@ -139,9 +139,10 @@ def test_parts(class_of, groups, fold_count, seed):
 def _exchanged(fold_of, contents, fold_count, seed):
     """Return the fold of each group, int (groups,), after random exchanges of groups that are unlike all others.
 
-    `contents` are the numbers of images of each class, int (groups, classes). No exchange lets a fold's number
-    differ from the mean of the folds by more than the largest difference before, or the fraction UNEVEN of the mean. If
-    such groups hold less than the fraction MANY of the images, the seed has shuffled enough, and no fold is changed.
+    `contents` are the numbers of images of each class, int (groups, classes). No exchange lets a fold's number for a
+    class differ from the mean of the folds by more than the largest difference before or, if that is less, the fraction
+    UNEVEN of the mean. If such groups hold less than the fraction MANY of the images, the seed has shuffled enough, and
+    no fold is changed.
     """
     _, kind, count = np.unique(contents, axis=0, return_inverse=True, return_counts=True)
     single = np.flatnonzero(count[kind.ravel()] == 1)
@@ -261,7 +262,7 @@ def _refuse_small_classes(class_of, proportion, fold_count=None):
 
 
 def _easier(count, proportion, fold_count):
-    """Return the advice which options make `count` images of a class enough, in a list; [] if none do."""
+    """Return, in a list, advice on which options would make `count` images of a class enough; [] if none would."""
     others = sorted((Fraction(percent, 100) for percent in range(5, 50, 5)), key=lambda one: abs(one - proportion))
     enough = next((one for one in (proportion, *others) if smallest_class(one) <= count), None)
     if enough is None:

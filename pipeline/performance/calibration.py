@@ -80,10 +80,11 @@ def calibration_error(bins):
 def error_if_calibrated(probabilities, groups):
     """Return [mean, 95th percentile] of the calibration error of a perfectly calibrated model on the same images.
 
-    It is not 0, since few outcomes are never exactly as frequent as their probabilities say. Outcomes are drawn with
-    the given probabilities: the consistency resampling of Broecker and Smith, Weather and Forecasting 22 (2007) 651.
-    One random number is drawn for all images of a group, as if they were exactly alike. Drawn one by one they would be
-    too regular, and a calibrated model would exceed the percentile in a quarter of cases instead of a twentieth.
+    It is not 0, since the outcomes of a limited number of images are not exactly as frequent as their probabilities
+    say. Outcomes are drawn with the given probabilities: the consistency resampling of Broecker and Smith, Weather and
+    Forecasting 22 (2007) 651. One random number is drawn for all images of a group, as if they were exactly alike.
+    Drawn one by one they would be too regular, and a calibrated model would exceed the percentile in a quarter of cases
+    instead of a twentieth.
     """
     (sizes, group), of_bin = sizes_of(groups), _bin_numbers(probabilities)
     random, errors = np.random.RandomState(0), []

@@ -44,9 +44,9 @@ class Comparison:
 def compare(measured, other):
     """Return the Comparison of `measured` with `other`, both Predictions, whose images are in the same order.
 
-    Accuracies are compared image by image, whichever fold tested it. Areas rank images, which only works within one
-    model: if `other` was split differently, so that several of its models tested a fold of `measured`, each area is
-    that of its own folds, and their difference has no interval.
+    Accuracies are compared image by image, whichever fold tested it. Areas rank images, and only those of one model are
+    on one scale: if `other` was split differently, so that several of its models tested a fold of `measured`, each area
+    is that of its own folds, and their difference has no interval.
     """
     here, there = measured.correct, other.correct
     count, only_here, only_there = len(here), int((here & ~there).sum()), int((~here & there).sum())
@@ -149,5 +149,5 @@ def _compare_areas(name, ours, other):
 
 
 def _tested_by_one_model(folds, other_folds):
-    """Tell whether all images of each fold are in one of the other folds; both int (n,)."""
+    """Tell whether the images of each fold are all in a single one of the other folds; both int (n,)."""
     return len(set(zip(folds.tolist(), other_folds.tolist(), strict=True))) == len(set(folds.tolist()))

@@ -209,7 +209,7 @@ def mean_by_label(figures, predictions):
 
 
 def mean_by_finding(figures, predictions):
-    """Return the same of precisions: of the images that were predicted as a class."""
+    """Return the same for precisions: fractions of the images that were predicted as a class."""
     return _mean_fraction(figures, predictions, predictions.predictions)
 
 

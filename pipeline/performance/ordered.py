@@ -54,8 +54,8 @@ def weighted_kappa_interval(labels, predicted, groups):
     """Return the interval of the weighted kappa on Fisher's scale, atanh(kappa) -+ t s, within -1 and 1.
 
     s^2 is the variance of the mean of each image's influence on kappa, that of Fleiss, Cohen and Everitt, Psychological
-    Bulletin 72 (1969) 323, times its design effect; t is Student's for the number of images. Undefined if kappa is 1 or
-    -1, if no image changes it, and if all images are of one group.
+    Bulletin 72 (1969) 323, times its design effect; t is Student's for the number of images. Undefined if kappa is
+    undefined, 1 or -1, if no image changes it, and if all images are of one group.
     """
     count, kappa = len(labels), weighted_kappa(labels, predicted)
     if abs(kappa) > 1 - ROUNDING:

@@ -15,7 +15,7 @@ from pipeline.performance.roc import curves_of_folds
 from pipeline.plots import COLORS, legend_above, own_style, save_figure, shown_name, text_color, titled
 
 LINE_STYLES = ["-", "--", "-.", ":"]
-# More classes do not fit into a legend, a matrix with numbers in its cells, a sentence.
+# More classes do not fit into a legend, into a matrix with numbers in its cells, or into a sentence.
 CLASSES_IN_LEGEND = 20
 CLASSES_WITH_NUMBERS = 25
 CLASSES_IN_TEXT = 10

@@ -32,7 +32,7 @@ def pool(validations, parts, option):
     together. The images that a fold tests may be validation images of another: for that fold they are left out, and
     so are all images of their groups. No image thus measures what it has chosen.
 
-    Raises UserError, one line per fault, if files do not belong together, or if images would measure their own choice.
+    Raises UserError, one line per fault, if files do not belong together, or if images would measure what they chose.
     """
     require_none(_fold_faults(validations, parts, option))
     alone, faults = len(validations) == len(parts) == 1, []
