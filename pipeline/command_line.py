@@ -242,7 +242,7 @@ def fail(script, faults):
 
 def _command_to_go_on(script, arguments):
     if script in GOES_ON_WITH:
-        given = [word for word in arguments if word.lstrip("-") not in ("overwrite", "resume")]
+        given = [word for word in arguments if word not in ("--overwrite", "-overwrite", "--resume", "-resume")]
         arguments = [*given, GOES_ON_WITH[script]]
     program = ["python"]
     if processes.count() > 1:

@@ -103,6 +103,12 @@ def test_a_checkpoint_alone_gives_model_and_preprocessing(model_path, content):
     assert checkpoint.build_preprocessing().image_shape == [3, 32, 32]
 
 
+def test_what_the_options_say_again_is_no_contradiction(model_path):
+    complete(
+        model_path, architecture="shufflenet_v2_x0_5", class_count=2, image_shape=[3, 32, 32], class_names=["no", "yes"]
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "faults"),
     [

@@ -150,7 +150,7 @@ def test_what_the_temperature_does_not_change_is_said():
     calibrated = temperature.apply([made], fitted.of_parts)[0]
     change = temperature.change_in_log_loss(made, calibrated)
     text = page(calibrated, **beside, temperature=fitted, uncalibrated=summarize(made), change_in_log_loss=change)
-    for sentence in ("The temperature applies here only.", "dropout are not calibrated by the temperature."):
+    for sentence in ("The temperature applies here only.", "of the samples before calibration."):
         assert sentence in text and sentence not in page(made, **beside)
 
 

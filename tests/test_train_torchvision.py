@@ -227,6 +227,13 @@ def test_training_in_bfloat16_saves_weights_in_float32(train, project):
     assert {weights.dtype for weights in load(project, "new")["state_dict"].values()} == {torch.float32, torch.int64}
 
 
+def test_grey_models_take_one_channel(train, project):
+    assert train(project, "-img_shape", 1, 32, 32).stderr == ""
+    checkpoint = load(project, "new")
+    assert checkpoint["image_shape"] == [1, 32, 32]
+    assert checkpoint["state_dict"]["conv1.0.weight"].shape[1] == 1
+
+
 def test_colour_that_is_dropped_is_told_and_kept_where_asked_for(train, draw_project, tmp_path):
     project = draw_project(tmp_path / "project", mode="RGB")
     Image.new("L", (20, 20)).save(project / "bin" / "train é0.png")
@@ -269,6 +276,11 @@ def test_overwrite_with_a_model_that_cannot_be_trained_leaves_the_earlier_one(tr
     for impossible, place in ((("-batch_size", 1), "-batch_size"), (too_small, "-img_shape 3 40 40")):
         assert error_places(train(trained, "-save", "small.pth.tar", "--overwrite", *impossible)) == [place]
         assert contents(trained) == before
+
+
+def test_batches_of_one_image_train_a_model_without_batch_normalization(train, project):
+    result = train(project, "-architecture", "squeezenet1_1", "-batch_size", 1)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_a_folder_that_is_not_organized_yet_or_not_there_is_an_error(train, project):

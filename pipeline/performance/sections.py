@@ -366,7 +366,7 @@ def referral(results):
     if results.thresholds:
         sentence += " The least certain probabilities are those nearest to 0.5, not to the threshold."
     if results.temperature and referral.sample_count:
-        sentence += " The predictions with dropout are not calibrated by the temperature."
+        sentence += " The uncertainty is that of the samples before calibration."
     header = ["referred by", "errors referred", "accuracy of the rest", "95% interval", "gain", "p"]
     title = f"Referring the {referral.referred} least certain of {results.count} {results.unit}s to an expert"
     return Section(title, [sentence], tables=[Table(header, rows)])
