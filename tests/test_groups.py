@@ -65,6 +65,11 @@ def test_images_may_be_left_out_and_unknown_names_are_told(tmp_path, capsys):
     assert note.startswith(f"note: {tmp_path / 'patients.csv'}, line 3: 'else.png'")
 
 
+def test_a_first_line_that_names_a_file_is_no_header(tmp_path, capsys):
+    assert read(tmp_path, "else.png,7\nno/1.png,7\n") == ["7", "", ""]
+    assert "line 1: 'else.png' is not one of the images" in capsys.readouterr().err
+
+
 def test_groups_keep_their_letters_in_other_encodings(tmp_path):
     assert read(tmp_path, "no/1.png,Müller\n2.png,8\n", "cp1252") == ["Müller", "8", ""]
 

@@ -47,7 +47,8 @@ def probabilities_by_hand(project, names):
 
 
 @pytest.mark.parametrize("partition", ["train", "val", "test"])
-def test_the_predictions_are_those_of_a_forward_pass_done_by_hand(call_script, telling, partition):
+def test_the_predictions_are_those_of_a_forward_pass_done_by_hand(call_script, telling, partition, monkeypatch):
+    monkeypatch.chdir(ROOT)
     result = call_script(SCRIPT, "-dir", telling, "-split", partition, "-batch_size", 3)
     assert (result.returncode, result.stderr) == (0, "")
     names, labels = split_of(telling, partition)

@@ -1,6 +1,7 @@
 """Which images must share a partition: duplicates, and those that the user knows to be of one patient, say."""
 
 from collections import Counter
+from pathlib import PurePath
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def known_groups(images, path):
 
 
 def read_group_csv(path, images):
-    """Read which images belong together from a CSV of `file name,group`; a header is skipped.
+    """Read which images belong together from a CSV of `file name,group`; the first line may be a header.
 
     A file name is that in the class folder, with the class folder in front (`yes/Y1.jpg`) if two classes have it, or
     that in bin/; longer paths, backslashes and names without suffix are accepted. Not all images have to be listed.
@@ -107,7 +108,11 @@ def read_group_csv(path, images):
         example = images["source"].iloc[0]
         faults.append(f"{path}: names none of the images; a line is 'file name,group', such as '{example},7'")
     require_none(faults)
-    note_each(f"{path}, line {line}: {name!r} is not one of the images" for line, name in unknown if line > 1)
+    note_each(
+        f"{path}, line {line}: {name!r} is not one of the images"
+        for line, name in unknown
+        if line > 1 or PurePath(name).suffix  # a header has none
+    )
     return groups
 
 
