@@ -177,7 +177,8 @@ def entry_point(main):
     def run(argv=None):
         arguments = sys.argv[1:] if argv is None else [str(argument) for argument in argv]
         script = Path(main.__globals__["__file__"]).name
-        _look_for_garbage_less_often()
+        if argv is None:
+            _look_for_garbage_less_often()
         _open_closed_streams()
         if sys.stdout.errors == "strict":
             # A file name may hold letters that the terminal's encoding lacks.
