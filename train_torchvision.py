@@ -49,10 +49,10 @@ def create_argparser():
     add_option(run, "-model_save_name", "-save", metavar="NAME.pth.tar",
                help="the model's file name (default: ARCHITECTURE.pth.tar; sweep.pth.tar for a sweep)")
     add_option(run, "--use_GPU", action="store_true", help="train on the GPU (default: on the CPU)")
-    earlier = run.add_mutually_exclusive_group()
-    add_option(earlier, "--resume", action="store_true",
+    add_option(run, "--resume", action="store_true",
                help="continue a training that was stopped, after its last complete epoch")
-    add_option(earlier, "--overwrite", action="store_true", help="replace an earlier training of the same name")
+    add_option(run, "--overwrite", action="store_true",
+               help="replace an earlier training of the same name; with --resume, only one that cannot be continued")
     add_option(run, "--sweep_3d", action="store_true",
                help="draw the plot of a sweep in three dimensions, as published (default: in two)")
     command_line.add_choices(groups, TrainingConfig, config.default_text)
@@ -91,7 +91,7 @@ def main(argv=None):
     device = devices.pick_device(options.use_GPU)
     command = command_text("python", Path(__file__).name, *argv)
     with distributed.process_group(device):
-        finished, failed = execution.train_all(runs, device, command, options.overwrite)
+        finished, failed = execution.train_all(runs, device, command, options.resume, options.overwrite)
 
     if processes.is_main() and len(runs) > 1 and finished:
         sweep.print_table(finished)

@@ -23,8 +23,7 @@ from pipeline.messages import MOST_LINES, command_text, one_line
 from pipeline.readers import any_text, whole_number
 
 EXPORT_PACKAGES = ("onnx", "onnxruntime", "onnxscript", "safetensors")  # only needed for -export
-# What a command that was stopped needs to complete the work. A second --overwrite would throw finished epochs away; the
-# demo has nothing to keep.
+# What a command that was stopped needs to complete the work. The demo has nothing to keep.
 GOES_ON_WITH = {"train_torchvision.py": "--resume", "demo.py": "--overwrite"}
 
 
@@ -202,7 +201,8 @@ def entry_point(main):
                 if error.errno is None:
                     raise
                 place = f"{error.filename}: " if error.filename is not None else ""
-                fail(script, [f"{place}{error.strerror}; fix this and run the same command again"])
+                with_option = f" with {GOES_ON_WITH[script]}" if script in GOES_ON_WITH else ""
+                fail(script, [f"{place}{error.strerror}; fix this and run the same command again{with_option}"])
             except (KeyboardInterrupt, Terminated) as stop:
                 if processes.is_main():
                     print(f"\n{script}: stopped; to go on: {_command_to_go_on(script, arguments)}", file=sys.stderr)
@@ -252,9 +252,9 @@ def fail(script, faults):
 
 
 def _command_to_go_on(script, arguments):
-    if script in GOES_ON_WITH:
-        given = [word for word in arguments if word not in ("--overwrite", "-overwrite", "--resume", "-resume")]
-        arguments = [*given, GOES_ON_WITH[script]]
+    option = GOES_ON_WITH.get(script)
+    if option and not {option, option[1:]} & set(arguments):
+        arguments = [*arguments, option]
     program = ["python"]
     if processes.count() > 1:
         # How the machines find one another is not known here.

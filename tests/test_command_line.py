@@ -202,24 +202,24 @@ def test_a_signal_ends_the_script_in_order_and_says_how_to_go_on(tmp_path, numbe
 
 
 @pytest.mark.parametrize(
-    ("script", "given", "option"),
+    ("script", "given", "words"),
     [
-        ("train_torchvision.py", "--overwrite", "--resume"),
-        ("demo.py", "--overwrite", "--overwrite"),
-        ("demo.py", "-overwrite", "--overwrite"),
+        ("train_torchvision.py", [], "-out D --resume"),
+        ("train_torchvision.py", ["-resume"], "-out D -resume"),
+        ("train_torchvision.py", ["--overwrite"], "-out D --overwrite --resume"),
+        ("demo.py", [], "-out D --overwrite"),
+        ("demo.py", ["-overwrite"], "-out D -overwrite"),
     ],
 )
-def test_training_goes_on_with_resume_and_overwrites_nothing_and_the_demo_begins_again(
-    monkeypatch, ends, script, given, option
-):
+def test_training_goes_on_with_resume_and_the_demo_begins_again(monkeypatch, ends, script, given, words):
     def main(argv):
         raise KeyboardInterrupt
 
     monkeypatch.setitem(globals(), "__file__", script)
     monkeypatch.setattr(sys, "argv", [script])
-    code, errors = ends(main, given, "-out", "D")
+    code, errors = ends(main, "-out", "D", *given)
     assert code == 130
-    assert errors == ["", f"{script}: stopped; to go on: python {script} -out D {option}"]
+    assert errors == ["", f"{script}: stopped; to go on: python {script} {words}"]
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, command_line.Terminated])

@@ -174,6 +174,18 @@ def test_overwrite_that_is_stopped_later_leaves_only_the_new_run(train, files):
     assert epoch_of_weights(files[MODEL]) == 1
 
 
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_overwrite_that_was_stopped_goes_on_with_resume_too_from_its_first_epoch_or_a_later_one(train, files, epochs):
+    train([0.5, 0.6, 0.6])
+    other = ("--overwrite", "-seed", 2)
+    assert train([0.7] * epochs, *other).returncode == 130
+    result = train([0.9, 0.4, 0.6, 0.6][epochs:], *other, "--resume")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert ("going on after epoch 1" in result.stdout) == bool(epochs)
+    assert epochs_in_csv(files) == [(1, 0.7 if epochs else 0.9), (2, 0.4), (3, 0.6), (4, 0.6)]
+    assert "finished already" in train([], *other, "--resume").stdout
+
+
 def test_resume_without_an_earlier_run_starts_from_scratch(train, files):
     result = train([0.5, 0.6, 0.6], "--resume")
     assert result.returncode == 0 and result.stderr.startswith("note: --resume: ") and result.stderr.count("\n") == 1
@@ -302,6 +314,15 @@ def test_every_other_setting_is_named(train):
     assert [line.split(": ")[2] for line in result.stderr.splitlines()] == ["-batch_size 3", "-seed 2"]
 
 
+def test_resume_in_another_number_of_processes_is_told(train, files):
+    train([0.5, 0.4])
+    content = torch.load(files[LAST], weights_only=True)
+    assert content["options"]["processes"] == 1
+    content["options"]["processes"] = 2
+    torch.save(content, files[LAST])
+    assert train([0.6, 0.6], "--resume").stderr.startswith("note: processes: 1 instead of 2 until epoch 2; ")
+
+
 def test_resume_on_another_split_is_an_error(train, project):
     train([0.5, 0.4])
     lines = (project / "csv" / "train.csv").read_text().splitlines(keepends=True)
@@ -412,6 +433,7 @@ def test_a_full_disk_is_one_line_and_loses_no_finished_epoch(train, files, monke
         result = train([0.3], "--resume")
     assert result.returncode == 2
     assert "No space left on device" in result.stderr and result.stderr.count("\n") == 1
+    assert result.stderr.endswith("; fix this and run the same command again with --resume\n")
     assert [path.read_bytes() for path in files[:2]] == before
     assert len(os.listdir(files[MODEL].parent)) == 2
     assert train([0.6, 0.6], "--resume").returncode == 0

@@ -262,7 +262,6 @@ def test_split_files_with_no_other_table_beside_them_suffice(train, project):
         (["-dropout", 1], "-dropout"),
         (["-augment", "light"], "-augment"),
         (["-save", "../model.pth.tar"], "-model_save_name ../model.pth.tar"),
-        (["--resume", "--overwrite"], "--overwrite"),
     ],
 )
 def test_an_impossible_request_is_named(train, project, options, place):

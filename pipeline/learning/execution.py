@@ -12,7 +12,7 @@ from pipeline.learning.runs import Run
 from pipeline.locks import only_one
 
 
-def train_all(runs, device, command_line, overwrite):
+def train_all(runs, device, command_line, resume, overwrite):
     """Train every PlannedRun; return the hyperparameters of the finished ones, and a line for each that failed.
 
     A run that fails (because it diverges, or its architecture cannot take the images) does not stop the others. But a
@@ -35,7 +35,7 @@ def train_all(runs, device, command_line, overwrite):
             try:
                 shortage = devices.memory_shortage_named(run.config.batch_size, run.config.image_shape)
                 with only_one(run.lock, run.model), shortage:
-                    finished.append(training.train(run, data, command_line, overwrite, store))
+                    finished.append(training.train(run, data, command_line, resume, overwrite, store))
             except UserError as error:
                 if len(runs) == 1 or processes.count() > 1:
                     raise

@@ -46,6 +46,13 @@ class Run(PlannedRun):
         same = all(known[name] == value for name, value in self.config.record().items())
         return known if same else None
 
+    def can_be_continued(self, data):
+        """Tell whether this training on TrainingData, and no other of this name, is finished or can be resumed."""
+        try:
+            return self.read_finished(data) is not None or self.load_last(data) is not None
+        except UserError:
+            return False
+
     def load_last(self, data):
         """Return the checkpoint of the last complete epoch; None if no epoch was completed.
 

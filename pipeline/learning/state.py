@@ -11,6 +11,7 @@ from pipeline.learning import models, optimization, transfer
 from pipeline.learning.checkpoints import Checkpoint, current_versions
 from pipeline.learning.config import TrainingConfig
 from pipeline.learning.image_sets import TrainingData
+from pipeline.messages import note
 
 
 @dataclass
@@ -89,6 +90,9 @@ def start_or_resume(run, data, overwrite):
         raise UserError(f"{run.last}: holds {error}; start again with --overwrite") from None
     training.history = last.history
     print(f"going on after epoch {last.epoch} of {run.last}")
+    before, now = (last.options or {}).get("processes", processes.count()), processes.count()
+    if before != now:
+        note(f"processes: {now} instead of {before} until epoch {last.epoch}; the result is that of neither number")
     return training
 
 

@@ -24,14 +24,20 @@ from pipeline.progress import print_line, progress_bar
 REDRAW_EVERY = 15
 
 
-def train(run, data, command_line, overwrite, store):
+def train(run, data, command_line, resume, overwrite, store):
     """Train the model of a Run on TrainingData, or resume it, and write the records; return the hyperparameters.
 
-    `store`, a FeatureStore, keeps the features that a last layer is fitted to, for other runs.
+    Args:
+        run, data: a Run, and the TrainingData.
+        command_line: for the record.
+        resume, overwrite: with `overwrite`, an earlier training of this name is replaced; with `resume` too, only if it
+            cannot be continued.
+        store: a FeatureStore, which keeps the features that a last layer is fitted to, for other runs.
     """
     positive_class = resolve_positive_class(data.class_names, run.config.positive_class)
     run = replace(run, config=replace(run.config, positive_class=positive_class))
     with distributed.main_process_first():
+        overwrite = overwrite and not (resume and run.can_be_continued(data))
         finished = None if overwrite else run.read_finished(data)
         if finished:
             epochs = "" if run.config.freeze_backbone else f", after {counted(finished['number of epochs'], 'epoch')}"
