@@ -188,6 +188,22 @@ def test_a_fold_that_was_trained_with_other_settings_is_named(call_script, folds
         assert result.stderr.count("other settings") == 1
 
 
+def test_a_fold_that_is_left_of_an_earlier_split_is_named(call_script, folds, tmp_path):
+    models = [folds / "models" / f"small_fold_{fold}.pth.tar" for fold in range(3)]
+    new_images = (SCRIPT, "-save", folds / "models" / "small.pth.tar", "-fold", "all", "-images", folds / "bin")
+    contents = [torch.load(path, weights_only=True) for path in models]
+    everything = contents[0]["seen_images"]["train"]
+    for fold, tested in enumerate([everything[:1], everything[1:2], everything[1:3]]):
+        contents[fold]["seen_images"] = {"train": [image for image in everything if image not in tested], "val": []}
+        torch.save(contents[fold], models[fold])
+    result = call_script(*new_images, "-out", tmp_path / "new.csv")
+    assert result.returncode == 0 and " predicted by 3 models; wrote " in result.stdout
+    assert f"note: {models[1]} and small_fold_2.pth.tar: are of different splits" in result.stderr
+    contents[2]["seen_images"] = {"train": [*everything[:2], *everything[3:]], "val": []}
+    torch.save(contents[2], models[2])
+    assert "different splits" not in call_script(*new_images, "-out", tmp_path / "new.csv").stderr
+
+
 def test_labels_that_differ_between_the_folds_are_named(call_script, folds):
     paths = [folds / "csv" / f"fold_{fold}" / "test.csv" for fold in range(2)]
     first, *others = paths[1].read_text("utf-8").splitlines()

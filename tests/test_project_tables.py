@@ -104,6 +104,7 @@ def test_folds_and_a_plain_split_say_what_they_remove_of_each_other(data, call_s
         in call_script(SCRIPT, "-dir", data, "-folds", 2).stdout
     )
     assert not (data / "train.csv").exists()
+    assert "\nreplaced train.csv, val.csv and test.csv in " in call_script(SCRIPT, "-dir", data, "-folds", 2).stdout
     printed = call_script(SCRIPT, "-dir", data).stdout
     assert str(data / "csv" / "fold_0") in printed and str(data / "csv" / "fold_1") in printed
     assert not list((data / "csv").glob("fold_*"))

@@ -175,6 +175,11 @@ def test_the_folds_of_one_setting_stand_in_their_order_and_without_columns_that_
     assert not {*nothing, "best epoch", "number of epochs"} & set(header) and "None" not in output
 
 
+def test_a_sweep_of_which_one_run_is_finished_has_no_folds(capsys):
+    sweep.print_table([run_of_fold("t", None, 0.4)])
+    assert capsys.readouterr().out.startswith("\nRuns, lowest validation loss first\n")
+
+
 def test_a_sweep_trains_each_combination_under_its_own_name_and_skips_what_is_finished(train, project):
     several = ("-architecture", "shufflenet_v2_x0_5", "squeezenet1_1", "-batch_size", 4, 9, "-save", "m.pth.tar")
     names = [f"m_{net}_b{size}_lr0.001" for net in ("shufflenet_v2_x0_5", "squeezenet1_1") for size in (4, 9)]

@@ -127,6 +127,17 @@ def test_weights_that_do_not_fit_are_an_error(tmp_path, content, message):
         new_start(build(), path, NAME, 2, GREY)
 
 
+def test_weights_that_are_not_numbers_are_an_error_and_those_without_a_place_are_named(tmp_path, capsys):
+    path, weights = str(tmp_path / "theirs.pth"), build(seed=1).state_dict()
+    torch.save(weights | {"decoder.weight": torch.zeros(3)}, path)
+    new_start(build(), path, NAME, 2, GREY)
+    assert capsys.readouterr().err.startswith(f"note: -weights {path}: decoder.weight: not in this architecture")
+    weights["conv1.0.weight"][0] = float("nan")
+    torch.save(weights, path)
+    with pytest.raises(UserError, match=re.escape(f"-weights {path}: its weights are not all finite numbers (conv1.0")):
+        new_start(build(), path, NAME, 2, GREY)
+
+
 @pytest.fixture
 def fetched(monkeypatch):
     """Return set(architecture, seed): torchvision's weights of an architecture are random, and need no network."""

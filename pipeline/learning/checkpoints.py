@@ -101,16 +101,21 @@ class Checkpoint:
                 f"{path}: its weights do not fit {self.architecture} with {len(self.class_names)} classes and "
                 f"{self.image_shape[0]} channels ({details}); check the options"
             ) from None
-        broken = [name for name, weights in model.state_dict().items() if not weights.isfinite().all()]
-        if broken:
-            raise UserError(
-                f"{path}: its weights are not all finite numbers ({listed(broken, MOST_NAMES)}): the file is damaged "
-                "or training diverged; train it again"
-            )
+        require_finite(model.state_dict(), path)
 
     def build_preprocessing(self):
         """Return the Preprocessing that the model was trained with."""
         return Preprocessing(*self.image_shape, **self.preprocessing)
+
+
+def require_finite(weights, path):
+    """Raise UserError, naming their file, if weights, {name: tensor}, are not all finite numbers."""
+    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if broken:
+        raise UserError(
+            f"{path}: its weights are not all finite numbers ({listed(broken, MOST_NAMES)}): the file is damaged or "
+            "training diverged; train it again"
+        )
 
 
 def load(path):

@@ -1,5 +1,7 @@
 """The models of a cross-validation's folds as one: each image is read once, and the probabilities are averaged."""
 
+import itertools
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -47,6 +49,7 @@ class Ensemble:
             if other.positive_class != first.positive_class
         )
         tell_other_settings(classifiers)
+        tell_other_split(classifiers)
         return cls(tuple(classifiers))
 
     @property
@@ -126,6 +129,23 @@ def tell_other_settings(members):
         ]
         if differing:
             note(f"{other.path}: trained with other settings than {first.path.name}: {', '.join(differing)}")
+
+
+def tell_other_split(members):
+    """Print a note if Classifiers of folds are not of the same split: an image is a test image of one fold at most."""
+    seen_of = {
+        member.path: {*(seen.get("train") or ()), *(seen.get("val") or ())}
+        for member in members
+        if (seen := member.checkpoint.seen_images)
+    }
+    times_seen = Counter(itertools.chain(*seen_of.values()))
+    of_several = [image for image, times in times_seen.items() if times < len(seen_of) - 1]
+    if of_several:
+        one, other, *_ = [path for path, seen in seen_of.items() if of_several[0] not in seen]
+        note(
+            f"{one} and {other.name}: are of different splits, some images are test images of both; move what is left "
+            "of an earlier split elsewhere"
+        )
 
 
 def _view(member):

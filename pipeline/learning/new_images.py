@@ -58,7 +58,8 @@ def predict_new_images(ensemble, task, explain, point):
     if point is not None:
         note(point.sentence())
     if out is not None:
-        print(f"{counted(count - unreadable)} predicted; {'replaced' if replaced else 'wrote'} {out}")
+        by = f" by {len(ensemble.members)} models" if ensemble.several else ""
+        print(f"{counted(count - unreadable)} predicted{by}; {'replaced' if replaced else 'wrote'} {out}")
         _tell_earlier_pictures(pictures_folder(out), explained)
     if unreadable == count:
         raise UserError(

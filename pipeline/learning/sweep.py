@@ -61,10 +61,10 @@ def print_table(finished):
     """Print the finished runs of a sweep or of all folds; `finished` as execution.train_all returns them."""
     settings, loss = settings_of(finished), _ranking_loss(finished)
     rows, columns, fold_count = _runs_of(settings), COLUMNS, settings[0]["folds"]
-    if len(settings) == 1:
-        title = "Runs, one for each fold"
-    elif fold_count == 1:
+    if fold_count == 1:
         title = "Runs, lowest validation loss first"
+    elif len(settings) == 1:
+        title = "Runs, one for each fold"
     else:
         title = f"Settings, lowest mean over {fold_count} folds of the {loss} first"
         rows, columns = settings, SETTING_COLUMNS

@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.learning import checkpoints, models
 from pipeline.learning.config import IMAGENET
 from pipeline.learning.preprocessing import Preprocessing
+from pipeline.messages import MOST_NAMES, listed, note
 from pipeline.progress import print_line
 
 EARLIER = "earlier training"
@@ -136,10 +137,14 @@ def _copy_all_weights(model, state_dict, head_names, source):
     fresh = frozenset(name for name in own if not _copy_weights(own[name], state_dict.get(name), name in head_names))
     if len(fresh) == len(own):
         raise UserError(f"-weights {source}: none of its weights fits this architecture; give weights of the same one")
+    checkpoints.require_finite(own, f"-weights {source}")
     if fresh == head_names:
         print(f"weights of {source}: all loaded but those of the last layer, which learns from your images")
     else:
         print(f"weights of {source}: {len(own) - len(fresh)} of {len(own)} loaded; random: {', '.join(sorted(fresh))}")
+    others = [name for name in state_dict if name not in own]
+    if others and source != IMAGENET:  # torchvision's have auxiliary heads
+        note(f"-weights {source}: {listed(others, MOST_NAMES)}: not in this architecture, and not loaded")
     return fresh
 
 

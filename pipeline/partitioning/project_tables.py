@@ -55,6 +55,7 @@ def write(project, images, class_names, assignments, record):
     tables = project.tables
     verb = "replaced" if (tables / "images.csv").exists() else "wrote"
     folders = {fold: tables if fold is None else project.split_folder(fold) for fold in assignments}
+    verb_of_folds = "replaced" if any(folder.exists() for folder in folders.values()) else "wrote"
     replace(record, finished=False).write(tables / "split.json")
     for fold, partitions in assignments.items():
         _write_partitions(folders[fold], image_table.usable(images), class_names, partitions)
@@ -65,7 +66,7 @@ def write(project, images, class_names, assignments, record):
     if None in assignments:
         print(f"{verb} train.csv, val.csv, test.csv, classes.csv, images.csv and split.json in {tables}")
     else:
-        print(f"wrote train.csv, val.csv and test.csv in {folders[0]} to fold_{len(folders) - 1}")
+        print(f"{verb_of_folds} train.csv, val.csv and test.csv in {folders[0]} to fold_{len(folders) - 1}")
         print(f"{verb} classes.csv, images.csv and split.json in {tables}")
 
 

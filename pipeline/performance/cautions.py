@@ -4,6 +4,7 @@ from pipeline.messages import counted, listed
 from pipeline.performance.figure_text import p_value, percent, score, signed, span
 from pipeline.performance.figures import Z, differ
 from pipeline.performance.roc import curves_of_folds, one_list_deviation
+from pipeline.project import MODEL_SUFFIX, fold_name
 
 # An interval wider than this leaves a proportion open by more than 10 percentage points on either side.
 WIDE = 0.2
@@ -114,6 +115,9 @@ def _folds(results):
         return
     for number in results.cross_validation.missing:
         yield f"Fold {number} is missing: its images are in none of the figures."
+    models = {_model_name(fold): None for fold in results.cross_validation.folds if fold.checkpoint}
+    if len(models) > 1:
+        yield f"The folds belong to different models ({', '.join(models)}): the figures are of none of them."
     classes_without = {}
     for one in results.shown_classes:
         with_both = {part.folds[0] for part in one.against_rest.folds_with_both()}
@@ -135,6 +139,10 @@ def _folds(results):
                 f"The folds' models give probabilities on different scales: the ROC-AUC ({one.name}) of all images in "
                 f"one list is {score(pooled)}, the mean over folds is {score(mean)}. One threshold does not fit all."
             )
+
+
+def _model_name(fold):
+    return fold.checkpoint.removesuffix(MODEL_SUFFIX).removesuffix(fold_name("", fold.number))
 
 
 def _calibration(results):
