@@ -201,8 +201,8 @@ def entry_point(main):
                 if error.errno is None:
                     raise
                 place = f"{error.filename}: " if error.filename is not None else ""
-                with_option = f" with {GOES_ON_WITH[script]}" if script in GOES_ON_WITH else ""
-                fail(script, [f"{place}{error.strerror}; fix this and run the same command again{with_option}"])
+                more = "".join(f" with {option}" for option in _lacking(script, arguments))
+                fail(script, [f"{place}{error.strerror}; fix this and run the same command again{more}"])
             except (KeyboardInterrupt, Terminated) as stop:
                 if processes.is_main():
                     print(f"\n{script}: stopped; to go on: {_command_to_go_on(script, arguments)}", file=sys.stderr)
@@ -251,10 +251,14 @@ def fail(script, faults):
     sys.exit(2)
 
 
-def _command_to_go_on(script, arguments):
+def _lacking(script, arguments):
+    """Return the option, in a list, that the script needs to go on, unless the arguments have it."""
     option = GOES_ON_WITH.get(script)
-    if option and not {option, option[1:]} & set(arguments):
-        arguments = [*arguments, option]
+    return [option] if option and not {option, option[1:]} & set(arguments) else []
+
+
+def _command_to_go_on(script, arguments):
+    arguments = [*arguments, *_lacking(script, arguments)]
     program = ["python"]
     if processes.count() > 1:
         # How the machines find one another is not known here.

@@ -66,8 +66,10 @@ def test_images_may_be_left_out_and_unknown_names_are_told(tmp_path, capsys):
 
 
 def test_a_first_line_that_names_a_file_is_no_header(tmp_path, capsys):
-    assert read(tmp_path, "else.png,7\nno/1.png,7\n") == ["7", "", ""]
-    assert "line 1: 'else.png' is not one of the images" in capsys.readouterr().err
+    assert read(tmp_path, "else.PNG,7\nno/1.png,7\n") == ["7", "", ""]
+    assert "line 1: 'else.PNG' is not one of the images" in capsys.readouterr().err
+    assert read(tmp_path, "file.name,group\nno/1.png,7\n") == ["7", "", ""]
+    assert capsys.readouterr().err == ""
 
 
 def test_groups_keep_their_letters_in_other_encodings(tmp_path):

@@ -180,10 +180,21 @@ def test_overwrite_that_was_stopped_goes_on_with_resume_too_from_its_first_epoch
     other = ("--overwrite", "-seed", 2)
     assert train([0.7] * epochs, *other).returncode == 130
     result = train([0.9, 0.4, 0.6, 0.6][epochs:], *other, "--resume")
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0
+    assert ("starts again, since it cannot be continued (-seed 2: " in result.stderr) == (not epochs)
     assert ("going on after epoch 1" in result.stdout) == bool(epochs)
     assert epochs_in_csv(files) == [(1, 0.7 if epochs else 0.9), (2, 0.4), (3, 0.6), (4, 0.6)]
     assert "finished already" in train([], *other, "--resume").stdout
+
+
+@pytest.mark.parametrize("damaged", [LAST, MODEL])
+def test_what_is_damaged_is_an_error_for_resume_and_replaced_with_overwrite_too(train, files, damaged):
+    train([0.5, 0.6] if damaged == LAST else [0.5, 0.6, 0.6])
+    files[damaged].write_bytes(b"damaged")
+    assert_error(train([], "--resume"), f"{files[damaged]}: ")
+    result = train([0.9, 0.4, 0.6, 0.6], "--overwrite", "--resume")
+    assert result.returncode == 0 and f"cannot be continued ({files[damaged]}: " in result.stderr
+    assert epochs_recorded(files) == [1, 2, 3, 4] and epoch_of_weights(files[MODEL]) == 2
 
 
 def test_resume_without_an_earlier_run_starts_from_scratch(train, files):
@@ -320,7 +331,7 @@ def test_resume_in_another_number_of_processes_is_told(train, files):
     assert content["options"]["processes"] == 1
     content["options"]["processes"] = 2
     torch.save(content, files[LAST])
-    assert train([0.6, 0.6], "--resume").stderr.startswith("note: processes: 1 instead of 2 until epoch 2; ")
+    assert train([0.6, 0.6], "--resume").stderr.startswith("note: 2 processes trained it up to epoch 2, and now 1: ")
 
 
 def test_resume_on_another_split_is_an_error(train, project):
@@ -430,10 +441,12 @@ def test_a_full_disk_is_one_line_and_loses_no_finished_epoch(train, files, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full_disk)
+        result = train([0.3], "--overwrite")
+        assert result.stderr.endswith("; fix this and run the same command again with --resume\n")
         result = train([0.3], "--resume")
     assert result.returncode == 2
     assert "No space left on device" in result.stderr and result.stderr.count("\n") == 1
-    assert result.stderr.endswith("; fix this and run the same command again with --resume\n")
+    assert result.stderr.endswith("; fix this and run the same command again\n")
     assert [path.read_bytes() for path in files[:2]] == before
     assert len(os.listdir(files[MODEL].parent)) == 2
     assert train([0.6, 0.6], "--resume").returncode == 0

@@ -64,4 +64,4 @@ def test_the_objects_of_torch_are_never_searched_for_garbage(run_python, trained
     result = run_python(PRINTING_SEARCHES, ROOT / TEST[0], "-dir", trained, "-result_json_name", "searches.json")
     assert result.returncode == 0, result.stderr
     searched = [int(line.split()[0]) for line in result.stdout.splitlines() if line.endswith(" objects")]
-    assert max(searched) < 100_000  # of about 300,000
+    assert max(searched, default=0) < 100_000  # of about 300,000

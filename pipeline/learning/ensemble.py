@@ -132,19 +132,22 @@ def tell_other_settings(members):
 
 
 def tell_other_split(members):
-    """Print a note if Classifiers of folds are not of the same split: an image is a test image of one fold at most."""
+    """Print a note if Classifiers of folds do not seem to be of one split, in which all but one have seen each image.
+
+    Of two folds this cannot be told.
+    """
     seen_of = {
         member.path: {*(seen.get("train") or ()), *(seen.get("val") or ())}
         for member in members
-        if (seen := member.checkpoint.seen_images)
+        if "train" in (seen := member.checkpoint.seen_images or {})
     }
     times_seen = Counter(itertools.chain(*seen_of.values()))
     of_several = [image for image, times in times_seen.items() if times < len(seen_of) - 1]
     if of_several:
         one, other, *_ = [path for path, seen in seen_of.items() if of_several[0] not in seen]
         note(
-            f"{one} and {other.name}: are of different splits, some images are test images of both; move what is left "
-            "of an earlier split elsewhere"
+            f"{one} and {other.name}: have both not seen images that others were trained on, as if they were of "
+            "different splits; if a model is left of an earlier split, move it elsewhere"
         )
 
 

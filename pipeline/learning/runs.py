@@ -34,7 +34,10 @@ class Run(PlannedRun):
         return cls(planned.project, planned.name, replace(planned.config, precision=precision), planned.fold)
 
     def read_finished(self, data):
-        """Return the recorded hyperparameters if exactly this training on TrainingData is finished, otherwise None."""
+        """Return the recorded hyperparameters if exactly this training on TrainingData is finished, otherwise None.
+
+        Raises UserError if it was trained on other data, or if the model is damaged.
+        """
         recorded = self.recorded()
         if recorded is not None and recorded.get("kept epoch") == recorded.get("best epoch"):
             # Earlier versions only wrote the minimum. If another epoch is kept, the last state has its loss.
@@ -43,15 +46,10 @@ class Run(PlannedRun):
             return None
         self._require_same(data, recorded, self.hyperparameters)
         known = self.config.completed(recorded)
-        same = all(known[name] == value for name, value in self.config.record().items())
-        return known if same else None
-
-    def can_be_continued(self, data):
-        """Tell whether this training on TrainingData, and no other of this name, is finished or can be resumed."""
-        try:
-            return self.read_finished(data) is not None or self.load_last(data) is not None
-        except UserError:
-            return False
+        if any(known[name] != value for name, value in self.config.record().items()):
+            return None
+        checkpoints.load(self.model)  # which may be damaged
+        return known
 
     def load_last(self, data):
         """Return the checkpoint of the last complete epoch; None if no epoch was completed.
@@ -73,8 +71,7 @@ class Run(PlannedRun):
             )
         if not self._can_be_resumed(checkpoint):
             raise UserError(f"{self.resumable}: holds no training that can be resumed; {WAYS_OUT}")
-        if processes.is_main():
-            self._complete(checkpoint)
+        self._complete(checkpoint)
         return checkpoint
 
     def save_epoch(self, checkpoint):
@@ -142,18 +139,23 @@ class Run(PlannedRun):
         return all(needed) and checkpoint.image_shape == list(self.config.image_shape)
 
     def _complete(self, checkpoint):
-        """Bring the run's other files to the state of its last epoch, and mark none of them as finished."""
-        self.hyperparameters.unlink(missing_ok=True)
-        if kept_epoch(checkpoint.history, self.config.keep).epoch == checkpoint.epoch:
-            # Training may have been killed before the model got these weights.
-            replace(checkpoint, optimizer=None).save(self.model)
-        elif not self.model.exists():
+        """Bring the run's other files to the state of its last epoch, and mark none of them as finished.
+
+        Of several processes the main one writes, but each raises UserError if the best epoch's weights are missing.
+        """
+        is_kept = kept_epoch(checkpoint.history, self.config.keep).epoch == checkpoint.epoch
+        if not is_kept and not self.model.exists():
             raise UserError(f"{self.model}: the best epoch's weights are missing; start again with --overwrite")
-        model, chosen = checkpoints.load(self.model), self.config.positive_class
+        model = replace(checkpoint, optimizer=None) if is_kept else checkpoints.load(self.model)
+        if not processes.is_main():
+            return
+        self.hyperparameters.unlink(missing_ok=True)
+        chosen = self.config.positive_class
         if checkpoint.positive_class != chosen:
             # Training does not depend on it: the last choice holds for the whole run.
             tell_other_positive_class(chosen, checkpoint.positive_class, self.resumable)
             replace(checkpoint, positive_class=chosen).save(self.resumable)
-        if model.finished or model.positive_class != chosen:
+        # Training may have been killed before the model got the weights of the last epoch.
+        if is_kept or model.finished or model.positive_class != chosen:
             replace(model, positive_class=chosen, finished=False).save(self.model)
         write_epochs(self.epochs, checkpoint.history)

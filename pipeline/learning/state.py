@@ -92,7 +92,8 @@ def start_or_resume(run, data, overwrite):
     print(f"going on after epoch {last.epoch} of {run.last}")
     before, now = (last.options or {}).get("processes", processes.count()), processes.count()
     if before != now:
-        note(f"processes: {now} instead of {before} until epoch {last.epoch}; the result is that of neither number")
+        until = f"{before} processes trained it up to epoch {last.epoch}, and now {now}"
+        note(f"{until}: the result differs from that of either number")
     return training
 
 

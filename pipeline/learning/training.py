@@ -17,7 +17,7 @@ from pipeline.learning.config import TrainingConfig
 from pipeline.learning.history import Epoch, best_epoch, patience_ran_out
 from pipeline.learning.inference import predict_logits
 from pipeline.learning.state import start_or_resume
-from pipeline.messages import counted, format_table, in_words
+from pipeline.messages import counted, format_table, in_words, note
 from pipeline.progress import print_line, progress_bar
 
 # Seconds between two drawings of the curves while training runs; drawing takes about half a second.
@@ -31,19 +31,24 @@ def train(run, data, command_line, resume, overwrite, store):
         run, data: a Run, and the TrainingData.
         command_line: for the record.
         resume, overwrite: with `overwrite`, an earlier training of this name is replaced; with `resume` too, only if it
-            cannot be continued.
+            cannot be continued. Processes that train together read the same files, and come to the same conclusion.
         store: a FeatureStore, which keeps the features that a last layer is fitted to, for other runs.
     """
     positive_class = resolve_positive_class(data.class_names, run.config.positive_class)
     run = replace(run, config=replace(run.config, positive_class=positive_class))
     with distributed.main_process_first():
-        overwrite = overwrite and not (resume and run.can_be_continued(data))
-        finished = None if overwrite else run.read_finished(data)
-        if finished:
-            epochs = "" if run.config.freeze_backbone else f", after {counted(finished['number of epochs'], 'epoch')}"
-            print(f"{run.model}: finished already{epochs}; nothing to do")
-            return finished
-        training = start_or_resume(run, data, overwrite)
+        try:
+            finished, training = begin(run, data, overwrite and not resume)
+        except UserError as error:
+            if not (overwrite and resume):
+                raise
+            note(f"{run.model}: starts again, since it cannot be continued ({error.faults[0].partition(';')[0]})")
+            finished, training = begin(run, data, overwrite)
+    if finished:
+        epochs = "" if run.config.freeze_backbone else f", after {counted(finished['number of epochs'], 'epoch')}"
+        way_out = "; without --resume, --overwrite trains it again" if overwrite else ""
+        print(f"{run.model}: finished already{epochs}; nothing to do{way_out}")
+        return finished
     print_plan(run, training)
     record = training.record(run.name, command_line)
     if run.config.freeze_backbone:
@@ -60,6 +65,12 @@ def train(run, data, command_line, resume, overwrite, store):
     hyperparameters = run.finish(kept, record, training.history)
     print_hyperparameters(run, hyperparameters)
     return hyperparameters
+
+
+def begin(run, data, overwrite):
+    """Return the recorded hyperparameters if a Run is finished, otherwise None; and if not, its Training."""
+    finished = None if overwrite else run.read_finished(data)
+    return finished, None if finished else start_or_resume(run, data, overwrite)
 
 
 def fit_only(run, training, record, store):

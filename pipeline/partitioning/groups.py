@@ -108,10 +108,11 @@ def read_group_csv(path, images):
         example = images["source"].iloc[0]
         faults.append(f"{path}: names none of the images; a line is 'file name,group', such as '{example},7'")
     require_none(faults)
+    suffixes = {PurePath(source).suffix.lower() for source in images["source"]} - {""}
     note_each(
         f"{path}, line {line}: {name!r} is not one of the images"
         for line, name in unknown
-        if line > 1 or PurePath(name).suffix  # a header has none
+        if line > 1 or PurePath(name).suffix.lower() in suffixes  # otherwise it is the header
     )
     return groups
 

@@ -55,7 +55,8 @@ def write(project, images, class_names, assignments, record):
     tables = project.tables
     verb = "replaced" if (tables / "images.csv").exists() else "wrote"
     folders = {fold: tables if fold is None else project.split_folder(fold) for fold in assignments}
-    verb_of_folds = "replaced" if any(folder.exists() for folder in folders.values()) else "wrote"
+    any_exist = any(path.exists() for folder in folders.values() for path in split_tables(folder))
+    verb_of_folds = "replaced" if any_exist else "wrote"
     replace(record, finished=False).write(tables / "split.json")
     for fold, partitions in assignments.items():
         _write_partitions(folders[fold], image_table.usable(images), class_names, partitions)

@@ -115,9 +115,11 @@ def _folds(results):
         return
     for number in results.cross_validation.missing:
         yield f"Fold {number} is missing: its images are in none of the figures."
-    models = {_model_name(fold): None for fold in results.cross_validation.folds if fold.checkpoint}
-    if len(models) > 1:
-        yield f"The folds belong to different models ({', '.join(models)}): the figures are of none of them."
+    folds = results.cross_validation.folds
+    endings = [(fold.checkpoint or "", fold_name("", fold.number) + MODEL_SUFFIX) for fold in folds]
+    models = list(dict.fromkeys(name.removesuffix(ending) for name, ending in endings))
+    if len(models) > 1 and all(name.endswith(ending) for name, ending in endings):
+        yield f"The folds belong to different models ({listed(models)}): no single model has these figures."
     classes_without = {}
     for one in results.shown_classes:
         with_both = {part.folds[0] for part in one.against_rest.folds_with_both()}
@@ -139,10 +141,6 @@ def _folds(results):
                 f"The folds' models give probabilities on different scales: the ROC-AUC ({one.name}) of all images in "
                 f"one list is {score(pooled)}, the mean over folds is {score(mean)}. One threshold does not fit all."
             )
-
-
-def _model_name(fold):
-    return fold.checkpoint.removesuffix(MODEL_SUFFIX).removesuffix(fold_name("", fold.number))
 
 
 def _calibration(results):
