@@ -42,7 +42,7 @@ def train(run, data, command_line, resume, overwrite, store):
         except UserError as error:
             if not (overwrite and resume):
                 raise
-            note(f"{run.model}: starts again, since it cannot be continued ({error.faults[0].partition(';')[0]})")
+            note(f"{run.name}: starts again, since it cannot be continued ({error.faults[0].partition(';')[0]})")
             finished, training = begin(run, data, overwrite)
     if finished:
         epochs = "" if run.config.freeze_backbone else f", after {counted(finished['number of epochs'], 'epoch')}"
